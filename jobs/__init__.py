@@ -1,0 +1,1 @@
+"""What runs on a worker; never imports ray, mlflow or orchestrator."""

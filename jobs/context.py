@@ -1,0 +1,39 @@
+"""What a stage is given: its inputs by role, a folder to fill, and a place to log curves."""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+CURVES = "curves.jsonl"
+
+
+@dataclass
+class StageContext:
+    """Everything a stage may touch; it knows neither Ray nor MLflow nor the store."""
+
+    inputs: Mapping[str, Path]
+    """Folder of each parent's artifact, or path of an outside file, by role."""
+    out: Path
+    """What is left in this folder is the artifact."""
+    scratch: Path
+    """Survives retries of the same stage: checkpoints go here."""
+    device: str = "cpu"
+    """Torch device of a stage that runs in one process, as `cpu` or `cuda`."""
+    is_main: bool = True
+    """False on all but the first process of a gang: only the main one logs and writes."""
+    accelerator: "Accelerator | None" = None
+    """Set for the kinds that train, which run alike on one process or N."""
+
+    def log(self, step: int, **values: float) -> None:
+        """Append values at a step to the artifact's curves; layer-wise measures use step = layer."""
+        if not self.is_main:
+            return
+        line = json.dumps({"step": step, "time": time.time(), "values": {k: float(v) for k, v in values.items()}})
+        with (self.scratch / CURVES).open("a", encoding="utf-8") as file:
+            file.write(line + "\n")

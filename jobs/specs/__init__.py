@@ -1,0 +1,1 @@
+"""What each kind of stage computes: frozen, strict models whose every field is identity."""

@@ -1,0 +1,1 @@
+"""Texts: reading, splitting, tokenising, cutting, batching and masking."""

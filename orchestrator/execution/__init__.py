@@ -1,0 +1,1 @@
+"""How it gets done: in this process, or on a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Which variant comes next: grid cells and Optuna proposals."""

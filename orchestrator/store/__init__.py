@@ -1,0 +1,1 @@
+"""What is known: finished artifacts and their records."""
