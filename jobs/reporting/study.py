@@ -1,0 +1,81 @@
+"""A study as it stands: each variant, its state, and the folders of what was computed for it."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from jobs.context import CURVES
+
+State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
+
+RECORD = "record.json"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a curve; layer-wise measures have step = layer."""
+
+    metric: str
+    step: int
+    time: float
+    """Unix seconds."""
+    value: float
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One recipe x task x seed, and where its artifacts are."""
+
+    condition: str
+    """The factors that vary in this study, as `layer_decay=0.9 truncation=head`; variants that share task and
+    condition differ only in their seed."""
+    task: str
+    seed: int
+    recipe: Mapping[str, object]
+    """Every factor of the recipe, varied or not."""
+    key: str
+    """Key of the finetune stage."""
+    state: State
+    reason: str = ""
+    """Why it failed, was stopped or is blocked; empty otherwise."""
+    num_cells: int = 1
+    """Grid cells that collapsed into this variant because their views are identical."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Artifact folders that exist, by role: `finetune`, `pretrain`, `probe`, `depth`, `cka/start`, `cka/within`.
+    While a variant runs, `finetune` is its scratch folder, with curves and no record."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the report and the tracker show of one experiment."""
+
+    experiment: str
+    description: str
+    encoder: str
+    yaml: str
+    """The resolved experiment, as YAML."""
+    metric_by_task: Mapping[str, str]
+    """The test metric of each task, as `accuracy`."""
+    variants: tuple[VariantResult, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences the reader must see: collapsed views, failures, stopped variants."""
+
+
+def read_metrics(folder: Path) -> dict[str, float]:
+    """The summary metrics in an artifact's record; empty while there is none."""
+    path = folder / RECORD
+    return json.loads(path.read_text(encoding="utf-8"))["metrics"] if path.exists() else {}
+
+
+def read_curves(folder: Path) -> Iterator[Point]:
+    """The points of an artifact's curves in the order logged; a last line still being written is left out."""
+    path = folder / CURVES
+    if not path.exists():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+        if line.endswith("\n"):
+            entry = json.loads(line)
+            for metric, value in entry["values"].items():
+                yield Point(metric, entry["step"], entry["time"], value)
