@@ -34,6 +34,6 @@ class StageContext:
         """Append values at a step to the artifact's curves; layer-wise measures use step = layer."""
         if not self.is_main:
             return
-        line = json.dumps({"step": step, "time": time.time(), "values": {k: float(v) for k, v in values.items()}})
+        entry = {"step": step, "time": time.time(), "values": {k: float(v) for k, v in values.items()}}
         with (self.scratch / CURVES).open("a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(json.dumps(entry) + "\n")

@@ -43,7 +43,8 @@ class VariantResult:
     num_cells: int = 1
     """Grid cells that collapsed into this variant because their views are identical."""
     folders: Mapping[str, Path] = field(default_factory=dict)
-    """Artifact folders that exist, by role: `finetune`, `pretrain`, `probe`, `depth`, `cka/start`, `cka/within`.
+    """Artifact folders that exist, by role: `finetune`, `pretrain`, `probe`, `depth`, `cka/start`,
+    `cka/within`.
     While a variant runs, `finetune` is its scratch folder, with curves and no record."""
 
 

@@ -1,0 +1,28 @@
+"""The base of all specs: frozen, strict, and every field is identity."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+"""A part of a whole: 0 up to, not including, 1."""
+
+
+class Strict(BaseModel):
+    """A frozen model that takes no unknown field and converts no types."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=()
+    )
+
+
+class Spec(Strict):
+    """What one stage computes; `kind` names the module in `jobs` that computes it.
+
+    `version` is raised by hand when the meaning of that module's code changes.
+    """
+
+    kind: str
+    version: int = 1

@@ -1,0 +1,137 @@
+"""What each kind of stage computes; its parents and outside files are named by role beside it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from jobs.specs.recipe import Pooling, Pretraining, Training, Truncation
+from jobs.specs.spec import PositiveInt, Spec, Strict
+
+
+class FilesData(Strict):
+    """Digests of the files that hold a task's splits (outside files by role: train, validation, test)."""
+
+    source: Literal["files"] = "files"
+    train: str
+    test: str
+    validation: str | None = None
+
+
+class HubData(Strict):
+    """A data set of the Hub at a commit."""
+
+    source: Literal["hub"] = "hub"
+    name: str
+    subset: str | None = None
+    revision: str
+    """Commit: 40 hexadecimal digits."""
+    train: str = "train"
+    test: str = "test"
+    validation: str | None = None
+
+
+class SampleData(Strict):
+    """Documents of the project's own generator."""
+
+    source: Literal["sample"] = "sample"
+    target: Literal["topic", "sentiment"]
+    """Which property of a document is its label."""
+    length: Literal["short", "long"] = "short"
+    evidence: Literal["head", "tail", "both", "mixed"] = "mixed"
+    """Where the evidence for the label stands in a long document."""
+    num_train: PositiveInt = 200
+    num_test: PositiveInt = 200
+    seed: int = 0
+
+
+class Columns(Strict):
+    """Which fields of a row hold the text and the label."""
+
+    text: str = "text"
+    label: str = "label"
+
+
+class ValidationSplit(Strict):
+    """How the validation split is drawn from the training data, stratified by label."""
+
+    fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    seed: int = 0
+
+
+class PrepareSpec(Spec):
+    """Texts to token ids, split and cut. Outside files: train, test, validation, tokenizer."""
+
+    kind: Literal["prepare"] = "prepare"
+    data: Annotated[FilesData | HubData | SampleData, Field(discriminator="source")]
+    data_version: int = 1
+    """Version of the generator for sample data, of the reader otherwise."""
+    columns: Columns = Columns()
+    validation: ValidationSplit = ValidationSplit()
+    tokenizer: str
+    """Digest of the tokenizer's files."""
+    truncation: Truncation | Literal["whole"]
+    """`whole` when no text is longer than the limit, or when there is none."""
+    max_length: PositiveInt | None
+    """Tokens of one text, special tokens included; none where texts are only read for pretraining."""
+    head_tokens: PositiveInt | None = None
+    """Body tokens kept from the head under `head+tail`; the rest of the budget comes from the tail."""
+
+
+class PretrainSpec(Spec):
+    """An encoder trained further on raw text. Parents: corpus (prepare), encoder (optional, pretrain)."""
+
+    kind: Literal["pretrain"] = "pretrain"
+    encoder: str
+    """Digest of the weights that training starts from."""
+    training: Pretraining
+
+
+class FinetuneSpec(Spec):
+    """An encoder with a head, trained on a task. Parents: data (prepare), encoder (optional, pretrain)."""
+
+    kind: Literal["finetune"] = "finetune"
+    encoder: str
+    """Digest of the weights that everything starts from; a pretrain parent stands above it."""
+    training: Training
+    seed: int
+
+
+class ExtractSpec(Spec):
+    """Pooled hidden states of every layer.
+
+    Parents: data (prepare), model (optional: finetune or pretrain; else the outside file encoder).
+    """
+
+    kind: Literal["extract"] = "extract"
+    encoder: str
+    pooling: Pooling
+    num_train: PositiveInt
+    """Training examples, the first of a seeded shuffle."""
+    num_test: PositiveInt
+    seed: int = 0
+
+
+class ProbeSpec(Spec):
+    """A linear probe on every layer. Parents: states (extract)."""
+
+    kind: Literal["probe"] = "probe"
+    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    """L2 penalties tried on a held-out part of the training examples."""
+    seed: int = 0
+
+
+class CkaSpec(Spec):
+    """Linear CKA of every pair of layers. Parents: states (extract), other (extract, against the start)."""
+
+    kind: Literal["cka"] = "cka"
+    against: Literal["itself", "start"]
+    debiased: bool = True
+
+
+class DepthSpec(Spec):
+    """Accuracy when only the first k layers are kept, the tuned head applied unchanged.
+
+    Parents: states (extract), model (finetune).
+    """
+
+    kind: Literal["depth"] = "depth"

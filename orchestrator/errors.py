@@ -1,0 +1,31 @@
+"""Everything layerscope raises on purpose, each with the exit code of the command line."""
+
+
+class LayerscopeError(Exception):
+    """The root; takes one message, so that it survives pickling."""
+
+    exit_code = 1
+
+
+class ConfigurationError(LayerscopeError):
+    """Something that was written is wrong: the experiment, its data or an override."""
+
+    exit_code = 2
+
+
+class StageFailed(LayerscopeError):
+    """A stage ended with an error of its own; it is not tried again within the run."""
+
+    exit_code = 3
+
+
+class PrerequisiteMissing(LayerscopeError):
+    """Something outside is not there: weights, a writable store, resources."""
+
+    exit_code = 4
+
+
+class TrackerUnavailable(LayerscopeError):
+    """The tracking server does not answer; what it missed is published later."""
+
+    exit_code = 4

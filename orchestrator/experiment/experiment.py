@@ -1,0 +1,162 @@
+"""An experiment as it is written: tasks, recipe, grid or search, measures and seeds."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, create_model
+
+from jobs.specs.recipe import Pretraining, Training, Truncation
+from jobs.specs.spec import PositiveInt, Strict
+from jobs.specs.stages import Columns, SampleData, ValidationSplit
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+
+
+class Files(Strict):
+    """Splits in files: JSONL(.gz), CSV, TSV, Parquet, or folders written by `datasets`."""
+
+    source: Literal["files"] = "files"
+    train: str
+    test: str
+    validation: str | None = None
+
+
+class Hub(Strict):
+    """A data set of the Hugging Face Hub."""
+
+    source: Literal["hub"] = "hub"
+    name: str
+    subset: str | None = None
+    revision: str = "main"
+    train: str = "train"
+    test: str = "test"
+    validation: str | None = None
+
+
+class Task(Strict):
+    """A data set with a column to predict; also the content of a file in `configs/tasks`."""
+
+    task: Name
+    data: Annotated[Files | Hub | SampleData, Field(discriminator="source")]
+    columns: Columns = Columns()
+    validation: ValidationSplit = ValidationSplit()
+    metric: Literal["accuracy", "macro_f1"] = "accuracy"
+
+
+class EncoderSource(Strict):
+    """Where the encoder's weights and tokenizer are; what is given is tried in this order."""
+
+    folder: str | None = None
+    """A folder with `config.json`, weights and tokenizer files."""
+    hub: str | None = None
+    """A name on the Hugging Face Hub; its local cache is asked first."""
+    revision: str = "main"
+    package: str | None = None
+    """An installed Python package that carries such a folder."""
+    mlflow: str | None = None
+    """A model logged with MLflow, as `models:/name/1` or `runs:/id/model`."""
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    """Digest that the weights file must have."""
+
+
+class Recipe(Training):
+    """Everything that a variant's result depends on, besides its task and seed."""
+
+    truncation: Truncation = "head"
+    """What is kept of a text that is too long."""
+    max_length: Annotated[int, Field(ge=8)] = 128
+    """Tokens of one text, special tokens included."""
+    head_tokens: PositiveInt | None = None
+    """Tokens kept from the head under head+tail; by default a quarter of the budget (128 of 510)."""
+    pretraining: Name = "none"
+    """`none`, or a name under `pretraining`."""
+
+
+class Range(Strict):
+    """Numbers to search: low to high, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+class Choices(Strict):
+    """Values to search."""
+
+    choices: Annotated[tuple[str | int | float | bool, ...], Field(min_length=2)]
+
+
+def _factors(wrap: Any) -> dict[str, Any]:
+    kinds = {
+        name: Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation
+        for name, field in Recipe.model_fields.items()
+    }
+    return {name: (wrap(kind), None) for name, kind in kinds.items()}
+
+
+Grid = create_model(
+    "Grid",
+    __base__=Strict,
+    __doc__="Values of each factor; every combination is one condition.",
+    **_factors(lambda kind: Annotated[tuple[kind, ...], Field(min_length=1)] | None),
+)
+Space = create_model(
+    "Space",
+    __base__=Strict,
+    __doc__="What Optuna may choose for each factor.",
+    **_factors(lambda kind: Range | Choices | None),
+)
+
+
+Objective = Literal["validation/accuracy", "validation/macro_f1", "validation/loss"]
+
+
+class Search(Strict):
+    """An Optuna study over recipe factors, one in each cell of the grid."""
+
+    space: Space
+    trials: PositiveInt
+    """Conditions to try, those found in the store included."""
+    objective: Literal["validation/accuracy", "validation/macro_f1", "validation/loss"] = (
+        "validation/accuracy"
+    )
+    """Mean over the seeds; the loss is minimised, everything else maximised."""
+    seed: int = 0
+    startup_trials: PositiveInt = 5
+    """Random conditions before the tree-structured Parzen estimator begins."""
+
+
+class EarlyStopping(Strict):
+    """Asynchronous successive halving (ASHA) over the evaluations of the variants."""
+
+    grace_period: PositiveInt = 1
+    """Evaluations that every variant gets."""
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    """Of so many variants one goes on at each rung."""
+
+
+class Measures(Strict):
+    """What is measured at every layer of each finished variant."""
+
+    probe: bool = True
+    cka: bool = True
+    depth: bool = True
+    num_train: PositiveInt = 500
+    """Training examples whose layers are looked at (probes learn from them)."""
+    num_test: PositiveInt = 500
+    """Test examples whose layers are looked at."""
+
+
+class Experiment(Strict):
+    """What was asked: one YAML file."""
+
+    experiment: Name
+    description: str = ""
+    encoder: EncoderSource
+    tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    recipe: Recipe = Recipe()
+    pretraining: dict[Name, Pretraining] = {}
+    grid: Grid = Grid()
+    search: Search | None = None
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    early_stopping: EarlyStopping | None = None
+    measures: Measures = Measures()
