@@ -1,0 +1,36 @@
+"""Linear CKA of every pair of layers, within a model or against the weights it started from."""
+
+import numpy as np
+
+from jobs.context import StageContext
+from jobs.encoders.layer_files import read_layers
+from jobs.numerics.cka import cka_map
+from jobs.specs.stages import CkaSpec
+
+SIMILARITY = "similarity.npy"
+
+
+def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
+    """Writes the map (rows: layers of the tuned model) and logs its diagonal at step = layer.
+
+    Raises:
+        ValueError: the two extracts do not hold the same examples in the same order.
+    """
+    own = read_layers(context.inputs["states"], "test")
+    if spec.against == "itself":
+        similarity_LL = cka_map(own.layers, debiased=spec.debiased)
+        _log(context, "cka/within/next_layer", np.diagonal(similarity_LL, offset=1))
+    else:
+        other = read_layers(context.inputs["other"], "test")
+        if list(own.ids) != list(other.ids):
+            raise ValueError("the rows of the two extracts are not the same examples in the same order")
+        similarity_LL = cka_map(own.layers, other.layers, debiased=spec.debiased)
+        _log(context, "cka/start/same_layer", np.diagonal(similarity_LL))
+    np.save(context.out / SIMILARITY, similarity_LL)
+    return {"examples": float(len(own.ids))}
+
+
+def _log(context: StageContext, metric: str, values: np.ndarray) -> None:
+    for layer, value in enumerate(values):
+        if np.isfinite(value):
+            context.log(layer, **{metric: value})

@@ -1,0 +1,36 @@
+"""Where the layers of an encoder are."""
+
+from torch import nn
+from transformers import PreTrainedModel
+
+
+def layers_of(encoder: PreTrainedModel) -> nn.ModuleList:
+    """The encoder's layers from bottom to top.
+
+    Raises:
+        ValueError: the encoder shares one layer's weights over its depth, or has no list of layers.
+    """
+    depth = encoder.config.num_hidden_layers
+    lists = [
+        module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth
+    ]
+    if not lists:
+        raise ValueError(
+            f"{type(encoder).__name__} has no list of {depth} layers: encoders that share one layer "
+            "over their depth (ALBERT) have no layer-wise learning rates"
+        )
+    return lists[0]
+
+
+def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
+    """Depth of every parameter by name: 0 for embeddings, 1 to L for the layers, L for what follows them."""
+    layers = layers_of(encoder)
+    layer_by_id = {
+        id(parameter): depth
+        for depth, layer in enumerate(layers, start=1)
+        for parameter in layer.parameters()
+    }
+    return {
+        name: layer_by_id.get(id(parameter), 0 if "embed" in name else len(layers))
+        for name, parameter in encoder.named_parameters()
+    }

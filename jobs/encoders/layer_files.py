@@ -1,0 +1,60 @@
+"""Hidden states on disk: one safetensors file a layer, and the examples their rows belong to.
+
+Axes: N examples, D features.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+EXAMPLES = "examples.json"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some examples of one split with their states in every layer."""
+
+    ids: Sequence[str]
+    labels: Sequence[int]
+    layers: Sequence[np.ndarray]
+    """(N, D) float32 each, layer 0 the embeddings; rows in the order of the ids."""
+
+
+def write_layers(folder: Path, parts: Mapping[str, Part], *, num_labels: int) -> None:
+    """Write every layer of all parts, and which examples the rows are."""
+    num_layers = len(next(iter(parts.values())).layers)
+    for depth in range(num_layers):
+        states = {name: np.ascontiguousarray(part.layers[depth]) for name, part in parts.items()}
+        save_file(states, _path(folder, depth))
+    examples = {name: {"ids": list(part.ids), "labels": list(part.labels)} for name, part in parts.items()}
+    content = {"num_layers": num_layers, "num_labels": num_labels, "parts": examples}
+    (folder / EXAMPLES).write_text(json.dumps(content), encoding="utf-8")
+
+
+def read_layers(folder: Path, name: str) -> Part:
+    """One part with all its layers."""
+    content = _content(folder)
+    layers = []
+    for depth in range(content["num_layers"]):
+        with safe_open(_path(folder, depth), framework="numpy") as file:
+            layers.append(file.get_tensor(name))
+    examples = content["parts"][name]
+    return Part(examples["ids"], examples["labels"], layers)
+
+
+def read_num_labels(folder: Path) -> int:
+    """How many labels the task has."""
+    return _content(folder)["num_labels"]
+
+
+def _content(folder: Path) -> dict:
+    return json.loads((folder / EXAMPLES).read_text(encoding="utf-8"))
+
+
+def _path(folder: Path, depth: int) -> Path:
+    return folder / f"layer_{depth:02d}.safetensors"

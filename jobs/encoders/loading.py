@@ -1,0 +1,49 @@
+"""Encoders in and out of folders: safetensors weights, no remote code, no pooler."""
+
+import shutil
+from pathlib import Path
+
+from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel
+
+TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "added_tokens.json",
+)
+
+
+def load_encoder(folder: Path) -> PreTrainedModel:
+    """The bare encoder of a folder in float32, without a pooler.
+
+    A pooler that nothing reads would be an unused parameter, which data-parallel training refuses.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    options = {"add_pooling_layer": False} if _takes_pooling_layer(config) else {}
+    return AutoModel.from_pretrained(folder, dtype="float32", weights_only=True, **options)
+
+
+def load_masked_language_model(folder: Path) -> PreTrainedModel:
+    """The encoder of a folder with a head that predicts masked tokens, a new one where none is stored."""
+    return AutoModelForMaskedLM.from_pretrained(folder, dtype="float32", weights_only=True)
+
+
+def save_encoder(encoder: PreTrainedModel, folder: Path, *, tokenizer_from: Path) -> None:
+    """Write config, safetensors weights and the tokenizer's files, so that `AutoModel` loads the folder."""
+    encoder.save_pretrained(folder)
+    for name in TOKENIZER_FILES:
+        if (tokenizer_from / name).exists():
+            shutil.copyfile(tokenizer_from / name, folder / name)
+
+
+def _takes_pooling_layer(config) -> bool:
+    import inspect
+
+    from transformers.models.auto.modeling_auto import MODEL_MAPPING
+
+    return "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters

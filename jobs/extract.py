@@ -1,0 +1,42 @@
+"""Pooled hidden states of every layer for a sample of training and test texts, one file a layer."""
+
+import numpy as np
+
+from jobs.context import StageContext
+from jobs.encoders.hidden_states import pooled_layers
+from jobs.encoders.layer_files import Part, write_layers
+from jobs.encoders.loading import load_encoder
+from jobs.specs.stages import ExtractSpec
+from jobs.text.prepared import Split, read_labels, read_split
+
+
+def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
+    """One forward pass; layer 0 is the output of the embeddings."""
+    data = context.inputs["data"]
+    model = context.inputs.get("model") or context.inputs["encoder"]
+    train = _sample(read_split(data, "train"), spec.num_train, spec.seed)
+    test = _sample(read_split(data, "test"), spec.num_test, spec.seed)
+    encoder = load_encoder(model)
+    layers = pooled_layers(
+        encoder,
+        [*train.texts, *test.texts],
+        pooling=spec.pooling,
+        pad_id=encoder.config.pad_token_id or 0,
+        device=context.device,
+    )
+    border = len(train.ids)
+    parts = {
+        "train": Part(train.ids, train.labels, [layer[:border] for layer in layers]),
+        "test": Part(test.ids, test.labels, [layer[border:] for layer in layers]),
+    }
+    write_layers(context.out, parts, num_labels=len(read_labels(data)))
+    return {"layers": float(len(layers)), "train/examples": len(train.ids), "test/examples": len(test.ids)}
+
+
+def _sample(split: Split, size: int, seed: int) -> Split:
+    order = np.random.default_rng(seed).permutation(len(split.ids))[:size]
+    return Split(
+        [split.ids[row] for row in order],
+        [split.texts[row] for row in order],
+        [split.labels[row] for row in order],
+    )

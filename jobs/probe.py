@@ -1,0 +1,39 @@
+"""A linear probe on every layer: how much of the label is linearly readable there."""
+
+import numpy as np
+
+from jobs.context import StageContext
+from jobs.encoders.layer_files import read_layers, read_num_labels
+from jobs.numerics.probes import linear_probes
+from jobs.specs.stages import ProbeSpec
+
+
+def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:
+    """All layers together; logs accuracy and macro F1 on test examples at step = layer."""
+    states = context.inputs["states"]
+    train, test = read_layers(states, "train"), read_layers(states, "test")
+    result = linear_probes(
+        train.layers,
+        np.asarray(train.labels),
+        test.layers,
+        np.asarray(test.labels),
+        penalties=spec.penalties,
+        num_classes=read_num_labels(states),
+        seed=spec.seed,
+        device=context.device,
+    )
+    for layer in range(len(train.layers)):
+        context.log(
+            layer,
+            **{
+                "probe/accuracy": result.accuracy_L[layer],
+                "probe/macro_f1": result.macro_f1_L[layer],
+                "probe/penalty": result.penalty_L[layer],
+            },
+        )
+    best = int(np.argmax(result.accuracy_L))
+    return {
+        "probe/best_layer": best,
+        "probe/best_accuracy": float(result.accuracy_L[best]),
+        "probe/majority_accuracy": float(result.majority_accuracy),
+    }

@@ -1,0 +1,49 @@
+"""The processes of one training: a gang of N that average their gradients, or one alone."""
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from accelerate import Accelerator
+
+RENDEZVOUS_TIMEOUT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one process stands in its gang."""
+
+    rank: int
+    num_processes: int
+    address: str
+    port: int
+
+
+def join(place: Place, *, use_gpu: bool) -> Accelerator:
+    """Meet the other processes of the gang (NCCL on GPUs, gloo otherwise); blocks until all are there."""
+    os.environ |= {
+        "RANK": str(place.rank),
+        "LOCAL_RANK": "0",
+        "WORLD_SIZE": str(place.num_processes),
+        "LOCAL_WORLD_SIZE": "1",
+        "MASTER_ADDR": place.address,
+        "MASTER_PORT": str(place.port),
+        "ACCELERATE_USE_CPU": str(not use_gpu).lower(),
+    }
+    if place.num_processes > 1 and not torch.distributed.is_initialized():
+        backend = "nccl" if use_gpu else "gloo"
+        torch.distributed.init_process_group(
+            backend, rank=place.rank, world_size=place.num_processes, timeout=RENDEZVOUS_TIMEOUT
+        )
+    return Accelerator(cpu=not use_gpu)
+
+
+def alone(*, use_gpu: bool = False) -> Accelerator:
+    """One process that trains by itself."""
+    return Accelerator(cpu=not use_gpu)
+
+
+def release(accelerator: Accelerator) -> None:
+    """Forget model, optimiser and data of a finished training; the processes stay together for the next."""
+    accelerator.free_memory()

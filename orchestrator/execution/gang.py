@@ -1,0 +1,156 @@
+"""A gang: the actors that train one stage together, one process each, inside a placement group."""
+
+import contextlib
+import os
+import socket
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import ray
+from ray.util.placement_group import PlacementGroup
+from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+from orchestrator.execution.worker import LOG, make_context, reporting_failure, send_output_to
+from orchestrator.experiment.cluster import Cluster
+from orchestrator.planning.plan import Stage
+from orchestrator.store.artifacts import Store
+from orchestrator.store.provenance import provenance
+
+
+def bundles(cluster: Cluster) -> list[dict[str, float]]:
+    """What a gang reserves: one small bundle for its conductor and one for each process."""
+    worker = {"CPU": cluster.cpus_per_worker}
+    if cluster.gpus_per_worker:
+        worker["GPU"] = cluster.gpus_per_worker
+    return [{"CPU": cluster.trial_cpus}] + [dict(worker) for _ in range(cluster.workers)]
+
+
+class Gang:
+    """N processes that stay together from one training to the next."""
+
+    def __init__(self, cluster: Cluster, group: PlacementGroup) -> None:
+        self._workers = [
+            ray.remote(_Process)
+            .options(
+                num_cpus=cluster.cpus_per_worker,
+                num_gpus=cluster.gpus_per_worker,
+                scheduling_strategy=PlacementGroupSchedulingStrategy(
+                    group, placement_group_bundle_index=1 + rank
+                ),
+            )
+            .remote(rank=rank, num_processes=cluster.workers, use_gpu=cluster.gpus_per_worker > 0)
+            for rank in range(cluster.workers)
+        ]
+        address, port = self._first("meeting_point")
+        self._all("join", address, port)
+
+    def run(self, stage: Stage, store: Store) -> dict[str, float]:
+        """Train a stage from beginning to end; returns its summary metrics."""
+        return self._all("run", stage, store)
+
+    def begin(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, Any]:
+        """Load a fine-tuning stage, from its checkpoint where there is one."""
+        return self._all("begin", stage, store, dict(labels))
+
+    def advance(self, *, save: bool) -> dict[str, Any]:
+        """Train to the next evaluation; after the last one the artifact is committed."""
+        return self._all("advance", save)
+
+    def close(self) -> None:
+        """End the processes."""
+        for worker in self._workers:
+            ray.kill(worker)
+
+    def _first(self, method: str, *arguments: Any) -> Any:
+        return ray.get(getattr(self._workers[0], method).remote(*arguments))
+
+    def _all(self, method: str, *arguments: Any) -> Any:
+        """Call every process and return what the first one answers; the first error ends the wait."""
+        calls = [getattr(worker, method).remote(*arguments) for worker in self._workers]
+        waiting = list(calls)
+        while waiting:
+            done, waiting = ray.wait(waiting, num_returns=1)
+            ray.get(done)
+        return ray.get(calls[0])
+
+
+class _Process:
+    """One process of a gang."""
+
+    def __init__(self, *, rank: int, num_processes: int, use_gpu: bool) -> None:
+        if not use_gpu:
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        self._rank, self._num_processes, self._use_gpu = rank, num_processes, use_gpu
+        self._open = contextlib.ExitStack()
+
+    def meeting_point(self) -> tuple[str, int]:
+        """Address and a free port of this node, where the gang can meet."""
+        with socket.socket() as probe:
+            probe.bind(("", 0))
+            return ray.util.get_node_ip_address(), probe.getsockname()[1]
+
+    def join(self, address: str, port: int) -> None:
+        from jobs.processes import Place, join
+
+        self._accelerator = join(Place(self._rank, self._num_processes, address, port), use_gpu=self._use_gpu)
+
+    def run(self, stage: Stage, store: Store) -> dict[str, float]:
+        import importlib
+
+        self._set_up(stage, store)
+        with reporting_failure(stage, store), self._open:
+            metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, self._context)
+            self._commit(metrics, {})
+        self._release()
+        return metrics
+
+    def begin(self, stage: Stage, store: Store, labels: dict[str, Any]) -> dict[str, Any]:
+        self._set_up(stage, store)
+        self._labels = labels
+        with reporting_failure(stage, store):
+            from jobs.finetune import Finetuning
+
+            self._training = Finetuning(stage.spec, self._context)
+        return {"num_evaluations": self._training.num_evaluations, "seconds": time.time() - self._started}
+
+    def advance(self, save: bool) -> dict[str, Any]:
+        with reporting_failure(self._stage, self._store):
+            result: dict[str, Any] = {"is_over": self._training.is_over}
+            if not self._training.is_over:
+                result = dict(self._training.advance())
+                result["is_over"] = self._training.is_over
+            if result["is_over"]:
+                result["metrics"] = self._training.finish()
+                self._commit(result["metrics"], {"variant": self._labels})
+                self._open.close()
+                del self._training
+                self._release()
+            elif save:
+                self._training.save()
+        return result
+
+    def _set_up(self, stage: Stage, store: Store) -> None:
+        self._open.close()
+        self._stage, self._store, self._started = stage, store, time.time()
+        send_output_to(store.scratch(stage) / LOG)
+        aside = self._open.enter_context(store.writing(stage))
+        self._context = make_context(
+            stage, store, aside, device=str(self._accelerator.device), is_main=self._rank == 0
+        )
+        self._context.accelerator = self._accelerator
+
+    def _commit(self, metrics: Mapping[str, float], labels: Mapping[str, Any]) -> None:
+        if self._rank == 0:
+            origin = provenance(
+                started=self._started,
+                seconds=time.time() - self._started,
+                workers=self._num_processes,
+                device=str(self._accelerator.device.type),
+            )
+            self._store.commit(self._stage, self._context.out, metrics=metrics, provenance=origin | labels)
+
+    def _release(self) -> None:
+        from jobs.processes import release
+
+        release(self._accelerator)

@@ -1,0 +1,26 @@
+"""Runs every stage in this process, one after the other: for tests, debuggers and tiny runs."""
+
+from collections.abc import Callable
+
+from orchestrator.errors import StageFailed
+from orchestrator.execution.worker import compute
+from orchestrator.search.schedule import Schedule
+
+
+def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False) -> None:
+    """Work until nothing can start; `refill` adds proposed variants and says whether more may come."""
+    while True:
+        more = refill()
+        ready = schedule.ready()
+        if not ready:
+            if more:
+                continue
+            return
+        stage = ready[0]
+        schedule.start(stage)
+        try:
+            metrics = compute(stage, schedule.store)
+        except StageFailed as error:
+            schedule.fail(stage, str(error))
+        else:
+            schedule.finish(stage, metrics)

@@ -1,0 +1,78 @@
+"""Computes one stage in the process it is called in, and puts the artifact into the store."""
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobs.context import CURVES, StageContext
+from orchestrator.errors import StageFailed
+from orchestrator.planning.plan import TRAINED_KINDS, Stage
+from orchestrator.store.artifacts import Store
+from orchestrator.store.provenance import provenance
+
+LOG = "log.txt"
+
+
+def compute(stage: Stage, store: Store, *, device: str = "cpu") -> dict[str, float]:
+    """Run a stage that needs one process only, and commit it; returns its summary metrics.
+
+    Raises:
+        StageFailed: the stage raised; the message ends with the path of its log.
+    """
+    started = time.time()
+    with reporting_failure(stage, store), store.writing(stage) as aside:
+        context = make_context(stage, store, aside, device=device)
+        if stage.kind in TRAINED_KINDS:
+            from jobs.processes import alone
+
+            context.accelerator = alone(use_gpu=device != "cpu")
+        else:
+            (context.scratch / CURVES).unlink(missing_ok=True)
+        metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, context)
+        seconds = time.time() - started
+        origin = provenance(started=started, seconds=seconds, device=device)
+        store.commit(stage, aside, metrics=metrics, provenance=origin)
+    return metrics
+
+
+def make_context(
+    stage: Stage, store: Store, aside: Path, *, device: str = "cpu", is_main: bool = True
+) -> StageContext:
+    """What the stage is given, with its inputs looked up in the store."""
+    return StageContext(
+        inputs=store.inputs(stage), out=aside, scratch=store.scratch(stage), device=device, is_main=is_main
+    )
+
+
+@contextlib.contextmanager
+def reporting_failure(stage: Stage, store: Store) -> Iterator[None]:
+    """Turn whatever the stage raises into a `StageFailed` of one message, with the traceback in the log."""
+    log = store.scratch(stage) / LOG
+    try:
+        yield
+    except StageFailed:
+        raise
+    except Exception as error:
+        with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
+            traceback.print_exc(file=file)
+        raise StageFailed(f"{type(error).__name__}: {error} (log: {log})") from None
+
+
+def reason_of(error: StageFailed) -> str:
+    """The one message of an error that may have crossed a process border."""
+    return str(getattr(error, "cause", None) or error)
+
+
+def send_output_to(path: Path) -> None:
+    """From now on, what this process prints goes to the end of a file."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)

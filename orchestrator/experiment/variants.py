@@ -1,0 +1,59 @@
+"""The variants of an experiment: grid cells, seeds, and what a search proposes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+
+from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One recipe on one task with one seed."""
+
+    task: str
+    recipe: Recipe
+    seed: int
+
+
+def varied_factors(experiment: Experiment) -> tuple[str, ...]:
+    """Names of the factors under `grid` and `search.space`, in the order of the recipe."""
+    given = set(grid_values(experiment)) | set(search_space(experiment))
+    return tuple(name for name in Recipe.model_fields if name in given)
+
+
+def grid_values(experiment: Experiment) -> dict[str, tuple[object, ...]]:
+    """The values of each factor under `grid`."""
+    values = {name: getattr(experiment.grid, name) for name in Recipe.model_fields}
+    return {name: given for name, given in values.items() if given is not None}
+
+
+def search_space(experiment: Experiment) -> dict[str, Range | Choices]:
+    """What a search may choose for each factor; empty without a search."""
+    if experiment.search is None:
+        return {}
+    space = {name: getattr(experiment.search.space, name) for name in Recipe.model_fields}
+    return {name: given for name, given in space.items() if given is not None}
+
+
+def grid_cells(experiment: Experiment) -> list[dict[str, object]]:
+    """Every combination of the grid's values, the last factor fastest; one empty cell without a grid."""
+    values = grid_values(experiment)
+    return [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
+
+
+def make_recipe(experiment: Experiment, factors: Mapping[str, object]) -> Recipe:
+    """The experiment's recipe with these factors set, checked again."""
+    return Recipe.model_validate(experiment.recipe.model_dump() | dict(factors))
+
+
+def grid_variants(experiment: Experiment) -> list[Variant]:
+    """Tasks x grid cells x seeds; empty when a search proposes the recipes."""
+    if experiment.search is not None:
+        return []
+    return [
+        Variant(task.task, make_recipe(experiment, cell), seed)
+        for task in experiment.tasks
+        for cell in grid_cells(experiment)
+        for seed in experiment.seeds
+    ]

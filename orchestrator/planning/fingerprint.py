@@ -1,0 +1,51 @@
+"""Content keys: the same work has the same key on every machine, and nothing else has."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from jobs.specs.spec import Spec
+
+KEY_LENGTH = 16
+
+
+def stage_key(spec: Spec, parents: Mapping[str, str]) -> str:
+    """Key of a stage: SHA-256 of its kind, its spec with all defaults, and its parents' keys by role."""
+    identity = {"kind": spec.kind, "spec": spec.model_dump(mode="json"), "parents": dict(parents)}
+    return fingerprint(identity)
+
+
+def fingerprint(value: Any) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces; refuses what it could not write the same everywhere.
+
+    Raises:
+        ValueError: a number that is not finite, a key that is not a string, or a type that JSON lacks.
+    """
+    _check(value, "value")
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def _check(value: Any, path: str) -> None:
+    match value:
+        case None | bool() | int() | str():
+            return
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"{path} is {value}: a key is made of finite numbers only")
+        case list() | tuple():
+            for index, item in enumerate(value):
+                _check(item, f"{path}[{index}]")
+        case dict():
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise ValueError(f"{path} has the key {key!r}: keys are strings")
+                _check(item, f"{path}.{key}")
+        case _:
+            raise ValueError(f"{path} is a {type(value).__name__}: a key is made of JSON values only")

@@ -1,0 +1,106 @@
+"""A plan: every stage that an experiment needs, each once, and the variants that need them."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jobs.specs.spec import Spec
+from orchestrator.planning.fingerprint import stage_key
+
+TRAINED_KINDS = ("pretrain", "finetune")
+"""Kinds whose stages run on a gang of processes; pretrainings first, since variants wait for them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A spec and its parents by role; resources are not part of it."""
+
+    spec: Spec
+    key: str
+    parents: Mapping[str, "Stage"] = field(default_factory=dict, repr=False)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Paths of outside files by role; their digests are in the spec, the paths are not identity."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the module in `jobs` that computes it."""
+        return self.spec.kind
+
+
+def make_stage(
+    spec: Spec, *, parents: Mapping[str, Stage] | None = None, files: Mapping[str, str] | None = None
+) -> Stage:
+    """A stage with its key."""
+    parents = dict(parents or {})
+    key = stage_key(spec, {role: parent.key for role, parent in parents.items()})
+    return Stage(spec, key, parents, dict(files or {}))
+
+
+@dataclass(frozen=True)
+class PlannedVariant:
+    """One recipe x task x seed with the stages it needs."""
+
+    task: str
+    seed: int
+    recipe: Mapping[str, object]
+    """Every factor; `truncation` is `whole` where no text is cut."""
+    condition: str
+    """The factors that vary in the experiment; variants of one condition and task differ only in the seed."""
+    stages: Mapping[str, Stage]
+    """By role: finetune, and as the experiment asks pretrain, probe, probe/start, depth, cka/start, ..."""
+    num_cells: int = 1
+    """Cells of the grid that are this variant because their views are identical."""
+
+    @property
+    def key(self) -> str:
+        """Key of the finetune stage."""
+        return self.stages["finetune"].key
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Variants, and through them every stage."""
+
+    variants: tuple[PlannedVariant, ...]
+
+    def stages(self) -> dict[str, Stage]:
+        """Every stage by key, parents before children."""
+        found: dict[str, Stage] = {}
+        for variant in self.variants:
+            for stage in variant.stages.values():
+                for one in _lineage(stage):
+                    found.setdefault(one.key, one)
+        return found
+
+    def num_variants_by_key(self) -> dict[str, int]:
+        """How many variants share each stage."""
+        counts: dict[str, int] = {}
+        for variant in self.variants:
+            keys = {one.key for stage in variant.stages.values() for one in _lineage(stage)}
+            for key in keys:
+                counts[key] = counts.get(key, 0) + 1
+        return counts
+
+
+def labels_of(variant: PlannedVariant) -> dict[str, Any]:
+    """What a finetune stage's record says of its variant; names, never identity."""
+    return {"task": variant.task, "seed": variant.seed, "recipe": dict(variant.recipe)}
+
+
+def merge(variants: Iterable[PlannedVariant]) -> Plan:
+    """A plan in which variants with one finetune stage are one variant with several cells."""
+    merged: dict[str, PlannedVariant] = {}
+    for variant in variants:
+        seen = merged.get(variant.key)
+        cells = variant.num_cells + (seen.num_cells if seen else 0)
+        first = seen or variant
+        merged[variant.key] = PlannedVariant(
+            first.task, first.seed, first.recipe, first.condition, first.stages, cells
+        )
+    return Plan(tuple(merged.values()))
+
+
+def _lineage(stage: Stage) -> Iterator[Stage]:
+    for parent in stage.parents.values():
+        yield from _lineage(parent)
+    yield stage

@@ -1,0 +1,51 @@
+"""Hands Ray Tune a training when its parents are in the store, and not before."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from orchestrator.planning.plan import TRAINED_KINDS, Stage
+from orchestrator.search.schedule import Schedule
+
+
+class Feed(Searcher):
+    """Trainings whose artifact is missing; pretrainings first, since variants wait for them."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        refill: Callable[[], bool],
+        describe: Callable[[Stage], Mapping[str, Any]],
+        *,
+        max_concurrent: int,
+    ) -> None:
+        super().__init__(metric=None, mode=None)
+        self._schedule, self._refill, self._describe = schedule, refill, describe
+        self._max_concurrent = max_concurrent
+
+    def has_work(self) -> bool:
+        """Whether any training is, or may come to be, to do."""
+        return self._refill() or any(self._schedule.waiting(kind) for kind in TRAINED_KINDS)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next training, `None` while all wait for their parents, or `Searcher.FINISHED`."""
+        self._refill()
+        if sum(stage.kind in TRAINED_KINDS for stage in self._schedule.running()) >= self._max_concurrent:
+            return None
+        ready = self._schedule.ready()
+        for kind in TRAINED_KINDS:
+            for stage in ready:
+                if stage.kind == kind:
+                    self._schedule.start(stage)
+                    return dict(self._describe(stage))
+        return None if self.has_work() else Searcher.FINISHED
+
+    def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
+        """Nothing to learn here: proposals learn from the store."""
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save: running the same command again is resuming."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing to restore."""

@@ -1,0 +1,81 @@
+"""The study as it stands now: what the report and the tracker show, from a schedule and the store."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jobs.reporting.study import State, Study, VariantResult
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.reading import resolved_yaml
+from orchestrator.planning.plan import PlannedVariant, Stage
+from orchestrator.search.schedule import Schedule
+
+STATE_BY_STAGE: Mapping[str, State] = {
+    "stored": "done",
+    "computed": "done",
+    "running": "running",
+    "stopped": "stopped",
+    "failed": "failed",
+    "blocked": "blocked",
+    "todo": "todo",
+    "unneeded": "todo",
+}
+
+
+def stand(experiment: Experiment, schedule: Schedule, *, encoder: str) -> Study:
+    """Every variant with its state and the artifacts there are."""
+    return Study(
+        experiment=experiment.experiment,
+        description=experiment.description,
+        encoder=encoder,
+        yaml=resolved_yaml(experiment),
+        metric_by_task={task.task: task.metric for task in experiment.tasks},
+        variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
+        notes=tuple(_notes(schedule)),
+    )
+
+
+def _variant(schedule: Schedule, variant: PlannedVariant) -> VariantResult:
+    state, reason = _state(schedule, variant.stages["finetune"])
+    return VariantResult(
+        condition=variant.condition,
+        task=variant.task,
+        seed=variant.seed,
+        recipe=variant.recipe,
+        key=variant.key,
+        state=state,
+        reason=reason,
+        num_cells=variant.num_cells,
+        folders=_folders(schedule, variant, state),
+    )
+
+
+def _state(schedule: Schedule, stage: Stage) -> tuple[State, str]:
+    """A stage that failed in an earlier run and is to be tried again is shown as failed."""
+    state, reason = STATE_BY_STAGE[schedule.state(stage)], schedule.reason(stage)
+    ended = schedule.store.outcome(stage)
+    if state == "todo" and ended is not None:
+        return ended
+    return state, reason
+
+
+def _folders(schedule: Schedule, variant: PlannedVariant, state: State) -> dict[str, Path]:
+    store = schedule.store
+    folders = {role: store.folder(stage) for role, stage in variant.stages.items() if store.has(stage)}
+    if state in ("running", "stopped"):
+        folders["finetune"] = store.scratch(variant.stages["finetune"])
+    return folders
+
+
+def _notes(schedule: Schedule) -> list[str]:
+    cells = sum(variant.num_cells for variant in schedule.plan.variants)
+    runs = len(schedule.plan.variants)
+    notes = []
+    if cells > runs:
+        notes.append(
+            f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give the "
+            "same view, shown as truncation=whole."
+        )
+    for stage in schedule.plan.stages().values():
+        if stage.kind != "finetune" and schedule.state(stage) == "failed":
+            notes.append(f"{stage.kind} {stage.key} failed: {schedule.reason(stage)}")
+    return notes
