@@ -1,0 +1,324 @@
+"""The command line: `layerscope run`, `plan`, `status`, `report`, `compare`, `publish`, `ui`, `schema`."""
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+
+from orchestrator.errors import ConfigurationError, LayerscopeError
+
+app = typer.Typer(
+    name="layerscope",
+    help="Runs fine-tuning recipes for text encoders and shows, layer by layer, what each did.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+INTERRUPTED = 130
+
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as recipe.epochs=2.")
+]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
+TrackingUri = Annotated[
+    str | None,
+    typer.Option(help="MLflow server or database; by default $MLFLOW_TRACKING_URI, else in the store."),
+]
+ClusterFile = Annotated[Path | None, typer.Option("--cluster", help="Cluster file; by default a laptop.")]
+Profile = Annotated[str | None, typer.Option("--profile", help="A set of overrides named in the file.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Entry point of the `layerscope` command."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
+    app()
+
+
+def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
+    """Exit codes: 0 done, 1 internal, 2 configuration, 3 failures, 4 prerequisites, 130 interrupted."""
+
+    @wraps(command)
+    def wrapped(*arguments: Any, **options: Any) -> None:
+        try:
+            code = command(*arguments, **options)
+        except LayerscopeError as error:
+            print(f"error: {error}" if "\n" not in str(error) else f"error:\n{error}", file=sys.stderr)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            print("interrupted: the same command goes on from here", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(code or 0)
+
+    return wrapped
+
+
+@app.command()
+@_with_exit_codes
+def run(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    store: StoreFolder = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    cluster: ClusterFile = None,
+    address: Annotated[str | None, typer.Option(help="Ray cluster to join, as auto or host:port.")] = None,
+    profile: Profile = None,
+    serial: Annotated[bool, typer.Option("--serial", help="In this process, without Ray.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Compute whatever is missing; running again is resuming."""
+    from orchestrator.experiment.cluster import read_cluster
+    from orchestrator.running import run_experiment
+    from orchestrator.tracking.mlflow_runs import MlflowTracker
+    from orchestrator.tracking.progress import make_reporter
+    from orchestrator.workspace import open_workspace
+
+    where = read_cluster(cluster, os.environ)
+    if address is not None:
+        where = where.model_copy(update={"address": address})
+    uri = _tracking_uri(tracking_uri, store)
+    tracker = _checked(MlflowTracker, uri)
+    reporter = make_reporter(as_json=as_json, console=Console())
+    try:
+        workspace = open_workspace(
+            experiment, store=store, overrides=overrides or (), profile=profile, fetch_mlflow=_fetch(uri, store)
+        )
+        outcome = run_experiment(workspace, where, tracker, reporter, serially=serial)
+    finally:
+        reporter.close()
+        tracker.close()
+    if as_json:
+        reporter(
+            {
+                "event": "finished",
+                "stages": dict(outcome.stages),
+                "variants": dict(outcome.variants),
+                "report": str(outcome.report),
+                "unpublished": outcome.num_unpublished,
+            }
+        )
+    else:
+        _print_outcome(outcome, uri, store)
+    return 0 if outcome.is_complete else 3
+
+
+def _print_outcome(outcome: Any, uri: str, store: Path) -> None:
+    stages = ", ".join(f"{number} {state}" for state, number in outcome.stages.items() if number)
+    variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
+    print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
+    if outcome.num_unpublished:
+        print(f"{outcome.num_unpublished} pages wait to be shown: run `layerscope publish` when MLflow is back")
+    else:
+        print(f"MLflow: layerscope ui --store {store}" if uri.startswith("sqlite") else f"MLflow: {uri}")
+
+
+@app.command()
+@_with_exit_codes
+def plan(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    store: StoreFolder = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    cluster: ClusterFile = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List every stage: stored or to do, why, and how many variants share it. Starts nothing."""
+    from orchestrator.showing import plan_object, print_plan
+    from orchestrator.workspace import open_workspace
+
+    workspace = open_workspace(
+        experiment,
+        store=store,
+        overrides=overrides or (),
+        profile=profile,
+        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
+    )
+    schedule = workspace.schedule()
+    if as_json:
+        print(json.dumps(plan_object(workspace, schedule)))
+    else:
+        print_plan(workspace, schedule, Console())
+
+
+@app.command()
+@_with_exit_codes
+def status(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    store: StoreFolder = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    cluster: ClusterFile = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show where every variant stands."""
+    from orchestrator.showing import print_status, status_object
+    from orchestrator.workspace import open_workspace
+
+    workspace = open_workspace(
+        experiment,
+        store=store,
+        overrides=overrides or (),
+        profile=profile,
+        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
+    )
+    schedule = workspace.schedule()
+    if as_json:
+        print(json.dumps(status_object(workspace, schedule)))
+    else:
+        print_status(workspace, schedule, Console())
+
+
+@app.command()
+@_with_exit_codes
+def report(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    store: StoreFolder = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    cluster: ClusterFile = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write the HTML report from what the store holds."""
+    from jobs.report import write_report
+    from orchestrator.running import report_path
+    from orchestrator.tracking.standing import stand
+    from orchestrator.workspace import open_workspace
+
+    workspace = open_workspace(
+        experiment,
+        store=store,
+        overrides=overrides or (),
+        profile=profile,
+        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
+    )
+    study = stand(workspace.experiment, workspace.schedule(), encoder=workspace.sources.encoder.name)
+    path = write_report(study, report_path(workspace))
+    print(json.dumps({"report": str(path)}) if as_json else path)
+
+
+@app.command()
+@_with_exit_codes
+def compare(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    store: StoreFolder = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    cluster: ClusterFile = None,
+    profile: Profile = None,
+    as_json: AsJson = False,
+    format: Annotated[Literal["json", "md", "latex", "parquet"], typer.Option("--format")] = "md",
+) -> None:
+    """Print what the store holds as one tidy table: every score of every variant, layer and measure."""
+    from jobs.reporting.table import format_rows, tidy_rows
+    from orchestrator.tracking.standing import stand
+    from orchestrator.workspace import open_workspace
+
+    workspace = open_workspace(
+        experiment,
+        store=store,
+        overrides=overrides or (),
+        profile=profile,
+        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
+    )
+    study = stand(workspace.experiment, workspace.schedule(), encoder=workspace.sources.encoder.name)
+    content = format_rows(tidy_rows(study), "json" if as_json else format)
+    if isinstance(content, bytes):
+        sys.stdout.buffer.write(content)
+    else:
+        print(content)
+
+
+@app.command()
+@_with_exit_codes
+def publish(
+    experiment: ExperimentFile,
+    overrides: Overrides = None,
+    store: StoreFolder = Path("runs"),
+    tracking_uri: TrackingUri = None,
+    profile: Profile = None,
+) -> int:
+    """Show in MLflow what the store holds; may be repeated at will."""
+    from jobs.report import write_report
+    from orchestrator.errors import TrackerUnavailable
+    from orchestrator.running import final_pages, report_path
+    from orchestrator.tracking.mlflow_runs import MlflowTracker
+    from orchestrator.tracking.standing import stand
+    from orchestrator.workspace import open_workspace
+
+    uri = _tracking_uri(tracking_uri, store)
+    tracker = _checked(MlflowTracker, uri)
+    try:
+        workspace = open_workspace(
+            experiment, store=store, overrides=overrides or (), profile=profile, fetch_mlflow=_fetch(uri, store)
+        )
+        study = stand(workspace.experiment, workspace.schedule(), encoder=workspace.sources.encoder.name)
+        pages = final_pages(workspace, study, write_report(study, report_path(workspace)))
+        for page in pages:
+            tracker.publish(workspace.experiment.experiment, page)
+    except TrackerUnavailable:
+        raise
+    finally:
+        tracker.close()
+    print(f"{len(pages)} runs are shown at {uri}")
+    return 0
+
+
+@app.command()
+@_with_exit_codes
+def ui(
+    store: StoreFolder = Path("runs"),
+    host: str = "127.0.0.1",
+    port: int = 5000,
+) -> None:
+    """Open MLflow's pages on a store."""
+    from orchestrator.errors import PrerequisiteMissing
+
+    database = store.absolute() / "mlflow.db"
+    if not database.exists():
+        raise PrerequisiteMissing(f"{database} does not exist: run an experiment with --store {store} first")
+    os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+    command = ["-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{database}"]
+    os.execv(sys.executable, [sys.executable, *command, "--host", host, "--port", str(port)])
+
+
+@app.command()
+@_with_exit_codes
+def schema() -> None:
+    """Print the JSON schema of an experiment file."""
+    from orchestrator.experiment.schema import experiment_schema
+
+    print(json.dumps(experiment_schema(), indent=2))
+
+
+def _tracking_uri(given: str | None, store: Path) -> str:
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.absolute() / 'mlflow.db'}"
+
+
+def _checked(make_tracker: Callable[[str], Any], uri: str) -> Any:
+    try:
+        return make_tracker(uri)
+    except ValueError as error:
+        raise ConfigurationError(f"--tracking-uri: {error}") from error
+
+
+def _fetch(uri: str, store: Path) -> Callable[[str], Path]:
+    def fetch(model: str) -> Path:
+        from orchestrator.tracking.mlflow_models import fetch_model
+
+        return fetch_model(model, tracking_uri=uri, folder=store.absolute() / "encoders")
+
+    return fetch

@@ -1,0 +1,228 @@
+"""The run command: everything an experiment needs, once each, shown as it happens."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.experiment.cluster import Cluster
+from orchestrator.planning.fingerprint import fingerprint
+from orchestrator.planning.plan import Stage
+from orchestrator.search.schedule import Schedule
+from orchestrator.store.cleaning import remove_leftovers
+from orchestrator.tracking.progress import Reporter
+from orchestrator.tracking.standing import stand
+from orchestrator.tracking.tracker import Tracker
+from orchestrator.workspace import Workspace
+
+PUBLISHING_PAUSE = 3.0
+"""Seconds between two publications of what has changed; longer where making the pages takes long."""
+CLOSING_TIMEOUT = 60.0
+"""Seconds the tracker gets at the end to take what still waits."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    stages: Mapping[str, int]
+    """computed, stored, failed, blocked."""
+    variants: Mapping[str, int]
+    """done, stopped, failed."""
+    report: Path
+    num_unpublished: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing failed and all was published."""
+        return not (
+            self.stages["failed"] or self.stages["blocked"] or self.variants["failed"] or self.num_unpublished
+        )
+
+
+def run_experiment(
+    workspace: Workspace, cluster: Cluster, tracker: Tracker, reporter: Reporter, *, serially: bool = False
+) -> Outcome:
+    """Compute what is missing, publish it and write the report.
+
+    Raises:
+        PrerequisiteMissing: the store cannot be written or is in use, or the cluster cannot hold a trial.
+        KeyboardInterrupt: interrupted; the same command goes on from there.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_interruptible())
+        workspace.store.create()
+        stack.enter_context(workspace.store.exclusive())
+        remove_leftovers(workspace.store)
+        listener = _Listener(reporter)
+        schedule = workspace.schedule(listener)
+        shown = _Shown(workspace, schedule, tracker)
+        stack.callback(shown.give_up)
+        listener.begin(schedule, shown)
+        _announce(workspace, schedule, reporter)
+        _compute(workspace, schedule, cluster, listener, serially=serially)
+        return _conclude(workspace, schedule, shown)
+
+
+def _compute(
+    workspace: Workspace, schedule: Schedule, cluster: Cluster, listener: "_Listener", *, serially: bool
+) -> None:
+    if schedule.is_over and workspace.experiment.search is None:
+        return
+    if serially:
+        from orchestrator.execution.serial import run_serially
+
+        run_serially(schedule, _refill(workspace, schedule, at_once=1))
+        return
+    from orchestrator.execution.ray_cluster import connected, most_trials_at_once, run_on_ray
+
+    listener({"event": "message", "text": "starting Ray"})
+    with connected(cluster):
+        run_on_ray(
+            schedule,
+            cluster,
+            refill=_refill(workspace, schedule, at_once=most_trials_at_once(cluster)),
+            early_stopping=workspace.experiment.early_stopping,
+            on_result=listener.trial_result,
+        )
+
+
+def _refill(workspace: Workspace, schedule: Schedule, *, at_once: int) -> Callable[[], bool]:
+    if workspace.experiment.search is None:
+        return lambda: False
+    from orchestrator.search.optuna_search import OptunaSearch
+
+    return OptunaSearch(workspace.experiment, schedule, workspace.plan, at_once=at_once).refill
+
+
+def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> None:
+    counts = schedule.counts()
+    reporter(
+        {
+            "event": "message",
+            "text": f"{workspace.experiment.experiment}: {len(schedule.plan.variants)} variants, "
+            f"{counts.get('stored', 0)} stages stored, {counts.get('todo', 0)} to do "
+            f"in {workspace.store.root}",
+        }
+    )
+
+
+def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
+    from jobs.report import write_report
+
+    study = stand(workspace.experiment, schedule, encoder=workspace.sources.encoder.name)
+    report = write_report(study, report_path(workspace))
+    num_unpublished = shown.finish(report)
+    counts = schedule.counts()
+    states = [variant.state for variant in study.variants]
+    return Outcome(
+        stages={name: counts.get(name, 0) for name in ("computed", "stored", "failed", "blocked")},
+        variants={
+            "done": states.count("done"),
+            "stopped": states.count("stopped"),
+            "failed": states.count("failed") + states.count("blocked"),
+        },
+        report=report,
+        num_unpublished=num_unpublished,
+    )
+
+
+def report_path(workspace: Workspace) -> Path:
+    """Where an experiment's report is written."""
+    return workspace.store.root / "reports" / workspace.experiment.experiment / "report.html"
+
+
+def study_key(workspace: Workspace) -> str:
+    """The key of the study's page: that of its name, so that a grid that grows stays one study."""
+    return fingerprint({"experiment": workspace.experiment.experiment})
+
+
+@dataclass
+class _Listener:
+    """Passes events on to the reporter, and has what changed published."""
+
+    reporter: Reporter
+    _schedule: Schedule | None = field(default=None)
+    _shown: "_Shown | None" = field(default=None)
+
+    def begin(self, schedule: Schedule, shown: "_Shown") -> None:
+        self._schedule, self._shown = schedule, shown
+        watch = getattr(self.reporter, "watch", None)
+        if watch is not None:
+            watch(schedule)
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self.reporter(event)
+        if self._shown is not None:
+            self._shown.refresh()
+
+    def trial_result(self, stage: Stage, result: dict[str, Any]) -> None:
+        """One evaluation of a running trial."""
+        scores = {name: value for name, value in result.items() if name.startswith("validation/")}
+        if scores:
+            where = {"kind": stage.kind, "key": stage.key, "step": result["step"]}
+            begun = {"seconds_to_begin": round(result["seconds_to_begin"], 3)}
+            self({"event": "trial_result"} | where | scores | begun)
+
+
+class _Shown:
+    """What the tracker shows of a run, brought up to date now and then."""
+
+    def __init__(self, workspace: Workspace, schedule: Schedule, tracker: Tracker) -> None:
+        from orchestrator.tracking.publishing import Publisher
+
+        self._workspace, self._schedule = workspace, schedule
+        self._publisher = Publisher(tracker, workspace.experiment.experiment)
+        self._next = 0.0
+        self._is_closed = False
+
+    def refresh(self) -> None:
+        """Publish what there is, unless that was done a moment ago."""
+        from orchestrator.tracking.pages import study_pages
+
+        began = time.monotonic()
+        if began < self._next:
+            return
+        study = stand(self._workspace.experiment, self._schedule, encoder=self._workspace.sources.encoder.name)
+        self._publisher.offer(study_pages(study, study_key=study_key(self._workspace), figures=False))
+        ended = time.monotonic()
+        self._next = ended + max(PUBLISHING_PAUSE, 10 * (ended - began))
+
+    def finish(self, report: Path) -> int:
+        """Publish everything with its figures; returns how many pages the tracker could not be given."""
+        study = stand(self._workspace.experiment, self._schedule, encoder=self._workspace.sources.encoder.name)
+        self._publisher.offer(final_pages(self._workspace, study, report))
+        self._is_closed = True
+        return self._publisher.close(CLOSING_TIMEOUT)
+
+    def give_up(self) -> None:
+        """End the publisher of a run that does not come to its end."""
+        if not self._is_closed:
+            self._publisher.close(0.0)
+
+
+def final_pages(workspace: Workspace, study: Any, report: Path) -> list:
+    """All pages of a study that nothing works on any more, with figures and report."""
+    from orchestrator.tracking.pages import study_pages
+
+    html = report.read_text(encoding="utf-8")
+    return study_pages(study, study_key=study_key(workspace), figures=True, live=False, report_html=html)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGTERM ends a run like Ctrl-C."""
+
+    def interrupt(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        sys.stdout.flush()

@@ -1,0 +1,177 @@
+"""What `plan` and `status` say: stages and variants, as tables or as one JSON object."""
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.planning.plan import Stage
+from orchestrator.search.schedule import Schedule
+from orchestrator.tracking.standing import stand
+from orchestrator.workspace import Workspace
+
+STATE_SHOWN = {"stored": "stored", "todo": "todo", "blocked": "blocked", "stopped": "stored", "unneeded": "todo"}
+
+
+def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
+    """The plan as JSON."""
+    shared = schedule.plan.num_variants_by_key()
+    return {
+        "experiment": workspace.experiment.experiment,
+        "variants": len(schedule.plan.variants),
+        "cells": _num_cells(schedule),
+        "stages": [
+            {
+                "key": stage.key,
+                "kind": stage.kind,
+                "state": _state(schedule, stage),
+                "reason": _reason(schedule, stage),
+                "variants": shared[stage.key],
+            }
+            for stage in schedule.plan.stages().values()
+        ],
+    }
+
+
+def print_plan(workspace: Workspace, schedule: Schedule, console: Console) -> None:
+    """The plan as a table: one line a stage, and what it all may take."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("kind", "key", "state", "variants", "about", "what, and why"):
+        table.add_column(column, justify="right" if column in ("variants", "about") else "left")
+    shared = schedule.plan.num_variants_by_key()
+    seconds = usual_seconds(schedule)
+    for stage in schedule.plan.stages().values():
+        state = _state(schedule, stage)
+        cost = seconds.get(stage.kind)
+        table.add_row(
+            stage.kind,
+            stage.key,
+            state,
+            str(shared[stage.key]),
+            f"{cost:.1f} s" if cost is not None and state != "stored" else "",
+            " - ".join(part for part in (_describe(schedule, stage), _reason(schedule, stage)) if part),
+        )
+    console.print(table, soft_wrap=True, highlight=False)
+    console.print(_summary(workspace, schedule, seconds), highlight=False)
+
+
+def status_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
+    """Where every variant stands, as JSON."""
+    study = stand(workspace.experiment, schedule, encoder=workspace.sources.encoder.name)
+    return {
+        "experiment": study.experiment,
+        "variants": [
+            {
+                "task": variant.task,
+                "condition": variant.condition,
+                "seed": variant.seed,
+                "key": variant.key,
+                "state": variant.state,
+                "reason": variant.reason,
+                "cells": variant.num_cells,
+            }
+            for variant in study.variants
+        ],
+    }
+
+
+def print_status(workspace: Workspace, schedule: Schedule, console: Console) -> None:
+    """Where every variant stands, as a table."""
+    study = stand(workspace.experiment, schedule, encoder=workspace.sources.encoder.name)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("task", "condition", "seed", "state", "reason"):
+        table.add_column(column)
+    for variant in study.variants:
+        table.add_row(variant.task, variant.condition, str(variant.seed), variant.state, variant.reason)
+    console.print(table, soft_wrap=True, highlight=False)
+    states = [variant.state for variant in study.variants]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
+    console.print(f"{len(states)} variants: {counts}" if states else "no variants yet", highlight=False)
+
+
+def usual_seconds(schedule: Schedule) -> dict[str, float]:
+    """Median seconds of a stage of each kind, from the records of the store."""
+    kinds = {stage.kind for stage in schedule.plan.stages().values()}
+    taken = {
+        kind: [record["provenance"]["seconds"] for record in schedule.store.records(kind)] for kind in kinds
+    }
+    return {kind: statistics.median(values) for kind, values in taken.items() if values}
+
+
+def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, float]) -> str:
+    todo = [stage for stage in schedule.plan.stages().values() if _state(schedule, stage) != "stored"]
+    total = len(schedule.plan.stages())
+    cells, runs = _num_cells(schedule), len(schedule.plan.variants)
+    lines = [f"{cells} cells, {runs} runs" if cells > runs else f"{runs} variants"]
+    lines.append(f"{total} stages: {total - len(todo)} stored, {len(todo)} to do")
+    known = [seconds[stage.kind] for stage in todo if stage.kind in seconds]
+    if known:
+        lines.append(f"about {sum(known) / 60:.1f} minutes of work, by what such stages took before")
+    if workspace.experiment.search is not None:
+        lines.append(f"a search proposes up to {workspace.experiment.search.trials} conditions while it runs")
+    return "\n".join(lines)
+
+
+def _num_cells(schedule: Schedule) -> int:
+    return sum(variant.num_cells for variant in schedule.plan.variants)
+
+
+def _state(schedule: Schedule, stage: Stage) -> str:
+    ended = schedule.store.outcome(stage)
+    if schedule.state(stage) == "todo" and ended is not None and ended[0] == "failed":
+        return "failed"
+    return STATE_SHOWN[schedule.state(stage)]
+
+
+def _reason(schedule: Schedule, stage: Stage) -> str:
+    ended = schedule.store.outcome(stage)
+    match schedule.state(stage):
+        case "stored":
+            return "in the store"
+        case "unneeded":
+            return "what rests on it is stored"
+        case "todo" if ended is not None and ended[0] == "failed":
+            return f"will be tried again: {ended[1]}"
+        case "todo":
+            waits = [parent.kind for parent in stage.parents.values() if schedule.state(parent) != "stored"]
+            return f"after {', '.join(dict.fromkeys(waits))}" if waits else "can start"
+        case _:
+            return schedule.reason(stage)
+
+
+def _describe(schedule: Schedule, stage: Stage) -> str:
+    """What a reader would call the stage."""
+    users = [one for one in schedule.plan.variants if stage.key in _keys_of(one)]
+    tasks = ", ".join(dict.fromkeys(variant.task for variant in users))
+    match stage.kind:
+        case "prepare":
+            length = stage.spec.max_length
+            view = "whole texts" if length is None else f"{stage.spec.truncation} to {length} tokens"
+            return f"{tasks}: {view}"
+        case "pretrain":
+            return f"{tasks}: {stage.spec.training.corpus}, {stage.spec.training.steps} steps"
+        case "finetune":
+            cells = f" ({users[0].num_cells} cells)" if users[0].num_cells > 1 else ""
+            return f"{tasks}: {users[0].condition} seed={users[0].seed}{cells}"
+        case "extract":
+            return f"{tasks}: {'tuned' if _is_tuned(stage) else 'start'}"
+        case "cka":
+            return f"{tasks}: against {stage.spec.against}"
+        case _:
+            return tasks
+
+
+def _is_tuned(stage: Stage) -> bool:
+    return "model" in stage.parents and stage.parents["model"].kind == "finetune"
+
+
+def _keys_of(variant: Any) -> set[str]:
+    keys: set[str] = set()
+    waiting = list(variant.stages.values())
+    while waiting:
+        stage = waiting.pop()
+        keys.add(stage.key)
+        waiting += stage.parents.values()
+    return keys

@@ -1,0 +1,61 @@
+"""An experiment opened: read, its sources looked at, and its stages set against a store."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.reading import read_experiment
+from orchestrator.experiment.variants import Variant, grid_variants
+from orchestrator.planning.encoders import FetchMlflow
+from orchestrator.planning.plan import Plan
+from orchestrator.planning.planner import make_plan
+from orchestrator.planning.sources import Sources, look_at
+from orchestrator.search.schedule import Listener, Schedule
+from orchestrator.store.artifacts import Store
+
+DIGESTS = ".digests.json"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Everything a command needs to know of one experiment."""
+
+    experiment: Experiment
+    sources: Sources
+    store: Store
+
+    def plan(self, variants: list[Variant]) -> Plan:
+        """The stages of these variants."""
+        return make_plan(self.experiment, self.sources, variants)
+
+    def schedule(self, listener: Listener = lambda event: None) -> Schedule:
+        """The grid, or what a search has already brought forth, set against the store."""
+        schedule = Schedule(self.store, listener, honour_stops=self.experiment.early_stopping is not None)
+        schedule.add(self.plan(grid_variants(self.experiment)).variants)
+        if self.experiment.search is not None:
+            from orchestrator.search.optuna_search import stored_variants
+
+            schedule.add(stored_variants(self.experiment, self.plan, self.store))
+        return schedule
+
+
+def open_workspace(
+    path: Path,
+    *,
+    store: Path,
+    overrides: Sequence[str] = (),
+    profile: str | None = None,
+    fetch_mlflow: FetchMlflow | None = None,
+) -> Workspace:
+    """Read an experiment and look at its sources.
+
+    Raises:
+        ConfigurationError: the experiment or its data are wrong.
+        PrerequisiteMissing: the encoder is nowhere to be found.
+    """
+    experiment = read_experiment(path, overrides=overrides, profile=profile, environ=os.environ)
+    opened = Store(store)
+    sources = look_at(experiment, memory=opened.root / DIGESTS, fetch_mlflow=fetch_mlflow)
+    return Workspace(experiment, sources, opened)
