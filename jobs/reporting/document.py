@@ -56,7 +56,7 @@ STANDINGS = {
     "best": "best",
     "highest": "highest score",
     "indistinguishable": "indistinguishable from the best",
-    "worse": "worse than the best",
+    "worse": "worse than the highest",
     "diverged": "diverged",
     "not compared": "not compared",
     "no result": "no result",
@@ -215,10 +215,8 @@ def _words(section: str, names: Sequence[str]) -> str:
 
 def _num_columns(names: Sequence[str]) -> int:
     """Columns at most three, so that the figures of one metric stand in one row."""
-    if names[0].startswith("maps/"):
-        return 2
-    widths = Counter(name.rpartition("/by_")[0] for name in names)
-    return {2: 2, 4: 2}.get(max(widths.values()), 3)
+    widths = Counter(name.rpartition("/by_")[0] for name in names if "/by_" in name)
+    return {2: 2, 4: 2}.get(max(widths.values(), default=3), 3)
 
 
 def _svg(figure: Figure, prefix: str) -> Markup:
@@ -229,6 +227,7 @@ def _svg(figure: Figure, prefix: str) -> Markup:
         figure.savefig(buffer, format="svg", facecolor="none", dpi=150, metadata=nothing)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
     svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
     body = svg[svg.index(">") + 1 :]
     width, height = (round(72 * inches) for inches in figure.get_size_inches())
@@ -262,9 +261,8 @@ def _score(value: float) -> str:
 
 
 def _signed(interval: Interval) -> str:
-    if math.isnan(interval.low):
-        return f"{interval.mean:+.3f} (one pair: no interval)"
-    return f"{interval.mean:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+    mean, low, high = (f"{v:+.3f}".replace("-", "−") for v in (interval.mean, interval.low, interval.high))
+    return f"{mean} (one pair: no interval)" if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
 
 
 def _p_value(p: float) -> str:

@@ -27,6 +27,7 @@ WIDTH = 4.8
 
 STYLE = {
     "axes.edgecolor": INK,
+    "axes.facecolor": "none",
     "axes.labelcolor": INK,
     "axes.grid": True,
     "axes.spines.right": False,
@@ -66,7 +67,7 @@ def dot_chart(title: str, y_label: str, scores_by_label: Mapping[str, Sequence[f
         figure, axes = _panel(title)
         for index, scores in enumerate(scores_by_label.values()):
             spread = np.linspace(-0.15, 0.15, len(scores)) if len(scores) > 1 else np.zeros(1)
-            axes.plot(index + spread, scores, "o", color=COLOURS[index], alpha=0.6, markersize=5)
+            axes.plot(index + spread, scores, "o", color=COLOURS[index], alpha=0.8, markersize=5)
             axes.hlines(np.mean(scores), index - 0.3, index + 0.3, color=COLOURS[index], linewidth=2.5)
         labels = [textwrap.shorten(label, 22, placeholder="…") for label in scores_by_label]
         axes.set_xticks(range(len(labels)), [textwrap.fill(label, 12) for label in labels])
@@ -91,33 +92,32 @@ def heat_maps(title: str, x_label: str, y_label: str, maps: Mapping[str, np.ndar
     """Square maps of layers by layers on one scale from 0 to 1; hatched grey where undefined (NaN)."""
     columns = min(3, len(maps))
     rows = math.ceil(len(maps) / columns)
-    side = WIDTH / columns
     with rc_context(STYLE | {"axes.grid": False}):
-        figure = Figure(figsize=(WIDTH, rows * (side + 0.35) + 1.1), layout="constrained")
-        figure.suptitle(textwrap.fill(title, 52))
-        panels = list(figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).flat)
+        figure, panels, scale = _map_panels(title, rows, columns)
         for axes, (label, values) in zip(panels, maps.items(), strict=False):
-            image = _draw_map(axes, label, values, width=24 if columns > 1 else 60)
+            image = _draw_map(axes, label, values, width=22 if columns > 1 else 60)
         for axes in panels[len(maps) :]:
             axes.set_axis_off()
-        figure.supxlabel(x_label, fontsize=9)
-        figure.supylabel(y_label, fontsize=9)
-        figure.colorbar(
-            image, ax=panels, location="bottom", label="CKA", fraction=0.06, aspect=30, shrink=0.8
-        )
+        figure.colorbar(image, cax=scale, orientation="horizontal", label="CKA")
+        figure.supylabel(y_label, x=0.01, fontsize=9)
+        figure.supxlabel(x_label, y=0.68 / figure.get_figheight(), va="bottom", fontsize=9)
     return figure
 
 
 def _panel(title: str, labels: Sequence[str] = ()) -> tuple[Figure, Axes]:
     """One axes between title and legend; margins are fixed, as a layout engine takes four times as long."""
     title = textwrap.fill(title, 52)
-    columns = 1 if max(map(len, labels), default=0) > 22 else 2
+    longest = max(map(len, labels), default=0)
+    columns = 1 if longest > 22 else 2 if longest > 12 else 3
     rows = math.ceil(len(labels) / columns) + sum(len(label) > LABEL_WIDTH for label in labels)
     top, legend = 0.18 + 0.17 * (1 + title.count("\n")), 0.17 * rows
     height = top + 2.6 + 0.55 + legend
     figure = Figure(figsize=(WIDTH, height))
     figure.suptitle(title, y=1 - 0.08 / height, va="top")
-    axes = figure.add_axes((0.6 / WIDTH, (0.55 + legend) / height, (WIDTH - 0.75) / WIDTH, 2.6 / height))
+    width = WIDTH - 0.9
+    axes = figure.add_axes((0.75 / WIDTH, (0.55 + legend) / height, width / WIDTH, 2.6 / height))
+    axes.yaxis.set_label_coords(-0.55 / width, 0.5)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.ticklabel_format(scilimits=(-3, 4))
     if labels:
         handles = [_handle(index) for index in range(len(labels))]
@@ -141,6 +141,29 @@ def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
         axes.plot(main.steps, main.mean, linestyle=DASHES[index], color=colour, linewidth=2.2)
     if main is curves[0]:
         axes.fill_between(main.steps, main.low, main.high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _map_panels(title: str, rows: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
+    """Square panels between a title and the axes of a colour bar; margins are fixed as in `_panel`."""
+    title = textwrap.fill(title, 52)
+    left, gap, between = 0.6, 0.14, 0.5
+    side = min((WIDTH - left - 0.1 - gap * (columns - 1)) / columns, 3.2)
+    top, bottom = 0.25 + 0.17 * (1 + title.count("\n")) + 0.3, 1.1
+    height = top + rows * side + (rows - 1) * between + bottom
+    figure = Figure(figsize=(WIDTH, height))
+    figure.suptitle(title, y=1 - 0.08 / height, va="top")
+    grid = figure.add_gridspec(
+        rows,
+        columns,
+        left=left / WIDTH,
+        right=(left + columns * side + (columns - 1) * gap) / WIDTH,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=gap / side,
+        hspace=between / side,
+    )
+    panels = list(grid.subplots(squeeze=False, sharex=True, sharey=True).flat)
+    return figure, panels, figure.add_axes((0.25, 0.45 / height, 0.5, 0.12 / height))
 
 
 def _draw_map(axes: Axes, label: str, values: np.ndarray, *, width: int):
