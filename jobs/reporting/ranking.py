@@ -125,9 +125,10 @@ def _compare(
         _matched(first, _correct_by_seed(variants)) if ranked.standing == "not compared" else None
         for ranked, variants in others
     ]
-    p_values = iter(holm([_sign_test(*pair) for pair in pairs if pair is not None]))
+    p_values = [_sign_test(*pair) for pair in pairs if pair is not None]
+    adjusted = iter(holm(p_values) if p_values else ())
     return [
-        ranked if pair is None else _with_comparison(ranked, pair, float(next(p_values)))
+        ranked if pair is None else _with_comparison(ranked, pair, float(next(adjusted)))
         for (ranked, _), pair in zip(others, pairs, strict=True)
     ]
 

@@ -103,8 +103,8 @@ def test_a_separated_condition_is_called_best(tmp_path):
         for decay, correct in [(0.9, 90), (1.0, 40)]
     ]
     page = words(render_report(make_study(*variants)))
-    assert "topic: decay=0.9 is best" in page
-    assert "1 of the 1 others are worse" in page
+    assert "topic: decay=0.9 is best on the test examples" in page
+    assert "1 of 1 others are worse" in page
     assert "worse than the highest +0.500 [+0.4" in page
 
 
