@@ -113,7 +113,10 @@ def _summary(group: Sequence[RankedCondition]) -> str:
     alike = sum(ranked.standing == "indistinguishable" for ranked in others)
     if first.standing == "best":
         compared = sum(ranked.standing == "worse" for ranked in others)
-        return f"{first.task}: {name} is best on the test examples, {scored}; {compared} of {len(others)} others are worse."
+        return (
+            f"{first.task}: {name} is best on the test examples, {scored}; "
+            f"{compared} of {len(others)} others are worse."
+        )
     if alike:
         return (
             f"{first.task}: no single best. {name} scored highest, {scored}, and {alike} of the "

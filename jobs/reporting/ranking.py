@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from jobs.numerics.intervals import Interval, difference_interval, mean_interval
-from jobs.numerics.paired_tests import holm, mcnemar
+from jobs.numerics.intervals import Interval, mean_interval
+from jobs.numerics.paired_tests import difference_interval, holm, mcnemar
 from jobs.reporting.conditions import conditions_by_task
 from jobs.reporting.study import Study, VariantResult, read_metrics
 
@@ -125,8 +125,7 @@ def _compare(
         _matched(first, _correct_by_seed(variants)) if ranked.standing == "not compared" else None
         for ranked, variants in others
     ]
-    p_values = [_sign_test(*pair) for pair in pairs if pair is not None]
-    adjusted = iter(holm(p_values) if p_values else ())
+    adjusted = iter(holm([_sign_test(*pair) for pair in pairs if pair is not None]))
     return [
         ranked if pair is None else _with_comparison(ranked, pair, float(next(adjusted)))
         for (ranked, _), pair in zip(others, pairs, strict=True)
@@ -136,7 +135,7 @@ def _compare(
 def _with_comparison(
     ranked: RankedCondition, pair: tuple[np.ndarray, np.ndarray], p_value: float
 ) -> RankedCondition:
-    difference = difference_interval(*pair)
+    difference = difference_interval(*pair, seed=0)
     is_worse = p_value < SIGNIFICANCE and difference.low > 0
     standing = "worse" if is_worse else "indistinguishable"
     return replace(ranked, difference=difference, p_value=p_value, standing=standing)
@@ -150,10 +149,10 @@ def _sign_test(correct_a_SN: np.ndarray, correct_b_SN: np.ndarray) -> float:
 def _matched(
     a: dict[int, tuple[np.ndarray, np.ndarray]], b: dict[int, tuple[np.ndarray, np.ndarray]]
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Correctness of both over the seeds they share, (S, N) each; None where they saw different examples."""
+    """Correctness of both over shared seeds, (S, N) each; None unless they share two or more examples."""
     seeds = sorted(a.keys() & b.keys())
     ids = [table[seed][0] for seed in seeds for table in (a, b)]
-    if not seeds or not all(np.array_equal(ids[0], other) for other in ids):
+    if not seeds or len(ids[0]) < 2 or not all(np.array_equal(ids[0], other) for other in ids):
         return None
     return np.stack([a[seed][1] for seed in seeds]), np.stack([b[seed][1] for seed in seeds])
 

@@ -106,9 +106,9 @@ def _summary(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
 def _mean_and_half_width(values: Sequence[float]) -> str:
     if not values:
         return ""
-    interval = mean_interval(values)
-    if math.isnan(interval.mean):
+    if not all(map(math.isfinite, values)):
         return "diverged"
+    interval = mean_interval(values)
     if math.isnan(interval.high):
         return f"{interval.mean:.4f}"
     return f"{interval.mean:.4f} ± {interval.high - interval.mean:.4f}"
