@@ -1,0 +1,20 @@
+"""Writes the report of a study as one HTML file."""
+
+import os
+from pathlib import Path
+
+from jobs.reporting.document import render_report
+from jobs.reporting.study import Study
+
+
+def write_report(study: Study, path: Path) -> Path:
+    """Write the page at `path`, whole or not at all; folders are made. Returns the path."""
+    page = render_report(study)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        partial.write_text(page, encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path

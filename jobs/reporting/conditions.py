@@ -1,0 +1,81 @@
+"""The conditions of a study: which variants form each, and the factors by which they differ."""
+
+import json
+from collections.abc import Iterable, Sequence
+from statistics import quantiles
+
+from jobs.reporting.study import Study, VariantResult
+
+MAX_LEVELS = 6
+"""As many values of a factor as colours that a reader can tell apart."""
+
+
+def conditions_by_task(study: Study) -> dict[str, dict[str, tuple[VariantResult, ...]]]:
+    """Variants by task and condition, both in the order of the experiment."""
+    grouped: dict[str, dict[str, tuple[VariantResult, ...]]] = {}
+    for variant in study.variants:
+        conditions = grouped.setdefault(variant.task, {})
+        conditions[variant.condition] = (*conditions.get(variant.condition, ()), variant)
+    return grouped
+
+
+def varied_factors(variants: Iterable[VariantResult]) -> dict[str, tuple[str, ...]]:
+    """Labels of each factor's values, where there are several; numbers ascend, words keep their order."""
+    values_by_factor: dict[str, dict[str, object]] = {}
+    for variant in variants:
+        for factor, value in variant.recipe.items():
+            values_by_factor.setdefault(factor, {})[value_label(value)] = value
+    return {
+        factor: tuple(sorted(values, key=values.get) if _all_numbers(values.values()) else values)
+        for factor, values in values_by_factor.items()
+        if len(values) > 1
+    }
+
+
+def value_label(value: object) -> str:
+    """A factor's value as a reader would write it in the experiment file."""
+    match value:
+        case str():
+            return value
+        case None:
+            return "none"
+        case bool() | list() | tuple() | dict():
+            return json.dumps(value, default=str)
+        case float():
+            return str(value) if len(str(value)) <= 8 else f"{value:.6g}"
+        case _:
+            return str(value)
+
+
+def factor_label(variant: VariantResult, factor: str) -> str:
+    """The variant's value of a factor; "none" where its recipe lacks it."""
+    return value_label(variant.recipe.get(factor))
+
+
+def condition_label(condition: str) -> str:
+    """The condition, named also where nothing varies."""
+    return condition or "the only recipe"
+
+
+def level_by_label(labels: Sequence[str]) -> dict[str, str]:
+    """At most six levels for the values of a factor: thirds of many numbers, "other" for many words."""
+    if len(labels) <= MAX_LEVELS:
+        return {label: label for label in labels}
+    numbers = _numbers(labels)
+    if numbers is None:
+        return {label: label if i < MAX_LEVELS - 1 else "other" for i, label in enumerate(labels)}
+    cuts = quantiles(numbers, n=3)
+    third = [sum(number > cut for cut in cuts) for number in numbers]
+    ends = {part: [label for label, t in zip(labels, third, strict=True) if t == part] for part in set(third)}
+    return {label: f"{ends[t][0]} to {ends[t][-1]}" for label, t in zip(labels, third, strict=True)}
+
+
+def _all_numbers(values: Iterable[object]) -> bool:
+    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+
+
+def _numbers(labels: Sequence[str]) -> list[float] | None:
+    try:
+        return [float(label) for label in labels]
+    except ValueError:
+        return None

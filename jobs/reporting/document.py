@@ -1,0 +1,281 @@
+"""One self-contained HTML page of a study: ranking, effects, figures, failures, and how to run it again."""
+
+import io
+import itertools
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from jobs.numerics.intervals import Interval
+from jobs.reporting.conditions import condition_label, conditions_by_task, factor_label, varied_factors
+from jobs.reporting.drawing import INK
+from jobs.reporting.effects import main_effects
+from jobs.reporting.figures import study_figures
+from jobs.reporting.ranking import RankedCondition, rank_conditions
+from jobs.reporting.study import RECORD, Study
+
+TEMPLATE = "report.html.jinja"
+
+SECTIONS = {
+    "factors": ("Factors", "A dot is the test score of one variant; a bar is the mean of a value's dots."),
+    "learning": ("Learning curves", ""),
+    "probe": ("Probes of every layer", "Layer 0 is the embeddings."),
+    "depth": ("Accuracy against depth", "The score when only the first layers are kept."),
+    "cka": (
+        "Similarity of layers",
+        "Centred kernel alignment (CKA): 1 is the same up to rotation and scale.",
+    ),
+    "maps": (
+        "Similarity maps",
+        "Mean over seeds, all on one scale from 0 to 1. Hatched grey: undefined, as a layer does not vary "
+        "over the examples or is not finite.",
+    ),
+    "pretraining": (
+        "Further pretraining",
+        "Each is computed once and shared by the variants that start from it.",
+    ),
+}
+CURVE_SECTIONS = ("learning", "probe", "depth", "cka")
+CURVE_NOTES = {
+    "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
+    "the highest. Dotted: not finished.",
+    "by factor": "A thin line is one condition, a thick line the mean of the finished conditions with that "
+    "value of the factor. Dotted: not finished.",
+}
+
+STANDINGS = {
+    "best": "best",
+    "highest": "highest score",
+    "indistinguishable": "indistinguishable from the best",
+    "worse": "worse than the highest",
+    "diverged": "diverged",
+    "not compared": "not compared",
+    "no result": "no result",
+}
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Variants that are not done for the same reason."""
+
+    state: str
+    reason: str
+    variants: tuple[str, ...]
+
+
+def render_report(study: Study) -> str:
+    """The page as HTML that loads nothing from outside and works without scripts."""
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"score": _score, "signed": _signed, "p": _p_value, "duration": _duration}
+    ranking = rank_conditions(study)
+    ranking_by_task = {
+        task: list(group) for task, group in itertools.groupby(ranking, lambda ranked: ranked.task)
+    }
+    return environment.get_template(TEMPLATE).render(
+        study=study,
+        counts=Counter(variant.state for variant in study.variants),
+        summaries=[_summary(group) for group in ranking_by_task.values()],
+        ranking_by_task=ranking_by_task,
+        columns_by_task={task: _columns(study, task) for task in ranking_by_task},
+        strip_by_task={task: _Strip(group) for task, group in ranking_by_task.items()},
+        standings=STANDINGS,
+        effects=_grouped(main_effects(study), lambda effect: effect.task),
+        sections=_sections(study_figures(study)),
+        troubles=_troubles(study),
+        versions=_versions(study),
+        file_name=f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', study.experiment).strip('._-') or 'experiment'}.yaml",
+        remarks=_remarks,
+        isnan=math.isnan,
+    )
+
+
+def _summary(group: Sequence[RankedCondition]) -> str:
+    """What can honestly be said of a task in one sentence."""
+    first, *others = group
+    if not first.scores:
+        return f"{first.task}: no condition has a test score."
+    name, scored = condition_label(first.condition), f"mean test {first.metric} {_mean_with_interval(first)}"
+    alike = sum(ranked.standing == "indistinguishable" for ranked in others)
+    if first.standing == "best":
+        compared = sum(ranked.standing == "worse" for ranked in others)
+        return (
+            f"{first.task}: {name} is best on the test examples, {scored}; "
+            f"{compared} of {len(others)} others are worse."
+        )
+    if alike:
+        return (
+            f"{first.task}: no single best. {name} scored highest, {scored}, and {alike} of the "
+            f"{len(others)} other conditions cannot be told from it."
+        )
+    if not others:
+        return f"{first.task}: {name}, the only condition, has {scored}."
+    return f"{first.task}: {name} scored highest, {scored}; the others could not be compared with it."
+
+
+def _mean_with_interval(ranked: RankedCondition) -> str:
+    if ranked.num_seeds == 1:
+        return f"{_score(ranked.test.mean)} (one seed: no interval)"
+    interval = f"{_score(ranked.test.low)} to {_score(ranked.test.high)}"
+    return f"{_score(ranked.test.mean)} (95 % interval {interval} over {ranked.num_seeds} seeds)"
+
+
+def _columns(study: Study, task: str) -> dict[str, dict[str, str]]:
+    """The columns that name a condition: its factors, or the whole name where they do not tell all apart."""
+    conditions = conditions_by_task(study)[task]
+    factors = varied_factors(variant for variants in conditions.values() for variant in variants)
+    columns = {
+        factor: {name: factor_label(variants[0], factor) for name, variants in conditions.items()}
+        for factor in factors
+    }
+    values = {tuple(column[name] for column in columns.values()) for name in conditions}
+    if columns and len(values) == len(conditions):
+        return columns
+    return {"condition": {name: condition_label(name) for name in conditions}}
+
+
+class _Strip:
+    """Where the seeds, the mean and the interval of a condition lie on the axis of its task, 0 to 100."""
+
+    def __init__(self, group: Sequence[RankedCondition]) -> None:
+        scores = [score for ranked in group for score in ranked.scores]
+        self.low, self.high = (min(scores), max(scores)) if scores else (0.0, 0.0)
+
+    def position(self, score: float) -> float:
+        share = (score - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return round(4 + 92 * min(max(share, -0.04), 1.04), 1)
+
+
+def _remarks(ranked: RankedCondition) -> str:
+    waiting = (
+        ranked.num_variants - ranked.num_seeds - ranked.num_stopped - ranked.num_failed - ranked.num_diverged
+    )
+    counts = {
+        "diverged": ranked.num_diverged,
+        "stopped early": ranked.num_stopped,
+        "failed": ranked.num_failed,
+        "without a score": max(waiting, 0),
+    }
+    remarks = [f"{count} {word}" for word, count in counts.items() if count]
+    if ranked.num_cells > 1:
+        remarks.append(f"stands for {ranked.num_cells} cells")
+    return ", ".join(remarks)
+
+
+def _grouped(items: Iterable, key) -> list[tuple]:
+    return [(name, list(group)) for name, group in itertools.groupby(items, key)]
+
+
+def _sections(figures: dict[str, Figure]) -> list[dict]:
+    """Figures by section and task in the order of SECTIONS, measures without a section of their own last."""
+    names_by_section: dict[str, list[str]] = {section: [] for section in SECTIONS}
+    for name in figures:
+        names_by_section.setdefault(name.partition("/")[0], []).append(name)
+    number = {name: index for index, name in enumerate(figures)}
+    return [
+        {
+            "title": SECTIONS.get(section, (section.capitalize(), ""))[0],
+            "words": _words(section, names),
+            "tasks": [
+                (
+                    task,
+                    _num_columns(list(group)),
+                    [
+                        {"name": name, "svg": _svg(figures[name], f"figure-{number[name]}")}
+                        for name in names
+                        if name.split("/")[1] == task
+                    ],
+                )
+                for task, group in _grouped(names, lambda name: name.split("/")[1])
+            ],
+        }
+        for section, names in names_by_section.items()
+        if names
+    ]
+
+
+def _words(section: str, names: Sequence[str]) -> str:
+    words = [SECTIONS[section][1]] if section in SECTIONS else []
+    if section in CURVE_SECTIONS or section not in SECTIONS:
+        by_factor = {"/by_" in name for name in names}
+        words += [note for kind, note in CURVE_NOTES.items() if (kind == "by factor") in by_factor]
+    return " ".join(filter(None, words))
+
+
+def _num_columns(names: Sequence[str]) -> int:
+    """Columns at most three, so that the figures of one metric stand in one row."""
+    widths = Counter(name.rpartition("/by_")[0] for name in names if "/by_" in name)
+    return {2: 2, 4: 2}.get(max(widths.values(), default=3), 3)
+
+
+def _svg(figure: Figure, prefix: str) -> Markup:
+    """The figure as inline SVG whose ids are its own and whose text takes the colour of the page."""
+    buffer = io.StringIO()
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "layerscope"}):
+        nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])
+        figure.savefig(buffer, format="svg", facecolor="none", dpi=150, metadata=nothing)
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :].replace(INK, "currentColor")
+    svg = re.sub(r'<g id="[^"]*"', "<g", svg)
+    svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{prefix}-", svg)
+    body = svg[svg.index(">") + 1 :]
+    width, height = (round(72 * inches) for inches in figure.get_size_inches())
+    title = Markup.escape(" ".join(figure.get_suptitle().split()))
+    return Markup(f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{title}">{body}')
+
+
+def _troubles(study: Study) -> list[Trouble]:
+    names: dict[tuple[str, str], tuple[str, ...]] = {}
+    for variant in study.variants:
+        if variant.state in ("stopped", "failed", "blocked"):
+            cause = variant.state, variant.reason or "no reason was recorded"
+            name = f"{variant.task}: {condition_label(variant.condition)}, seed {variant.seed}"
+            names[cause] = (*names.get(cause, ()), name)
+    return [Trouble(state, reason, variants) for (state, reason), variants in names.items()]
+
+
+def _versions(study: Study) -> dict[str, str]:
+    """Package versions of the first variant that is done."""
+    records = (
+        v.folders["finetune"] / RECORD
+        for v in study.variants
+        if v.state == "done" and "finetune" in v.folders
+    )
+    record = next((path for path in records if path.exists()), None)
+    return json.loads(record.read_text(encoding="utf-8"))["provenance"]["versions"] if record else {}
+
+
+def _score(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _signed(interval: Interval) -> str:
+    mean, low, high = (f"{v:+.3f}".replace("-", "−") for v in (interval.mean, interval.low, interval.high))
+    return f"{mean} (one pair: no interval)" if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _duration(seconds: float) -> str:
+    if math.isnan(seconds):
+        return "–"
+    for unit, size in [("h", 3600), ("min", 60)]:
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.1f} s"

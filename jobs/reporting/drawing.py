@@ -1,0 +1,177 @@
+"""Charts of one panel or a grid of maps, readable at phone width and without telling red from green."""
+
+import math
+import textwrap
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from jobs.reporting.series import Band, mean_band
+
+INK = "#010203"
+"""Colour of text and axes, which a page may replace by its own."""
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
+"""The palette of Okabe and Ito (2008) less black and yellow, which vanish on a dark or a light page."""
+DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+
+LABEL_WIDTH = 62
+"""Characters in a line of a legend."""
+
+WIDTH = 4.8
+"""Inches: about as wide as a phone, so that nothing has to shrink much."""
+
+STYLE = {
+    "axes.edgecolor": INK,
+    "axes.facecolor": "none",
+    "axes.labelcolor": INK,
+    "axes.grid": True,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.titlesize": 11,
+    "font.size": 9,
+    "grid.alpha": 0.12,
+    "grid.color": INK,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": INK,
+    "ytick.color": INK,
+}
+
+
+def curve_chart(
+    title: str, x_label: str, y_label: str, curves_by_label: Mapping[str, Sequence[Band]]
+) -> Figure:
+    """A colour for each label: one curve with its band, or several thin curves and their mean.
+
+    Curves that are not finished are thin and dotted.
+    """
+    with rc_context(STYLE):
+        figure, axes = _panel(title, list(curves_by_label) if len(curves_by_label) > 1 else ())
+        for index, curves in enumerate(curves_by_label.values()):
+            _draw_curves(axes, curves, index)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        axes.set(xlabel=x_label, ylabel=y_label)
+    return figure
+
+
+def dot_chart(title: str, y_label: str, scores_by_label: Mapping[str, Sequence[float]]) -> Figure:
+    """One dot a score, with a bar at the mean, over the values of a factor in their order."""
+    with rc_context(STYLE):
+        figure, axes = _panel(title)
+        for index, scores in enumerate(scores_by_label.values()):
+            spread = np.linspace(-0.15, 0.15, len(scores)) if len(scores) > 1 else np.zeros(1)
+            axes.plot(index + spread, scores, "o", color=COLOURS[index], alpha=0.8, markersize=5)
+            axes.hlines(np.mean(scores), index - 0.3, index + 0.3, color=COLOURS[index], linewidth=2.5)
+        labels = [textwrap.shorten(label, 22, placeholder="…") for label in scores_by_label]
+        axes.set_xticks(range(len(labels)), [textwrap.fill(label, 12) for label in labels])
+        axes.set(ylabel=y_label, xlim=(-0.6, len(labels) - 0.4))
+        axes.grid(False, axis="x")
+    return figure
+
+
+def scatter_chart(title: str, x_label: str, y_label: str, points: Sequence[tuple[float, float]]) -> Figure:
+    """One dot a score over a factor of many numbers; a span of 20 times or more is drawn logarithmic."""
+    with rc_context(STYLE):
+        figure, axes = _panel(title)
+        x, y = np.array(points).T
+        axes.plot(x, y, "o", color=COLOURS[0], alpha=0.7, markersize=5)
+        if x.min() > 0 and x.max() / x.min() >= 20:
+            axes.set_xscale("log")
+        axes.set(xlabel=x_label, ylabel=y_label)
+    return figure
+
+
+def heat_maps(title: str, x_label: str, y_label: str, maps: Mapping[str, np.ndarray]) -> Figure:
+    """Square maps of layers by layers on one scale from 0 to 1; hatched grey where undefined (NaN)."""
+    columns = min(3, len(maps))
+    rows = math.ceil(len(maps) / columns)
+    with rc_context(STYLE | {"axes.grid": False}):
+        figure, panels, scale = _map_panels(title, rows, columns)
+        for axes, (label, values) in zip(panels, maps.items(), strict=False):
+            image = _draw_map(axes, label, values, width=22 if columns > 1 else 60)
+        for axes in panels[len(maps) :]:
+            axes.set_axis_off()
+        figure.colorbar(image, cax=scale, orientation="horizontal", label="CKA")
+        figure.supylabel(y_label, x=0.01, fontsize=9)
+        figure.supxlabel(x_label, y=0.68 / figure.get_figheight(), va="bottom", fontsize=9)
+    return figure
+
+
+def _panel(title: str, labels: Sequence[str] = ()) -> tuple[Figure, Axes]:
+    """One axes between title and legend; margins are fixed, as a layout engine takes four times as long."""
+    title = textwrap.fill(title, 52)
+    longest = max(map(len, labels), default=0)
+    columns = 1 if longest > 22 else 2 if longest > 12 else 3
+    rows = math.ceil(len(labels) / columns) + sum(len(label) > LABEL_WIDTH for label in labels)
+    top, legend = 0.18 + 0.17 * (1 + title.count("\n")), 0.17 * rows
+    height = top + 2.6 + 0.55 + legend
+    figure = Figure(figsize=(WIDTH, height))
+    figure.suptitle(title, y=1 - 0.08 / height, va="top")
+    width = WIDTH - 0.9
+    axes = figure.add_axes((0.75 / WIDTH, (0.55 + legend) / height, width / WIDTH, 2.6 / height))
+    axes.yaxis.set_label_coords(-0.55 / width, 0.5)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
+    axes.ticklabel_format(scilimits=(-3, 4))
+    if labels:
+        handles = [_handle(index) for index in range(len(labels))]
+        wrapped = [textwrap.fill(label, LABEL_WIDTH) for label in labels]
+        figure.legend(handles, wrapped, loc="lower center", ncols=columns, handlelength=3, labelspacing=0.2)
+    return figure, axes
+
+
+def _handle(index: int) -> Line2D:
+    return Line2D([], [], linestyle=DASHES[index], color=COLOURS[index], linewidth=2.2)
+
+
+def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
+    colour = COLOURS[index]
+    main = curves[0] if len(curves) == 1 and curves[0].is_finished else mean_band(curves)
+    for curve in curves:
+        if curve is not main:
+            style = "-" if curve.is_finished else ":"
+            axes.plot(curve.steps, curve.mean, style, color=colour, alpha=0.45, linewidth=0.8)
+    if main is not None:
+        axes.plot(main.steps, main.mean, linestyle=DASHES[index], color=colour, linewidth=2.2)
+    if main is curves[0]:
+        axes.fill_between(main.steps, main.low, main.high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _map_panels(title: str, rows: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
+    """Square panels between a title and the axes of a colour bar; margins are fixed as in `_panel`."""
+    title = textwrap.fill(title, 52)
+    left, gap, between = 0.6, 0.14, 0.5
+    side = min((WIDTH - left - 0.1 - gap * (columns - 1)) / columns, 3.2)
+    top, bottom = 0.25 + 0.17 * (1 + title.count("\n")) + 0.3, 1.1
+    height = top + rows * side + (rows - 1) * between + bottom
+    figure = Figure(figsize=(WIDTH, height))
+    figure.suptitle(title, y=1 - 0.08 / height, va="top")
+    grid = figure.add_gridspec(
+        rows,
+        columns,
+        left=left / WIDTH,
+        right=(left + columns * side + (columns - 1) * gap) / WIDTH,
+        bottom=bottom / height,
+        top=1 - top / height,
+        wspace=gap / side,
+        hspace=between / side,
+    )
+    panels = list(grid.subplots(squeeze=False, sharex=True, sharey=True).flat)
+    return figure, panels, figure.add_axes((0.25, 0.45 / height, 0.5, 0.12 / height))
+
+
+def _draw_map(axes: Axes, label: str, values: np.ndarray, *, width: int):
+    axes.patch.set(facecolor="#b0b0b0", edgecolor="#6a6a6a", hatch="////")
+    image = axes.imshow(
+        np.ma.masked_invalid(values), cmap="cividis", vmin=0, vmax=1, origin="lower", interpolation="nearest"
+    )
+    axes.set_title(textwrap.fill(label, width), fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
+    return image

@@ -1,0 +1,73 @@
+"""Main effects: what each value of a factor did to the test metric, all else being equal."""
+
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+
+from jobs.numerics.intervals import Interval, mean_interval
+from jobs.reporting.conditions import MAX_LEVELS, factor_label, varied_factors
+from jobs.reporting.study import Study, VariantResult, read_metrics
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One value of one factor in one task."""
+
+    task: str
+    factor: str
+    value: str
+    num_variants: int
+    """Variants with this value and a finite test score."""
+    mean: float
+    """Mean of their test scores."""
+    reference: str
+    """The factor's first value, against which the others are paired."""
+    num_pairs: int
+    """Variants that have a partner equal in seed and every other factor, with the reference value."""
+    difference: Interval | None
+    """Mean of score minus partner's score, 95 % Student-t interval over the pairs; None without pairs."""
+
+
+def main_effects(study: Study) -> list[Effect]:
+    """Effects of the factors with two to six values, by task and factor; searched ranges are left out."""
+    return [
+        effect
+        for task, metric in study.metric_by_task.items()
+        for factor in varied_factors(variant for variant in study.variants if variant.task == task)
+        for effect in _effects_of(scored_variants(study, task, metric), task, factor)
+    ]
+
+
+def scored_variants(study: Study, task: str, metric: str) -> list[tuple[VariantResult, float]]:
+    """The done variants of a task with their test score, where it is finite."""
+    done = [v for v in study.variants if v.task == task and v.state == "done" and "finetune" in v.folders]
+    scores = [(v, read_metrics(v.folders["finetune"]).get(f"test/{metric}", math.nan)) for v in done]
+    return [(variant, score) for variant, score in scores if math.isfinite(score)]
+
+
+def _effects_of(scored: list[tuple[VariantResult, float]], task: str, factor: str) -> list[Effect]:
+    factors = varied_factors(variant for variant, _ in scored)
+    values = factors.pop(factor, ())
+    if not 2 <= len(values) <= MAX_LEVELS:
+        return []
+    scores: dict[str, dict[tuple, float]] = defaultdict(dict)
+    for variant, score in scored:
+        rest = (variant.seed, *(factor_label(variant, other) for other in factors))
+        scores[factor_label(variant, factor)][rest] = score
+    return [_effect(scores[value], scores[values[0]], task, factor, value, values[0]) for value in values]
+
+
+def _effect(
+    own: dict[tuple, float], reference: dict[tuple, float], task: str, factor: str, value: str, first: str
+) -> Effect:
+    pairs = [own[rest] - reference[rest] for rest in own if rest in reference] if value != first else []
+    return Effect(
+        task=task,
+        factor=factor,
+        value=value,
+        num_variants=len(own),
+        mean=sum(own.values()) / len(own),
+        reference=first,
+        num_pairs=len(pairs),
+        difference=mean_interval(pairs) if pairs else None,
+    )

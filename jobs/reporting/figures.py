@@ -1,0 +1,246 @@
+"""The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jobs.reporting.conditions import (
+    MAX_LEVELS,
+    condition_label,
+    conditions_by_task,
+    factor_label,
+    level_by_label,
+    varied_factors,
+)
+from jobs.reporting.drawing import curve_chart, dot_chart, heat_maps, scatter_chart
+from jobs.reporting.effects import scored_variants
+from jobs.reporting.ranking import rank_conditions
+from jobs.reporting.series import Band, band, bands_by_metric, series_by_metric, thinned
+from jobs.reporting.study import Study, VariantResult
+
+Conditions = Mapping[str, tuple[VariantResult, ...]]
+
+SIMILARITY = "similarity.npy"
+MAX_MAPS = 12
+"""Heat maps in one figure; the best conditions are shown first."""
+
+
+def study_figures(study: Study) -> dict[str, Figure]:
+    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data.
+
+    Up to six conditions are drawn one by one; more are drawn once for each factor, coloured by its value.
+    """
+    figures: dict[str, Figure] = {}
+    order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(rank_conditions(study))}
+    for task, conditions in conditions_by_task(study).items():
+        metric = study.metric_by_task[task]
+        figures |= _factor_figures(study, task, metric)
+        figures |= _learning_figures(task, metric, conditions)
+        figures |= _layer_figures(task, conditions)
+        best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
+        figures |= _map_figures(task, best_first)
+        figures |= _pretraining_figures(task, conditions)
+    return {_slug(name): figure for name, figure in figures.items()}
+
+
+def variant_figures(variant: VariantResult) -> dict[str, Figure]:
+    """Figures of one variant by name, as `learning/validation_accuracy`; only those that have data."""
+    figures = {}
+    for role, section, x_label in [
+        ("pretrain", "pretraining", "optimizer step"),
+        ("finetune", "learning", "optimizer step"),
+    ]:
+        for metric, curve in bands_by_metric([variant], role).items():
+            if metric.startswith(("train/", "validation/")):
+                figures[f"{section}/{metric.replace('/', '_')}"] = _single_curve(
+                    metric, x_label, thinned(curve)
+                )
+    for role in _measure_roles([variant]):
+        for metric, curve in bands_by_metric([variant], role).items():
+            figures[f"layers/{metric}"] = _single_curve(metric, _layer_axis(metric), curve)
+    for role in ("cka/start", "cka/within"):
+        if (similarity := _mean_map([variant], role)) is not None:
+            label = condition_label(variant.condition)
+            figures[role] = heat_maps(_map_title(variant.task, role), *_map_axes(role), {label: similarity})
+    return {_slug(name): figure for name, figure in figures.items()}
+
+
+def _single_curve(metric: str, x_label: str, curve: Band) -> Figure:
+    return curve_chart(_spoken(metric), x_label, _spoken(metric), {_spoken(metric): [curve]})
+
+
+def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:
+    bands = {name: bands_by_metric(variants, "finetune") for name, variants in conditions.items()}
+    figures = {}
+    for wanted in dict.fromkeys([f"validation/{metric}", "train/loss"]):
+        curves = {name: thinned(of[wanted]) for name, of in bands.items() if wanted in of}
+        name = f"learning/{task}/{wanted.replace('/', '_')}"
+        figures |= _compared(
+            name, f"{task}: {_spoken(wanted)}", "optimizer step", _spoken(wanted), curves, conditions
+        )
+    return figures
+
+
+def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
+    figures = {}
+    for role in _measure_roles(variant for variants in conditions.values() for variant in variants):
+        bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
+        for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
+            curves = {name: of[metric] for name, of in bands.items() if metric in of}
+            title = f"{task}: {_spoken(metric)}"
+            measure, _, rest = metric.partition("/")
+            name = f"{measure}/{task}/{rest.replace('/', '_')}"
+            figures |= _compared(name, title, _layer_axis(metric), _spoken(metric), curves, conditions)
+    return figures
+
+
+def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
+    roles = dict.fromkeys(role for variant in variants for role in variant.folders)
+    return [role for role in roles if role not in ("finetune", "pretrain")]
+
+
+def _compared(
+    name: str, title: str, x_label: str, y_label: str, curves: Mapping[str, Band], conditions: Conditions
+) -> dict[str, Figure]:
+    """One figure that tells the conditions apart, or, of many, one for each factor."""
+    if not curves:
+        return {}
+    if len(conditions) <= MAX_LEVELS:
+        by_label = {condition_label(condition): [curve] for condition, curve in curves.items()}
+        return {name: curve_chart(title, x_label, y_label, by_label)}
+    figures = {}
+    for factor, level_of in _levels_by_factor(conditions).items():
+        by_level: dict[str, list[Band]] = {level: [] for level in dict.fromkeys(level_of.values())}
+        for condition, curve in curves.items():
+            by_level[level_of[factor_label(conditions[condition][0], factor)]].append(curve)
+        shown = {level: bands for level, bands in by_level.items() if bands}
+        figures[f"{name}/by_{factor}"] = curve_chart(f"{title} by {factor}", x_label, y_label, shown)
+    return figures
+
+
+def _levels_by_factor(conditions: Conditions) -> dict[str, dict[str, str]]:
+    factors = varied_factors(variant for variants in conditions.values() for variant in variants)
+    return {factor: level_by_label(values) for factor, values in factors.items()}
+
+
+def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:
+    """The test metric over the values of each factor, a dot for each variant."""
+    scored = scored_variants(study, task, metric)
+    y_label, figures = f"test {metric}", {}
+    for factor, values in varied_factors(variant for variant, _ in scored).items():
+        title, name = f"{task}: test {metric} by {factor}", f"factors/{task}/{factor}"
+        numbers = [variant.recipe.get(factor) for variant, _ in scored]
+        if len(values) > MAX_LEVELS and all(isinstance(number, int | float) for number in numbers):
+            points = [(number, score) for number, (_, score) in zip(numbers, scored, strict=True)]
+            figures[name] = scatter_chart(title, factor, y_label, points)
+        else:
+            level_of = level_by_label(values)
+            scores = {level: [] for level in dict.fromkeys(level_of.values())}
+            for variant, score in scored:
+                scores[level_of[factor_label(variant, factor)]].append(score)
+            figures[name] = dot_chart(title, y_label, scores)
+    return figures
+
+
+def _map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
+    figures = {}
+    for role in ("cka/start", "cka/within"):
+        maps = {name: _mean_map(variants, role) for name, variants in conditions.items()}
+        maps = {name: similarity for name, similarity in maps.items() if similarity is not None}
+        if maps:
+            shown = dict(list(maps.items())[:MAX_MAPS])
+            title = _map_title(task, role)
+            if len(shown) < len(maps):
+                title += f" (the {len(shown)} best of {len(maps)} conditions)"
+            label_by_condition, legend = _panel_labels(conditions)
+            if len(shown) > 1 and legend:
+                title += f"; each panel: {legend}"
+            figures[f"maps/{task}/{role.replace('/', '_')}"] = heat_maps(
+                title,
+                *_map_axes(role),
+                {label_by_condition[name]: similarity for name, similarity in shown.items()},
+            )
+    return figures
+
+
+def _panel_labels(conditions: Conditions) -> tuple[dict[str, str], str]:
+    """The values of each condition's factors, and the factors' names; whole names where ambiguous."""
+    factors = list(varied_factors(variant for variants in conditions.values() for variant in variants))
+    labels = {
+        name: " · ".join(factor_label(variants[0], factor) for factor in factors)
+        for name, variants in conditions.items()
+    }
+    if factors and len(set(labels.values())) == len(labels):
+        return labels, " · ".join(factors)
+    return {name: condition_label(name) for name in conditions}, ""
+
+
+def _mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
+    """Mean over the done seeds, (L+1, L+1), NaN where a seed has NaN; None without a map."""
+    paths = [v.folders[role] / SIMILARITY for v in variants if v.state == "done" and role in v.folders]
+    maps = [np.load(path) for path in paths if path.exists()]
+    return np.mean(maps, axis=0) if maps else None
+
+
+def _map_title(task: str, role: str) -> str:
+    pair = "tuned against its start" if role == "cka/start" else "within the tuned model"
+    return f"{task}: CKA of layers, {pair}"
+
+
+def _map_axes(role: str) -> tuple[str, str]:
+    return (
+        "layer before fine-tuning" if role == "cka/start" else "layer of the tuned model",
+        "layer of the tuned model",
+    )
+
+
+def _pretraining_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
+    """Each further pretraining once, told apart by the factors and seed that all variants using it share."""
+    variants = [variant for of in conditions.values() for variant in of if "pretrain" in variant.folders]
+    users: dict[str, list[VariantResult]] = {}
+    for variant in variants:
+        users.setdefault(str(variant.folders["pretrain"]), []).append(variant)
+    series = {
+        _shared_label(of, variants): series_by_metric(of[0].folders["pretrain"])
+        for of in list(users.values())
+    }
+    figures = {}
+    for metric in dict.fromkeys(
+        metric for one in series.values() for metric in one if metric.endswith("loss")
+    ):
+        curves = {label: [thinned(band([one[metric]]))] for label, one in series.items() if metric in one}
+        shown = dict(list(curves.items())[:MAX_LEVELS])
+        title = f"{task}: pretraining, {_spoken(metric)}"
+        if len(shown) < len(curves):
+            title += f" (the first {len(shown)} of {len(curves)})"
+        figures[f"pretraining/{task}/{metric.replace('/', '_')}"] = curve_chart(
+            title, "optimizer step", _spoken(metric), shown
+        )
+    return figures
+
+
+def _shared_label(users: Sequence[VariantResult], variants: Sequence[VariantResult]) -> str:
+    inner = varied_factors(users)
+    shared = [
+        f"{name}={factor_label(users[0], name)}" for name in varied_factors(variants) if name not in inner
+    ]
+    seeds = {user.seed for user in users}
+    if len(seeds) == 1 and len({variant.seed for variant in variants}) > 1:
+        shared.append(f"seed={users[0].seed}")
+    return " ".join(shared) or "further pretraining"
+
+
+def _layer_axis(metric: str) -> str:
+    return "layers kept" if metric.startswith("depth/") else "layer (0: embeddings)"
+
+
+def _spoken(metric: str) -> str:
+    """`probe/pos/accuracy` as "probe pos accuracy"."""
+    return metric.replace("/", " ").replace("_", " ")
+
+
+def _slug(name: str) -> str:
+    """The name as a relative path that any file system takes."""
+    return "/".join(re.sub(r"[^\w=.-]+", "_", part).strip(".") or "_" for part in name.split("/"))
