@@ -128,7 +128,8 @@ def _minimise(problems: _Problems) -> torch.Tensor:
         chances_LCGN = problems.chances(weights_LCGR)
         gradient_LCGR = problems.gradient(weights_LCGR, chances_LCGN)
         gap_LG = _dot(gradient_LCGR, gradient_LCGR) / (2 * problems.penalty_LG)
-        open_LG = gap_LG > _GAP * problems.objective(weights_LCGR)
+        # Not `>`: a NaN must never count as solved.
+        open_LG = ~(gap_LG <= _GAP * problems.objective(weights_LCGR))
         if not open_LG.any():
             return weights_LCGR
         step_LCGR = _newton_step(problems, chances_LCGN, gradient_LCGR, open_LG)
@@ -175,7 +176,7 @@ def _backtrack(
     for _ in range(_HALVINGS):
         moved_LCGR = weights_LCGR + _spread(length_LG) * step_LCGR
         enough_LG = objective_LG + _SUFFICIENT_DECREASE * length_LG * slope_LG
-        too_long_LG = problems.objective(moved_LCGR) > enough_LG
+        too_long_LG = ~(problems.objective(moved_LCGR) <= enough_LG)
         if not too_long_LG.any():
             break
         length_LG = torch.where(too_long_LG, length_LG / 2, length_LG)
