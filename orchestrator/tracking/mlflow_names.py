@@ -1,0 +1,36 @@
+"""Names and values as MLflow accepts them: few characters, and no name that reads as another path."""
+
+import re
+from hashlib import sha256
+
+MAX_NAME = 250
+MAX_PARAM = 6000
+MAX_TAG = 8000
+
+
+def accepted_name(name: str) -> str:
+    """The name where MLflow takes it for a metric, param or tag; else the nearest, told apart by a digest."""
+    cleaned = re.sub(r"[^/\w.\- :]", "_", name)
+    parts = [part for part in cleaned.split("/") if part not in ("", ".", "..")]
+    cleaned = "/".join(parts).lstrip(".") or "_"
+    return name if cleaned == name and len(name) <= MAX_NAME else _marked(cleaned, name)
+
+
+def accepted_path(path: str) -> str:
+    """The same for an artifact, whose ending must stay for the UI to show it."""
+    stem, ending = re.fullmatch(r"(.*?)((?:\.\w{1,5})?)", path, re.DOTALL).groups()
+    return accepted_name(stem) + ending
+
+
+def accepted_experiment(name: str) -> str:
+    """The name of an experiment, shortened where a database column would cut it."""
+    return name if len(name) <= MAX_NAME else _marked(name, name)
+
+
+def shortened(value: str, limit: int) -> str:
+    """The value, or its beginning and an ellipsis."""
+    return value if len(value) <= limit else value[: limit - 1] + "…"
+
+
+def _marked(cleaned: str, name: str) -> str:
+    return f"{cleaned[: MAX_NAME - 9]}-{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"

@@ -1,0 +1,341 @@
+"""Pages as nested MLflow runs, in a local SQLite database or on any tracking server.
+
+MLflow can neither take back a point nor change a param. A page that says otherwise than its run, as the mean
+of a condition that gained a seed, gets a new run; the old one moves to MLflow's deleted runs.
+"""
+
+import io
+import json
+import logging
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.reporting.study import Point
+from orchestrator.tracking.mlflow_names import (
+    MAX_NAME,
+    MAX_PARAM,
+    MAX_TAG,
+    accepted_experiment,
+    accepted_name,
+    accepted_path,
+    shortened,
+)
+from orchestrator.tracking.tracker import (
+    Page,
+    TrackerUnavailable,
+    check_tracking_uri,
+    metrics_not_finite,
+    redacted,
+    shown_points,
+)
+
+if TYPE_CHECKING:
+    import mlflow.entities
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+KEY = "layerscope.key"
+LEVEL = "layerscope.level"
+DIGEST = "layerscope.digest"
+"""Tag with the digest of what the run shows, artifacts aside: an unchanged page costs one look-up."""
+ARTIFACTS = "layerscope.artifacts"
+"""Tag with the digest of each artifact, as JSON."""
+NOT_FINITE = "layerscope.not_finite"
+PARENT = "mlflow.parentRunId"
+
+BATCH = {"metrics": 800, "params": 100, "tags": 100}
+"""MLflow takes 100 params, 100 tags and 1000 entries in all at once."""
+
+SETTINGS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_CONFIGURE_LOGGING": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+"""By default a refused connection blocks for minutes; what the user has set stays."""
+
+
+@dataclass
+class _Run:
+    """What MLflow is known to hold of one run."""
+
+    run_id: str
+    name: str
+    status: str
+    params: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    datasets: set[str] = field(default_factory=set)
+    values: dict[tuple[str, int], float] = field(default_factory=dict)
+    """Values by metric and step."""
+    unread: set[str] = field(default_factory=set)
+    """Metrics whose values MLflow holds and `values` does not."""
+    artifacts: dict[str, str] = field(default_factory=dict)
+
+
+class MlflowTracker:
+    """Shows pages as runs, found again by their key after a restart.
+
+    Raises ValueError where MLflow serves no such address; nothing is opened before the first page.
+    """
+
+    def __init__(self, tracking_uri: str) -> None:
+        check_tracking_uri(tracking_uri)
+        self._uri = tracking_uri
+        self._opened: MlflowClient | None = None
+        self._experiments: dict[str, str] = {}
+        self._runs: dict[tuple[str, str], _Run] = {}
+
+    def publish(self, experiment: str, page: Page) -> None:
+        """Make the run with the page's key show the page.
+
+        Raises TrackerUnavailable when MLflow cannot be reached, its own errors when it refuses the page.
+        """
+        try:
+            self._publish(self._experiment_id(accepted_experiment(experiment)), page)
+        except Exception as error:
+            self._forget(experiment, page)
+            if not _is_outage(error):
+                raise
+            reason = shortened(redacted(str(error)), 300)
+            raise TrackerUnavailable(
+                f"MLflow at {redacted(self._uri)} cannot be reached: {reason}"
+            ) from error
+
+    def close(self) -> None:
+        """Close the connections to a database."""
+        store = self._opened._tracking_client.store if self._opened else None
+        if hasattr(store, "engine"):
+            store.engine.dispose()
+
+    @property
+    def _client(self) -> "MlflowClient":
+        if self._opened is None:
+            self._opened = _open_client(self._uri)
+        return self._opened
+
+    def _publish(self, experiment_id: str, page: Page) -> None:
+        parent = self._run(experiment_id, page.parent).run_id if page.parent else None
+        points = {
+            (accepted_name(metric), step): point for (metric, step), point in shown_points(page).items()
+        }
+        params = {accepted_name(name): shortened(value, MAX_PARAM) for name, value in page.params.items()}
+        tags = _tags(page, parent)
+        run = self._run(experiment_id, page.key, page)
+        if run.tags.get(DIGEST) != tags[DIGEST]:
+            self._read_values(run, {metric for metric, _ in points})
+            if _contradicts(run, params, points):
+                log.info("%s is shown anew, since what it showed has changed", page.name)
+                self._client.delete_run(run.run_id)
+                del self._runs[experiment_id, page.key]
+                run = self._run(experiment_id, page.key, page)
+            self._send(run, params, tags, points)
+            self._send_state(run, page, tags)
+        self._send_artifacts(run, page)
+
+    def _experiment_id(self, name: str) -> str:
+        if name not in self._experiments:
+            found = self._client.get_experiment_by_name(name)
+            if found is not None and found.lifecycle_stage == "deleted":
+                raise ValueError(
+                    f"the MLflow experiment {name!r} was deleted: restore it with "
+                    f"`mlflow experiments restore -x {found.experiment_id}`, or give yours another name."
+                )
+            self._experiments[name] = (
+                found.experiment_id
+                if found is not None
+                else self._client.create_experiment(name, artifact_location=_artifact_root(self._uri))
+            )
+        return self._experiments[name]
+
+    def _run(self, experiment_id: str, key: str, page: Page | None = None) -> _Run:
+        """The run with this key; where there is none it is made, as an empty one until its page comes."""
+        if (experiment_id, key) not in self._runs:
+            found = self._client.search_runs(
+                [experiment_id],
+                f"tags.`{KEY}` = '{key}'",
+                order_by=["attributes.start_time ASC"],
+                max_results=1,
+            )
+            run = found[0] if found else self._create_run(experiment_id, key, page)
+            self._runs[experiment_id, key] = _known(run)
+        return self._runs[experiment_id, key]
+
+    def _create_run(self, experiment_id: str, key: str, page: Page | None) -> "mlflow.entities.Run":
+        return self._client.create_run(
+            experiment_id,
+            start_time=min((_milliseconds(point) for point in page.points), default=None) if page else None,
+            tags={KEY: key, "mlflow.source.name": "layerscope"},
+            run_name=shortened(page.name, MAX_NAME) if page else key,
+        )
+
+    def _read_values(self, run: _Run, metrics: Iterable[str]) -> None:
+        for metric in run.unread.intersection(metrics):
+            for entry in self._client.get_metric_history(run.run_id, metric):
+                run.values[metric, entry.step] = entry.value
+            run.unread.remove(metric)
+
+    def _send(
+        self, run: _Run, params: dict[str, str], tags: dict[str, str], points: dict[tuple[str, int], Point]
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        new_points = {at: point for at, point in points.items() if at not in run.values}
+        new_params = {name: value for name, value in params.items() if name not in run.params}
+        new_tags = {
+            name: value for name, value in tags.items() if name != DIGEST and run.tags.get(name) != value
+        }
+        metrics = [
+            Metric(metric, float(point.value), _milliseconds(point), step)
+            for (metric, step), point in new_points.items()
+        ]
+        batches = zip_longest(
+            _chunks(metrics, BATCH["metrics"]),
+            _chunks([Param(*item) for item in new_params.items()], BATCH["params"]),
+            _chunks([RunTag(*item) for item in new_tags.items()], BATCH["tags"]),
+            fillvalue=(),
+        )
+        for batch in batches:
+            self._client.log_batch(run.run_id, *batch)
+        run.values |= {at: point.value for at, point in new_points.items()}
+        run.params |= new_params
+        run.tags |= new_tags
+
+    def _send_state(self, run: _Run, page: Page, tags: dict[str, str]) -> None:
+        """Name, status and data set; the digest goes last, since it says that all before it arrived."""
+        for name in [name for name in run.tags if name.startswith("layerscope.") and name not in tags]:
+            if name not in (KEY, ARTIFACTS):
+                self._client.delete_tag(run.run_id, name)
+                del run.tags[name]
+        if run.name != (name := shortened(page.name, MAX_NAME)):
+            self._client.update_run(run.run_id, name=name)
+        if run.status != (status := page.status.upper()):
+            if page.status == "running":
+                self._client.update_run(run.run_id, status=status)
+            else:
+                end = max((_milliseconds(point) for point in page.points), default=None)
+                self._client.set_terminated(run.run_id, status, end)
+        if page.dataset and page.dataset.digest not in run.datasets:
+            self._send_dataset(run, page)
+        self._client.set_tag(run.run_id, DIGEST, tags[DIGEST])
+        run.name, run.status, run.tags[DIGEST] = name, status, tags[DIGEST]
+
+    def _send_dataset(self, run: _Run, page: Page) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        shown = page.dataset
+        dataset = Dataset(shown.name, shown.digest, "local", json.dumps({"uri": shown.source}))
+        self._client.log_inputs(
+            run.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
+        )
+        run.datasets.add(shown.digest)
+
+    def _send_artifacts(self, run: _Run, page: Page) -> None:
+        contents = {path: text.encode("utf-8", "replace") for path, text in page.texts.items()} | dict(
+            page.images
+        )
+        changed = False
+        for path, content in contents.items():
+            digest = sha256(content).hexdigest()[:16]
+            if run.artifacts.get(path) != digest:
+                self._client.log_stream(run.run_id, io.BytesIO(content), accepted_path(path))
+                run.artifacts[path] = digest
+                changed = True
+        known = json.dumps(run.artifacts, sort_keys=True)
+        if changed and len(known) <= MAX_TAG:
+            self._client.set_tag(run.run_id, ARTIFACTS, known)
+            run.tags[ARTIFACTS] = known
+
+    def _forget(self, experiment: str, page: Page) -> None:
+        """After a failure nobody knows what arrived: the next attempt asks MLflow."""
+        experiment_id = self._experiments.pop(accepted_experiment(experiment), "")
+        for key in (page.key, page.parent or ""):
+            self._runs.pop((experiment_id, key), None)
+
+
+def _open_client(uri: str) -> "MlflowClient":
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # It logs every outage with a traceback before it raises; the publisher says it once.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    return MlflowClient(uri)
+
+
+def _artifact_root(uri: str) -> str | None:
+    """A folder beside a SQLite database; a server chooses its own."""
+    from sqlalchemy import make_url
+
+    database = make_url(uri).database if uri.startswith("sqlite") else None
+    return (Path(database).resolve().parent / "mlartifacts").as_uri() if database else None
+
+
+def _known(run: "mlflow.entities.Run") -> _Run:
+    return _Run(
+        run.info.run_id,
+        name=run.info.run_name,
+        status=run.info.status,
+        params=dict(run.data.params),
+        tags=dict(run.data.tags),
+        datasets={given.dataset.digest for given in run.inputs.dataset_inputs},
+        unread=set(run.data.metrics),
+        artifacts=json.loads(run.data.tags.get(ARTIFACTS, "{}")),
+    )
+
+
+def _tags(page: Page, parent: str | None) -> dict[str, str]:
+    tags = {accepted_name(name): shortened(value, MAX_TAG) for name, value in page.tags.items()}
+    tags |= {KEY: page.key, LEVEL: page.level}
+    if parent:
+        tags[PARENT] = parent
+    if lost := metrics_not_finite(page):
+        tags[NOT_FINITE] = shortened(", ".join(lost), MAX_TAG)
+    points = [(p.metric, p.step, p.value) for p in page.points]
+    dataset = page.dataset and page.dataset.digest
+    content = [page.name, page.status, dict(page.params), tags, points, dataset]
+    return tags | {DIGEST: sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]}
+
+
+def _contradicts(run: _Run, params: dict[str, str], points: dict[tuple[str, int], Point]) -> bool:
+    # Not every database gives back the last digit of a value.
+    return any(run.params.get(name, value) != value for name, value in params.items()) or any(
+        not math.isclose(run.values.get(at, point.value), point.value, rel_tol=1e-9)
+        for at, point in points.items()
+    )
+
+
+def _milliseconds(point: Point) -> int:
+    return max(0, int(point.time * 1000))
+
+
+def _chunks(entries: Sequence, size: int) -> Iterator[Sequence]:
+    return (entries[start : start + size] for start in range(0, len(entries), size))
+
+
+def _is_outage(error: BaseException | None) -> bool:
+    """Whether anything in the chain says that MLflow or its database does not answer now."""
+    from mlflow.exceptions import MlflowException
+    from requests import ConnectionError, HTTPError, Timeout
+    from requests.exceptions import ChunkedEncodingError, RetryError
+    from sqlalchemy.exc import OperationalError
+
+    match error:
+        case None:
+            return False
+        case ConnectionError() | Timeout() | RetryError() | ChunkedEncodingError() | OperationalError():
+            return True
+        case HTTPError() if error.response is not None and error.response.status_code >= 500:
+            return True
+        case MlflowException(error_code="TEMPORARILY_UNAVAILABLE"):
+            return True
+    return _is_outage(error.__cause__ or error.__context__)

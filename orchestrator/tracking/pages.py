@@ -1,0 +1,280 @@
+"""The pages of a study: itself, its conditions and its variants, made from what is on disk.
+
+Everything in them, times included, follows from the artifacts, so that publishing twice adds nothing.
+"""
+
+import io
+import json
+import math
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import cache
+from hashlib import sha256
+from importlib import metadata
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, get_args
+
+from jobs.numerics.intervals import mean_interval
+
+from jobs.reporting.study import RECORD, Point, State, Study, VariantResult, read_curves, read_metrics
+from orchestrator.tracking.tracker import Dataset, Page, Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRAINING_ROLES = ("finetune", "pretrain")
+"""Roles whose curves run over optimizer steps; all others run over layers."""
+UNFINISHED = ("running", "todo")
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A variant and the points that its page shows."""
+
+    variant: VariantResult
+    training: tuple[Point, ...]
+    """Curves over optimizer steps."""
+    summary: tuple[Point, ...]
+    """Metrics of records at step 0, and curves over layers: what is averaged over seeds."""
+
+
+def study_pages(
+    study: Study, *, study_key: str, figures: bool, live: bool = True, report_html: str | None = None
+) -> list[Page]:
+    """Pages of the study, of each condition that has started and of each variant that has, in this order.
+
+    While the study is `live`, a mean waits until every seed has its value. Later nothing works on it any
+    more: what is unfinished is shown as killed, and means are over what there is. `figures` draws images.
+    """
+    groups = _conditions(study)
+    conditions = [
+        _condition_page(study, study_key, group, live=live)
+        for group in groups
+        if any(shown.variant.state != "todo" for shown in group)
+    ]
+    variants = [
+        _variant_page(study, study_key, shown, figures=figures, live=live)
+        for group in groups
+        for shown in group
+        if shown.variant.state not in ("todo", "blocked")
+    ]
+    page = _study_page(study, study_key, groups, conditions, live=live)
+    if report_html is not None:
+        page = replace(page, texts={**page.texts, "report.html": report_html})
+    if figures:
+        from jobs.reporting.figures import study_figures
+
+        page = replace(page, images=_images(study_figures(study)))
+    return [page, *conditions, *variants]
+
+
+def _study_page(
+    study: Study,
+    study_key: str,
+    groups: Sequence[Sequence[_Shown]],
+    conditions: Sequence[Page],
+    *,
+    live: bool,
+) -> Page:
+    states = [variant.state for variant in study.variants]
+    tags = {f"layerscope.variants.{state}": str(states.count(state)) for state in get_args(State)}
+    tags["mlflow.note.content"] = "\n\n".join(
+        [study.description, *(f"- {note}" for note in study.notes)]
+    ).strip()
+    points = []
+    if not live or not set(states).intersection(UNFINISHED):
+        for task, metric in study.metric_by_task.items():
+            best = _best(conditions, task, f"test/{metric}")
+            if best is not None:
+                name = f"test/{metric}" if len(study.metric_by_task) == 1 else f"test/{task}/{metric}"
+                points.append(replace(best[1], metric=name))
+                tags[f"layerscope.best.{task}"] = best[0].name
+    return Page(
+        key=study_key,
+        level="study",
+        name=study.experiment,
+        parent=None,
+        status=_status(states, live=live),
+        params={"encoder": study.encoder, "tasks": ", ".join(study.metric_by_task)},
+        tags=tags,
+        points=tuple(points),
+        texts={"experiment.yaml": study.yaml, "environment.txt": _environment()},
+    )
+
+
+def _best(conditions: Iterable[Page], task: str, metric: str) -> tuple[Page, Point] | None:
+    scores = [
+        (page, point)
+        for page in conditions
+        if page.params["task"] == task
+        for point in page.points
+        if point.metric == metric and math.isfinite(point.value)
+    ]
+    return max(scores, key=lambda score: score[1].value, default=None)
+
+
+def _condition_page(study: Study, study_key: str, group: Sequence[_Shown], *, live: bool) -> Page:
+    first = group[0].variant
+    states = [shown.variant.state for shown in group]
+    settled = not live or not set(states).intersection(UNFINISHED)
+    done = [shown for shown in group if shown.variant.state == "done"]
+    means = _means(done, f"test/{study.metric_by_task[first.task]}", partial=not live) if settled else ()
+    reasons = [shown.variant.reason for shown in group if shown.variant.state in ("failed", "blocked")]
+    return Page(
+        key=_condition_key(study_key, first),
+        level="condition",
+        name=_condition_name(study, first),
+        parent=study_key,
+        status=_status(states, live=live),
+        params=_params(first),
+        tags={
+            "layerscope.condition": first.condition,
+            "layerscope.seeds": ", ".join(str(shown.variant.seed) for shown in group),
+            "layerscope.seeds.done": str(len(done)),
+            **({"layerscope.reason": "; ".join(dict.fromkeys(reasons))} if any(reasons) else {}),
+        },
+        points=means,
+    )
+
+
+def _means(done: Sequence[_Shown], test_metric: str, *, partial: bool) -> tuple[Point, ...]:
+    """Means over seeds; with `partial`, also of what only some of the seeds have."""
+    points_by_place: dict[tuple[str, int], list[Point]] = {}
+    for shown in done:
+        for (metric, step), point in {(p.metric, p.step): p for p in shown.summary}.items():
+            points_by_place.setdefault((metric, step), []).append(point)
+    means = []
+    for (metric, step), points in points_by_place.items():
+        if partial or len(points) == len(done):
+            values = [point.value for point in points]
+            mean = Point(metric, step, max(point.time for point in points), fmean(values))
+            means.append(mean)
+            if metric == test_metric and len(values) > 1 and math.isfinite(mean.value):
+                interval = mean_interval(values, level=0.95)
+                for name, value in [
+                    ("deviation", stdev(values)),
+                    ("low", interval.low),
+                    ("high", interval.high),
+                ]:
+                    means.append(replace(mean, metric=f"{metric}/{name}", value=float(value)))
+    return tuple(means)
+
+
+def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool, live: bool) -> Page:
+    variant = shown.variant
+    images = {}
+    if figures:
+        from jobs.reporting.figures import variant_figures
+
+        images = _images(variant_figures(variant))
+    return Page(
+        key=variant.key,
+        level="variant",
+        name=f"{_condition_name(study, variant)} seed={variant.seed}",
+        parent=_condition_key(study_key, variant),
+        status=_status([variant.state], live=live),
+        params={**_params(variant), "seed": str(variant.seed)},
+        tags={
+            "layerscope.state": variant.state,
+            "layerscope.condition": variant.condition,
+            "layerscope.cells": str(variant.num_cells),
+            **({"layerscope.reason": variant.reason} if variant.reason else {}),
+        },
+        points=shown.training + shown.summary,
+        images=images,
+        dataset=_dataset(variant),
+    )
+
+
+def _status(states: Sequence[State], *, live: bool) -> Status:
+    """Of one variant or many: stopping early is an end like another, failed is where nothing else is left."""
+    if set(states).intersection(UNFINISHED):
+        return "running" if live else "killed"
+    return "finished" if set(states).intersection(("done", "stopped")) else "failed"
+
+
+def _conditions(study: Study) -> list[list[_Shown]]:
+    groups: dict[tuple[str, str], list[_Shown]] = {}
+    for variant in study.variants:
+        groups.setdefault((variant.task, variant.condition), []).append(_shown(variant))
+    return list(groups.values())
+
+
+def _condition_key(study_key: str, variant: VariantResult) -> str:
+    text = json.dumps([study_key, variant.task, variant.condition])
+    return f"condition:{sha256(text.encode()).hexdigest()[:16]}"
+
+
+def _condition_name(study: Study, variant: VariantResult) -> str:
+    condition = variant.condition or "the only recipe"
+    return condition if len(study.metric_by_task) == 1 else f"{variant.task}: {condition}"
+
+
+def _params(variant: VariantResult) -> dict[str, str]:
+    factors = {
+        name: value if isinstance(value, str) else json.dumps(value, default=str)
+        for name, value in variant.recipe.items()
+    }
+    return {"task": variant.task, **factors}
+
+
+def _shown(variant: VariantResult) -> _Shown:
+    training, summary = [], []
+    for role, folder in variant.folders.items():
+        curves = [replace(point, metric=_metric_name(role, point.metric)) for point in read_curves(folder)]
+        (training if role in TRAINING_ROLES else summary).extend(curves)
+        curve_names = {point.metric for point in curves}
+        time = _ended(folder)
+        for metric, value in read_metrics(folder).items():
+            name = _metric_name(role, metric)
+            # A curve's own name at step 0 would put the best value in front of the first.
+            summary.append(Point(f"record/{name}" if name in curve_names else name, 0, time, float(value)))
+    return _Shown(variant, tuple(training), tuple(summary))
+
+
+def _metric_name(role: str, metric: str) -> str:
+    """Metrics of fine-tuning keep their names; others begin with their kind: no two stages share one."""
+    kind = role.partition("/")[0]
+    return metric if role == "finetune" or metric.startswith(f"{kind}/") else f"{role}/{metric}"
+
+
+def _ended(folder: Path) -> float:
+    """Unix seconds at which the artifact was finished; 0 while it has no record."""
+    path = folder / RECORD
+    if not path.exists():
+        return 0.0
+    provenance = json.loads(path.read_text(encoding="utf-8")).get("provenance", {})
+    if "started" not in provenance:
+        return path.stat().st_mtime
+    started = datetime.fromisoformat(provenance["started"])
+    return (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp() + provenance.get(
+        "seconds", 0.0
+    )
+
+
+def _dataset(variant: VariantResult) -> Dataset | None:
+    """What the fine-tuning read, as its record names it: any parent that is not a pretraining."""
+    path = variant.folders.get("finetune", Path()) / RECORD
+    parents = json.loads(path.read_text(encoding="utf-8")).get("parents", {}) if path.is_file() else {}
+    sources: Mapping[str, str] = {role: key for role, key in parents.items() if role != "pretrain"}
+    return next((Dataset(variant.task, key, f"{role}/{key}") for role, key in sorted(sources.items())), None)
+
+
+def _images(figures: "Mapping[str, Figure]") -> dict[str, bytes]:
+    return {f"figures/{name}.png": _png(figure) for name, figure in figures.items()}
+
+
+def _png(figure: "Figure") -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=150, facecolor="white", bbox_inches="tight")
+    return buffer.getvalue()
+
+
+@cache
+def _environment() -> str:
+    """The packages of this interpreter, as pip would freeze them."""
+    packages = sorted({f"{d.name}=={d.version}" for d in metadata.distributions()}, key=str.lower)
+    return "\n".join([f"# Python {platform.python_version()} on {platform.platform()}", *packages, ""])

@@ -1,0 +1,120 @@
+"""Pages shown from a thread of their own: the run never waits, and an outage loses nothing."""
+
+import logging
+import math
+import threading
+import time
+from collections.abc import Iterable
+
+from orchestrator.tracking.tracker import Page, Tracker, TrackerUnavailable, redacted
+
+log = logging.getLogger(__name__)
+
+
+class Publisher:
+    """Publishes the latest page of each key, and retries for as long as the tracker is unavailable.
+
+    The tracker stays the caller's to close, after the publisher.
+    """
+
+    def __init__(
+        self, tracker: Tracker, experiment: str, *, shortest_pause: float = 0.5, longest_pause: float = 30.0
+    ) -> None:
+        """Pauses between attempts are in seconds and double from the shortest to the longest."""
+        self._tracker = tracker
+        self._experiment = experiment
+        self._shortest_pause = shortest_pause
+        self._longest_pause = longest_pause
+        self._pause = shortest_pause
+        self._changed = threading.Condition()
+        self._waiting: dict[str, Page] = {}
+        self._unreached: set[str] = set()
+        """Keys whose last attempt found the tracker unavailable."""
+        self._refusals: dict[str, str] = {}
+        """What the tracker said against a page, by key."""
+        self._deadline = math.inf
+        """When to give up: known once closing has begun."""
+        self._thread = threading.Thread(target=self._work, name="layerscope-publisher", daemon=True)
+        self._thread.start()
+
+    def offer(self, pages: Iterable[Page]) -> None:
+        """Have these pages published soon, in place of what waits under the same keys; returns at once."""
+        with self._changed:
+            self._waiting |= {page.key: page for page in pages}
+            self._changed.notify_all()
+
+    def close(self, timeout: float) -> int:
+        """Publish what waits, for at most so many seconds; returns how many pages could not be published."""
+        with self._changed:
+            self._deadline = time.monotonic() + timeout
+            self._pause = self._shortest_pause
+            self._changed.notify_all()
+        self._thread.join(timeout)
+        with self._changed:
+            return len(self._waiting.keys() | self._refusals.keys())
+
+    def _work(self) -> None:
+        while (page := self._next()) is not None:
+            try:
+                self._tracker.publish(self._experiment, page)
+            except TrackerUnavailable as outage:
+                self._retry_later(page, outage)
+            except Exception as error:  # whatever one page meets, the others are still to be shown
+                self._refused(page, error)
+            else:
+                self._published(page)
+
+    def _next(self) -> Page | None:
+        """The page that has waited longest, which waits on until it is published; None ends the thread."""
+        with self._changed:
+            while not self._waiting and not self._is_closing():
+                self._changed.wait()
+            if not self._waiting or time.monotonic() >= self._deadline:
+                return None
+            return next(iter(self._waiting.values()))
+
+    def _published(self, page: Page) -> None:
+        with self._changed:
+            self._settle(page)
+            self._refusals.pop(page.key, None)
+
+    def _refused(self, page: Page, error: Exception) -> None:
+        reason = redacted(f"{type(error).__name__}: {error}")
+        with self._changed:
+            self._settle(page)
+            if self._refusals.get(page.key) != reason:
+                log.error("the tracker does not take the %s %r: %s", page.level, page.name, reason)
+            self._refusals[page.key] = reason
+
+    def _settle(self, page: Page) -> None:
+        """The tracker has answered; a newer page under the same key still waits."""
+        if self._waiting.get(page.key) is page:
+            del self._waiting[page.key]
+        if page.key in self._unreached:
+            self._unreached.remove(page.key)
+            if not self._unreached:
+                self._pause = self._shortest_pause
+                log.info("the tracker is back")
+
+    def _retry_later(self, page: Page, outage: TrackerUnavailable) -> None:
+        with self._changed:
+            if not self._unreached:
+                log.warning(
+                    "%s (the run goes on, pages wait; `layerscope publish` shows them at any time)", outage
+                )
+            self._unreached.add(page.key)
+            # A page that cannot pass must not block the others.
+            self._waiting[page.key] = self._waiting.pop(page.key)
+            self._rest(time.monotonic() + self._pause)
+            self._pause = min(2 * self._pause, self._longest_pause)
+
+    def _rest(self, until: float) -> None:
+        """Wait, but try once more at the moment when closing begins."""
+        was_closing = self._is_closing()
+        while (rest := min(until, self._deadline) - time.monotonic()) > 0:
+            self._changed.wait(rest)
+            if self._is_closing() and not was_closing:
+                return
+
+    def _is_closing(self) -> bool:
+        return math.isfinite(self._deadline)
