@@ -143,6 +143,10 @@ class _Conductor(Callback):
     ) -> None:
         self._schedule, self._tasks, self._on_result = schedule, tasks, on_result
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks for `Tuner.restore`, which is not used."""
+        return {}
+
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         self._tasks.poll()
 

@@ -44,6 +44,10 @@ class Feed(Searcher):
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:
         """Nothing to learn here: proposals learn from the store."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its searcher for `Tuner.restore`, which is not used."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save: running the same command again is resuming."""
 
