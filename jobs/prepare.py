@@ -1,0 +1,175 @@
+"""Texts to token ids: read, checked, split and cut once for every recipe that sees the same view of them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.context import StageContext
+from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData
+from jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows
+from jobs.text.splits import stratified_split
+from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
+from jobs.text.truncation import EncodedTexts, encode
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+LABELS = "labels.json"
+"""Sorted label names; a label's id is its position."""
+SPLIT = "split.json"
+"""Ids of the rows that validate, and whether they were drawn from train or given."""
+
+
+def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
+    """Leave a `datasets.DatasetDict` of train, validation and test with columns id, input_ids and label.
+
+    Returns:
+        Of each split: `<split>/num_texts`, `num_cut`, `tokens` (kept, special ones too), `tokens_lost`.
+
+    Raises:
+        ValueError: bad rows or labels; a file that is not the one that was planned; a text that is too long
+            where the plan said that none is.
+    """
+    import datasets
+
+    _refuse_changed_files(spec, context)
+    rows_by_split = _read(spec, context)
+    names = {role: path.name for role, path in context.inputs.items()}
+    labels = check_labels(rows_by_split, names=names if spec.data.source == "files" else None)
+    is_drawn = "validation" not in rows_by_split
+    if is_drawn:
+        rows_by_split = _with_validation(spec, rows_by_split)
+
+    tokenizer = load_tokenizer(context.inputs["tokenizer"])
+    encoded_by_split = {
+        split: encode(
+            [row.text for row in rows],
+            tokenizer,
+            strategy=spec.truncation,
+            max_length=spec.max_length,
+            head_tokens=spec.head_tokens,
+        )
+        for split, rows in rows_by_split.items()
+    }
+    if spec.truncation == "whole" and spec.max_length is not None:
+        for split, encoded in encoded_by_split.items():
+            _refuse_longer(split, rows_by_split[split], encoded, spec.max_length)
+
+    datasets.disable_progress_bars()
+    datasets.DatasetDict(
+        {split: _dataset(rows, encoded_by_split[split], labels) for split, rows in rows_by_split.items()}
+    ).save_to_disk(context.out)
+    _write(context.out / LABELS, labels)
+    _write(
+        context.out / SPLIT,
+        {"drawn_from_train": is_drawn, "validation": [row.id for row in rows_by_split["validation"]]},
+    )
+    return {
+        f"{split}/{metric}": value
+        for split, encoded in encoded_by_split.items()
+        for metric, value in _metrics(encoded).items()
+    }
+
+
+def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
+    planned = {"tokenizer": spec.tokenizer}
+    if isinstance(spec.data, FilesData):
+        planned |= {role: getattr(spec.data, role) for role in ("train", "validation", "test")}
+    for role, expected in planned.items():
+        if expected is None:
+            continue
+        path = context.inputs[role]
+        found = tokenizer_digest(path) if role == "tokenizer" else digest(path)
+        if found != expected:
+            raise ValueError(
+                f"{path} has changed since it was planned: its digest is {found}, the plan has {expected}; "
+                "run the same command again to plan with what is there now"
+            )
+
+
+def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
+    data, columns = spec.data, spec.columns
+    match data:
+        case SampleData():
+            return _sample(data)
+        case FilesData():
+            splits = ["train", "test"] if data.validation is None else ["train", "validation", "test"]
+            return {
+                split: read_rows(context.inputs[split], text=columns.text, label=columns.label)
+                for split in splits
+            }
+        case HubData():
+            name_by_split = {"train": data.train, "validation": data.validation, "test": data.test}
+            return {
+                split: read_hub(
+                    data.name,
+                    subset=data.subset,
+                    revision=data.revision,
+                    split=name,
+                    text=columns.text,
+                    label=columns.label,
+                )
+                for split, name in name_by_split.items()
+                if name is not None
+            }
+
+
+def _sample(data: SampleData) -> dict[str, Sequence[Row]]:
+    from jobs.text.sample_corpus import sample_rows
+
+    train, test = sample_rows(**data.model_dump(exclude={"source"}))
+    return {
+        split: [Row(id=row["id"], text=row["text"], label=row["label"]) for row in rows]
+        for split, rows in (("train", train), ("test", test))
+    }
+
+
+def _with_validation(spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
+    train = rows_by_split["train"]
+    kept, held_out = stratified_split(
+        [str(row.label) for row in train], fraction=spec.validation.fraction, seed=spec.validation.seed
+    )
+    return {
+        "train": [train[position] for position in kept],
+        "validation": [train[position] for position in held_out],
+        "test": rows_by_split["test"],
+    }
+
+
+def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_length: int) -> None:
+    longest, row = max((len(ids), row.id) for ids, row in zip(encoded.input_ids, rows, strict=True))
+    if longest > max_length:
+        raise ValueError(
+            f"{split}:{row}: {longest} tokens, but the plan says that no text has more than {max_length}; "
+            "please report this: the planner's bound on tokens does not hold for this tokenizer"
+        )
+
+
+def _dataset(rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str]) -> "Dataset":
+    from datasets import Dataset, Features, List, Value
+
+    id_by_label = {label: number for number, label in enumerate(labels)}
+    return Dataset.from_dict(
+        {
+            "id": [row.id for row in rows],
+            "input_ids": encoded.input_ids,
+            "label": [id_by_label[str(row.label)] for row in rows],
+        },
+        features=Features(
+            {"id": Value("string"), "input_ids": List(Value("int32")), "label": Value("int64")}
+        ),
+    )
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def _metrics(encoded: EncodedTexts) -> dict[str, float]:
+    return {
+        "num_texts": float(len(encoded.input_ids)),
+        "num_cut": float(encoded.num_cut),
+        "tokens": float(sum(map(len, encoded.input_ids))),
+        "tokens_lost": float(encoded.tokens_lost),
+    }

@@ -1,0 +1,43 @@
+"""What is wrong with data files and their rows, in words."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+MAX_FAULTS = 10
+"""Faults that a message lists; the others are counted."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Stands for a row that could not be read."""
+
+    reason: str
+
+
+def existing(path: Path) -> Path:
+    """The path, or a ValueError that says what there is instead."""
+    if path.exists():
+        return path
+    beside = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else None
+    there = (
+        "no such folder either" if beside is None else f"in its folder are {', '.join(beside) or 'no files'}"
+    )
+    raise ValueError(f"{path}: no such file; {there}")
+
+
+def listed(faults: Sequence[str]) -> str:
+    """A line for each of the first `MAX_FAULTS`."""
+    more = [f"... and {len(faults) - MAX_FAULTS} more"] if len(faults) > MAX_FAULTS else []
+    return "\n  ".join([*faults[:MAX_FAULTS], *more])
+
+
+def lacking(column: str, fields: Iterable[str]) -> str:
+    """Says what there is instead of a column; nothing where it is there, but without a value."""
+    there = list(fields)
+    if column in there:
+        return ""
+    similar = difflib.get_close_matches(column, there, n=1)
+    question = f"; did you mean {similar[0]!r}?" if similar else ""
+    return f": there is no column {column!r} among {', '.join(there) or 'none'}{question}"

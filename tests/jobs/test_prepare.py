@@ -1,0 +1,175 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from jobs import prepare
+from jobs.context import StageContext
+from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData
+from jobs.text.corpora import Row, digest
+from jobs.text.tokenizer import tokenizer_digest
+
+SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(10, 60))]
+
+
+@pytest.fixture
+def tokenizer(tmp_path) -> Path:
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+    return folder
+
+
+def write_rows(path: Path, num_rows: int, num_words: int = 5) -> Path:
+    words = " ".join(f"w{10 + position % 50}" for position in range(num_words))
+    rows = [{"text": f"w{10 + row % 50} {words}", "label": ["no", "yes"][row % 2]} for row in range(num_rows)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def inputs(tmp_path, tokenizer) -> dict[str, Path]:
+    return {
+        "train": write_rows(tmp_path / "train.jsonl", 40),
+        "test": write_rows(tmp_path / "test.jsonl", 10),
+        "tokenizer": tokenizer,
+    }
+
+
+def spec_of(inputs, **fields) -> PrepareSpec:
+    files = {role: digest(path) for role, path in inputs.items() if role != "tokenizer"}
+    fields = {"data": FilesData(**files) if files else None, "truncation": "head", "max_length": 8} | fields
+    return PrepareSpec(tokenizer=tokenizer_digest(inputs["tokenizer"]), **fields)
+
+
+def run(spec, inputs, out: Path):
+    from datasets import load_from_disk
+
+    out.mkdir()
+    metrics = prepare.run(spec, StageContext(inputs=inputs, out=out, scratch=out))
+    return metrics, load_from_disk(str(out))
+
+
+def test_a_task_becomes_split_token_ids_with_labels_in_order(inputs, tmp_path):
+    metrics, data = run(spec_of(inputs), inputs, tmp_path / "out")
+    assert {split: len(rows) for split, rows in data.items()} == {"train": 36, "validation": 4, "test": 10}
+    assert data["test"].column_names == ["id", "input_ids", "label"]
+    assert data["test"][1] == {"id": "2", "input_ids": [2, 6, 5, 6, 7, 8, 9, 3], "label": 1}
+    assert json.loads((tmp_path / "out" / "labels.json").read_text()) == ["no", "yes"]
+    assert metrics["train/num_texts"] == 36
+    assert metrics["test/tokens"] == 80
+    assert metrics["test/num_cut"] == metrics["validation/tokens_lost"] == 0
+
+
+def test_the_validation_rows_are_recorded_and_taken_out_of_training(inputs, tmp_path):
+    _, data = run(spec_of(inputs), inputs, tmp_path / "out")
+    split = json.loads((tmp_path / "out" / "split.json").read_text())
+    assert split == {"drawn_from_train": True, "validation": data["validation"]["id"][:]}
+    assert sorted([*data["train"]["id"], *data["validation"]["id"]], key=int) == [
+        str(n) for n in range(1, 41)
+    ]
+
+
+def test_a_given_validation_file_is_used(inputs, tmp_path):
+    inputs["validation"] = write_rows(tmp_path / "dev.jsonl", 6)
+    _, data = run(spec_of(inputs), inputs, tmp_path / "out")
+    assert {split: len(rows) for split, rows in data.items()} == {"train": 40, "validation": 6, "test": 10}
+    assert json.loads((tmp_path / "out" / "split.json").read_text())["drawn_from_train"] is False
+
+
+def test_what_was_cut_is_counted(inputs, tmp_path):
+    spec = spec_of(inputs, truncation="head+tail", max_length=6)
+    metrics, data = run(spec, inputs, tmp_path / "out")
+    assert metrics["test/num_cut"] == 10
+    assert metrics["test/tokens_lost"] == 20
+    assert data["test"][1]["input_ids"] == [2, 6, 7, 8, 9, 3]
+
+
+def test_whole_texts_without_a_limit_are_left_whole(inputs, tmp_path):
+    write_rows(inputs["train"], 40, num_words=900)
+    spec = spec_of(inputs, truncation="whole", max_length=None)
+    _, data = run(spec, inputs, tmp_path / "out")
+    assert {len(ids) for ids in data["train"]["input_ids"]} == {903}
+
+
+def test_a_broken_promise_that_no_text_is_too_long_is_refused(inputs, tmp_path):
+    spec = spec_of(inputs, truncation="whole", max_length=7)
+    with pytest.raises(
+        ValueError, match="train:.*: 8 tokens, but the plan says that no text has more than 7"
+    ):
+        run(spec, inputs, tmp_path / "out")
+
+
+@pytest.mark.parametrize("role", ["train", "test", "tokenizer"])
+def test_a_file_that_changed_since_the_plan_is_refused(role, inputs, tmp_path):
+    spec = spec_of(inputs)
+    path = inputs[role] / "vocab.txt" if role == "tokenizer" else inputs[role]
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(ValueError, match=f"{inputs[role]} has changed since it was planned: its digest is"):
+        run(spec, inputs, tmp_path / "out")
+
+
+def test_a_bad_row_is_refused_by_the_name_of_its_file(inputs, tmp_path):
+    inputs["test"].write_text('{"text": "w10", "label": "maybe"}\n')
+    with pytest.raises(ValueError, match="test.jsonl:1: label 'maybe' does not occur in train.jsonl"):
+        run(spec_of(inputs), inputs, tmp_path / "out")
+
+
+def test_the_same_spec_gives_the_same_bytes(inputs, tmp_path):
+    for out in ("one", "other"):
+        run(spec_of(inputs), inputs, tmp_path / out)
+    assert digest(tmp_path / "one") == digest(tmp_path / "other")
+
+
+def test_nothing_of_the_raw_text_is_copied(inputs, tmp_path):
+    run(spec_of(inputs), inputs, tmp_path / "out")
+    content = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"w10" not in content
+
+
+def test_sample_documents_are_prepared_by_their_generator(tokenizer, tmp_path):
+    inputs = {"tokenizer": tokenizer}
+    data = SampleData(target="topic", num_train=40, num_test=20, seed=5)
+    metrics, prepared = run(spec_of(inputs, data=data, max_length=16), inputs, tmp_path / "out")
+    assert metrics["train/num_texts"] + metrics["validation/num_texts"] == 40
+    assert metrics["test/num_texts"] == 20
+    assert len(set(prepared["train"]["id"])) == len(prepared["train"])
+
+
+def test_hub_data_are_read_at_their_commit(tokenizer, tmp_path, monkeypatch):
+    asked = []
+
+    def fake(name, **options):
+        asked.append((name, options["revision"], options["split"]))
+        return [Row(str(number), "w10 w11", ["a", "b"][number % 2]) for number in range(20)]
+
+    monkeypatch.setattr(prepare, "read_hub", fake)
+    inputs = {"tokenizer": tokenizer}
+    data = HubData(name="glue", subset="cola", revision="0" * 40, test="validation")
+    run(spec_of(inputs, data=data), inputs, tmp_path / "out")
+    assert asked == [("glue", "0" * 40, "train"), ("glue", "0" * 40, "validation")]
+
+
+def test_trec_is_prepared_with_a_real_tokenizer(tmp_path):
+    folder = SHARED / "models" / "tokenizer-bert-base-uncased"
+    if not folder.is_dir():
+        pytest.skip(f"no shared data in {SHARED}")
+    trec = SHARED / "data" / "trec"
+    inputs = {"train": trec / "train.jsonl", "test": trec / "test.jsonl", "tokenizer": folder}
+    metrics, data = run(spec_of(inputs, truncation="whole", max_length=128), inputs, tmp_path / "out")
+    assert {split: len(rows) for split, rows in data.items()} == {
+        "train": 4907,
+        "validation": 545,
+        "test": 500,
+    }
+    assert json.loads((tmp_path / "out" / "labels.json").read_text()) == [
+        "ABBR",
+        "DESC",
+        "ENTY",
+        "HUM",
+        "LOC",
+        "NUM",
+    ]
+    assert metrics["train/num_cut"] == 0

@@ -1,0 +1,43 @@
+from collections import Counter
+
+import pytest
+
+from jobs.text.splits import stratified_split
+
+GOLDEN = [2, 3, 11, 18]
+
+
+@pytest.mark.parametrize("fraction", [0.05, 0.1, 0.25, 0.5, 0.9])
+@pytest.mark.parametrize("counts", [{"a": 500, "b": 300, "c": 200}, {"a": 37, "b": 63}, {"a": 90, "b": 10}])
+def test_every_label_keeps_its_share_to_within_one_row(counts, fraction):
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    train, validation = stratified_split(labels, fraction=fraction, seed=3)
+    assert sorted(train + validation) == list(range(len(labels)))
+    assert len(validation) == pytest.approx(len(labels) * fraction, abs=0.5)
+    held_out = Counter(labels[row] for row in validation)
+    assert all(abs(held_out[label] - count * fraction) < 1 for label, count in counts.items())
+
+
+def test_a_rare_label_is_in_both_parts_and_a_lone_one_in_training():
+    labels = ["common"] * 100 + ["pair"] * 2 + ["lone"]
+    for seed in range(20):
+        train, validation = stratified_split(labels, fraction=0.1, seed=seed)
+        assert [labels[row] for row in validation].count("pair") == 1
+        assert 102 in train
+    _, most = stratified_split(labels, fraction=0.9, seed=0)
+    assert [labels[row] for row in most].count("pair") == 1
+
+
+def test_the_split_is_the_same_everywhere_and_for_ever():
+    # These rows were drawn once and written down; another result breaks every stored split.
+    assert stratified_split(["x", "y"] * 10, fraction=0.2, seed=0)[1] == GOLDEN
+    assert stratified_split(["x", "y"] * 10, fraction=0.2, seed=1)[1] != GOLDEN
+
+
+def test_the_draw_favours_no_row():
+    labels = ["x", "y"] * 10
+    times = Counter(
+        row for seed in range(400) for row in stratified_split(labels, fraction=0.2, seed=seed)[1]
+    )
+    # Each row is drawn 80 times on average, with a standard deviation of 8: five of them to either side.
+    assert all(40 < times[row] < 120 for row in range(20))
