@@ -91,9 +91,15 @@ def run_on_ray(
     """Work until nothing can start, on the Ray this process is connected to."""
     tasks = RayTasks(schedule, cluster)
     conductor = _Conductor(schedule, tasks, on_result)
+
+    def poll_and_refill() -> bool:
+        # While no trial exists, Tune asks for one again and again and does nothing else.
+        tasks.poll()
+        return refill()
+
     folder = schedule.store.root / ".tune"
     try:
-        _fit(schedule, cluster, conductor, refill=refill, early_stopping=early_stopping, folder=folder)
+        _fit(schedule, cluster, conductor, refill=poll_and_refill, early_stopping=early_stopping, folder=folder)
         while not schedule.is_over:
             tasks.poll(timeout=0.5)
     finally:
