@@ -8,6 +8,7 @@ from jobs.specs.recipe import Pretraining, Training, Truncation
 from jobs.specs.spec import PositiveInt, Strict
 from jobs.specs.stages import Columns, SampleData, ValidationSplit
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 
@@ -120,7 +121,7 @@ class Search(Strict):
         "validation/accuracy"
     )
     """Mean over the seeds; the loss is minimised, everything else maximised."""
-    seed: int = 0
+    seed: Seed = 0
     startup_trials: PositiveInt = 5
     """Random conditions before the tree-structured Parzen estimator begins."""
 
@@ -157,6 +158,6 @@ class Experiment(Strict):
     pretraining: dict[Name, Pretraining] = {}
     grid: Grid = Grid()
     search: Search | None = None
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (0,)
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     early_stopping: EarlyStopping | None = None
     measures: Measures = Measures()

@@ -1,0 +1,88 @@
+"""The cluster file: what machines there are, and what each kind of stage takes of them."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
+from orchestrator.experiment.environment import with_environment
+from orchestrator.experiment.faults import Fault, refuse
+from orchestrator.experiment.parsing import read_file
+from orchestrator.experiment.validation import validated
+
+GpuShare = Annotated[float, Field(ge=0, le=1)]
+
+
+class Cluster(Strict):
+    """Resources; nothing of it is part of any stage's identity. The defaults suit a laptop with two cores.
+
+    A trial takes `trial_cpus + workers * cpus_per_worker` CPUs as long as it runs.
+    """
+
+    address: Annotated[str, Field(pattern=r"^(auto|ray://\S+|[^\s/:]+:\d+)$")] | None = None
+    """None starts a Ray on this machine; `auto`, `HOST:PORT` or `ray://HOST:PORT` joins one."""
+    num_cpus: PositiveInt | None = None
+    """CPUs of the Ray that is started here; by default what the machine has."""
+    workers: PositiveInt = 2
+    """Accelerate processes of one trial."""
+    cpus_per_worker: PositiveFloat = 0.75
+    """CPUs that Ray counts for each worker: 2 x 0.75 leave room for a measure on two cores."""
+    gpus_per_worker: GpuShare = 0.0
+    """0, 1, or a share where a trial has one worker: NCCL wants a whole GPU for each of several."""
+    trial_cpus: Annotated[PositiveFloat, Field(validate_default=True)] = 0.01
+    """CPUs of the trial itself, which only waits for its workers."""
+    task_cpus: Annotated[PositiveFloat, Field(validate_default=True)] = 0.45
+    """CPUs of any other stage: preparing, further pretraining, measures."""
+    task_gpus: GpuShare = 0.0
+    """GPU, or share of one, of any other stage. On machines whose GPUs the workers take whole, such stages
+    wait until a trial ends; what workers leave is free for them."""
+    max_concurrent_trials: PositiveInt | None = None
+    """Trials at a time; by default as many as there is room for."""
+    max_retries_of_lost_workers: Annotated[int, Field(ge=0)] = 2
+    """How often a trial goes on from its last checkpoint after a worker or its machine was lost."""
+
+    @field_validator("num_cpus")
+    @classmethod
+    def _only_of_a_local_ray(cls, num_cpus: int | None, info: ValidationInfo) -> int | None:
+        if num_cpus is not None and info.data.get("address") is not None:
+            raise ValueError("is only for a Ray that is started here: leave it out, or leave out address")
+        return num_cpus
+
+    @field_validator("gpus_per_worker")
+    @classmethod
+    def _whole_for_each_of_several(cls, gpus: float, info: ValidationInfo) -> float:
+        workers = info.data.get("workers", 1)
+        if workers > 1 and gpus not in (0, 1):
+            raise ValueError(f"must be 0 or 1 with {workers} workers, not {gpus}; a share needs workers: 1")
+        return gpus
+
+    @field_validator("trial_cpus", "task_cpus")
+    @classmethod
+    def _fits(cls, cpus: float, info: ValidationInfo) -> float:
+        num_cpus, workers = info.data.get("num_cpus"), info.data.get("workers")
+        cpus_per_worker = info.data.get("cpus_per_worker")
+        if num_cpus is None or workers is None or cpus_per_worker is None:
+            return cpus
+        is_trial = info.field_name == "trial_cpus"
+        asked = cpus + workers * cpus_per_worker if is_trial else cpus
+        if asked > num_cpus:
+            what = "a trial (trial_cpus + workers x cpus_per_worker)" if is_trial else "a task"
+            raise ValueError(f"{what} would take {asked:g} CPUs and never start: num_cpus is {num_cpus}")
+        return cpus
+
+
+def read_cluster(path: Path | None, environ: Mapping[str, str]) -> Cluster:
+    """The cluster of a file, a laptop's where none is given; raises ConfigurationError with all faults."""
+    if path is None:
+        return Cluster()
+    faults: list[Fault] = []
+    tree = read_file(Path(path), faults)
+    tree = with_environment(
+        tree, environ, is_path=lambda where: where == ("address",), where="address", faults=faults
+    )
+    cluster = validated(Cluster, tree, faults)
+    refuse(faults)
+    assert cluster is not None
+    return cluster

@@ -1,0 +1,170 @@
+"""What must hold between the parts of an experiment, each of which is sound by itself."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe
+from orchestrator.experiment.faults import suggestion
+from orchestrator.experiment.shape import annotation_of, in_words, is_number
+from orchestrator.experiment.written import PathTo
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A fault at a written path; at its key where the key is what is wrong.
+
+    `rests_on` are the other paths that it follows from: while one of them is at fault it need not be so.
+    """
+
+    path: PathTo
+    message: str
+    of_key: bool = False
+    rests_on: tuple[PathTo, ...] = ()
+
+
+def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+    """Everything in an experiment that does not go together."""
+    yield from _encoder(experiment)
+    yield from _tasks(experiment)
+    yield from _repeated_values(experiment)
+    yield from _space(experiment)
+    yield from _pretraining(experiment)
+    yield from _head_tokens(experiment)
+    yield from _early_stopping(experiment)
+
+
+def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
+    encoder = experiment.encoder
+    if not (encoder.folder or encoder.hub or encoder.package or encoder.mlflow):
+        yield Contradiction(("encoder",), "names no source: give folder, hub, package or mlflow")
+
+
+def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
+    names = [task.task for task in experiment.tasks]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            message = f"two tasks are called '{name}'; the other is tasks.{names.index(name)}"
+            yield Contradiction(("tasks", index, "task"), message)
+
+
+def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
+    lists: dict[PathTo, tuple[Any, ...]] = {("seeds",): experiment.seeds}
+    for factor, values in experiment.grid:
+        lists[("grid", factor)] = values or ()
+    if experiment.search:
+        for factor, values in experiment.search.space:
+            lists[("search", "space", factor, "choices")] = getattr(values, "choices", ())
+    for path, values in lists.items():
+        for index, value in enumerate(values):
+            if value in values[:index]:
+                yield Contradiction((*path, index), f"{value} stands here twice")
+
+
+def _space(experiment: Experiment) -> Iterator[Contradiction]:
+    if experiment.search is None:
+        return
+    space = {factor: values for factor, values in experiment.search.space if values is not None}
+    if not space:
+        yield Contradiction(("search", "space"), "names no factor: give at least one, such as learning_rate")
+    for factor, values in space.items():
+        path = ("search", "space", factor)
+        if getattr(experiment.grid, factor) is not None:
+            message = "is under grid too: enumerate it there or search it here"
+            yield Contradiction(path, message, of_key=True, rests_on=(("grid", factor),))
+        match values:
+            case Range():
+                yield from _range(path, factor, values)
+            case Choices():
+                for index, value in enumerate(values.choices):
+                    yield from _invalid((*path, "choices", index), factor, value)
+
+
+def _range(path: PathTo, factor: str, values: Range) -> Iterator[Contradiction]:
+    if not is_number(annotation_of(Recipe.model_fields[factor])):
+        yield Contradiction(path, f"{factor} is not a number: write choices instead of low and high")
+        return
+    yield from _invalid((*path, "low"), factor, values.low)
+    yield from _invalid((*path, "high"), factor, values.high)
+    if values.low >= values.high:
+        message = f"must be above low, which is {_tidy(values.low)}, not {_tidy(values.high)}"
+        yield Contradiction((*path, "high"), message, rests_on=((*path, "low"),))
+    if values.log and values.low <= 0:
+        message = f"must be above 0 on a logarithmic scale, not {_tidy(values.low)}"
+        yield Contradiction((*path, "low"), message)
+
+
+def _invalid(path: PathTo, factor: str, value: Any) -> Iterator[Contradiction]:
+    value = _tidy(value)
+    try:
+        Recipe.model_validate_json(json.dumps({factor: value}))
+    except ValidationError:
+        rule = in_words(annotation_of(Recipe.model_fields[factor]))
+        yield Contradiction(path, f"{factor} must be {rule}, not {json.dumps(value)}")
+
+
+def _pretraining(experiment: Experiment) -> Iterator[Contradiction]:
+    known = ("none", *(name for name in experiment.pretraining if name != "none"))
+    if "none" in experiment.pretraining:
+        message = "the name 'none' stands for no further pretraining: choose another"
+        yield Contradiction(("pretraining", "none"), message, of_key=True)
+    for path, name in _values(experiment, "pretraining"):
+        if name not in known:
+            message = (
+                f"there is no pretraining '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}"
+            )
+            yield Contradiction(path, message, rests_on=(("pretraining", name),))
+
+
+def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
+    shortest = min(limit for _, limit in _values(experiment, "max_length"))
+    for path, tokens in _values(experiment, "head_tokens"):
+        if tokens is not None and tokens >= shortest:
+            message = f"must be below max_length, which is {_tidy(shortest)}, not {_tidy(tokens)}"
+            yield Contradiction(path, message, rests_on=_written("max_length"))
+
+
+def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:
+    if experiment.early_stopping is None:
+        return
+    epochs = [value for _, value in _values(experiment, "epochs")]
+    each = [value for _, value in _values(experiment, "evaluations_per_epoch")]
+    most = _tidy(max(left * right for left, right in product(epochs, each)))
+    grace_period = experiment.early_stopping.grace_period
+    if most <= grace_period:
+        message = (
+            f"nothing can be stopped early: must be below {most}, the evaluations of the longest variant "
+            f"(epochs x evaluations_per_epoch), not {grace_period}"
+        )
+        path = ("early_stopping", "grace_period")
+        yield Contradiction(path, message, rests_on=_written("epochs", "evaluations_per_epoch"))
+
+
+def _written(*factors: str) -> tuple[PathTo, ...]:
+    """Everywhere that the values of some factors may be written."""
+    parts = (("recipe",), ("grid",), ("search", "space"))
+    return tuple((*part, factor) for factor in factors for part in parts)
+
+
+def _values(experiment: Experiment, factor: str) -> Iterator[tuple[PathTo, Any]]:
+    """Every value that a factor may take, with where it is written."""
+    searched = getattr(experiment.search.space, factor) if experiment.search else None
+    enumerated = getattr(experiment.grid, factor)
+    if enumerated is not None:
+        yield from ((("grid", factor, index), value) for index, value in enumerate(enumerated))
+    match searched:
+        case Range(low=low, high=high):
+            yield ("search", "space", factor, "low"), low
+            yield ("search", "space", factor, "high"), high
+        case Choices(choices=choices):
+            yield from ((("search", "space", factor, "choices", i), value) for i, value in enumerate(choices))
+    if enumerated is None and searched is None:
+        yield ("recipe", factor), getattr(experiment.recipe, factor)
+
+
+def _tidy(number: Any) -> Any:
+    return int(number) if isinstance(number, float) and number.is_integer() else number

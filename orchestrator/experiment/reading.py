@@ -1,0 +1,212 @@
+"""The experiment file: read with its profiles, overrides and tasks, checked, and written out again."""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+
+from orchestrator.errors import ConfigurationError
+from orchestrator.experiment.consistency import Contradiction, contradictions
+from orchestrator.experiment.environment import with_environment
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.faults import Fault, Place, refuse, suggestion
+from orchestrator.experiment.overrides import Override, applied, parse_overrides, profile_overrides
+from orchestrator.experiment.parsing import read_file
+from orchestrator.experiment.validation import validated
+from orchestrator.experiment.written import (
+    Node,
+    PathTo,
+    dotted,
+    fault_at,
+    follow,
+    got,
+    with_child,
+    without,
+)
+
+_FOLDER_PREFIXES = ("/", "./", "../", "${")
+_STAND_INS = {
+    ("experiment",): "unnamed",
+    ("encoder",): {"hub": "unnamed"},
+    ("tasks",): [{"task": "unnamed", "data": {"source": "sample", "target": "topic"}}],
+    ("search", "trials"): 1,
+}
+
+
+def read_experiment(
+    path: Path, *, overrides: Iterable[str] = (), profile: str | None = None, environ: Mapping[str, str]
+) -> Experiment:
+    """The experiment of a file after a profile and overrides.
+
+    Raises ConfigurationError with all faults, one a line. All profiles of the file are checked.
+    Paths of data and of the encoder's folder are left as they are written: relative to where one works.
+    """
+    path = Path(path)
+    faults: list[Fault] = []
+    reader = _Reader(path.parent, environ)
+    written = read_file(path, faults)
+    profiles = _profiles(written, faults)
+    tree = reader.expanded(without(written, ("profiles",)), faults)
+    steps = [_asked_profile(profiles, profile, path, faults), parse_overrides(overrides, faults)]
+    experiment, found = reader.checked(tree, steps)
+    unused = {name: changes for name, changes in profiles.items() if name != profile}
+    refuse([*faults, *found, *reader.faults_of_profiles(tree, unused)])
+    assert experiment is not None
+    return experiment
+
+
+def resolved_yaml(experiment: Experiment) -> str:
+    """YAML of everything that an experiment resolves to, defaults included; reads back as the same."""
+    yaml = YAML()
+    yaml.width = 1000
+    out = StringIO()
+    yaml.dump(_laid_out(experiment.model_dump(mode="json", exclude_none=True)), out)
+    return out.getvalue()
+
+
+@dataclass(frozen=True)
+class _Reader:
+    folder: Path
+    environ: Mapping[str, str]
+
+    def checked(
+        self, tree: Node, steps: Iterable[list[Override]] = ()
+    ) -> tuple[Experiment | None, list[Fault]]:
+        faults: list[Fault] = []
+        for changes in steps:
+            tree = self.expanded(applied(tree, changes, Experiment, faults), faults)
+        where = "paths: train, test and validation of a task's data, and encoder.folder"
+        tree = with_environment(tree, self.environ, is_path=_is_path, where=where, faults=faults)
+        experiment = validated(Experiment, tree, faults, stand_ins=_STAND_INS)
+        if experiment is not None:
+            faults += [_told(tree, each) for each in contradictions(experiment) if not _is_open(each, faults)]
+        return experiment, faults
+
+    def faults_of_profiles(self, tree: Node, profiles: Mapping[str, list[Override]]) -> list[Fault]:
+        """What is wrong only under a profile."""
+        if not profiles:
+            return []
+        without_profile = set(self.checked(tree)[1])
+        faults = []
+        for name, changes in profiles.items():
+            _, found = self.checked(tree, [changes])
+            faults += [
+                replace(fault, message=f"{fault.message} (under the profile '{name}')")
+                for fault in found
+                if fault not in without_profile
+            ]
+        return faults
+
+    def expanded(self, tree: Node, faults: list[Fault]) -> Node:
+        """The tree with an encoder and tasks that were given by name written out."""
+        encoder, tasks = tree.value.get("encoder"), tree.value.get("tasks")
+        if encoder is not None and isinstance(encoder.value, str):
+            source = "folder" if encoder.value.startswith(_FOLDER_PREFIXES) else "hub"
+            tree = with_child(tree, "encoder", replace(encoder, value={source: encoder}))
+        if tasks is not None and isinstance(tasks.value, tuple):
+            items = [self._task(tree, index, node, faults) for index, node in enumerate(tasks.value)]
+            tree = with_child(tree, "tasks", replace(tasks, value=tuple(items)))
+        return tree
+
+    def _task(self, tree: Node, index: int, node: Node, faults: list[Fault]) -> Node:
+        if not isinstance(node.value, str):
+            return node
+        file = self._task_file(node.value)
+        if not file.is_file():
+            faults.append(fault_at(tree, ("tasks", index), _no_such_task(node.value, file)))
+            return node
+        try:
+            return read_file(file, faults)
+        except ConfigurationError as error:
+            faults.append(fault_at(tree, ("tasks", index), f"cannot be read: {error}"))
+            return node
+
+    def _task_file(self, name: str) -> Path:
+        if name.endswith((".yaml", ".yml")):
+            return Path(os.path.normpath(self.folder / name))
+        above = [self.folder / "../tasks", self.folder / "../../tasks"]
+        folder = next((each for each in above if each.is_dir()), above[0])
+        return Path(os.path.normpath(folder / f"{name}.yaml"))
+
+
+def _no_such_task(name: str, file: Path) -> str:
+    if name.endswith((".yaml", ".yml")):
+        return f"the file {file} does not exist"
+    known = sorted(each.stem for each in file.parent.glob("*.yaml"))
+    listed = f"{file.parent} has {', '.join(known)}" if known else f"{file.parent} has no tasks"
+    return f"there is no task '{name}'{suggestion(name, known)}; {listed}"
+
+
+def _profiles(written: Node, faults: list[Fault]) -> dict[str, list[Override]]:
+    profiles = written.value.get("profiles")
+    if profiles is None:
+        return {}
+    if not isinstance(profiles.value, dict):
+        message = f"must be a mapping of names to overrides, not {got(profiles)}"
+        faults.append(fault_at(written, ("profiles",), message))
+        return {}
+    overrides = {}
+    for name, profile in profiles.value.items():
+        if isinstance(profile.value, dict):
+            overrides[name] = profile_overrides(profile)
+        else:
+            overrides[name] = []
+            message = f"must be a mapping of overrides such as 'recipe.epochs: 1', not {got(profile)}"
+            faults.append(fault_at(written, ("profiles", name), message))
+    return overrides
+
+
+def _asked_profile(
+    profiles: Mapping[str, list[Override]], name: str | None, path: Path, faults: list[Fault]
+) -> list[Override]:
+    if name is None or name in profiles:
+        return profiles[name] if name else []
+    known = f"it has {', '.join(profiles)}" if profiles else "it has none"
+    message = f"{path} has no profile '{name}'{suggestion(name, profiles)}; {known}"
+    faults.append(Fault(Place(f"--profile {name}"), "", message))
+    return []
+
+
+def _laid_out(value: Any) -> Any:
+    """Lists and small mappings of scalars on one line, everything else in blocks."""
+    match value:
+        case dict(entries):
+            laid_out: Any = CommentedMap({key: _laid_out(each) for key, each in entries.items()})
+            parts, fits_a_line = entries.values(), len(entries) <= 3
+        case list(items):
+            laid_out = CommentedSeq(map(_laid_out, items))
+            parts, fits_a_line = items, True
+        case scalar:
+            return scalar
+    if fits_a_line and not any(isinstance(part, dict | list) for part in parts):
+        laid_out.fa.set_flow_style()
+    return laid_out
+
+
+def _told(tree: Node, contradiction: Contradiction) -> Fault:
+    """The fault, at the override from which it follows if there is one."""
+    fault = fault_at(tree, contradiction.path, contradiction.message, of_key=contradiction.of_key)
+    for path in contradiction.rests_on:
+        nodes = follow(tree, path)
+        if len(nodes) == len(path) + 1 and nodes[-1].place.line is None:
+            return replace(fault, place=nodes[-1].place)
+    return fault
+
+
+def _is_open(contradiction: Contradiction, faults: Iterable[Fault]) -> bool:
+    about = [f"{dotted(path)}." for path in (contradiction.path, *contradiction.rests_on)]
+    wrong = [f"{fault.path}." for fault in faults]
+    return any(one.startswith(other) or other.startswith(one) for one in about for other in wrong)
+
+
+def _is_path(path: PathTo) -> bool:
+    match path:
+        case ("encoder", "folder") | ("tasks", int(), "data", "train" | "test" | "validation"):
+            return True
+        case _:
+            return False

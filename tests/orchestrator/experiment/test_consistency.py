@@ -1,0 +1,126 @@
+"""Parts of an experiment that do not go together are refused where they are written."""
+
+import pytest
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        ("recipe: {pretraining: x}", "recipe.pretraining: there is no pretraining 'x'; known: none, within"),
+        (
+            "grid: {pretraining: [none, withn]}",
+            "grid.pretraining.1: there is no pretraining 'withn' (did you mean 'within'?); "
+            "known: none, within",
+        ),
+        (
+            "search: {space: {pretraining: {choices: [none, x]}}, trials: 1}",
+            "search.space.pretraining.choices.1: there is no pretraining 'x'; known: none, within",
+        ),
+        ("grid: {epochs: [1, 2, 1]}", "grid.epochs.2: 1 stands here twice"),
+        ("grid: {layer_decay: [1, 1.0]}", "grid.layer_decay.1: 1.0 stands here twice"),
+        ("seeds: [0, 0]", "seeds.1: 0 stands here twice"),
+        (
+            "search: {space: {epochs: {choices: [1, 1]}}, trials: 1}",
+            "search.space.epochs.choices.1: 1 stands here twice",
+        ),
+        (
+            "search: {space: {}, trials: 1}",
+            "search.space: names no factor: give at least one, such as learning_rate",
+        ),
+        (
+            "search: {space: {epochs: {low: 1, high: 2}}, trials: 1}\ngrid: {epochs: [1]}",
+            "search.space.epochs: is under grid too: enumerate it there or search it here",
+        ),
+        (
+            "search: {space: {pooling: {low: 1, high: 2}}, trials: 1}",
+            "search.space.pooling: pooling is not a number: write choices instead of low and high",
+        ),
+        (
+            "search: {space: {epochs: {low: 1.5, high: 2}}, trials: 1}",
+            "search.space.epochs.low: epochs must be a whole number of at least 1, not 1.5",
+        ),
+        (
+            "search: {space: {layer_decay: {low: 0.5, high: 1.5}}, trials: 1}",
+            "search.space.layer_decay.high: layer_decay must be a number above 0 and at most 1, not 1.5",
+        ),
+        (
+            "search: {space: {epochs: {low: 2, high: 2}}, trials: 1}",
+            "search.space.epochs.high: must be above low, which is 2, not 2",
+        ),
+        (
+            "search: {space: {warmup: {low: 0, high: 0.5, log: true}}, trials: 1}",
+            "search.space.warmup.low: must be above 0 on a logarithmic scale, not 0",
+        ),
+        (
+            "search: {space: {pooling: {choices: [cls, max]}}, trials: 1}",
+            'search.space.pooling.choices.1: pooling must be one of cls, mean, not "max"',
+        ),
+        (
+            "tasks: [trec, {task: trec, data: {source: hub, name: a}}]",
+            "tasks.1.task: two tasks are called 'trec'; the other is tasks.0",
+        ),
+        (
+            "recipe: {head_tokens: 128}",
+            "recipe.head_tokens: must be below max_length, which is 128, not 128",
+        ),
+        (
+            "grid: {head_tokens: [16, 40], max_length: [32, 64]}",
+            "grid.head_tokens.1: must be below max_length, which is 32, not 40",
+        ),
+        (
+            "pretraining: {none: {steps: 2}}",
+            "pretraining.none: the name 'none' stands for no further pretraining: choose another",
+        ),
+        (
+            "recipe: {epochs: 2}\nearly_stopping: {grace_period: 2}",
+            "early_stopping.grace_period: nothing can be stopped early: must be below 2, the evaluations of "
+            "the longest variant (epochs x evaluations_per_epoch), not 2",
+        ),
+        ("encoder: {revision: main}", "encoder: names no source: give folder, hub, package or mlflow"),
+    ],
+)
+def test_a_contradiction_is_told(folder, lines, fault):
+    base = {
+        "experiment": "experiment: x",
+        "encoder": "encoder: some/encoder",
+        "tasks": "tasks: [trec]",
+        "pretraining": "pretraining: {within: {steps: 2}}",
+    }
+    changed = {line.split(":")[0]: line for line in lines.splitlines()}
+    told = folder.faults("\n".join({**base, **changed}.values()))
+    assert len(told) == 1
+    assert told[0].split(": ", 1)[1] == fault
+
+
+@pytest.mark.parametrize("override", ["grid.epochs=[1,3]", "grid.evaluations_per_epoch=[2]"])
+def test_early_stopping_needs_only_some_variant_that_is_long_enough(folder, sound, override):
+    text = f"{sound.replace('epochs: 3', 'epochs: 1')}early_stopping: {{grace_period: 1}}\n"
+    assert "nothing can be stopped early" in folder.faults(text)[0]
+    assert folder.read(text, override).early_stopping.grace_period == 1
+
+
+def test_contradictions_are_told_beside_other_faults(folder):
+    text = "encoder: {}\nrecipe: {epochs: 0}\nseeds: [1, 1]\ntasks: [trek]\n"
+    assert [line.split(": ")[1] for line in folder.faults(text)] == [
+        "experiment",
+        "encoder",
+        "recipe.epochs",
+        "seeds.1",
+        "tasks.0",
+    ]
+
+
+def test_no_contradiction_is_told_that_only_follows_from_another_fault(folder):
+    text = """\
+experiment: x
+encoder: {hubb: a}
+tasks: [trec]
+recipe: {epochs: ten}
+search: {space: {learning_rate: {low: abc, high: 1}}, trials: 1}
+early_stopping: {grace_period: 5}
+"""
+    assert [line.split(": ")[1] for line in folder.faults(text)] == [
+        "encoder.hubb",
+        "recipe.epochs",
+        "search.space.learning_rate.low",
+    ]
