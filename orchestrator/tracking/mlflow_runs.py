@@ -70,6 +70,8 @@ class _Run:
     run_id: str
     name: str
     status: str
+    ended: int | None
+    """Milliseconds."""
     params: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     datasets: set[str] = field(default_factory=set)
@@ -150,7 +152,7 @@ class MlflowTracker:
                 )
             self._experiments[name] = (
                 found.experiment_id
-                if found is not None
+                if found
                 else self._client.create_experiment(name, artifact_location=_artifact_root(self._uri))
             )
         return self._experiments[name]
@@ -171,7 +173,7 @@ class MlflowTracker:
     def _create_run(self, experiment_id: str, key: str, page: Page | None) -> "mlflow.entities.Run":
         return self._client.create_run(
             experiment_id,
-            start_time=min((_milliseconds(point) for point in page.points), default=None) if page else None,
+            start_time=_milliseconds(page.began) if page and page.began is not None else None,
             tags={KEY: key, "mlflow.source.name": "layerscope"},
             run_name=shortened(page.name, MAX_NAME) if page else key,
         )
@@ -193,7 +195,7 @@ class MlflowTracker:
             name: value for name, value in tags.items() if name != DIGEST and run.tags.get(name) != value
         }
         metrics = [
-            Metric(metric, float(point.value), _milliseconds(point), step)
+            Metric(metric, float(point.value), _milliseconds(point.time), step)
             for (metric, step), point in new_points.items()
         ]
         batches = zip_longest(
@@ -216,12 +218,13 @@ class MlflowTracker:
                 del run.tags[name]
         if run.name != (name := shortened(page.name, MAX_NAME)):
             self._client.update_run(run.run_id, name=name)
-        if run.status != (status := page.status.upper()):
-            if page.status == "running":
+        status, ended = page.status.upper(), None if page.ended is None else _milliseconds(page.ended)
+        if page.status == "running":
+            if run.status != status:
                 self._client.update_run(run.run_id, status=status)
-            else:
-                end = max((_milliseconds(point) for point in page.points), default=None)
-                self._client.set_terminated(run.run_id, status, end)
+        elif run.status != status or ended not in (None, run.ended):
+            self._client.set_terminated(run.run_id, status, ended)
+            run.ended = ended
         if page.dataset and page.dataset.digest not in run.datasets:
             self._send_dataset(run, page)
         self._client.set_tag(run.run_id, DIGEST, tags[DIGEST])
@@ -285,6 +288,7 @@ def _known(run: "mlflow.entities.Run") -> _Run:
         run.info.run_id,
         name=run.info.run_name,
         status=run.info.status,
+        ended=run.info.end_time,
         params=dict(run.data.params),
         tags=dict(run.data.tags),
         datasets={given.dataset.digest for given in run.inputs.dataset_inputs},
@@ -302,7 +306,7 @@ def _tags(page: Page, parent: str | None) -> dict[str, str]:
         tags[NOT_FINITE] = shortened(", ".join(lost), MAX_TAG)
     points = [(p.metric, p.step, p.value) for p in page.points]
     dataset = page.dataset and page.dataset.digest
-    content = [page.name, page.status, dict(page.params), tags, points, dataset]
+    content = [page.name, page.status, page.ended, dict(page.params), tags, points, dataset]
     return tags | {DIGEST: sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]}
 
 
@@ -314,8 +318,8 @@ def _contradicts(run: _Run, params: dict[str, str], points: dict[tuple[str, int]
     )
 
 
-def _milliseconds(point: Point) -> int:
-    return max(0, int(point.time * 1000))
+def _milliseconds(seconds: float) -> int:
+    return max(0, int(seconds * 1000))
 
 
 def _chunks(entries: Sequence, size: int) -> Iterator[Sequence]:

@@ -92,12 +92,15 @@ def _study_page(
                 name = f"test/{metric}" if len(study.metric_by_task) == 1 else f"test/{task}/{metric}"
                 points.append(replace(best[1], metric=name))
                 tags[f"layerscope.best.{task}"] = best[0].name
+    began, ended = _span([shown for group in groups for shown in group])
     return Page(
         key=study_key,
         level="study",
         name=study.experiment,
         parent=None,
         status=_status(states, live=live),
+        began=began,
+        ended=ended,
         params={"encoder": study.encoder, "tasks": ", ".join(study.metric_by_task)},
         tags=tags,
         points=tuple(points),
@@ -123,12 +126,15 @@ def _condition_page(study: Study, study_key: str, group: Sequence[_Shown], *, li
     done = [shown for shown in group if shown.variant.state == "done"]
     means = _means(done, f"test/{study.metric_by_task[first.task]}", partial=not live) if settled else ()
     reasons = [shown.variant.reason for shown in group if shown.variant.state in ("failed", "blocked")]
+    began, ended = _span(group)
     return Page(
         key=_condition_key(study_key, first),
         level="condition",
         name=_condition_name(study, first),
         parent=study_key,
         status=_status(states, live=live),
+        began=began,
+        ended=ended,
         params=_params(first),
         tags={
             "layerscope.condition": first.condition,
@@ -170,12 +176,16 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
         from jobs.reporting.figures import variant_figures
 
         images = _images(variant_figures(variant))
+    began, ended = _span([shown])
     return Page(
         key=variant.key,
         level="variant",
-        name=f"{_condition_name(study, variant)} seed={variant.seed}",
+        # Seed first: the run table cuts names, and all variants of a condition stand together.
+        name=f"seed={variant.seed} {_condition_name(study, variant)}",
         parent=_condition_key(study_key, variant),
         status=_status([variant.state], live=live),
+        began=began,
+        ended=ended,
         params={**_params(variant), "seed": str(variant.seed)},
         tags={
             "layerscope.state": variant.state,
@@ -194,6 +204,12 @@ def _status(states: Sequence[State], *, live: bool) -> Status:
     if set(states).intersection(UNFINISHED):
         return "running" if live else "killed"
     return "finished" if set(states).intersection(("done", "stopped")) else "failed"
+
+
+def _span(variants: Iterable[_Shown]) -> tuple[float | None, float | None]:
+    """Time of the first and of the last point."""
+    times = [point.time for shown in variants for point in shown.training + shown.summary]
+    return min(times, default=None), max(times, default=None)
 
 
 def _conditions(study: Study) -> list[list[_Shown]]:

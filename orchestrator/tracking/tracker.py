@@ -39,6 +39,10 @@ class Page:
     parent: str | None
     """Key of the page that this one stands under."""
     status: Status
+    began: float | None = None
+    """Unix seconds; the time of the first publishing where it is not known."""
+    ended: float | None = None
+    """Unix seconds; shown once the page is no longer running."""
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     points: tuple[Point, ...] = ()

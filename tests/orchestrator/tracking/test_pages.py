@@ -40,13 +40,16 @@ def variant(
     finetune = write_artifact(
         root / "finetune" / key,
         {"test/accuracy": score, "validation/accuracy": score + 0.01, "train/seconds": 60.0},
-        [(10 * i, 1000.0 + i, {"train/loss": 1 / i, "validation/accuracy": score}) for i in (1, 2)],
+        [
+            (10 * i, 1767225600.0 + 20 * (i - 1), {"train/loss": 1 / i, "validation/accuracy": score})
+            for i in (1, 2)
+        ],
         parents={"data": "feedfeedfeedfeed", "pretrain": "beefbeefbeefbeef"},
     )
     probe = write_artifact(
         root / "probe" / key,
         {"seconds": 2.0},
-        [(layer, 2000.0, {"probe/pos/accuracy": score * layer / 6}) for layer in LAYERS],
+        [(layer, 1767225640.0, {"probe/pos/accuracy": score * layer / 6}) for layer in LAYERS],
     )
     recipe = {"layer_decay": float(condition.split("=")[1]), "truncation": "head", "pretraining": None}
     return VariantResult(
@@ -92,20 +95,20 @@ def test_a_study_has_conditions_that_have_variants(study):
         ("study", "decay"),
         ("condition", "layer_decay=0.9"),
         ("condition", "layer_decay=1.0"),
-        ("variant", "layer_decay=0.9 seed=0"),
-        ("variant", "layer_decay=0.9 seed=1"),
-        ("variant", "layer_decay=1.0 seed=0"),
-        ("variant", "layer_decay=1.0 seed=1"),
+        ("variant", "seed=0 layer_decay=0.9"),
+        ("variant", "seed=1 layer_decay=0.9"),
+        ("variant", "seed=0 layer_decay=1.0"),
+        ("variant", "seed=1 layer_decay=1.0"),
     ]
     condition = pages["layer_decay=0.9"]
     assert condition.parent == "study:1"
-    assert pages["layer_decay=0.9 seed=1"].parent == condition.key
-    assert pages["layer_decay=0.9 seed=1"].key == study.variants[1].key
+    assert pages["seed=1 layer_decay=0.9"].parent == condition.key
+    assert pages["seed=1 layer_decay=0.9"].key == study.variants[1].key
     assert {page.status for page in pages.values()} == {"finished"}
 
 
 def test_a_variant_shows_its_recipe_curves_layers_and_record(study):
-    page = pages_by_name(study)["layer_decay=0.9 seed=1"]
+    page = pages_by_name(study)["seed=1 layer_decay=0.9"]
     assert page.params == {
         "task": "trec",
         "layer_decay": "0.9",
@@ -120,13 +123,13 @@ def test_a_variant_shows_its_recipe_curves_layers_and_record(study):
 
 
 def test_a_summary_never_stands_in_front_of_the_curve_of_its_name(study):
-    page = pages_by_name(study)["layer_decay=0.9 seed=1"]
+    page = pages_by_name(study)["seed=1 layer_decay=0.9"]
     assert values(page, "validation/accuracy") == {10: 0.94, 20: 0.94}
     assert values(page, "record/validation/accuracy") == {0: pytest.approx(0.95)}
 
 
 def test_metrics_of_other_stages_begin_with_their_kind(study):
-    page = pages_by_name(study)["layer_decay=0.9 seed=1"]
+    page = pages_by_name(study)["seed=1 layer_decay=0.9"]
     assert values(page, "train/seconds") == {0: 60.0}
     assert values(page, "probe/seconds") == {0: 2.0}
 
@@ -178,22 +181,24 @@ def test_pages_made_twice_are_equal(study):
 
 
 def test_times_come_from_the_records(study):
-    page = pages_by_name(study)["layer_decay=0.9 seed=0"]
+    page = pages_by_name(study)["seed=0 layer_decay=0.9"]
     (time,) = {point.time for point in page.points if point.metric == "test/accuracy"}
     assert time == 1767225660.0  # 2026-01-01T00:01:00Z
+    assert (page.began, page.ended) == (1767225600.0, time)
+    assert (pages_by_name(study)["decay"].began, pages_by_name(study)["decay"].ended) == (page.began, time)
 
 
 def test_without_a_start_the_time_is_that_of_the_record_file(study, tmp_path):
     folder = write_artifact(tmp_path / "old", {"test/accuracy": 0.5}, [], started=None)
     os.utime(folder / "record.json", (1234.0, 1234.0))
     old = replace(study.variants[0], folders={"finetune": folder})
-    page = pages_by_name(replace(study, variants=(old,)))["layer_decay=0.9 seed=0"]
+    page = pages_by_name(replace(study, variants=(old,)))["seed=0 layer_decay=0.9"]
     assert {point.time for point in page.points} == {1234.0}
 
 
 def test_only_what_has_started_has_a_page(study):
     pages = pages_by_name(with_states(study, "done", "running", "todo", "todo"))
-    assert list(pages) == ["decay", "layer_decay=0.9", "layer_decay=0.9 seed=0", "layer_decay=0.9 seed=1"]
+    assert list(pages) == ["decay", "layer_decay=0.9", "seed=0 layer_decay=0.9", "seed=1 layer_decay=0.9"]
     assert pages["decay"].status == pages["layer_decay=0.9"].status == "running"
 
 
@@ -203,7 +208,7 @@ def test_a_mean_waits_for_every_seed_while_the_study_is_live(study):
     assert pages_by_name(unfinished)["decay"].points == ()
     ended = pages_by_name(unfinished, live=False)
     assert values(ended["layer_decay=0.9"], "test/accuracy") == {0: 0.90}
-    assert ended["decay"].status == ended["layer_decay=0.9 seed=1"].status == "killed"
+    assert ended["decay"].status == ended["seed=1 layer_decay=0.9"].status == "killed"
 
 
 def test_a_measure_that_one_seed_lacks_waits_while_the_study_is_live(study):
@@ -219,13 +224,13 @@ def test_failures_say_why(study):
     failed = with_states(study, "failed", "stopped", "blocked", "blocked")
     variants = tuple(replace(v, reason="out of memory") for v in failed.variants)
     pages = pages_by_name(replace(failed, variants=variants))
-    assert pages["layer_decay=0.9 seed=0"].status == "failed"
-    assert pages["layer_decay=0.9 seed=0"].tags["layerscope.reason"] == "out of memory"
-    assert pages["layer_decay=0.9 seed=1"].status == "finished"
-    assert pages["layer_decay=0.9 seed=1"].tags["layerscope.state"] == "stopped"
+    assert pages["seed=0 layer_decay=0.9"].status == "failed"
+    assert pages["seed=0 layer_decay=0.9"].tags["layerscope.reason"] == "out of memory"
+    assert pages["seed=1 layer_decay=0.9"].status == "finished"
+    assert pages["seed=1 layer_decay=0.9"].tags["layerscope.state"] == "stopped"
     assert pages["layer_decay=1.0"].status == "failed"
     assert pages["layer_decay=1.0"].tags["layerscope.reason"] == "out of memory"
-    assert "layer_decay=1.0 seed=0" not in pages
+    assert "seed=0 layer_decay=1.0" not in pages
 
 
 def test_a_diverged_seed_leaves_no_number_that_looks_like_a_mean(study, tmp_path):
@@ -245,7 +250,7 @@ def test_where_nothing_varies_the_condition_still_has_a_name(study):
     only = replace(study.variants[0], condition="")
     pages = pages_by_name(replace(study, variants=(only,)))
     assert "the only recipe" in pages
-    assert "the only recipe seed=0" in pages
+    assert "seed=0 the only recipe" in pages
 
 
 def test_figures_are_drawn_only_when_asked_for(study):
