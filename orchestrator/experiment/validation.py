@@ -39,7 +39,7 @@ def validated(
     while wrong:
         rest = tree
         for error, path, _ in wrong:
-            if error["type"] == "missing" and path in stand_ins:
+            if error["type"] == "missing" and path in stand_ins and len(follow(rest, path)) == len(path):
                 rest = with_value(rest, path, stand_ins[path])
             else:
                 rest = without(rest, _what_to_drop(error, path))

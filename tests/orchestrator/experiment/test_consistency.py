@@ -124,3 +124,10 @@ early_stopping: {grace_period: 5}
         "recipe.epochs",
         "search.space.learning_rate.low",
     ]
+
+
+def test_a_search_without_anything_is_told_once_for_each_key_it_lacks(folder, sound):
+    assert [line.split(": ")[1] for line in folder.faults(f"{sound}search: {{}}\n")] == [
+        "search.space",
+        "search.trials",
+    ]
