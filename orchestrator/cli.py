@@ -7,12 +7,16 @@ import sys
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
 
-from orchestrator.errors import ConfigurationError, LayerscopeError
+from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing, StageFailed
+from orchestrator.tracking.tracker import check_tracking_uri, redacted
+
+if TYPE_CHECKING:
+    from orchestrator.workspace import Workspace
 
 app = typer.Typer(
     name="layerscope",
@@ -24,6 +28,7 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
+RUNS = Path("runs")
 
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")]
 Overrides = Annotated[
@@ -69,7 +74,7 @@ def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
 def run(
     experiment: ExperimentFile,
     overrides: Overrides = None,
-    store: StoreFolder = Path("runs"),
+    store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, as auto or host:port.")] = None,
@@ -82,35 +87,23 @@ def run(
     from orchestrator.running import run_experiment
     from orchestrator.tracking.mlflow_runs import MlflowTracker
     from orchestrator.tracking.progress import make_reporter
-    from orchestrator.workspace import open_workspace
 
     where = read_cluster(cluster, os.environ)
     if address is not None:
         where = where.model_copy(update={"address": address})
     uri = _tracking_uri(tracking_uri, store)
-    tracker = _checked(MlflowTracker, uri)
-    reporter = make_reporter(as_json=as_json, console=Console())
+    workspace = _open(experiment, overrides, store, uri, profile)
+    tracker, reporter = MlflowTracker(uri), make_reporter(as_json=as_json, console=Console())
     try:
-        workspace = open_workspace(
-            experiment, store=store, overrides=overrides or (), profile=profile, fetch_mlflow=_fetch(uri, store)
-        )
         outcome = run_experiment(workspace, where, tracker, reporter, serially=serial)
     finally:
         reporter.close()
         tracker.close()
     if as_json:
-        reporter(
-            {
-                "event": "finished",
-                "stages": dict(outcome.stages),
-                "variants": dict(outcome.variants),
-                "report": str(outcome.report),
-                "unpublished": outcome.num_unpublished,
-            }
-        )
+        reporter({"event": "finished"} | outcome.as_json())
     else:
         _print_outcome(outcome, uri, store)
-    return 0 if outcome.is_complete else 3
+    return 0 if outcome.is_complete else StageFailed.exit_code
 
 
 def _print_outcome(outcome: Any, uri: str, store: Path) -> None:
@@ -118,9 +111,13 @@ def _print_outcome(outcome: Any, uri: str, store: Path) -> None:
     variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
     print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
     if outcome.num_unpublished:
-        print(f"{outcome.num_unpublished} pages wait to be shown: run `layerscope publish` when MLflow is back")
+        print(
+            f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them"
+        )
+    elif uri.startswith("sqlite"):
+        print(f"MLflow: layerscope ui --store {store}")
     else:
-        print(f"MLflow: layerscope ui --store {store}" if uri.startswith("sqlite") else f"MLflow: {uri}")
+        print(f"MLflow: {redacted(uri)}")
 
 
 @app.command()
@@ -128,28 +125,21 @@ def _print_outcome(outcome: Any, uri: str, store: Path) -> None:
 def plan(
     experiment: ExperimentFile,
     overrides: Overrides = None,
-    store: StoreFolder = Path("runs"),
+    store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
     profile: Profile = None,
+    all_stages: Annotated[bool, typer.Option("--all", help="A line for every measure too.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List every stage: stored or to do, why, and how many variants share it. Starts nothing."""
     from orchestrator.showing import plan_object, print_plan
-    from orchestrator.workspace import open_workspace
 
-    workspace = open_workspace(
-        experiment,
-        store=store,
-        overrides=overrides or (),
-        profile=profile,
-        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
-    )
-    schedule = workspace.schedule()
+    workspace = _open(experiment, overrides, store, tracking_uri, profile)
     if as_json:
-        print(json.dumps(plan_object(workspace, schedule)))
+        print(json.dumps(plan_object(workspace, workspace.schedule())))
     else:
-        print_plan(workspace, schedule, Console())
+        print_plan(workspace, workspace.schedule(), Console(), all_stages=all_stages)
 
 
 @app.command()
@@ -157,7 +147,7 @@ def plan(
 def status(
     experiment: ExperimentFile,
     overrides: Overrides = None,
-    store: StoreFolder = Path("runs"),
+    store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
     profile: Profile = None,
@@ -165,20 +155,13 @@ def status(
 ) -> None:
     """Show where every variant stands."""
     from orchestrator.showing import print_status, status_object
-    from orchestrator.workspace import open_workspace
 
-    workspace = open_workspace(
-        experiment,
-        store=store,
-        overrides=overrides or (),
-        profile=profile,
-        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
-    )
-    schedule = workspace.schedule()
+    workspace = _open(experiment, overrides, store, tracking_uri, profile)
+    study = workspace.study(workspace.schedule())
     if as_json:
-        print(json.dumps(status_object(workspace, schedule)))
+        print(json.dumps(status_object(study)))
     else:
-        print_status(workspace, schedule, Console())
+        print_status(study, Console())
 
 
 @app.command()
@@ -186,7 +169,7 @@ def status(
 def report(
     experiment: ExperimentFile,
     overrides: Overrides = None,
-    store: StoreFolder = Path("runs"),
+    store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
     profile: Profile = None,
@@ -194,19 +177,9 @@ def report(
 ) -> None:
     """Write the HTML report from what the store holds."""
     from jobs.report import write_report
-    from orchestrator.running import report_path
-    from orchestrator.tracking.standing import stand
-    from orchestrator.workspace import open_workspace
 
-    workspace = open_workspace(
-        experiment,
-        store=store,
-        overrides=overrides or (),
-        profile=profile,
-        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
-    )
-    study = stand(workspace.experiment, workspace.schedule(), encoder=workspace.sources.encoder.name)
-    path = write_report(study, report_path(workspace))
+    workspace = _open(experiment, overrides, store, tracking_uri, profile)
+    path = write_report(workspace.study(workspace.schedule()), workspace.report_path)
     print(json.dumps({"report": str(path)}) if as_json else path)
 
 
@@ -215,27 +188,18 @@ def report(
 def compare(
     experiment: ExperimentFile,
     overrides: Overrides = None,
-    store: StoreFolder = Path("runs"),
+    store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
     profile: Profile = None,
     as_json: AsJson = False,
-    format: Annotated[Literal["json", "md", "latex", "parquet"], typer.Option("--format")] = "md",
+    form: Annotated[Literal["json", "md", "latex", "parquet"], typer.Option("--format")] = "md",
 ) -> None:
-    """Print what the store holds as one tidy table: every score of every variant, layer and measure."""
+    """Print what the store holds as one table: a summary, or every score of every variant and layer."""
     from jobs.reporting.table import format_rows, tidy_rows
-    from orchestrator.tracking.standing import stand
-    from orchestrator.workspace import open_workspace
 
-    workspace = open_workspace(
-        experiment,
-        store=store,
-        overrides=overrides or (),
-        profile=profile,
-        fetch_mlflow=_fetch(_tracking_uri(tracking_uri, store), store),
-    )
-    study = stand(workspace.experiment, workspace.schedule(), encoder=workspace.sources.encoder.name)
-    content = format_rows(tidy_rows(study), "json" if as_json else format)
+    workspace = _open(experiment, overrides, store, tracking_uri, profile)
+    content = format_rows(tidy_rows(workspace.study(workspace.schedule())), "json" if as_json else form)
     if isinstance(content, bytes):
         sys.stdout.buffer.write(content)
     else:
@@ -247,52 +211,39 @@ def compare(
 def publish(
     experiment: ExperimentFile,
     overrides: Overrides = None,
-    store: StoreFolder = Path("runs"),
+    store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     profile: Profile = None,
-) -> int:
+) -> None:
     """Show in MLflow what the store holds; may be repeated at will."""
     from jobs.report import write_report
-    from orchestrator.errors import TrackerUnavailable
-    from orchestrator.running import final_pages, report_path
+    from orchestrator.running import final_pages
     from orchestrator.tracking.mlflow_runs import MlflowTracker
-    from orchestrator.tracking.standing import stand
-    from orchestrator.workspace import open_workspace
 
     uri = _tracking_uri(tracking_uri, store)
-    tracker = _checked(MlflowTracker, uri)
+    workspace = _open(experiment, overrides, store, uri, profile)
+    study = workspace.study(workspace.schedule())
+    pages = final_pages(workspace, study, write_report(study, workspace.report_path))
+    tracker = MlflowTracker(uri)
     try:
-        workspace = open_workspace(
-            experiment, store=store, overrides=overrides or (), profile=profile, fetch_mlflow=_fetch(uri, store)
-        )
-        study = stand(workspace.experiment, workspace.schedule(), encoder=workspace.sources.encoder.name)
-        pages = final_pages(workspace, study, write_report(study, report_path(workspace)))
         for page in pages:
-            tracker.publish(workspace.experiment.experiment, page)
-    except TrackerUnavailable:
-        raise
+            tracker.publish(study.experiment, page)
     finally:
         tracker.close()
-    print(f"{len(pages)} runs are shown at {uri}")
-    return 0
+    print(f"{len(pages)} runs are shown at {redacted(uri)}")
 
 
 @app.command()
 @_with_exit_codes
-def ui(
-    store: StoreFolder = Path("runs"),
-    host: str = "127.0.0.1",
-    port: int = 5000,
-) -> None:
-    """Open MLflow's pages on a store."""
-    from orchestrator.errors import PrerequisiteMissing
-
+def ui(store: StoreFolder = RUNS, host: str = "127.0.0.1", port: int = 5000) -> None:
+    """Serve MLflow's pages of a store."""
     database = store.absolute() / "mlflow.db"
     if not database.exists():
         raise PrerequisiteMissing(f"{database} does not exist: run an experiment with --store {store} first")
+    print(f"open http://{host}:{port}/?workflowType=machine_learning", flush=True)
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
-    command = ["-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{database}"]
-    os.execv(sys.executable, [sys.executable, *command, "--host", host, "--port", str(port)])
+    command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{database}"]
+    os.execv(sys.executable, [*command, "--host", host, "--port", str(port), "--workers", "1"])
 
 
 @app.command()
@@ -304,21 +255,27 @@ def schema() -> None:
     print(json.dumps(experiment_schema(), indent=2))
 
 
-def _tracking_uri(given: str | None, store: Path) -> str:
-    return given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.absolute() / 'mlflow.db'}"
+def _open(
+    experiment: Path, overrides: list[str] | None, store: Path, tracking_uri: str | None, profile: str | None
+) -> "Workspace":
+    from orchestrator.workspace import open_workspace
 
+    uri = _tracking_uri(tracking_uri, store)
 
-def _checked(make_tracker: Callable[[str], Any], uri: str) -> Any:
-    try:
-        return make_tracker(uri)
-    except ValueError as error:
-        raise ConfigurationError(f"--tracking-uri: {error}") from error
-
-
-def _fetch(uri: str, store: Path) -> Callable[[str], Path]:
-    def fetch(model: str) -> Path:
+    def fetch_mlflow(model: str) -> Path:
         from orchestrator.tracking.mlflow_models import fetch_model
 
         return fetch_model(model, tracking_uri=uri, folder=store.absolute() / "encoders")
 
-    return fetch
+    return open_workspace(
+        experiment, store=store, overrides=overrides or (), profile=profile, fetch_mlflow=fetch_mlflow
+    )
+
+
+def _tracking_uri(given: str | None, store: Path) -> str:
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.absolute() / 'mlflow.db'}"
+    try:
+        check_tracking_uri(uri)
+    except ValueError as error:
+        raise ConfigurationError(f"--tracking-uri: {error}") from error
+    return uri

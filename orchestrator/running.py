@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jobs.reporting.study import Study
 from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.fingerprint import fingerprint
 from orchestrator.planning.plan import Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.store.cleaning import remove_leftovers
 from orchestrator.tracking.progress import Reporter
-from orchestrator.tracking.standing import stand
-from orchestrator.tracking.tracker import Tracker
+from orchestrator.tracking.tracker import Page, Tracker
 from orchestrator.workspace import Workspace
 
 PUBLISHING_PAUSE = 3.0
@@ -35,6 +34,15 @@ class Outcome:
     """done, stopped, failed."""
     report: Path
     num_unpublished: int
+
+    def as_json(self) -> dict[str, Any]:
+        """What the last JSON line of a run says."""
+        return {
+            "stages": dict(self.stages),
+            "variants": dict(self.variants),
+            "report": str(self.report),
+            "unpublished": self.num_unpublished,
+        }
 
     @property
     def is_complete(self) -> bool:
@@ -114,8 +122,8 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
 def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
     from jobs.report import write_report
 
-    study = stand(workspace.experiment, schedule, encoder=workspace.sources.encoder.name)
-    report = write_report(study, report_path(workspace))
+    study = workspace.study(schedule)
+    report = write_report(study, workspace.report_path)
     num_unpublished = shown.finish(report)
     counts = schedule.counts()
     states = [variant.state for variant in study.variants]
@@ -129,16 +137,6 @@ def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outc
         report=report,
         num_unpublished=num_unpublished,
     )
-
-
-def report_path(workspace: Workspace) -> Path:
-    """Where an experiment's report is written."""
-    return workspace.store.root / "reports" / workspace.experiment.experiment / "report.html"
-
-
-def study_key(workspace: Workspace) -> str:
-    """The key of the study's page: that of its name, so that a grid that grows stays one study."""
-    return fingerprint({"experiment": workspace.experiment.experiment})
 
 
 @dataclass
@@ -187,14 +185,14 @@ class _Shown:
         began = time.monotonic()
         if began < self._next:
             return
-        study = stand(self._workspace.experiment, self._schedule, encoder=self._workspace.sources.encoder.name)
-        self._publisher.offer(study_pages(study, study_key=study_key(self._workspace), figures=False))
+        study = self._workspace.study(self._schedule)
+        self._publisher.offer(study_pages(study, study_key=self._workspace.study_key, figures=False))
         ended = time.monotonic()
         self._next = ended + max(PUBLISHING_PAUSE, 10 * (ended - began))
 
     def finish(self, report: Path) -> int:
         """Publish everything with its figures; returns how many pages the tracker could not be given."""
-        study = stand(self._workspace.experiment, self._schedule, encoder=self._workspace.sources.encoder.name)
+        study = self._workspace.study(self._schedule)
         self._publisher.offer(final_pages(self._workspace, study, report))
         self._is_closed = True
         return self._publisher.close(CLOSING_TIMEOUT)
@@ -205,12 +203,12 @@ class _Shown:
             self._publisher.close(0.0)
 
 
-def final_pages(workspace: Workspace, study: Any, report: Path) -> list:
+def final_pages(workspace: Workspace, study: Study, report: Path) -> list[Page]:
     """All pages of a study that nothing works on any more, with figures and report."""
     from orchestrator.tracking.pages import study_pages
 
     html = report.read_text(encoding="utf-8")
-    return study_pages(study, study_key=study_key(workspace), figures=True, live=False, report_html=html)
+    return study_pages(study, study_key=workspace.study_key, figures=True, live=False, report_html=html)
 
 
 @contextmanager

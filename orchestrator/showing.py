@@ -7,12 +7,20 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jobs.reporting.study import Study
 from orchestrator.planning.plan import Stage
 from orchestrator.search.schedule import Schedule
-from orchestrator.tracking.standing import stand
 from orchestrator.workspace import Workspace
 
-STATE_SHOWN = {"stored": "stored", "todo": "todo", "blocked": "blocked", "stopped": "stored", "unneeded": "todo"}
+STATE_SHOWN = {
+    "stored": "stored",
+    "todo": "todo",
+    "blocked": "blocked",
+    "stopped": "stored",
+    "unneeded": "stored",
+}
+LISTED_KINDS = ("prepare", "pretrain", "finetune")
+"""Kinds of which every stage has a line in the plan; of the others only their number is shown."""
 
 
 def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
@@ -35,14 +43,15 @@ def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def print_plan(workspace: Workspace, schedule: Schedule, console: Console) -> None:
-    """The plan as a table: one line a stage, and what it all may take."""
+def print_plan(workspace: Workspace, schedule: Schedule, console: Console, *, all_stages: bool) -> None:
+    """The plan as a table: one line a stage, or a kind of measure, and what it all may take."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("kind", "key", "state", "variants", "about", "what, and why"):
-        table.add_column(column, justify="right" if column in ("variants", "about") else "left")
+        table.add_column(column, no_wrap=True, justify="right" if column in ("variants", "about") else "left")
     shared = schedule.plan.num_variants_by_key()
     seconds = usual_seconds(schedule)
-    for stage in schedule.plan.stages().values():
+    stages = schedule.plan.stages().values()
+    for stage in [one for one in stages if all_stages or one.kind in LISTED_KINDS]:
         state = _state(schedule, stage)
         cost = seconds.get(stage.kind)
         table.add_row(
@@ -53,13 +62,17 @@ def print_plan(workspace: Workspace, schedule: Schedule, console: Console) -> No
             f"{cost:.1f} s" if cost is not None and state != "stored" else "",
             " - ".join(part for part in (_describe(schedule, stage), _reason(schedule, stage)) if part),
         )
+    if not all_stages:
+        for kind in dict.fromkeys(one.kind for one in stages if one.kind not in LISTED_KINDS):
+            states = [_state(schedule, one) for one in stages if one.kind == kind]
+            counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
+            table.add_row(kind, f"({len(states)})", "", "", "", counts)
     console.print(table, soft_wrap=True, highlight=False)
     console.print(_summary(workspace, schedule, seconds), highlight=False)
 
 
-def status_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
+def status_object(study: Study) -> dict[str, Any]:
     """Where every variant stands, as JSON."""
-    study = stand(workspace.experiment, schedule, encoder=workspace.sources.encoder.name)
     return {
         "experiment": study.experiment,
         "variants": [
@@ -77,9 +90,8 @@ def status_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def print_status(workspace: Workspace, schedule: Schedule, console: Console) -> None:
+def print_status(study: Study, console: Console) -> None:
     """Where every variant stands, as a table."""
-    study = stand(workspace.experiment, schedule, encoder=workspace.sources.encoder.name)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("task", "condition", "seed", "state", "reason"):
         table.add_column(column)

@@ -5,15 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.reporting.study import Study
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.reading import read_experiment
 from orchestrator.experiment.variants import Variant, grid_variants
 from orchestrator.planning.encoders import FetchMlflow
+from orchestrator.planning.fingerprint import fingerprint
 from orchestrator.planning.plan import Plan
 from orchestrator.planning.planner import make_plan
 from orchestrator.planning.sources import Sources, look_at
 from orchestrator.search.schedule import Listener, Schedule
 from orchestrator.store.artifacts import Store
+from orchestrator.tracking.standing import stand
 
 DIGESTS = ".digests.json"
 
@@ -29,6 +32,20 @@ class Workspace:
     def plan(self, variants: list[Variant]) -> Plan:
         """The stages of these variants."""
         return make_plan(self.experiment, self.sources, variants)
+
+    @property
+    def report_path(self) -> Path:
+        """Where the experiment's report is written."""
+        return self.store.root / "reports" / self.experiment.experiment / "report.html"
+
+    @property
+    def study_key(self) -> str:
+        """Key of the study's page: that of its name, so that a grid that grows stays one study."""
+        return fingerprint({"experiment": self.experiment.experiment})
+
+    def study(self, schedule: Schedule) -> Study:
+        """What the report and the tracker show of a schedule as it stands."""
+        return stand(self.experiment, schedule, encoder=self.sources.encoder.name)
 
     def schedule(self, listener: Listener = lambda event: None) -> Schedule:
         """The grid, or what a search has already brought forth, set against the store."""

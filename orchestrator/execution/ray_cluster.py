@@ -11,7 +11,7 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune import Callback, FailureConfig, RunConfig, TuneConfig, Tuner
+from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 
 from orchestrator.errors import PrerequisiteMissing
 from orchestrator.execution.gang import bundles
@@ -44,6 +44,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """
     os.environ |= TUNE_SETTINGS
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if cluster.address is None:
         options |= {"num_cpus": cluster.num_cpus, "include_dashboard": True}
@@ -99,7 +100,14 @@ def run_on_ray(
 
     folder = schedule.store.root / ".tune"
     try:
-        _fit(schedule, cluster, conductor, refill=poll_and_refill, early_stopping=early_stopping, folder=folder)
+        _fit(
+            schedule,
+            cluster,
+            conductor,
+            refill=poll_and_refill,
+            early_stopping=early_stopping,
+            folder=folder,
+        )
         while not schedule.is_over:
             tasks.poll(timeout=0.5)
     finally:
@@ -132,6 +140,7 @@ def _fit(
             storage_path=str(folder),
             verbose=0,
             callbacks=[conductor],
+            checkpoint_config=CheckpointConfig(checkpoint_at_end=False),
             failure_config=FailureConfig(max_failures=cluster.max_retries_of_lost_workers),
         ),
     )
@@ -173,7 +182,10 @@ class _Conductor(Callback):
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         stage = _stage_of(trial)
-        self._schedule.fail(stage, f"its workers were lost {trial.num_failures} times")
+        last = str(trial.get_error()).strip().splitlines()
+        reason = last[-1] if last else "no message"
+        lost = f"its workers were lost {trial.num_failures} times"
+        self._schedule.fail(stage, f"{lost}; the last time: {reason}")
 
 
 def _stage_of(trial: Any) -> Stage:

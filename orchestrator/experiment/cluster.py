@@ -40,6 +40,8 @@ class Cluster(Strict):
     wait until a trial ends; what workers leave is free for them."""
     max_concurrent_trials: PositiveInt | None = None
     """Trials at a time; by default as many as there is room for."""
+    checkpoint_seconds: PositiveFloat = 300.0
+    """A training saves a checkpoint at the first evaluation after so many seconds without one."""
     max_retries_of_lost_workers: Annotated[int, Field(ge=0)] = 2
     """How often a trial goes on from its last checkpoint after a worker or its machine was lost."""
 

@@ -18,7 +18,6 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, get_args
 
 from jobs.numerics.intervals import mean_interval
-
 from jobs.reporting.study import RECORD, Point, State, Study, VariantResult, read_curves, read_metrics
 from orchestrator.tracking.tracker import Dataset, Page, Status
 

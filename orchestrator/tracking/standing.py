@@ -72,8 +72,8 @@ def _notes(schedule: Schedule) -> list[str]:
     notes = []
     if cells > runs:
         notes.append(
-            f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give the "
-            "same view, shown as truncation=whole."
+            f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give "
+            "the same view, shown as truncation=whole."
         )
     for stage in schedule.plan.stages().values():
         if stage.kind != "finetune" and schedule.state(stage) == "failed":

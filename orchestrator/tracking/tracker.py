@@ -8,15 +8,12 @@ from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from jobs.reporting.study import Point
+from orchestrator.errors import TrackerUnavailable as TrackerUnavailable
 
 Level = Literal["study", "condition", "variant"]
 Status = Literal["running", "finished", "failed", "killed"]
 
 SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databricks")
-
-
-class TrackerUnavailable(Exception):  # noqa: N818
-    """The tracker cannot be reached now; the same page may go through later."""
 
 
 @dataclass(frozen=True)
