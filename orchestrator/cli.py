@@ -111,9 +111,7 @@ def _print_outcome(outcome: Any, uri: str, store: Path) -> None:
     variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
     print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
     if outcome.num_unpublished:
-        print(
-            f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them"
-        )
+        print(f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them")
     elif uri.startswith("sqlite"):
         print(f"MLflow: layerscope ui --store {store}")
     else:

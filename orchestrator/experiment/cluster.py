@@ -34,7 +34,7 @@ class Cluster(Strict):
     trial_cpus: Annotated[PositiveFloat, Field(validate_default=True)] = 0.01
     """CPUs of the trial itself, which only waits for its workers."""
     task_cpus: Annotated[PositiveFloat, Field(validate_default=True)] = 0.45
-    """CPUs of any other stage: preparing, further pretraining, measures."""
+    """CPUs of a stage that needs one process only: preparing, measures."""
     task_gpus: GpuShare = 0.0
     """GPU, or share of one, of any other stage. On machines whose GPUs the workers take whole, such stages
     wait until a trial ends; what workers leave is free for them."""

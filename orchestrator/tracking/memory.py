@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from orchestrator.tracking.tracker import Page, TrackerUnavailable, metrics_not_finite, shown_points
+from orchestrator.errors import TrackerUnavailable
+from orchestrator.tracking.tracker import Page, metrics_not_finite, shown_points
 
 
 class MemoryTracker:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.reporting.study import Point
+from orchestrator.errors import TrackerUnavailable
 from orchestrator.tracking.mlflow_names import (
     MAX_NAME,
     MAX_PARAM,
@@ -28,7 +29,6 @@ from orchestrator.tracking.mlflow_names import (
 )
 from orchestrator.tracking.tracker import (
     Page,
-    TrackerUnavailable,
     check_tracking_uri,
     metrics_not_finite,
     redacted,

@@ -6,7 +6,8 @@ import threading
 import time
 from collections.abc import Iterable
 
-from orchestrator.tracking.tracker import Page, Tracker, TrackerUnavailable, redacted
+from orchestrator.errors import TrackerUnavailable
+from orchestrator.tracking.tracker import Page, Tracker, redacted
 
 log = logging.getLogger(__name__)
 

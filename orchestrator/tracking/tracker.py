@@ -8,7 +8,6 @@ from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from jobs.reporting.study import Point
-from orchestrator.errors import TrackerUnavailable as TrackerUnavailable
 
 Level = Literal["study", "condition", "variant"]
 Status = Literal["running", "finished", "failed", "killed"]

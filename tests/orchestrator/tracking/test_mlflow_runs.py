@@ -19,9 +19,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from jobs.reporting.study import Point
+from orchestrator.errors import TrackerUnavailable
 from orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage
 from orchestrator.tracking.publishing import Publisher
-from orchestrator.tracking.tracker import Dataset, Page, TrackerUnavailable
+from orchestrator.tracking.tracker import Dataset, Page
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a loader that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
