@@ -27,8 +27,7 @@ def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
         similarity_LL = cka_map(own.layers, other.layers, debiased=spec.debiased)
         metric, curve = "same_layer", np.diagonal(similarity_LL)
     np.save(context.out / SIMILARITY, similarity_LL)
-    name = "within" if spec.against == "itself" else "start"
     for layer, value in enumerate(curve):
         if np.isfinite(value):
-            context.log(layer, **{f"cka/{name}/{metric}": value})
+            context.log(layer, **{metric: value})
     return {f"mean_{metric}": float(np.mean(curve[np.isfinite(curve)]))} if np.isfinite(curve).any() else {}

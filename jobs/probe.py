@@ -26,8 +26,8 @@ def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:
         context.log(
             layer,
             **{
-                "probe/accuracy": result.accuracy_L[layer],
-                "probe/macro_f1": result.macro_f1_L[layer],
+                "accuracy": result.accuracy_L[layer],
+                "macro_f1": result.macro_f1_L[layer],
             },
         )
     best = int(np.argmax(result.accuracy_L))

@@ -15,9 +15,7 @@ def make_encoder(folder: Path) -> Path:
     import torch
     from transformers import BertConfig, BertModel
 
-    rows, _ = sample_rows(
-        target="topic", length="short", evidence="mixed", num_train=200, num_test=4, seed=0
-    )
+    rows, _ = sample_rows(target="topic", length="short", evidence="mixed", num_train=200, num_test=4, seed=0)
     words = sorted({word.strip(".,") for row in rows for word in row["text"].lower().split()} | {".", ","})
     folder.mkdir(parents=True)
     (folder / "vocab.txt").write_text("\n".join([*SPECIAL, *words]) + "\n", encoding="utf-8")

@@ -112,7 +112,9 @@ def test_mlflow_shows_the_study_its_conditions_and_their_variants_nested(store, 
 
     def expand(name: str) -> None:
         row = page.locator("[role=row]", has=page.get_by_role("link", name=name, exact=True))
-        row.locator("button[data-component-id*=runnamecellrenderer]").first.click(timeout=MILLISECONDS_TO_SHOW)
+        row.locator("button[data-component-id*=runnamecellrenderer]").first.click(
+            timeout=MILLISECONDS_TO_SHOW
+        )
 
     expand("tiny")
     expand("layer_decay=0.5")

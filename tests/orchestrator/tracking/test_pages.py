@@ -51,7 +51,7 @@ def variant(
     probe = write_artifact(
         root / "probe" / key,
         {"seconds": 2.0},
-        [(layer, 1767225640.0, {"probe/pos/accuracy": score * layer / 6}) for layer in LAYERS],
+        [(layer, 1767225640.0, {"pos/accuracy": score * layer / 6}) for layer in LAYERS],
     )
     recipe = {"layer_decay": float(condition.split("=")[1]), "truncation": "head", "pretraining": None}
     return VariantResult(
