@@ -14,6 +14,7 @@ from functools import cached_property
 from statistics import fmean
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -204,9 +205,10 @@ class _Study:
 
     def _proposal(self, attempt: int) -> dict[str, Any]:
         """What Optuna proposes after the conditions so far; the same again after a restart."""
-        search, number = self._cell.search, len(self._conditions)
+        search = self._cell.search
+        seeds = np.random.SeedSequence([search.seed, len(self._conditions), attempt])
         sampler = optuna.samplers.TPESampler(
-            seed=(search.seed * 100_003 + number + attempt * 1_000_003) % 2**32,
+            seed=int(seeds.generate_state(1)[0]),
             n_startup_trials=search.startup_trials,
             constant_liar=True,
         )
