@@ -1,15 +1,22 @@
 """Writes the report of a study as one HTML file."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from jobs.reporting.document import render_report
 from jobs.reporting.study import Study
 
 
-def write_report(study: Study, path: Path) -> Path:
-    """Write the page at `path`, whole or not at all; folders are made. Returns the path."""
-    page = render_report(study)
+def write_report(study: Study, path: Path, *, figures: Mapping[str, Figure] | None = None) -> Path:
+    """Write the page at `path`, whole or not at all; folders are made. Returns the path.
+
+    Args:
+        figures: Those of `study_figures` where they are drawn already.
+    """
+    page = render_report(study, figures=figures)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -93,7 +93,7 @@ def run(
         where = where.model_copy(update={"address": address})
     uri = _tracking_uri(tracking_uri, store)
     workspace = _open(experiment, overrides, store, uri, profile)
-    tracker, reporter = MlflowTracker(uri), make_reporter(as_json=as_json, console=Console())
+    tracker, reporter = MlflowTracker(uri), make_reporter(as_json=as_json, console=Console(soft_wrap=True))
     try:
         outcome = run_experiment(workspace, where, tracker, reporter, serially=serial)
     finally:
@@ -137,7 +137,7 @@ def plan(
     if as_json:
         print(json.dumps(plan_object(workspace, workspace.schedule())))
     else:
-        print_plan(workspace, workspace.schedule(), Console(), all_stages=all_stages)
+        print_plan(workspace, workspace.schedule(), all_stages=all_stages)
 
 
 @app.command()
@@ -159,7 +159,7 @@ def status(
     if as_json:
         print(json.dumps(status_object(study)))
     else:
-        print_status(study, Console())
+        print_status(study)
 
 
 @app.command()
@@ -215,13 +215,16 @@ def publish(
 ) -> None:
     """Show in MLflow what the store holds; may be repeated at will."""
     from jobs.report import write_report
+    from jobs.reporting.figures import study_figures
     from orchestrator.running import final_pages
     from orchestrator.tracking.mlflow_runs import MlflowTracker
 
     uri = _tracking_uri(tracking_uri, store)
     workspace = _open(experiment, overrides, store, uri, profile)
     study = workspace.study(workspace.schedule())
-    pages = final_pages(workspace, study, write_report(study, workspace.report_path))
+    figures = study_figures(study)
+    path = write_report(study, workspace.report_path, figures=figures)
+    pages = final_pages(workspace, study, figures, path)
     tracker = MlflowTracker(uri)
     try:
         for page in pages:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jobs.reporting.study import Study
 from orchestrator.experiment.cluster import Cluster
@@ -17,6 +17,9 @@ from orchestrator.store.cleaning import remove_leftovers
 from orchestrator.tracking.progress import Reporter
 from orchestrator.tracking.tracker import Page, Tracker
 from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PUBLISHING_PAUSE = 3.0
 """Seconds between two publications of what has changed; longer where making the pages takes long."""
@@ -121,10 +124,12 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
 
 def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
     from jobs.report import write_report
+    from jobs.reporting.figures import study_figures
 
     study = workspace.study(schedule)
-    report = write_report(study, workspace.report_path)
-    num_unpublished = shown.finish(report)
+    figures = study_figures(study)
+    report = write_report(study, workspace.report_path, figures=figures)
+    num_unpublished = shown.finish(final_pages(workspace, study, figures, report))
     counts = schedule.counts()
     states = [variant.state for variant in study.variants]
     return Outcome(
@@ -186,14 +191,13 @@ class _Shown:
         if began < self._next:
             return
         study = self._workspace.study(self._schedule)
-        self._publisher.offer(study_pages(study, study_key=self._workspace.study_key, figures=False))
+        self._publisher.offer(study_pages(study, study_key=self._workspace.study_key))
         ended = time.monotonic()
         self._next = ended + max(PUBLISHING_PAUSE, 10 * (ended - began))
 
-    def finish(self, report: Path) -> int:
-        """Publish everything with its figures; returns how many pages the tracker could not be given."""
-        study = self._workspace.study(self._schedule)
-        self._publisher.offer(final_pages(self._workspace, study, report))
+    def finish(self, pages: list[Page]) -> int:
+        """Publish the last pages; returns how many the tracker could not be given."""
+        self._publisher.offer(pages)
         self._is_closed = True
         return self._publisher.close(CLOSING_TIMEOUT)
 
@@ -203,12 +207,14 @@ class _Shown:
             self._publisher.close(0.0)
 
 
-def final_pages(workspace: Workspace, study: Study, report: Path) -> list[Page]:
+def final_pages(
+    workspace: Workspace, study: Study, figures: "Mapping[str, Figure]", report: Path
+) -> list[Page]:
     """All pages of a study that nothing works on any more, with figures and report."""
     from orchestrator.tracking.pages import study_pages
 
     html = report.read_text(encoding="utf-8")
-    return study_pages(study, study_key=workspace.study_key, figures=True, live=False, report_html=html)
+    return study_pages(study, study_key=workspace.study_key, figures=figures, live=False, report_html=html)
 
 
 @contextmanager

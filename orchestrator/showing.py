@@ -1,11 +1,8 @@
 """What `plan` and `status` say: stages and variants, as tables or as one JSON object."""
 
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from jobs.reporting.study import Study
 from orchestrator.planning.plan import Stage
@@ -43,32 +40,24 @@ def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def print_plan(workspace: Workspace, schedule: Schedule, console: Console, *, all_stages: bool) -> None:
-    """The plan as a table: one line a stage, or a kind of measure, and what it all may take."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("kind", "key", "state", "variants", "about", "what, and why"):
-        table.add_column(column, no_wrap=True, justify="right" if column in ("variants", "about") else "left")
+def print_plan(workspace: Workspace, schedule: Schedule, *, all_stages: bool) -> None:
+    """The plan: one line a stage, or a kind of measure, and what it all may take."""
     shared = schedule.plan.num_variants_by_key()
     seconds = usual_seconds(schedule)
-    stages = schedule.plan.stages().values()
+    stages = list(schedule.plan.stages().values())
+    lines = [("kind", "key", "state", "variants", "about", "what, and why")]
     for stage in [one for one in stages if all_stages or one.kind in LISTED_KINDS]:
         state = _state(schedule, stage)
-        cost = seconds.get(stage.kind)
-        table.add_row(
-            stage.kind,
-            stage.key,
-            state,
-            str(shared[stage.key]),
-            f"{cost:.1f} s" if cost is not None and state != "stored" else "",
-            " - ".join(part for part in (_describe(schedule, stage), _reason(schedule, stage)) if part),
-        )
+        cost = f"{seconds[stage.kind]:.1f} s" if stage.kind in seconds and state != "stored" else ""
+        what = f"{_describe(schedule, stage)}; {_reason(schedule, stage)}"
+        lines.append((stage.kind, stage.key, state, str(shared[stage.key]), cost, what))
     if not all_stages:
         for kind in dict.fromkeys(one.kind for one in stages if one.kind not in LISTED_KINDS):
             states = [_state(schedule, one) for one in stages if one.kind == kind]
             counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-            table.add_row(kind, f"({len(states)})", "", "", "", counts)
-    console.print(table, soft_wrap=True, highlight=False)
-    console.print(_summary(workspace, schedule, seconds), highlight=False)
+            lines.append((kind, f"{len(states)} stages", "", "", "", counts))
+    print(in_columns(lines))
+    print(_summary(workspace, schedule, seconds))
 
 
 def status_object(study: Study) -> dict[str, Any]:
@@ -90,17 +79,23 @@ def status_object(study: Study) -> dict[str, Any]:
     }
 
 
-def print_status(study: Study, console: Console) -> None:
-    """Where every variant stands, as a table."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("task", "condition", "seed", "state", "reason"):
-        table.add_column(column)
-    for variant in study.variants:
-        table.add_row(variant.task, variant.condition, str(variant.seed), variant.state, variant.reason)
-    console.print(table, soft_wrap=True, highlight=False)
+def print_status(study: Study) -> None:
+    """Where every variant stands."""
+    lines = [("task", "condition", "seed", "state", "reason")]
+    lines += [(one.task, one.condition, str(one.seed), one.state, one.reason) for one in study.variants]
+    print(in_columns(lines))
     states = [variant.state for variant in study.variants]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
-    console.print(f"{len(states)} variants: {counts}" if states else "no variants yet", highlight=False)
+    print(f"{len(states)} variants: {counts}" if states else "no variants yet")
+
+
+def in_columns(lines: Sequence[Sequence[str]]) -> str:
+    """Lines of cells, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    padded = (
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines
+    )
+    return "\n".join(line.rstrip() for line in padded)
 
 
 def usual_seconds(schedule: Schedule) -> dict[str, float]:

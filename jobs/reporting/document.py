@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,8 +72,12 @@ class Trouble:
     variants: tuple[str, ...]
 
 
-def render_report(study: Study) -> str:
-    """The page as HTML that loads nothing from outside and works without scripts."""
+def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) -> str:
+    """The page as HTML that loads nothing from outside and works without scripts.
+
+    Args:
+        figures: Those of `study_figures` where they are drawn already.
+    """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -95,7 +99,7 @@ def render_report(study: Study) -> str:
         strip_by_task={task: _Strip(group) for task, group in ranking_by_task.items()},
         standings=STANDINGS,
         effects=_grouped(main_effects(study), lambda effect: effect.task),
-        sections=_sections(study_figures(study)),
+        sections=_sections(study_figures(study) if figures is None else figures),
         troubles=_troubles(study),
         versions=_versions(study),
         file_name=f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', study.experiment).strip('._-') or 'experiment'}.yaml",
@@ -180,7 +184,7 @@ def _grouped(items: Iterable, key) -> list[tuple]:
     return [(name, list(group)) for name, group in itertools.groupby(items, key)]
 
 
-def _sections(figures: dict[str, Figure]) -> list[dict]:
+def _sections(figures: Mapping[str, Figure]) -> list[dict]:
     """Figures by section and task in the order of SECTIONS, measures without a section of their own last."""
     names_by_section: dict[str, list[str]] = {section: [] for section in SECTIONS}
     for name in figures:

@@ -46,29 +46,13 @@ def study_figures(study: Study) -> dict[str, Figure]:
 
 
 def variant_figures(variant: VariantResult) -> dict[str, Figure]:
-    """Figures of one variant by name, as `learning/validation_accuracy`; only those that have data."""
+    """Similarity maps of one variant by name, as `cka_start`; a tracker draws curves by itself."""
     figures = {}
-    for role, section, x_label in [
-        ("pretrain", "pretraining", "optimizer step"),
-        ("finetune", "learning", "optimizer step"),
-    ]:
-        for metric, curve in bands_by_metric([variant], role).items():
-            if metric.startswith(("train/", "validation/")):
-                figures[f"{section}/{metric.replace('/', '_')}"] = _single_curve(
-                    metric, x_label, thinned(curve)
-                )
-    for role in _measure_roles([variant]):
-        for metric, curve in bands_by_metric([variant], role).items():
-            figures[f"layers/{metric}"] = _single_curve(metric, _layer_axis(metric), curve)
     for role in ("cka/start", "cka/within"):
         if (similarity := _mean_map([variant], role)) is not None:
             label = condition_label(variant.condition)
             figures[role] = heat_maps(_map_title(variant.task, role), *_map_axes(role), {label: similarity})
     return {_slug(name): figure for name, figure in figures.items()}
-
-
-def _single_curve(metric: str, x_label: str, curve: Band) -> Figure:
-    return curve_chart(_spoken(metric), x_label, _spoken(metric), {_spoken(metric): [curve]})
 
 
 def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:

@@ -1,14 +1,21 @@
 """Encoders logged as MLflow models, fetched once into a local folder."""
 
+import os
+import shutil
 from pathlib import Path
 
 from orchestrator.errors import PrerequisiteMissing
 from orchestrator.planning.fingerprint import fingerprint
 from orchestrator.tracking.tracker import redacted
 
+COMPLETE = "complete"
+
 
 def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
     """Download a model's artifacts unless they are there already; returns their folder.
+
+    MLflow's transformers flavour keeps weights and tokenizer apart; the tokenizer's files are laid beside
+    the weights, where everything else expects them.
 
     Args:
         uri: As `models:/name/1` or `runs:/id/model`.
@@ -18,8 +25,9 @@ def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
         PrerequisiteMissing: MLflow does not answer, or knows no such model.
     """
     target = folder / fingerprint({"uri": uri, "tracking_uri": tracking_uri})
-    if (target / "complete").exists():
+    if (target / COMPLETE).exists():
         return target
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     target.mkdir(parents=True, exist_ok=True)
@@ -28,5 +36,13 @@ def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
     except Exception as error:  # MLflow raises what its store or HTTP library raises
         reason = str(error).strip().splitlines()[0]
         raise PrerequisiteMissing(f"{redacted(tracking_uri)} has no {uri}: {reason}") from error
-    (target / "complete").touch()
+    _lay_tokenizer_beside_weights(target)
+    (target / COMPLETE).touch()
     return target
+
+
+def _lay_tokenizer_beside_weights(target: Path) -> None:
+    for config in target.rglob("model/config.json"):
+        for path in (config.parent.parent / "components" / "tokenizer").glob("*"):
+            if not (config.parent / path.name).exists():
+                shutil.copyfile(path, config.parent / path.name)

@@ -41,12 +41,18 @@ class _Shown:
 
 
 def study_pages(
-    study: Study, *, study_key: str, figures: bool, live: bool = True, report_html: str | None = None
+    study: Study,
+    *,
+    study_key: str,
+    figures: "Mapping[str, Figure] | None" = None,
+    live: bool = True,
+    report_html: str | None = None,
 ) -> list[Page]:
     """Pages of the study, of each condition that has started and of each variant that has, in this order.
 
     While the study is `live`, a mean waits until every seed has its value. Later nothing works on it any
-    more: what is unfinished is shown as killed, and means are over what there is. `figures` draws images.
+    more: what is unfinished is shown as killed, and means are over what there is. With the `figures` of
+    the study, each variant gets its similarity maps too.
     """
     groups = _conditions(study)
     conditions = [
@@ -55,7 +61,7 @@ def study_pages(
         if any(shown.variant.state != "todo" for shown in group)
     ]
     variants = [
-        _variant_page(study, study_key, shown, figures=figures, live=live)
+        _variant_page(study, study_key, shown, figures=figures is not None, live=live)
         for group in groups
         for shown in group
         if shown.variant.state not in ("todo", "blocked")
@@ -63,10 +69,8 @@ def study_pages(
     page = _study_page(study, study_key, groups, conditions, live=live)
     if report_html is not None:
         page = replace(page, texts={**page.texts, "report.html": report_html})
-    if figures:
-        from jobs.reporting.figures import study_figures
-
-        page = replace(page, images=_images(study_figures(study)))
+    if figures is not None:
+        page = replace(page, images=_images(figures))
     return [page, *conditions, *variants]
 
 

@@ -8,6 +8,7 @@ from statistics import fmean, stdev
 
 import pytest
 
+from jobs.reporting.figures import study_figures
 from jobs.reporting.study import Study, VariantResult
 from orchestrator.tracking.memory import MemoryTracker
 from orchestrator.tracking.pages import study_pages
@@ -75,7 +76,7 @@ def study(tmp_path):
 
 
 def pages_by_name(study, **options):
-    return {page.name: page for page in study_pages(study, study_key="study:1", figures=False, **options)}
+    return {page.name: page for page in study_pages(study, study_key="study:1", **options)}
 
 
 def values(page, metric):
@@ -176,7 +177,7 @@ def test_several_tasks_are_told_apart(study, tmp_path):
 
 
 def test_pages_made_twice_are_equal(study):
-    first, second = (study_pages(study, study_key="study:1", figures=False) for _ in range(2))
+    first, second = (study_pages(study, study_key="study:1") for _ in range(2))
     assert first == second
 
 
@@ -236,9 +237,7 @@ def test_failures_say_why(study):
 def test_a_diverged_seed_leaves_no_number_that_looks_like_a_mean(study, tmp_path):
     diverged = variant(tmp_path, "layer_decay=0.9", 2, key="d" * 16, score=float("nan"))
     tracker = MemoryTracker()
-    for page in study_pages(
-        replace(study, variants=(*study.variants, diverged)), study_key="study:1", figures=False
-    ):
+    for page in study_pages(replace(study, variants=(*study.variants, diverged)), study_key="study:1"):
         tracker.publish("decay", page)
     shown = {page.name: page for page in tracker.pages("decay").values()}
     assert values(shown["layer_decay=0.9"], "test/accuracy") == {}
@@ -254,9 +253,8 @@ def test_where_nothing_varies_the_condition_still_has_a_name(study):
 
 
 def test_figures_are_drawn_only_when_asked_for(study):
-    pytest.importorskip("jobs.reporting.figures", reason="the figures of a study are not in this tree")
-    pages = study_pages(study, study_key="study:1", figures=True)
+    pages = study_pages(study, study_key="study:1", figures=study_figures(study))
     assert all(content.startswith(b"\x89PNG") for page in pages for content in page.images.values())
     assert pages[0].images
     assert pages[-1].images
-    assert not any(page.images for page in study_pages(study, study_key="study:1", figures=False))
+    assert not any(page.images for page in study_pages(study, study_key="study:1"))
