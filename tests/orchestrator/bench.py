@@ -3,18 +3,19 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from jobs.context import CURVES
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
 from orchestrator.store.artifacts import Store
+from orchestrator.store.provenance import provenance
 from orchestrator.workspace import Workspace, open_workspace
 
 SAMPLE = {"source": "sample", "target": "topic", "num_train": 20, "num_test": 10}
 LONG = SAMPLE | {"length": "long"}
-BEGAN = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+BEGAN = 1_700_000_000.0
+"""Unix seconds."""
 
 
 @dataclass
@@ -65,8 +66,7 @@ class Bench:
         self.num_finished += 1
         store = Store(self.store)
         write_curves(store, stage, *curves)
-        began = datetime.fromtimestamp(BEGAN + 60 * self.num_finished, UTC).isoformat()
-        origin = {"started": began, "seconds": 1.0, "variant": dict(labels)}
+        origin = provenance(started=BEGAN + 60 * self.num_finished, seconds=1.0) | {"variant": dict(labels)}
         with store.writing(stage) as aside:
             store.commit(stage, aside, metrics=scores, provenance=origin)
 
