@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="layerscope",
     help="Runs fine-tuning recipes for text encoders and shows, layer by layer, what each did.",
+    epilog="Exit codes: 0 all done, 1 internal error, 2 wrong configuration or data, "
+    "3 finished with failures, 4 something outside is missing, 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -32,23 +34,29 @@ RUNS = Path("runs")
 
 ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")]
 Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as recipe.epochs=2.")
+    list[str] | None,
+    typer.Argument(metavar="KEY=VALUE", help="Overrides, as recipe.epochs=2 or grid.layer_decay=[1.0,0.9]."),
 ]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of results.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that keeps every result.")]
 TrackingUri = Annotated[
     str | None,
     typer.Option(help="MLflow server or database; by default $MLFLOW_TRACKING_URI, else in the store."),
 ]
-ClusterFile = Annotated[Path | None, typer.Option("--cluster", help="Cluster file; by default a laptop.")]
-Profile = Annotated[str | None, typer.Option("--profile", help="A set of overrides named in the file.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ClusterFile = Annotated[
+    Path | None,
+    typer.Option("--cluster", help="Cluster file; by default this machine, as configs/clusters/laptop.yaml."),
+]
+Profile = Annotated[
+    str | None, typer.Option("--profile", help="Apply a set of overrides that the experiment names.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def main() -> None:
     """Entry point of the `layerscope` command."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    app()
+    app(prog_name="layerscope")
 
 
 def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
@@ -79,10 +87,10 @@ def run(
     cluster: ClusterFile = None,
     address: Annotated[str | None, typer.Option(help="Ray cluster to join, as auto or host:port.")] = None,
     profile: Profile = None,
-    serial: Annotated[bool, typer.Option("--serial", help="In this process, without Ray.")] = False,
+    serial: Annotated[bool, typer.Option("--serial", help="Compute in this process, without Ray.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Compute whatever is missing; running again is resuming."""
+    """Compute whatever is missing and write the report; running again is resuming."""
     from orchestrator.experiment.cluster import read_cluster
     from orchestrator.running import run_experiment
     from orchestrator.tracking.mlflow_runs import MlflowTracker
@@ -191,9 +199,11 @@ def compare(
     cluster: ClusterFile = None,
     profile: Profile = None,
     as_json: AsJson = False,
-    form: Annotated[Literal["json", "md", "latex", "parquet"], typer.Option("--format")] = "md",
+    form: Annotated[
+        Literal["json", "md", "latex", "parquet"], typer.Option("--format", help="How the table is written.")
+    ] = "md",
 ) -> None:
-    """Print what the store holds as one table: a summary, or every score of every variant and layer."""
+    """Print scores as a table: md and latex summarise, json and parquet hold every variant and layer."""
     from jobs.reporting.table import format_rows, tidy_rows
 
     workspace = _open(experiment, overrides, store, tracking_uri, profile)
@@ -213,7 +223,7 @@ def publish(
     tracking_uri: TrackingUri = None,
     profile: Profile = None,
 ) -> None:
-    """Show in MLflow what the store holds; may be repeated at will."""
+    """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
     from jobs.report import write_report
     from jobs.reporting.figures import study_figures
     from orchestrator.running import final_pages
@@ -236,8 +246,12 @@ def publish(
 
 @app.command()
 @_with_exit_codes
-def ui(store: StoreFolder = RUNS, host: str = "127.0.0.1", port: int = 5000) -> None:
-    """Serve MLflow's pages of a store."""
+def ui(
+    store: StoreFolder = RUNS,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at.")] = 5000,
+) -> None:
+    """Serve the MLflow pages of a store in a browser."""
     database = store.absolute() / "mlflow.db"
     if not database.exists():
         raise PrerequisiteMissing(f"{database} does not exist: run an experiment with --store {store} first")

@@ -66,7 +66,7 @@ def open_workspace(
     profile: str | None = None,
     fetch_mlflow: FetchMlflow | None = None,
 ) -> Workspace:
-    """Read an experiment and look at its sources.
+    """Read an experiment and look at its sources; a store that is not there is not made.
 
     Raises:
         ConfigurationError: the experiment or its data are wrong.
@@ -74,5 +74,6 @@ def open_workspace(
     """
     experiment = read_experiment(path, overrides=overrides, profile=profile, environ=os.environ)
     opened = Store(store)
-    sources = look_at(experiment, memory=opened.root / DIGESTS, fetch_mlflow=fetch_mlflow)
+    memory = opened.root / DIGESTS if opened.root.is_dir() else None
+    sources = look_at(experiment, memory=memory, fetch_mlflow=fetch_mlflow)
     return Workspace(experiment, sources, opened)

@@ -36,6 +36,16 @@ def search_space(experiment: Experiment) -> dict[str, Range | Choices]:
     return {name: given for name, given in space.items() if given is not None}
 
 
+def possible_values(experiment: Experiment, factor: str) -> tuple[object, ...]:
+    """Every value that a factor may take; of a searched range, its ends."""
+    match search_space(experiment).get(factor):
+        case Range(low=low, high=high):
+            return low, high
+        case Choices(choices=choices):
+            return choices
+    return grid_values(experiment).get(factor, (getattr(experiment.recipe, factor),))
+
+
 def grid_cells(experiment: Experiment) -> list[dict[str, object]]:
     """Every combination of the grid's values, the last factor fastest; one empty cell without a grid."""
     values = grid_values(experiment)

@@ -16,6 +16,7 @@ from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.hub import resolve_revision
+from orchestrator.planning.lengths import length_faults
 
 READER_VERSION = 1
 """Raised by hand when the same file comes to be read differently."""
@@ -51,7 +52,8 @@ def look_at(
         memory: JSON file in which digests of large files are remembered.
 
     Raises:
-        ConfigurationError: data that is missing or has bad rows; the faults of all tasks at once.
+        ConfigurationError: data that is missing or has bad rows, or lengths that the encoder cannot take; the
+            faults of all tasks at once.
         PrerequisiteMissing: the encoder is nowhere to be found.
     """
     encoder = locate_encoder(experiment.encoder, fetch_mlflow=fetch_mlflow, memory=memory)
@@ -59,8 +61,9 @@ def look_at(
     for task in experiment.tasks:
         try:
             tasks[task.task] = _look_at_task(task, encoder)
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             faults.append(f"task {task.task}: {error}")
+    faults += length_faults(experiment, encoder, {name: source.exceeds for name, source in tasks.items()})
     if faults:
         raise ConfigurationError("\n".join(faults))
     return Sources(encoder, tasks)

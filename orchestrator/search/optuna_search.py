@@ -1,15 +1,20 @@
-"""Optuna proposes conditions, by asking and telling; the store is its memory.
+"""Optuna proposes conditions; the store is its memory.
 
 One study for each task and grid cell. A trial is a condition: its value is the mean of the objective over
-the seeds. Finished conditions found in the store open the study, and every trial is mirrored to an Optuna
-storage beside the store, which optuna-dashboard reads.
+the seeds. Every proposal comes from a study built anew of the conditions so far, those found in the store
+first, so that a restart goes on as if nothing had happened. Finished trials are mirrored to an Optuna storage
+in the store, which optuna-dashboard reads.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from statistics import fmean
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.distributions import (
     BaseDistribution,
@@ -20,7 +25,7 @@ from optuna.distributions import (
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from jobs.reporting.study import read_curves
-from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe
+from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
 from orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
 from orchestrator.planning.plan import Plan, PlannedVariant
 from orchestrator.search.schedule import Schedule
@@ -29,6 +34,8 @@ from orchestrator.store.artifacts import Store
 Planner = Callable[[list[Variant]], Plan]
 
 STORAGE = "optuna.db"
+MOST_ATTEMPTS = 50
+"""Proposals in a row that were all tried before: then the space has nothing new."""
 
 
 def storage_url(store: Store) -> str:
@@ -40,15 +47,23 @@ def storage_url(store: Store) -> str:
 class _Condition:
     """What one trial computes."""
 
-    trial: optuna.Trial | None
-    """Nothing where the condition was found in the store."""
-    factors: dict[str, Any]
+    factors: Mapping[str, Any]
+    """In the spelling of `_Cell.factors_of`, so that two spellings of one recipe are one condition."""
     variants: tuple[PlannedVariant, ...]
+    """One for each seed."""
+    state: TrialState = TrialState.RUNNING
+    value: float | None = None
+    """Mean of the objective over the seeds; nothing while it runs, or where a seed has none."""
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """Keys of its finetune stages."""
+        return frozenset(variant.key for variant in self.variants)
 
 
 @dataclass(frozen=True)
-class KnownVariant:
-    """A variant that the store has a result of."""
+class _KnownVariant:
+    """A variant that has been tried, by what the store says of it."""
 
     key: str
     task: str
@@ -59,95 +74,150 @@ class OptunaSearch:
     """Adds proposed variants to a schedule until every study has its trials."""
 
     def __init__(self, experiment: Experiment, schedule: Schedule, planner: Planner, *, at_once: int) -> None:
-        assert experiment.search is not None
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        known = known_variants(schedule.store)
-        mirror = _storage(schedule.store)
+        known = _known_variants(schedule.store)
+        mirror = optuna.storages.RDBStorage(storage_url(schedule.store))
         self._studies = [
-            _Study(experiment, schedule, planner, mirror, task.task, cell, known, at_once=at_once)
-            for task in experiment.tasks
-            for cell in grid_cells(experiment)
+            _Study(cell, schedule, _new_mirror(mirror, cell.name, cell.direction), known, at_once=at_once)
+            for cell in _cells(experiment, planner)
         ]
 
     def refill(self) -> bool:
-        """Tell finished conditions, ask for new ones; whether more may come."""
+        """Learn from finished conditions, propose new ones; whether more may come."""
         return any([study.refill() for study in self._studies])
+
+
+def stored_variants(experiment: Experiment, planner: Planner, store: Store) -> list[PlannedVariant]:
+    """Variants of the conditions that a search has tried already, oldest first."""
+    known = _known_variants(store)
+    return [
+        variant
+        for cell in _cells(experiment, planner)
+        for condition in cell.conditions(known)
+        for variant in condition.variants
+    ]
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A task and a cell of the grid: what one study searches in."""
+
+    experiment: Experiment
+    planner: Planner
+    task: str
+    fixed: Mapping[str, Any]
+    """The factors that the grid sets."""
+
+    @property
+    def search(self) -> Search:
+        assert self.experiment.search is not None
+        return self.experiment.search
+
+    @property
+    def name(self) -> str:
+        """Of the study in the mirror."""
+        shown = " ".join(f"{name}={value}" for name, value in self.fixed.items())
+        return " ".join(part for part in (self.experiment.experiment, self.task, shown) if part)
+
+    @property
+    def direction(self) -> str:
+        return "minimize" if self.search.objective == "validation/loss" else "maximize"
+
+    @cached_property
+    def distributions(self) -> dict[str, BaseDistribution]:
+        return {name: _distribution(name, given) for name, given in search_space(self.experiment).items()}
+
+    def condition(self, factors: Mapping[str, Any]) -> _Condition:
+        """The condition of some factors."""
+        recipe = make_recipe(self.experiment, {**self.fixed, **factors})
+        asked = [Variant(self.task, recipe, seed) for seed in self.experiment.seeds]
+        variants = self.planner(asked).variants
+        return _Condition(self.factors_of(variants[0].recipe), variants)
+
+    def conditions(self, known: Sequence[_KnownVariant]) -> Iterator[_Condition]:
+        """Those of the known variants' conditions that lie in this cell."""
+        seen: set[str] = set()
+        for variant in known:
+            if variant.task != self.task or variant.key in seen:
+                continue
+            factors = self.factors_of(variant.recipe)
+            if not all(_is_inside(self.distributions[name], value) for name, value in factors.items()):
+                continue
+            condition = self.condition(factors)
+            if variant.key in condition.keys:
+                seen |= condition.keys
+                yield condition
+
+    def factors_of(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        """The searched factors of a planned recipe; of several spellings of one recipe, always the same."""
+        return {
+            name: self._first(name) if _is_without_effect(name, recipe.get(name)) else recipe.get(name)
+            for name in self.distributions
+        }
+
+    def _first(self, name: str) -> Any:
+        distribution = self.distributions[name]
+        if isinstance(distribution, CategoricalDistribution):
+            return distribution.choices[0]
+        assert isinstance(distribution, IntDistribution)
+        return distribution.low
 
 
 class _Study:
     def __init__(
         self,
-        experiment: Experiment,
+        cell: _Cell,
         schedule: Schedule,
-        planner: Planner,
-        mirror: optuna.storages.BaseStorage,
-        task: str,
-        cell: Mapping[str, Any],
-        known: list[KnownVariant],
+        mirror: optuna.Study,
+        known: Sequence[_KnownVariant],
         *,
         at_once: int,
     ) -> None:
-        assert experiment.search is not None
-        self._experiment, self._search = experiment, experiment.search
-        self._schedule, self._planner, self._task, self._cell = schedule, planner, task, dict(cell)
-        self._at_once = at_once
-        self._space = search_space(experiment)
-        self._distributions = {name: _distribution(name, given) for name, given in self._space.items()}
-        direction = "minimize" if self._search.objective == "validation/loss" else "maximize"
-        self._study = optuna.create_study(direction=direction)
-        self._mirror = _new_mirror(mirror, _study_name(experiment, task, cell), direction)
-        self._open: list[_Condition] = []
-        self._num_trials = 0
-        self._open_with(known)
+        self._cell, self._schedule, self._mirror, self._at_once = cell, schedule, mirror, at_once
+        self._conditions: list[_Condition] = []
+        self._is_exhausted = False
+        for condition in cell.conditions(known):
+            self._add(condition)
 
     def refill(self) -> bool:
-        for condition in [one for one in self._open if self._is_settled(one)]:
-            self._open.remove(condition)
-            self._tell(condition)
-        while self._num_trials < self._search.trials and len(self._open) < self._at_once:
-            self._ask()
-        return bool(self._open) or self._num_trials < self._search.trials
+        for condition in self._open():
+            if self._is_settled(condition):
+                self._learn(condition)
+        while self._may_propose() and len(self._open()) < self._at_once:
+            self._propose()
+        return bool(self._open()) or self._may_propose()
 
-    def _open_with(self, known: list[KnownVariant]) -> None:
-        """Conditions of this study that the store knows: finished ones are told, others go on."""
-        seen: set[str] = set()
-        for variant in known:
-            factors = {name: self._written(name, variant.recipe[name]) for name in self._space}
-            if variant.key in seen or variant.task != self._task or not self._is_inside(factors):
-                continue
-            planned = self._plan(factors)
-            keys = {one.key for one in planned}
-            if variant.key in keys:
-                seen |= keys
-                self._add(_Condition(None, factors, planned))
+    def _open(self) -> list[_Condition]:
+        return [one for one in self._conditions if one.state == TrialState.RUNNING]
 
-    def _written(self, name: str, shown: Any) -> Any:
-        """What may have been written for a factor that a record shows; any truncation leaves texts whole."""
-        given = self._space[name]
-        if name == "truncation" and shown == "whole" and isinstance(given, Choices):
-            return given.choices[0]
-        return shown
+    def _may_propose(self) -> bool:
+        return len(self._conditions) < self._cell.search.trials and not self._is_exhausted
 
-    def _is_inside(self, factors: Mapping[str, Any]) -> bool:
-        return all(_is_inside(self._distributions[name], value) for name, value in factors.items())
+    def _propose(self) -> None:
+        """Add a condition that was not tried; a small space may have no more of them."""
+        tried = [one.keys for one in self._conditions]
+        for attempt in range(MOST_ATTEMPTS):
+            condition = self._cell.condition(self._proposal(attempt))
+            if condition.keys not in tried:
+                self._add(condition)
+                return
+        self._is_exhausted = True
 
-    def _ask(self) -> None:
-        # A sampler seeded by the number of the trial proposes the same again after a restart.
-        self._study.sampler = optuna.samplers.TPESampler(
-            seed=self._search.seed * 100_003 + self._num_trials,
-            n_startup_trials=self._search.startup_trials,
+    def _proposal(self, attempt: int) -> dict[str, Any]:
+        """What Optuna proposes after the conditions so far; the same again after a restart."""
+        search = self._cell.search
+        seeds = np.random.SeedSequence([search.seed, len(self._conditions), attempt])
+        sampler = optuna.samplers.TPESampler(
+            seed=int(seeds.generate_state(1)[0]),
+            n_startup_trials=search.startup_trials,
             constant_liar=True,
         )
-        trial = self._study.ask(self._distributions)
-        self._add(_Condition(trial, dict(trial.params), self._plan(trial.params)))
-
-    def _plan(self, factors: Mapping[str, Any]) -> tuple[PlannedVariant, ...]:
-        recipe = make_recipe(self._experiment, self._cell | dict(factors))
-        return self._planner([Variant(self._task, recipe, seed) for seed in self._experiment.seeds]).variants
+        study = optuna.create_study(direction=self._cell.direction, sampler=sampler)
+        study.add_trials([self._trial(condition, condition.state) for condition in self._conditions])
+        return study.ask(self._cell.distributions).params
 
     def _add(self, condition: _Condition) -> None:
-        self._num_trials += 1
-        self._open.append(condition)
+        self._conditions.append(condition)
         self._schedule.add(condition.variants)
 
     def _is_settled(self, condition: _Condition) -> bool:
@@ -155,54 +225,72 @@ class _Study:
         settled = ("stored", "computed", "failed", "blocked", "stopped")
         return all(self._schedule.state(stage) in settled for stage in stages)
 
-    def _tell(self, condition: _Condition) -> None:
-        values = [self._value(variant) for variant in condition.variants]
-        value = sum(values) / len(values) if values else math.nan
+    def _learn(self, condition: _Condition) -> None:
+        value = fmean([self._value(variant) for variant in condition.variants])
         states = {self._schedule.state(variant.stages["finetune"]) for variant in condition.variants}
-        failed = not math.isfinite(value)
-        if condition.trial is not None:
-            state = TrialState.FAIL if failed else TrialState.COMPLETE
-            self._study.tell(condition.trial, None if failed else value, state=state)
-        elif not failed:
-            self._study.add_trial(self._frozen(condition, value, TrialState.COMPLETE))
-        if failed:
-            shown = TrialState.FAIL
+        if math.isfinite(value):
+            condition.value, condition.state = value, TrialState.COMPLETE
         else:
-            shown = TrialState.PRUNED if "stopped" in states else TrialState.COMPLETE
-        self._mirror.add_trial(self._frozen(condition, None if failed else value, shown))
+            condition.state = TrialState.FAIL
+        was_stopped = condition.state == TrialState.COMPLETE and "stopped" in states
+        self._mirror.add_trial(self._trial(condition, TrialState.PRUNED if was_stopped else condition.state))
 
     def _value(self, variant: PlannedVariant) -> float:
         """The objective of a finished variant, or the best it had reached when it was stopped."""
-        stage, store = variant.stages["finetune"], self._schedule.store
+        stage, store, objective = (
+            variant.stages["finetune"],
+            self._schedule.store,
+            self._cell.search.objective,
+        )
         match self._schedule.state(stage):
             case "stored" | "computed":
-                return store.record(stage)["metrics"].get(self._search.objective, math.nan)
+                return store.record(stage)["metrics"].get(objective, math.nan)
             case "stopped":
-                objective = self._search.objective
-                values = [
-                    point.value for point in read_curves(store.scratch(stage)) if point.metric == objective
-                ]
-                return (min if objective == "validation/loss" else max)(values, default=math.nan)
+                points = read_curves(store.scratch_path(stage))
+                values = [one.value for one in points if one.metric == objective and math.isfinite(one.value)]
+                best = min if self._cell.direction == "minimize" else max
+                return best(values, default=math.nan)
             case _:
                 return math.nan
 
-    def _frozen(self, condition: _Condition, value: float | None, state: TrialState) -> FrozenTrial:
+    def _trial(self, condition: _Condition, state: TrialState) -> FrozenTrial:
+        is_pruned = state == TrialState.PRUNED and condition.value is not None
         return create_trial(
-            params=condition.factors,
-            distributions=self._distributions,
-            value=value,
+            params=dict(condition.factors),
+            distributions=self._cell.distributions,
+            value=condition.value,
             state=state,
-            intermediate_values={0: value} if state == TrialState.PRUNED and value is not None else {},
+            intermediate_values={0: condition.value} if is_pruned else {},
             user_attrs={"condition": condition.variants[0].condition},
         )
 
 
-def known_variants(store: Store) -> list[KnownVariant]:
-    """Variants that the store has a result of, oldest first, by what their records say of themselves."""
-    records = sorted(store.records("finetune"), key=lambda record: record["provenance"]["started"])
-    found = [(record["key"], record["provenance"].get("variant")) for record in records]
-    found += [(entry["key"], entry["variant"]) for entry in store.outcomes() if entry["outcome"] == "stopped"]
-    return [KnownVariant(key, labels["task"], labels["recipe"]) for key, labels in found if labels]
+def _cells(experiment: Experiment, planner: Planner) -> list[_Cell]:
+    return [
+        _Cell(experiment, planner, task.task, cell)
+        for task in experiment.tasks
+        for cell in grid_cells(experiment)
+    ]
+
+
+def _known_variants(store: Store) -> list[_KnownVariant]:
+    """Variants that were tried, in the order in which they ended; those that failed are tried again."""
+    found = []
+    for record in store.records("finetune"):
+        origin = record["provenance"]
+        if "variant" in origin:
+            ended = datetime.fromisoformat(origin["started"]).timestamp() + origin["seconds"]
+            found.append((ended, record["key"], origin["variant"]))
+    for entry in store.outcomes():
+        if entry["variant"]:
+            found.append((entry["ended"], entry["key"], entry["variant"]))
+    found.sort(key=lambda one: one[:2])
+    return [_KnownVariant(key, labels["task"], labels["recipe"]) for _, key, labels in found]
+
+
+def _is_without_effect(name: str, shown: Any) -> bool:
+    """Whether a plan shows that a factor changed nothing: no text was cut, or none at both ends."""
+    return (name, shown) in (("truncation", "whole"), ("head_tokens", None))
 
 
 def _distribution(name: str, given: Range | Choices) -> BaseDistribution:
@@ -216,16 +304,8 @@ def _distribution(name: str, given: Range | Choices) -> BaseDistribution:
 def _is_inside(distribution: BaseDistribution, value: Any) -> bool:
     if isinstance(distribution, CategoricalDistribution):
         return value in distribution.choices
-    return distribution._contains(distribution.to_internal_repr(value))
-
-
-def _study_name(experiment: Experiment, task: str, cell: Mapping[str, Any]) -> str:
-    shown = " ".join(f"{name}={value}" for name, value in cell.items())
-    return " ".join(part for part in (experiment.experiment, task, shown) if part)
-
-
-def _storage(store: Store) -> optuna.storages.BaseStorage:
-    return optuna.storages.RDBStorage(storage_url(store))
+    assert isinstance(distribution, FloatDistribution | IntDistribution)
+    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
 
 
 def _new_mirror(storage: optuna.storages.BaseStorage, name: str, direction: str) -> optuna.Study:

@@ -24,8 +24,10 @@ class Schedule:
         self._reason: dict[str, str] = {}
 
     def add(self, variants: Iterable[PlannedVariant]) -> None:
-        """Take in variants; stages that are already known keep their state."""
-        self.plan = merge([*self.plan.variants, *variants])
+        """Take in variants; those and the stages that are already known stay as they are."""
+        known = {variant.key for variant in self.plan.variants}
+        new = merge(variant for variant in variants if variant.key not in known)
+        self.plan = Plan((*self.plan.variants, *new.variants))
         for key, stage in self.plan.stages().items():
             if key not in self._stages:
                 self._stages[key] = stage

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import socket
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -53,9 +54,14 @@ class Store:
         """Hold the store for one run, so that two never work on one scratch folder.
 
         Raises:
-            PrerequisiteMissing: another run holds it.
+            PrerequisiteMissing: another run holds it, or it belongs to somebody else.
         """
-        with (self.root / ".lock").open("a+", encoding="utf-8") as file:
+        path = self.root / ".lock"
+        try:
+            opened = path.open("a+", encoding="utf-8")
+        except OSError as error:
+            raise PrerequisiteMissing(f"{path} cannot be written: {error.strerror}") from error
+        with opened as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
@@ -79,9 +85,13 @@ class Store:
 
     def scratch(self, stage: Stage) -> Path:
         """A folder for checkpoints, curves and logs while the stage is computed."""
-        folder = self.root / ".scratch" / stage.kind / stage.key
+        folder = self.scratch_path(stage)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def scratch_path(self, stage: Stage) -> Path:
+        """Where that folder lies, or would lie."""
+        return self.root / ".scratch" / stage.kind / stage.key
 
     def inputs(self, stage: Stage) -> dict[str, Path]:
         """Artifact folders of the parents and outside files, by role."""
@@ -98,7 +108,8 @@ class Store:
         try:
             yield aside
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            for folder in (aside, _remains(aside)):
+                shutil.rmtree(folder, ignore_errors=True)
 
     def commit(
         self, stage: Stage, aside: Path, *, metrics: Mapping[str, float], provenance: Mapping[str, Any]
@@ -120,8 +131,11 @@ class Store:
         try:
             aside.rename(folder)
         except OSError:
-            if not self.has(stage):
+            if not folder.is_dir():
                 raise
+            if not self.has(stage):  # Somebody took the record away, or copied half an artifact.
+                folder.rename(_remains(aside))
+                aside.rename(folder)
         self.forget_outcome(stage)
         shutil.rmtree(scratch, ignore_errors=True)
         return folder
@@ -141,12 +155,8 @@ class Store:
         """Remember why there is no artifact: it failed, or was stopped early."""
         path = self._outcome_path(stage)
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(
-            path,
-            json.dumps(
-                {"key": stage.key, "outcome": outcome, "reason": reason, "variant": dict(variant or {})}
-            ),
-        )
+        entry = {"key": stage.key, "outcome": outcome, "reason": reason, "ended": time.time()}
+        write_whole(path, json.dumps(entry | {"variant": dict(variant or {})}))
 
     def outcome(self, stage: Stage) -> tuple[Outcome, str] | None:
         """How the stage ended without an artifact, and why; nothing if it never did."""
@@ -157,7 +167,7 @@ class Store:
         return entry["outcome"], entry["reason"]
 
     def outcomes(self) -> Iterator[dict[str, Any]]:
-        """Every remembered outcome: key, outcome, reason and variant."""
+        """Every remembered outcome: key, outcome, reason, the unix time when it ended, and variant."""
         for path in sorted((self.root / ".outcomes").glob("*.json")):
             yield json.loads(path.read_text(encoding="utf-8"))
 
@@ -167,6 +177,10 @@ class Store:
 
     def _outcome_path(self, stage: Stage) -> Path:
         return self.root / ".outcomes" / f"{stage.key}.json"
+
+
+def _remains(aside: Path) -> Path:
+    return aside.with_name(f"{aside.name}.remains")
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -1,27 +1,39 @@
 """Removes what a killed run left beside the artifacts."""
 
 import os
+import re
 import shutil
 import socket
 from pathlib import Path
 
+from jobs.reporting.study import RECORD
 from orchestrator.store.artifacts import Store
 
 
 def remove_leftovers(store: Store) -> int:
-    """Remove folders aside whose writer on this host is gone; returns how many."""
+    """Remove folders aside whose writer on this host is gone, and scratch of what is complete by now.
+
+    Only for the run that holds the store. Returns how many folders there were.
+    """
     leftovers = [path for path in (store.root / ".aside").glob("*") if _writer_is_gone(path)]
+    leftovers += [path for path in (store.root / ".scratch").glob("*/*") if _is_complete(store, path)]
     for path in leftovers:
         shutil.rmtree(path, ignore_errors=True)
     return len(leftovers)
 
 
+def _is_complete(store: Store, scratch: Path) -> bool:
+    return (store.root / scratch.parent.name / scratch.name / RECORD).exists()
+
+
 def _writer_is_gone(path: Path) -> bool:
-    key_and_host, process, _ = path.name.rsplit("-", 2)
-    if key_and_host.split("-", 1)[1] != socket.gethostname():
+    named = re.fullmatch(
+        rf"[0-9a-f]+-{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]+(\.remains)?", path.name
+    )
+    if named is None:  # Of another host, or nothing of ours.
         return False
     try:
-        os.kill(int(process), 0)
+        os.kill(int(named[1]), 0)
     except ProcessLookupError:
         return True
     except PermissionError:

@@ -62,7 +62,7 @@ def _folders(schedule: Schedule, variant: PlannedVariant, state: State) -> dict[
     store = schedule.store
     folders = {role: store.folder(stage) for role, stage in variant.stages.items() if store.has(stage)}
     if state in ("running", "stopped"):
-        folders["finetune"] = store.scratch(variant.stages["finetune"])
+        folders["finetune"] = store.scratch_path(variant.stages["finetune"])
     return folders
 
 

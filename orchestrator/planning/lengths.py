@@ -1,0 +1,76 @@
+"""Whether the encoder can take texts and blocks as long as the experiment says."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from jobs.text.tokenizer import load_tokenizer, special_tokens
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.variants import possible_values
+from orchestrator.planning.encoders import LocatedEncoder
+
+POSITIONS_LOST = {
+    "albert": 0,
+    "bert": 0,
+    "camembert": 2,
+    "distilbert": 0,
+    "electra": 0,
+    "mpnet": 2,
+    "roberta": 2,
+    "xlm-roberta": 2,
+}
+"""Positions in the table that no token gets, by the model types whose table ends; others read on."""
+
+
+def length_faults(
+    experiment: Experiment, encoder: LocatedEncoder, exceeds_by_task: Mapping[str, Callable[[int], bool]]
+) -> list[str]:
+    """What is too long, or leaves no room, in words.
+
+    Args:
+        exceeds_by_task: Whether any text of a task has more tokens than a limit.
+    """
+    return [*_too_long(experiment, encoder, exceeds_by_task), *_without_room(experiment, encoder)]
+
+
+def _too_long(
+    experiment: Experiment, encoder: LocatedEncoder, exceeds_by_task: Mapping[str, Callable[[int], bool]]
+) -> list[str]:
+    positions = num_positions(encoder.folder)
+    if positions is None:
+        return []
+    told = f"{encoder.name} has positions for {positions} tokens"
+    faults = [
+        f"pretraining.{name}.block_length: {told}, not for {pretraining.block_length}"
+        for name, pretraining in experiment.pretraining.items()
+        if pretraining.block_length > positions
+    ]
+    longest = max(int(value) for value in possible_values(experiment, "max_length"))
+    if longest > positions:
+        faults += [
+            f"max_length: {told}, not for {longest}, and task {task} has longer texts"
+            for task, exceeds in exceeds_by_task.items()
+            if exceeds(positions)
+        ]
+    return faults
+
+
+def _without_room(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
+    given = [int(value) for value in possible_values(experiment, "head_tokens") if value is not None]
+    if not given or "head+tail" not in possible_values(experiment, "truncation"):
+        return []
+    shortest = min(int(value) for value in possible_values(experiment, "max_length"))
+    num_special = sum(map(len, special_tokens(load_tokenizer(encoder.folder))))
+    if max(given) < shortest - num_special:
+        return []
+    return [
+        f"head_tokens: {max(given)} leaves nothing for the tail of {shortest} tokens, of which {num_special} "
+        f"are special ones: at most {shortest - num_special - 1}"
+    ]
+
+
+def num_positions(folder: Path) -> int | None:
+    """Tokens that an encoder with a table of positions can take, special ones included; else nothing."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    lost, size = POSITIONS_LOST.get(config.get("model_type")), config.get("max_position_embeddings")
+    return None if lost is None or size is None else size - lost

@@ -1,0 +1,93 @@
+"""Every shipped experiment loads, plans and keeps its keys.
+
+A changed key means that what users have stored is computed again: a decision that the changelog explains.
+`RENEW_GOLDEN_KEYS=1 pytest tests/architecture/test_shipped_configurations.py` writes the file anew.
+"""
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from orchestrator.experiment.cluster import read_cluster
+from orchestrator.experiment.experiment import Files
+from orchestrator.experiment.reading import read_experiment
+from orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
+from orchestrator.planning.fingerprint import fingerprint
+from orchestrator.planning.planner import make_plan
+from orchestrator.planning.sources import look_at
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = ROOT / "tests" / "golden_keys.json"
+CLUSTERS = sorted((ROOT / "configs" / "clusters").glob("*.yaml"))
+EXPERIMENTS = sorted((ROOT / "configs" / "experiments").rglob("*.yaml"))
+SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", ROOT.parent / "shared")).absolute()
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT / "configs" / "experiments").with_suffix("").as_posix()
+
+
+def read(path: Path):
+    return read_experiment(path, environ={"LAYERSCOPE_SHARED": str(SHARED)})
+
+
+def variants_of(experiment) -> list[Variant]:
+    """Of a search, whose variants are not known, those of its recipe in each cell."""
+    return grid_variants(experiment) or [
+        Variant(task.task, make_recipe(experiment, cell), seed)
+        for task in experiment.tasks
+        for cell in grid_cells(experiment)
+        for seed in experiment.seeds
+    ]
+
+
+def golden_of(experiment) -> dict[str, object]:
+    plan = make_plan(experiment, look_at(experiment), variants_of(experiment))
+    keys = sorted(plan.stages())
+    return {"variants": len(plan.variants), "stages": len(keys), "keys": fingerprint(keys)}
+
+
+def skip_what_is_not_here(experiment) -> None:
+    package = experiment.encoder.package
+    if package and importlib.util.find_spec(package.replace("-", "_")) is None:
+        pytest.skip(f"the package {package} is not installed")
+    for task in experiment.tasks:
+        for path in (task.data.train, task.data.test) if isinstance(task.data, Files) else ():
+            if Path(path).is_relative_to(SHARED) and not Path(path).exists():
+                pytest.skip(f"{path} is not here: set LAYERSCOPE_SHARED to the folder of shared data")
+
+
+def test_there_are_experiments():
+    assert "quickstart" in [name_of(path) for path in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
+def test_an_experiment_is_called_like_its_file_and_says_what_it_asks(path):
+    experiment = read(path)
+    assert experiment.experiment == path.stem
+    assert experiment.description
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
+def test_an_experiment_keeps_its_keys(path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    experiment = read(path)
+    skip_what_is_not_here(experiment)
+    found = golden_of(experiment)
+    golden = json.loads(GOLDEN.read_text(encoding="utf-8"))
+    if os.environ.get("RENEW_GOLDEN_KEYS") == "1":
+        golden[name_of(path)] = found
+        GOLDEN.write_text(json.dumps(dict(sorted(golden.items())), indent=2) + "\n", encoding="utf-8")
+    assert golden.get(name_of(path)) == found
+
+
+def test_the_golden_keys_are_those_of_experiments_that_exist():
+    assert set(json.loads(GOLDEN.read_text(encoding="utf-8"))) <= {name_of(path) for path in EXPERIMENTS}
+
+
+@pytest.mark.parametrize("path", CLUSTERS, ids=lambda path: path.stem)
+def test_a_cluster_file_loads(path):
+    assert read_cluster(path, {}).workers >= 1

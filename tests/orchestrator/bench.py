@@ -1,0 +1,94 @@
+"""Experiments on a folder that looks like an encoder, and artifacts made by hand: nothing is trained."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jobs.context import CURVES
+from orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
+from orchestrator.store.artifacts import Store
+from orchestrator.store.provenance import provenance
+from orchestrator.workspace import Workspace, open_workspace
+
+SAMPLE = {"source": "sample", "target": "topic", "num_train": 20, "num_test": 10}
+LONG = SAMPLE | {"length": "long"}
+BEGAN = 1_700_000_000.0
+"""Unix seconds."""
+
+
+@dataclass
+class Bench:
+    """One test's folder."""
+
+    root: Path
+    num_finished: int = 0
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    def encoder(self, **config: Any) -> Path:
+        """What the planner looks at: every word is one unknown token, and the weights are no weights."""
+        folder = self.root / "encoder"
+        folder.mkdir(exist_ok=True)
+        (folder / "config.json").write_text(json.dumps({"model_type": "bert"} | config))
+        (folder / "model.safetensors").write_bytes(b"weights")
+        (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+        return folder
+
+    def write(self, **changes: Any) -> Path:
+        """An experiment of one task with short texts; changes replace whole keys, and None removes them."""
+        if not (self.root / "encoder").exists():
+            self.encoder()
+        experiment = {
+            "experiment": "bench",
+            "encoder": {"folder": str(self.root / "encoder")},
+            "tasks": [{"task": "topic", "data": SAMPLE}],
+            "recipe": {"max_length": 400},
+        } | changes
+        path = self.root / "bench.yaml"
+        written = {key: value for key, value in experiment.items() if value is not None}
+        path.write_text(json.dumps(written), encoding="utf-8")
+        return path
+
+    def open(self, **changes: Any) -> Workspace:
+        return open_workspace(self.write(**changes), store=self.store)
+
+    def plan(self, **changes: Any) -> Plan:
+        return self.open(**changes).schedule().plan
+
+    def finish(
+        self, stage: Stage, labels: Mapping[str, Any], *curves: dict[str, Any], **scores: float
+    ) -> None:
+        """Put an artifact into the store, a minute after the one before."""
+        self.num_finished += 1
+        store = Store(self.store)
+        write_curves(store, stage, *curves)
+        origin = provenance(started=BEGAN + 60 * self.num_finished, seconds=1.0) | {"variant": dict(labels)}
+        with store.writing(stage) as aside:
+            store.commit(stage, aside, metrics=scores, provenance=origin)
+
+
+def finish_variant(bench: Bench, variant: PlannedVariant, **scores: float) -> None:
+    """Finish a variant's training with these metrics, their names written with __ for /."""
+    named = {name.replace("__", "/"): value for name, value in scores.items()}
+    bench.finish(variant.stages["finetune"], labels_of(variant), **named)
+
+
+def write_curves(store: Store, stage: Stage, *curves: dict[str, Any]) -> None:
+    """Leave a point for each of `{"step": ..., metric: value}` in the stage's scratch."""
+    lines = [
+        json.dumps(
+            {"step": point["step"], "time": BEGAN, "values": {k: v for k, v in point.items() if k != "step"}}
+        )
+        for point in curves
+    ]
+    if lines:
+        (store.scratch(stage) / CURVES).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def keys(plan: Plan, *kinds: str) -> set[str]:
+    """Keys of all stages, or of those of some kinds."""
+    return {stage.key for stage in plan.stages().values() if not kinds or stage.kind in kinds}

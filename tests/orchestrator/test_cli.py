@@ -1,0 +1,317 @@
+import json
+import os
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from tests.orchestrator.bench import Bench, finish_variant
+
+COMMANDS = ("run", "plan", "status", "report", "compare", "publish", "ui", "schema")
+EXPERIMENT = """\
+experiment: mine
+encoder: {folder: encoder}
+tasks:
+  - task: mood
+    data: {source: files, train: train.jsonl, test: test.jsonl}
+recipe: {max_length: 40, epochs: 1}
+grid:
+  layer_decay: [1.0, 0.9]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch) -> Path:
+    """A folder with a sound experiment, its data and an encoder, in which one works."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    Bench(tmp_path).encoder()
+    (tmp_path / "mine.yaml").write_text(EXPERIMENT)
+    for name in ("train", "test"):
+        rows = [{"text": f"text {number}", "label": ["good", "bad"][number % 2]} for number in range(8)]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def say(*command: str):
+    return CliRunner().invoke(app, command)
+
+
+def refused(*command: str, code: int = 2) -> str:
+    """The message of a command that is refused, after which no store is there."""
+    result = say(*command)
+    assert result.exit_code == code, result.output
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    assert not Path("runs").exists()
+    return result.stderr
+
+
+def edit(path: Path, before: str, after: str) -> None:
+    text = path.read_text()
+    assert before in text
+    path.write_text(text.replace(before, after))
+
+
+def test_the_sound_experiment_is_planned_and_no_store_is_made(folder):
+    result = say("plan", "mine.yaml")
+    assert result.exit_code == 0
+    assert "2 variants" in result.stdout
+    assert "0 stored" in result.stdout
+    assert not Path("runs").exists()
+
+
+def test_a_wrong_key_is_told_with_its_place_and_what_was_meant(folder):
+    edit(folder / "mine.yaml", "epochs: 1", "epoch: 1")
+    message = refused("plan", "mine.yaml")
+    assert message.startswith("error: mine.yaml:6:26: recipe.epoch: ")
+    assert "did you mean 'epochs'?" in message
+
+
+def test_a_wrong_type_is_told_with_what_would_be_right(folder):
+    edit(folder / "mine.yaml", "epochs: 1", "epochs: many")
+    message = refused("run", "mine.yaml")
+    assert (
+        "mine.yaml:6:34: recipe.epochs: must be a whole number of at least 1, not the text 'many'" in message
+    )
+
+
+def test_three_faults_of_one_file_are_told_at_once(folder):
+    edit(folder / "mine.yaml", "epochs: 1", "epochs: 0, max_lenght: 3")
+    edit(folder / "mine.yaml", "[1.0, 0.9]", "[1.0, 2.0]")
+    message = refused("status", "mine.yaml")
+    assert message.startswith("error:\n")
+    assert [line.split(":")[1] for line in message.splitlines()[1:]] == ["6", "6", "8"]
+
+
+def test_a_missing_experiment_is_told(folder):
+    message = refused("plan", "mime.yaml")
+    assert (
+        message == "error: mime.yaml: the file does not exist (did you mean 'mine.yaml'?); . has mine.yaml\n"
+    )
+
+
+def test_a_missing_data_file_is_told_with_what_is_there(folder):
+    (folder / "train.jsonl").unlink()
+    message = refused("run", "mine.yaml", "--serial")
+    assert "task mood: " in message
+    assert "train.jsonl: no such file; in its folder are encoder, mine.yaml, test.jsonl" in message
+
+
+def test_a_label_that_is_unknown_in_training_is_told_with_its_row(folder):
+    with (folder / "test.jsonl").open("a") as file:
+        file.write('{"text": "neither", "label": "so-so"}\n')
+    message = refused("report", "mine.yaml")
+    assert "test.jsonl:9: label 'so-so' does not occur in train.jsonl" in message
+    assert "labels of train.jsonl: bad, good" in message
+
+
+def test_bad_rows_are_told_with_file_and_row(folder):
+    with (folder / "train.jsonl").open("ab") as file:
+        file.write(b'{"text": "", "label": "good"}\n{"text": "no label"}\nno json\n{"text": "\xff"}\n')
+    message = refused("compare", "mine.yaml")
+    for row, reason in ((9, "empty text"), (10, "no label"), (11, ""), (12, "")):
+        assert f"train.jsonl:{row}: {reason}" in message
+
+
+def test_an_encoder_that_is_nowhere_is_a_missing_prerequisite(folder):
+    edit(folder / "mine.yaml", "folder: encoder", "folder: elsewhere")
+    assert "the encoder elsewhere was not found; tried" in refused("plan", "mine.yaml", code=4)
+
+
+def test_a_malformed_tracking_address_is_told_without_its_password(folder):
+    message = refused("run", "mine.yaml", "--tracking-uri", "ftp://me:secret@server/x")
+    assert "error: --tracking-uri: tracking cannot go to 'ftp://***@server/x'" in message
+    assert "secret" not in message
+
+
+def test_an_unknown_profile_is_told_with_those_there_are(folder):
+    with (folder / "mine.yaml").open("a") as file:
+        file.write("profiles: {small: {recipe.epochs: 1}}\n")
+    message = refused("plan", "mine.yaml", "--profile", "smal")
+    assert "smal" in message
+    assert "did you mean 'small'?" in message
+
+
+def test_a_wrong_override_is_told(folder):
+    assert "recipe.epoch" in refused("plan", "mine.yaml", "recipe.epoch=2")
+    assert say("plan", "mine.yaml", "recipe.epochs=2").exit_code == 0
+
+
+def test_a_wrong_cluster_file_is_told(folder):
+    (folder / "cluster.yaml").write_text("workers: none\n")
+    assert "cluster.yaml:1:10: workers" in refused("run", "mine.yaml", "--cluster", "cluster.yaml")
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (["frobnicate"], "No such command 'frobnicate'"),
+        (["plan"], "Missing argument 'EXPERIMENT'"),
+        (["plan", "mine.yaml", "--frob"], "No such option: --frob"),
+        (["compare", "mine.yaml", "--format", "xml"], "'xml' is not one of 'json', 'md'"),
+    ],
+)
+def test_what_is_no_command_is_told(folder, command, told):
+    assert told in refused(*command)
+
+
+def test_pages_of_a_store_that_is_not_there_are_a_missing_prerequisite(folder):
+    assert "run an experiment with --store runs first" in refused("ui", code=4)
+
+
+def real(*command: str, **environ: str):
+    """The command as a user starts it."""
+    return subprocess.run(
+        [sys.executable, "-c", "from orchestrator.cli import main; main()", *command],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | environ,
+        check=False,
+    )
+
+
+def test_a_store_that_cannot_be_written_ends_the_run_with_four_and_a_sentence(folder):
+    done = real("run", "mine.yaml", "--serial", "--store", "mine.yaml/store")
+    assert done.returncode == 4, done.stderr
+    assert (
+        "mine.yaml/store cannot be written: Not a directory; choose another folder with --store"
+        in done.stderr
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_a_refusal_reads_the_same_in_a_real_process(folder):
+    edit(folder / "mine.yaml", "epochs: 1", "epoch: 1")
+    done = real("plan", "mine.yaml")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: mine.yaml:6:26: recipe.epoch: ")
+    assert not Path("runs").exists()
+
+
+def test_help_names_every_command_and_what_the_exit_codes_mean():
+    said = say("--help").stdout
+    assert all(f" {command} " in said for command in COMMANDS)
+    assert "3 finished with failures" in " ".join(said.replace("│", "").split())
+    assert all(say(command, "--help").exit_code == 0 for command in COMMANDS)
+
+
+def test_the_schema_is_json():
+    assert "experiment" in json.loads(say("schema").stdout)["properties"]
+
+
+@pytest.fixture
+def bench(tmp_path, monkeypatch) -> Bench:
+    """An experiment of two seeds, of which the first is trained and measured and the second failed."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    bench = Bench(tmp_path)
+    workspace = bench.open(seeds=[0, 1])
+    workspace.store.create()
+    done, failed = workspace.schedule().plan.variants
+    finish_variant(bench, done, test__accuracy=0.75, validation__accuracy=0.5)
+    for role in ("probe", "depth"):
+        name = f"{role}/topic/accuracy" if role == "probe" else "depth/accuracy"
+        bench.finish(done.stages[role], {}, *({"step": layer, name: layer / 4} for layer in range(3)))
+    workspace.store.set_outcome(failed.stages["finetune"], "failed", "OSError: no space")
+    return bench
+
+
+def of_bench(bench: Bench, *command: str):
+    result = say(command[0], str(bench.root / "bench.yaml"), "--store", str(bench.store), *command[1:])
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def test_a_plan_as_json_has_its_agreed_shape(bench):
+    plan = json.loads(of_bench(bench, "plan", "--json").stdout)
+    assert plan["experiment"] == "bench"
+    assert plan["variants"] == 2
+    for stage in plan["stages"]:
+        assert set(stage) == {"key", "kind", "state", "reason", "variants"}
+        assert stage["state"] in ("stored", "todo", "blocked", "failed")
+    told = {(stage["kind"], stage["state"]): stage for stage in plan["stages"]}
+    assert told["finetune", "failed"]["reason"] == "will be tried again: OSError: no space"
+    assert told["finetune", "stored"] | {"key": ""} == {
+        "key": "",
+        "kind": "finetune",
+        "state": "stored",
+        "reason": "in the store",
+        "variants": 1,
+    }
+    assert told["prepare", "todo"]["variants"] == 2
+    assert told["prepare", "todo"]["reason"] == "can start"
+
+
+def test_a_plan_for_people_says_the_same(bench):
+    said = of_bench(bench, "plan", "--all").stdout
+    lines = {tuple(line.split()[:3:2]) for line in said.splitlines()}
+    assert {("finetune", "stored"), ("finetune", "failed"), ("prepare", "todo"), ("probe", "stored")} <= lines
+    assert "will be tried again: OSError: no space" in said
+    collapsed = of_bench(bench, "plan", "grid.truncation=[head,tail,head+tail]").stdout
+    assert "6 cells, 2 runs" in collapsed
+    assert len([line for line in collapsed.splitlines() if line.startswith("finetune")]) == 2
+
+
+def test_a_status_as_json_has_its_agreed_shape(bench):
+    status = json.loads(of_bench(bench, "status", "--json").stdout)
+    assert status["experiment"] == "bench"
+    done, failed = status["variants"]
+    assert set(done) >= {"task", "condition", "seed", "key", "state", "reason"}
+    assert (done["task"], done["seed"], done["state"], done["reason"]) == ("topic", 0, "done", "")
+    assert (failed["seed"], failed["state"], failed["reason"]) == (1, "failed", "OSError: no space")
+
+
+def test_a_status_for_people_says_the_same(bench):
+    said = of_bench(bench, "status").stdout
+    assert "2 variants: 1 done, 1 failed" in said
+    assert "OSError: no space" in said
+
+
+def test_a_comparison_as_json_has_a_row_for_every_score(bench):
+    rows = json.loads(of_bench(bench, "compare", "--format", "json").stdout)
+    assert rows == json.loads(of_bench(bench, "compare", "--json").stdout)
+    assert {tuple(row) for row in rows} == {
+        ("condition", "seed", "task", "measure", "layer", "metric", "value")
+    }
+    scores = [(row["measure"], row["layer"], row["metric"], row["value"]) for row in rows]
+    assert scores == [
+        ("test", None, "accuracy", 0.75),
+        ("validation", None, "accuracy", 0.5),
+        *(("probe", layer, "topic/accuracy", layer / 4) for layer in range(3)),
+        *(("depth", layer, "accuracy", layer / 4) for layer in range(3)),
+    ]
+
+
+def test_a_comparison_as_parquet_holds_the_same_rows(bench):
+    from pyarrow import parquet
+
+    table = parquet.read_table(BytesIO(of_bench(bench, "compare", "--format", "parquet").stdout_bytes))
+    assert table.to_pylist() == json.loads(of_bench(bench, "compare", "--format", "json").stdout)
+
+
+def test_a_comparison_as_markdown_or_latex_is_a_summary(bench):
+    assert "| recipe | topic | 1 | 0.7500 |" in of_bench(bench, "compare").stdout
+    assert of_bench(bench, "compare", "--format", "md").stdout == of_bench(bench, "compare").stdout
+    said = of_bench(bench, "compare", "--format", "latex").stdout
+    assert said.startswith(r"\begin{tabular}{llrr}")
+    assert r"recipe & topic & 1 & 0.7500 \\" in said
+
+
+def test_looking_at_a_store_changes_nothing_in_it(bench):
+    def files():
+        return sorted(path for path in bench.store.rglob("*") if not path.name.startswith(".digests"))
+
+    before = files()
+    for command in (["plan"], ["status"], ["compare"], ["plan", "--json"]):
+        of_bench(bench, *command)
+    assert files() == before
+
+
+def test_a_report_of_what_there_is_is_written_into_the_store(bench):
+    said = json.loads(of_bench(bench, "report", "--json").stdout)
+    assert Path(said["report"]) == bench.store / "reports" / "bench" / "report.html"
+    assert "OSError: no space" in Path(said["report"]).read_text()
