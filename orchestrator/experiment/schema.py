@@ -9,7 +9,7 @@ DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def experiment_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of an experiment file. It cannot say what must hold between keys; reading checks that."""
+    """The schema of an experiment file (draft 2020-12); what must hold between keys is checked by reading."""
     schema = Experiment.model_json_schema()
     _require_source(schema)
     properties = schema["properties"]
