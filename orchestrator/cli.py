@@ -91,14 +91,14 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Compute whatever is missing and write the report; running again is resuming."""
-    from orchestrator.experiment.cluster import read_cluster
+    from orchestrator.experiment.cluster import at_address, read_cluster
     from orchestrator.running import run_experiment
     from orchestrator.tracking.mlflow_runs import MlflowTracker
     from orchestrator.tracking.progress import make_reporter
 
     where = read_cluster(cluster, os.environ)
     if address is not None:
-        where = where.model_copy(update={"address": address})
+        where = at_address(where, address)
     uri = _tracking_uri(tracking_uri, store)
     workspace = _open(experiment, overrides, store, uri, profile)
     tracker, reporter = MlflowTracker(uri), make_reporter(as_json=as_json, console=Console(soft_wrap=True))

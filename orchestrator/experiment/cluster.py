@@ -1,5 +1,6 @@
 """The cluster file: what machines there are, and what each kind of stage takes of them."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
@@ -7,10 +8,13 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 
 from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
+from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.environment import with_environment
 from orchestrator.experiment.faults import Fault, refuse
 from orchestrator.experiment.parsing import read_file
 from orchestrator.experiment.validation import validated
+
+ADDRESS = r"^(auto|[^\s/:]+:\d+)$"
 
 GpuShare = Annotated[float, Field(ge=0, le=1)]
 
@@ -21,8 +25,8 @@ class Cluster(Strict):
     A trial takes `trial_cpus + workers * cpus_per_worker` CPUs as long as it runs.
     """
 
-    address: Annotated[str, Field(pattern=r"^(auto|ray://\S+|[^\s/:]+:\d+)$")] | None = None
-    """None starts a Ray on this machine; `auto`, `HOST:PORT` or `ray://HOST:PORT` joins one."""
+    address: Annotated[str, Field(pattern=ADDRESS)] | None = None
+    """None starts a Ray on this machine; `auto` or `HOST:PORT` joins one that this machine is a node of."""
     num_cpus: PositiveInt | None = None
     """CPUs of the Ray that is started here; by default what the machine has."""
     workers: PositiveInt = 2
@@ -36,8 +40,7 @@ class Cluster(Strict):
     task_cpus: Annotated[PositiveFloat, Field(validate_default=True)] = 0.45
     """CPUs of a stage that needs one process only: preparing, measures."""
     task_gpus: GpuShare = 0.0
-    """GPU, or share of one, of any other stage. On machines whose GPUs the workers take whole, such stages
-    wait until a trial ends; what workers leave is free for them."""
+    """GPU, or share of one, of a stage that needs one process only; so much is kept free of trials."""
     max_concurrent_trials: PositiveInt | None = None
     """Trials at a time; by default as many as there is room for."""
     checkpoint_seconds: PositiveFloat = 300.0
@@ -88,3 +91,14 @@ def read_cluster(path: Path | None, environ: Mapping[str, str]) -> Cluster:
     refuse(faults)
     assert cluster is not None
     return cluster
+
+
+def at_address(cluster: Cluster, address: str) -> Cluster:
+    """The same resources, taken of the Ray cluster at an address.
+
+    Raises:
+        ConfigurationError: it is no address.
+    """
+    if re.fullmatch(ADDRESS, address) is None:
+        raise ConfigurationError(f"--address: must be auto or HOST:PORT, not {address!r}")
+    return cluster.model_copy(update={"address": address, "num_cpus": None})

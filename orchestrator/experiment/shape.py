@@ -14,7 +14,7 @@ from orchestrator.experiment.written import Node, PathTo, child_of
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name (letters, digits, '_', '.', '-'; first a letter or digit)",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits (0-9, a-f)",
-    r"^(auto|ray://\S+|[^\s/:]+:\d+)$": "auto, HOST:PORT or ray://HOST:PORT",
+    r"^(auto|[^\s/:]+:\d+)$": "auto or HOST:PORT",
 }
 _SHORTHANDS = {
     "EncoderSource": "a name on the Hub, a folder (./...) or ",

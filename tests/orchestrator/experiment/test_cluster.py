@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.cluster import Cluster, read_cluster
+from orchestrator.experiment.cluster import Cluster, at_address, read_cluster
 
 CLUSTERS = Path("configs/clusters")
 
@@ -33,7 +33,7 @@ def test_trial_and_measure_share_one_gpu():
 def test_the_address_is_read_from_the_environment():
     path = CLUSTERS / "ray_cluster.yaml"
     assert read_cluster(path, {}).address == "auto"
-    assert read_cluster(path, {"RAY_ADDRESS": "ray://head:10001"}).address == "ray://head:10001"
+    assert read_cluster(path, {"RAY_ADDRESS": "head:6379"}).address == "head:6379"
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_address_is_read_from_the_environment():
         (
             "address: here\nworkers: 2\ngpus_per_worker: 0.5\ncpus_per_workers: 2\n",
             [
-                "1:10: address: must be auto, HOST:PORT or ray://HOST:PORT, not the text 'here'",
+                "1:10: address: must be auto or HOST:PORT, not the text 'here'",
                 "3:18: gpus_per_worker: must be 0 or 1 with 2 workers, not 0.5; a share needs workers: 1",
                 "4:1: cpus_per_workers: unknown key (did you mean 'cpus_per_worker'?)",
             ],
@@ -71,3 +71,10 @@ def test_faults_are_told_with_their_places(tmp_path, text, faults):
     with pytest.raises(ConfigurationError) as refused:
         read_cluster(path, {})
     assert str(refused.value).splitlines() == [f"{path}:{fault}" for fault in faults]
+
+
+def test_an_address_of_the_command_line_replaces_the_one_of_the_file():
+    cluster = at_address(Cluster(num_cpus=4), "head:6379")
+    assert (cluster.address, cluster.num_cpus) == ("head:6379", None)
+    with pytest.raises(ConfigurationError, match="--address: must be auto or HOST:PORT, not 'ray:"):
+        at_address(Cluster(), "ray://head:10001")
