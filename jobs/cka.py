@@ -19,18 +19,15 @@ def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
     own = read_layers(context.inputs["states"], "test")
     if spec.against == "itself":
         similarity_LL = cka_map(own.layers, debiased=spec.debiased)
-        _log(context, "cka/within/next_layer", np.diagonal(similarity_LL, offset=1))
+        metric, curve = "next_layer", np.diagonal(similarity_LL, offset=1)
     else:
         other = read_layers(context.inputs["other"], "test")
         if list(own.ids) != list(other.ids):
             raise ValueError("the rows of the two extracts are not the same examples in the same order")
         similarity_LL = cka_map(own.layers, other.layers, debiased=spec.debiased)
-        _log(context, "cka/start/same_layer", np.diagonal(similarity_LL))
+        metric, curve = "same_layer", np.diagonal(similarity_LL)
     np.save(context.out / SIMILARITY, similarity_LL)
-    return {"examples": float(len(own.ids))}
-
-
-def _log(context: StageContext, metric: str, values: np.ndarray) -> None:
-    for layer, value in enumerate(values):
+    for layer, value in enumerate(curve):
         if np.isfinite(value):
             context.log(layer, **{metric: value})
+    return {f"mean_{metric}": float(np.mean(curve[np.isfinite(curve)]))} if np.isfinite(curve).any() else {}

@@ -18,6 +18,6 @@ def run(spec: DepthSpec, context: StageContext) -> dict[str, float]:
     for kept, states_ND in enumerate(test.layers):
         predictions_N = (states_ND @ head["weight"].T + head["bias"]).argmax(axis=1)
         accuracies.append(accuracy(labels_N, predictions_N))
-        scores = {"depth/accuracy": accuracies[-1], "depth/macro_f1": macro_f1(labels_N, predictions_N)}
+        scores = {"accuracy": accuracies[-1], "macro_f1": macro_f1(labels_N, predictions_N)}
         context.log(kept, **scores)
-    return {"depth/full_accuracy": accuracies[-1], "examples": float(len(labels_N))}
+    return {"full_accuracy": accuracies[-1]}

@@ -4,11 +4,12 @@ import json
 import math
 import time
 from dataclasses import dataclass, field
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
 from accelerate.utils import gather_object, set_seed
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
@@ -17,11 +18,11 @@ from jobs.encoders.learning_rates import parameter_groups
 from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
 from jobs.numerics.scores import accuracy, cross_entropy, macro_f1
+from jobs.processes import share
 from jobs.specs.stages import FinetuneSpec
 from jobs.text.batches import length_bucketed_batches, pad
 from jobs.text.prepared import Split, read_labels, read_split
 
-BEST = "best.safetensors"
 LOSSES_LOGGED_PER_EVALUATION = 10
 EVALUATION_BATCH_SIZE = 64
 
@@ -63,7 +64,15 @@ class Finetuning:
         optimizer = make_optimizer(self.groups)
         self._schedule = make_schedule(optimizer, num_steps=self.num_steps, warmup=training.warmup)
         self._model, self._optimizer = self._accelerator.prepare(classifier, optimizer)
-        self._best_weights: dict[str, torch.Tensor] = {}
+        self._batches_of_epoch = lru_cache(maxsize=1)(
+            partial(
+                length_bucketed_batches,
+                [len(text) for text in self._train.texts],
+                batch_size=training.batch_size,
+                seed=spec.seed,
+            )
+        )
+        self._best_weights = self._weights()
         self._progress = _Progress()
         self._resume()
 
@@ -73,12 +82,19 @@ class Finetuning:
         return self._progress.diverged or self._progress.step >= self.num_steps
 
     def advance(self) -> dict[str, float]:
-        """Train up to the next evaluation; returns its scores, the best so far, and the progress."""
+        """Train up to the next evaluation; returns its scores, the best so far, and the progress.
+
+        A run that diverges is over and back at its best weights: those it began with if none were scored.
+        """
         progress = self._progress
         started = time.monotonic()
         target = round((progress.evaluations + 1) * self.num_steps / self.num_evaluations)
         self._train_to(target)
         scores = self._score(self._validation, prefix="validation")
+        progress.diverged |= not math.isfinite(scores["validation/loss"])
+        if progress.diverged:
+            self._return_to_best()
+            scores = self._score(self._validation, prefix="validation")
         if scores["validation/accuracy"] > progress.best_accuracy:
             progress.best_accuracy = scores["validation/accuracy"]
             progress.best = scores
@@ -96,46 +112,44 @@ class Finetuning:
 
     def save(self) -> None:
         """Write a checkpoint into the scratch folder; every process of a gang calls it."""
-        if self._context.is_main:
-            save_file(self._best_weights, self._context.scratch / BEST)
         schedule = {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"}
         save_checkpoint(
-            self._accelerator, self._context.scratch, {"run": vars(self._progress), "schedule": schedule}
+            self._accelerator,
+            self._context.scratch,
+            progress={"run": vars(self._progress), "schedule": schedule},
+            tensors=self._best_weights,
         )
 
     def finish(self) -> dict[str, float]:
         """Score the best weights once on the test split, write the artifact, and return the summary."""
-        model = self._accelerator.unwrap_model(self._model)
-        if self._best_weights:
-            model.load_state_dict(self._best_weights)
+        self._return_to_best()
         test = read_split(self._context.inputs["data"], "test")
         logits_NK = self._logits(test)
-        progress = self._progress
         if self._context.is_main:
-            self._write(model, test, logits_NK)
+            self._write(test, logits_NK)
+        progress = self._progress
+        num_seen = progress.step * self._spec.training.batch_size
         return (
             progress.best
             | _scores(test, logits_NK, prefix="test")
             | {
                 "train/seconds": progress.seconds,
                 "train/steps": progress.step,
-                "train/examples_per_second": progress.step
-                * self._spec.training.batch_size
-                / max(progress.seconds, 1e-9),
+                "train/examples_per_second": num_seen / max(progress.seconds, 1e-9),
                 "diverged": float(progress.diverged),
             }
         )
 
     def _resume(self) -> None:
         scratch = self._context.scratch
-        state = load_checkpoint(self._accelerator, scratch)
-        if state is None:
+        checkpoint = load_checkpoint(self._accelerator, scratch)
+        if checkpoint is None:
             if self._context.is_main:
                 (scratch / CURVES).unlink(missing_ok=True)
             return
+        state, self._best_weights = checkpoint
         self._progress = _Progress(**state["run"])
         self._schedule.load_state_dict(state["schedule"] | {"lr_lambdas": [None] * len(self.groups)})
-        self._best_weights = load_file(scratch / BEST)
         if self._context.is_main:
             cut_curves(scratch, last_step=self._progress.step)
 
@@ -144,9 +158,8 @@ class Finetuning:
         self._model.train()
         since, losses = progress.step, []
         every = max(1, (target - since) // LOSSES_LOGGED_PER_EVALUATION)
-        while progress.step < target and not progress.diverged:
+        while progress.step < target:
             loss = self._loss(progress.step)
-            losses.append(loss.detach())
             finite = take_step(
                 loss,
                 accelerator=self._accelerator,
@@ -155,8 +168,11 @@ class Finetuning:
                 schedule=self._schedule,
                 max_grad_norm=training.max_grad_norm,
             )
-            progress.diverged = not finite
             progress.step += 1
+            if not finite:
+                progress.diverged = True
+                return
+            losses.append(loss.detach())
             if progress.step % every == 0 or progress.step == target:
                 mean = self._accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
                 rate = self._schedule.get_last_lr()[0]
@@ -165,27 +181,18 @@ class Finetuning:
 
     def _loss(self, step: int) -> torch.Tensor:
         """Mean loss of this process's share of the global batch, weighted so that averages over processes are
-        averages over the batch."""
+        averages over the batch; a process without a share takes part with weight 0."""
         epoch, index = divmod(step, self._steps_per_epoch)
-        rows = self._batches(epoch)[index]
-        accelerator = self._accelerator
-        own = rows[accelerator.process_index :: accelerator.num_processes]
-        weight = len(own) * accelerator.num_processes / len(rows)
+        rows = self._batches_of_epoch(epoch=epoch)[index]
+        own = share(rows, self._accelerator)
+        weight = len(own) * self._accelerator.num_processes / len(rows)
         own = own or rows[:1]
         ids_BT, mask_BT = pad([self._train.texts[row] for row in own], self._pad_id)
         labels_B = torch.tensor([self._train.labels[row] for row in own])
-        device = accelerator.device
+        device = self._accelerator.device
         logits_BK = self._model(ids_BT.to(device), mask_BT.to(device))
         loss = torch.nn.functional.cross_entropy(logits_BK, labels_B.to(device))
         return loss * weight
-
-    def _batches(self, epoch: int) -> list[list[int]]:
-        return length_bucketed_batches(
-            [len(text) for text in self._train.texts],
-            batch_size=self._spec.training.batch_size,
-            seed=self._spec.seed,
-            epoch=epoch,
-        )
 
     def _score(self, split: Split, *, prefix: str) -> dict[str, float]:
         return _scores(split, self._logits(split), prefix=prefix)
@@ -195,7 +202,7 @@ class Finetuning:
         accelerator = self._accelerator
         model = accelerator.unwrap_model(self._model).eval()
         order = sorted(range(len(split.texts)), key=lambda row: len(split.texts[row]))
-        own = order[accelerator.process_index :: accelerator.num_processes]
+        own = share(order, accelerator)
         found: list[tuple[int, list[float]]] = []
         with torch.inference_mode():
             for first in range(0, len(own), EVALUATION_BATCH_SIZE):
@@ -209,13 +216,15 @@ class Finetuning:
         return logits_NK
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        if not self._context.is_main and self._accelerator.num_processes > 1:
-            return {}
+        """A copy on the CPU, held by every process: all of them score the best weights."""
         model = self._accelerator.unwrap_model(self._model)
         return {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
-    def _write(self, model: Classifier, test: Split, logits_NK: np.ndarray) -> None:
-        out = self._context.out
+    def _return_to_best(self) -> None:
+        self._accelerator.unwrap_model(self._model).load_state_dict(self._best_weights)
+
+    def _write(self, test: Split, logits_NK: np.ndarray) -> None:
+        model, out = self._accelerator.unwrap_model(self._model), self._context.out
         save_encoder(model.encoder, out, tokenizer_from=self._context.inputs["encoder"])
         save_file(
             {name: value.contiguous() for name, value in model.head.state_dict().items()},

@@ -1,16 +1,21 @@
 """Trains an encoder further on raw text by masked language modelling (Sun et al. 2019, section 5.3)."""
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
+from accelerate import Accelerator
 from accelerate.utils import set_seed
-from transformers import AutoTokenizer, DataCollatorForLanguageModeling
+from torch import nn
+from transformers import AutoTokenizer, DataCollatorForLanguageModeling, PreTrainedTokenizerBase
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.heads import MaskedLanguageModel
 from jobs.encoders.learning_rates import Group
 from jobs.encoders.loading import load_masked_language_model, save_encoder
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
+from jobs.processes import share
+from jobs.specs.recipe import Pretraining
 from jobs.specs.stages import PretrainSpec
 from jobs.text.masking import pack_blocks
 from jobs.text.prepared import read_split
@@ -41,18 +46,14 @@ def run(spec: PretrainSpec, context: StageContext) -> dict[str, float]:
     optimizer = make_optimizer(_groups(model, training.learning_rate, training.weight_decay))
     schedule = make_schedule(optimizer, num_steps=training.steps, warmup=training.warmup)
     prepared, optimizer = accelerator.prepare(model, optimizer)
-    collator = DataCollatorForLanguageModeling(
-        tokenizer, mlm_probability=training.mask_probability, seed=training.seed + accelerator.process_index
-    )
+    collator = _collator(tokenizer, training)
     before = _held_out_loss(model, held_out, tokenizer, training, accelerator.device)
     context.log(0, **{"validation/mlm_loss": before})
     every = max(1, training.steps // POINTS_LOGGED)
     losses: list[torch.Tensor] = []
     prepared.train()
     for step, rows in enumerate(_batches(len(blocks), training), start=1):
-        own = rows[accelerator.process_index :: accelerator.num_processes]
-        batch = collator([{"input_ids": blocks[row]} for row in own])
-        loss = _loss(prepared, batch, accelerator.device)
+        loss = _shared_loss(prepared, _masked(blocks, rows, collator), accelerator)
         losses.append(loss.detach())
         finite = take_step(
             loss,
@@ -63,19 +64,17 @@ def run(spec: PretrainSpec, context: StageContext) -> dict[str, float]:
             max_grad_norm=training.max_grad_norm,
         )
         if not finite:
-            raise ValueError(
-                f"pretraining diverged at step {step}: the gradient is not finite; "
-                f"a learning rate below {training.learning_rate:g} would be right"
-            )
+            raise _diverged(step, training)
         if step % every == 0 or step == training.steps:
             mean = accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
             context.log(step, **{"train/mlm_loss": mean})
             losses = []
     after = _held_out_loss(model, held_out, tokenizer, training, accelerator.device)
+    if not math.isfinite(after):
+        raise _diverged(training.steps, training)
     context.log(training.steps, **{"validation/mlm_loss": after})
     if context.is_main:
-        encoder = getattr(model.model, model.model.base_model_prefix)
-        save_encoder(encoder, context.out, tokenizer_from=source)
+        save_encoder(model.model.base_model, context.out, tokenizer_from=source)
     return {
         "train/mlm_loss": mean,
         "validation/mlm_loss": after,
@@ -95,7 +94,7 @@ def _groups(model: MaskedLanguageModel, learning_rate: float, weight_decay: floa
     ]
 
 
-def _batches(num_blocks: int, training) -> list[list[int]]:
+def _batches(num_blocks: int, training: Pretraining) -> list[list[int]]:
     """Rows of every step: shuffled passes over the blocks, laid end to end."""
     generator = torch.Generator().manual_seed(training.seed)
     needed = training.steps * training.batch_size
@@ -105,22 +104,64 @@ def _batches(num_blocks: int, training) -> list[list[int]]:
     return [rows[first : first + training.batch_size] for first in range(0, needed, training.batch_size)]
 
 
-def _loss(model: torch.nn.Module, batch: dict[str, torch.Tensor], device: torch.device) -> torch.Tensor:
+def _collator(tokenizer: PreTrainedTokenizerBase, training: Pretraining) -> DataCollatorForLanguageModeling:
+    """Chooses and replaces tokens at random, from the beginning of a stream that every process sees alike."""
+    return DataCollatorForLanguageModeling(
+        tokenizer, mlm_probability=training.mask_probability, seed=training.seed
+    )
+
+
+def _masked(
+    blocks: Sequence[list[int]], rows: Sequence[int], collator: DataCollatorForLanguageModeling
+) -> dict[str, torch.Tensor]:
+    return collator([{"input_ids": blocks[row]} for row in rows])
+
+
+def _shared_loss(
+    model: nn.Module, batch: Mapping[str, torch.Tensor], accelerator: Accelerator
+) -> torch.Tensor:
+    """Mean loss of this process's share of a batch, weighted so that averages over processes are averages
+    over the masked tokens of the batch; a process without a share takes part with weight 0."""
+    own = {name: share(values, accelerator) for name, values in batch.items()}
+    weight = _num_masked(own) * accelerator.num_processes / max(1, _num_masked(batch))
+    if not len(own["input_ids"]):
+        own = {name: values[:1] for name, values in batch.items()}
+    return _loss(model, own, accelerator.device) * weight
+
+
+def _num_masked(batch: Mapping[str, torch.Tensor]) -> int:
+    return int((batch["labels"] != -100).sum())
+
+
+def _loss(model: nn.Module, batch: Mapping[str, torch.Tensor], device: torch.device) -> torch.Tensor:
     return model(
         batch["input_ids"].to(device), batch["attention_mask"].to(device), batch["labels"].to(device)
     )
 
 
-def _held_out_loss(model, blocks, tokenizer, training, device) -> float:
-    """Mean loss over the validation blocks with one fixed masking."""
-    collator = DataCollatorForLanguageModeling(
-        tokenizer, mlm_probability=training.mask_probability, seed=training.seed
-    )
+def _held_out_loss(
+    model: nn.Module,
+    blocks: Sequence[list[int]],
+    tokenizer: PreTrainedTokenizerBase,
+    training: Pretraining,
+    device: torch.device,
+) -> float:
+    """Mean loss over the masked tokens of the validation blocks, masked the same way each time."""
+    collator = _collator(tokenizer, training)
     model.eval()
-    losses = []
+    total, num_masked = 0.0, 0
     with torch.inference_mode():
         for first in range(0, len(blocks), training.batch_size):
-            batch = collator([{"input_ids": block} for block in blocks[first : first + training.batch_size]])
-            losses.append(_loss(model, batch, device).item())
+            rows = range(first, min(first + training.batch_size, len(blocks)))
+            batch = _masked(blocks, rows, collator)
+            total += _loss(model, batch, device).item() * _num_masked(batch)
+            num_masked += _num_masked(batch)
     model.train()
-    return sum(losses) / len(losses)
+    return total / max(1, num_masked)
+
+
+def _diverged(step: int, training: Pretraining) -> ValueError:
+    return ValueError(
+        f"pretraining diverged by step {step}: the loss is not finite; "
+        f"a learning rate below {training.learning_rate:g} would be right"
+    )

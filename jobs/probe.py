@@ -26,14 +26,13 @@ def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:
         context.log(
             layer,
             **{
-                "probe/accuracy": result.accuracy_L[layer],
-                "probe/macro_f1": result.macro_f1_L[layer],
-                "probe/penalty": result.penalty_L[layer],
+                "accuracy": result.accuracy_L[layer],
+                "macro_f1": result.macro_f1_L[layer],
             },
         )
     best = int(np.argmax(result.accuracy_L))
     return {
-        "probe/best_layer": best,
-        "probe/best_accuracy": float(result.accuracy_L[best]),
-        "probe/majority_accuracy": float(result.majority_accuracy),
+        "best_layer": best,
+        "best_accuracy": float(result.accuracy_L[best]),
+        "majority_accuracy": float(result.majority_accuracy),
     }

@@ -1,13 +1,17 @@
 """The processes of one training: a gang of N that average their gradients, or one alone."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
 
 RENDEZVOUS_TIMEOUT = timedelta(minutes=10)
+
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,11 @@ def join(place: Place, *, use_gpu: bool) -> Accelerator:
 def alone(*, use_gpu: bool = False) -> Accelerator:
     """One process that trains by itself."""
     return Accelerator(cpu=not use_gpu)
+
+
+def share(rows: Sequence[Row], accelerator: Accelerator) -> Sequence[Row]:
+    """This process's part of the rows that all processes see in the same order; it may be empty."""
+    return rows[accelerator.process_index :: accelerator.num_processes]
 
 
 def release(accelerator: Accelerator) -> None:

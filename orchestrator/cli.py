@@ -263,11 +263,13 @@ def ui(
 
 @app.command()
 @_with_exit_codes
-def schema() -> None:
-    """Print the JSON schema of an experiment file."""
-    from orchestrator.experiment.schema import experiment_schema
+def schema(
+    of: Annotated[Literal["experiment", "task"], typer.Argument(help="What kind of file.")] = "experiment",
+) -> None:
+    """Print the JSON schema of an experiment file, or of a task file."""
+    from orchestrator.experiment.schema import experiment_schema, task_schema
 
-    print(json.dumps(experiment_schema(), indent=2))
+    print(json.dumps(experiment_schema() if of == "experiment" else task_schema(), indent=2))
 
 
 def _open(

@@ -23,14 +23,18 @@ def layers_of(encoder: PreTrainedModel) -> nn.ModuleList:
 
 
 def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
-    """Depth of every parameter by name: 0 for embeddings, 1 to L for the layers, L for what follows them."""
+    """Depth of every parameter by name: 0 for embeddings, 1 to L for the layers, L for what follows them.
+
+    A table of relative positions that every layer reads (DeBERTa, MPNet) counts as embeddings.
+    """
     layers = layers_of(encoder)
     layer_by_id = {
         id(parameter): depth
         for depth, layer in enumerate(layers, start=1)
         for parameter in layer.parameters()
     }
+    tables = {id(module.weight) for module in encoder.modules() if isinstance(module, nn.Embedding)}
     return {
-        name: layer_by_id.get(id(parameter), 0 if "embed" in name else len(layers))
+        name: layer_by_id.get(id(parameter), 0 if "embed" in name or id(parameter) in tables else len(layers))
         for name, parameter in encoder.named_parameters()
     }

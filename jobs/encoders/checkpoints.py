@@ -5,16 +5,22 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
 
 from jobs.context import CURVES
 
 LATEST = "checkpoint"
+PREVIOUS = "checkpoint-previous"
 PROGRESS = "progress.json"
+TENSORS = "tensors.safetensors"
 
 
-def save_checkpoint(accelerator: Accelerator, scratch: Path, progress: dict[str, Any]) -> None:
-    """Write weights, optimiser, schedule, random states and progress; every process of a gang calls it."""
+def save_checkpoint(
+    accelerator: Accelerator, scratch: Path, *, progress: dict[str, Any], tensors: dict[str, torch.Tensor]
+) -> None:
+    """Write weights, optimiser, random states, progress and tensors; every process of a gang calls it."""
     aside = scratch / "checkpoint-aside"
     if accelerator.is_main_process:
         shutil.rmtree(aside, ignore_errors=True)
@@ -22,8 +28,9 @@ def save_checkpoint(accelerator: Accelerator, scratch: Path, progress: dict[str,
     accelerator.save_state(str(aside))
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
+        save_file(tensors, aside / TENSORS)
         (aside / PROGRESS).write_text(json.dumps(progress), encoding="utf-8")
-        previous = scratch / "checkpoint-previous"
+        previous = scratch / PREVIOUS
         shutil.rmtree(previous, ignore_errors=True)
         if (scratch / LATEST).exists():
             (scratch / LATEST).rename(previous)
@@ -32,12 +39,15 @@ def save_checkpoint(accelerator: Accelerator, scratch: Path, progress: dict[str,
     accelerator.wait_for_everyone()
 
 
-def load_checkpoint(accelerator: Accelerator, scratch: Path) -> dict[str, Any] | None:
-    """Load the newest checkpoint and return its progress; nothing if there is none."""
-    for name in (LATEST, "checkpoint-previous"):
-        if (scratch / name / PROGRESS).exists():
-            accelerator.load_state(str(scratch / name))
-            return json.loads((scratch / name / PROGRESS).read_text(encoding="utf-8"))
+def load_checkpoint(
+    accelerator: Accelerator, scratch: Path
+) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
+    """Load the newest checkpoint; returns its progress and tensors, nothing if there is none."""
+    for folder in (scratch / LATEST, scratch / PREVIOUS):
+        if (folder / PROGRESS).exists():
+            accelerator.load_state(str(folder))
+            progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
+            return progress, load_file(folder / TENSORS)
     return None
 
 

@@ -1,6 +1,6 @@
-"""What reads the encoder's last layer: pooling and a linear classifier.
+"""What reads the encoder's last layer: pooling and a linear classifier, or the prediction of masked tokens.
 
-Axes: B texts, T tokens, D features, K labels.
+Axes: B texts, T tokens, M masked tokens, D features, K labels, V vocabulary.
 """
 
 import torch
@@ -37,32 +37,25 @@ class Classifier(nn.Module):
 
 
 class MaskedLanguageModel(nn.Module):
-    """Cross-entropy of the masked tokens; the vocabulary is scored at their positions only."""
+    """Cross-entropy of the masked tokens; the vocabulary is scored at their positions only.
+
+    The model's own prediction head is given those positions as if they were one text: heads look at one
+    position at a time.
+    """
 
     def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
-        """Mean loss over positions whose label is not -100."""
-        encoder = getattr(self.model, self.model.base_model_prefix)
-        hidden_BTD = encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        """Mean loss over positions whose label is not -100; 0 where there is none."""
         chosen_BT = labels_BT != -100
-        logits_MV = prediction_head(self.model)(hidden_BTD[chosen_BT])
-        total = nn.functional.cross_entropy(logits_MV, labels_BT[chosen_BT], reduction="sum")
+
+        def keep_chosen(encoder, inputs, output):
+            output.last_hidden_state = output.last_hidden_state[chosen_BT].unsqueeze(0)
+            return output
+
+        with self.model.base_model.register_forward_hook(keep_chosen):
+            logits_1MV = self.model(input_ids=ids_BT, attention_mask=mask_BT).logits
+        total = nn.functional.cross_entropy(logits_1MV[0], labels_BT[chosen_BT], reduction="sum")
         return total / chosen_BT.sum().clamp(min=1)
-
-
-def prediction_head(model: PreTrainedModel) -> nn.Module:
-    """The part of a masked language model that turns hidden states into scores of the vocabulary.
-
-    Raises:
-        ValueError: it is not one of the parts known here.
-    """
-    for name in ("cls", "lm_head", "predictions", "generator_lm_head"):
-        if hasattr(model, name):
-            return getattr(model, name)
-    raise ValueError(
-        f"{type(model).__name__} has no prediction head named cls, lm_head or predictions: "
-        "further pretraining works for BERT, RoBERTa, ALBERT and models shaped like them"
-    )

@@ -1,9 +1,17 @@
 """Encoders in and out of folders: safetensors weights, no remote code, no pooler."""
 
+import inspect
 import shutil
 from pathlib import Path
 
-from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, PreTrainedModel
+from transformers import (
+    MODEL_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
 
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -41,9 +49,5 @@ def save_encoder(encoder: PreTrainedModel, folder: Path, *, tokenizer_from: Path
             shutil.copyfile(tokenizer_from / name, folder / name)
 
 
-def _takes_pooling_layer(config) -> bool:
-    import inspect
-
-    from transformers.models.auto.modeling_auto import MODEL_MAPPING
-
+def _takes_pooling_layer(config: PreTrainedConfig) -> bool:
     return "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters

@@ -187,7 +187,7 @@ def _pretraining_figures(task: str, conditions: Conditions) -> dict[str, Figure]
     for variant in variants:
         users.setdefault(str(variant.folders["pretrain"]), []).append(variant)
     series = {
-        _shared_label(of, variants): series_by_metric(of[0].folders["pretrain"])
+        _shared_label(of, variants): series_by_metric(of[0].folders["pretrain"], "pretrain")
         for of in list(users.values())
     }
     figures = {}
@@ -196,10 +196,10 @@ def _pretraining_figures(task: str, conditions: Conditions) -> dict[str, Figure]
     ):
         curves = {label: [thinned(band([one[metric]]))] for label, one in series.items() if metric in one}
         shown = dict(list(curves.items())[:MAX_LEVELS])
-        title = f"{task}: pretraining, {_spoken(metric)}"
+        title = f"{task}: {_spoken(metric)}"
         if len(shown) < len(curves):
             title += f" (the first {len(shown)} of {len(curves)})"
-        figures[f"pretraining/{task}/{metric.replace('/', '_')}"] = curve_chart(
+        figures[f"pretraining/{task}/{metric.removeprefix('pretrain/').replace('/', '_')}"] = curve_chart(
             title, "optimizer step", _spoken(metric), shown
         )
     return figures

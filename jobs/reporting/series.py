@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.reporting.study import VariantResult, read_curves
+from jobs.reporting.study import VariantResult, read_curves, shown_name
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,18 @@ class Band:
     """False for the curves of variants that are not done."""
 
 
-def series_by_metric(folder: Path) -> dict[str, dict[int, float]]:
+def series_by_metric(folder: Path, role: str) -> dict[str, dict[int, float]]:
     """Value by step of each metric, steps ascending; of a step logged again after a restart, the last."""
     series: dict[str, dict[int, float]] = {}
     for point in read_curves(folder):
-        series.setdefault(point.metric, {})[point.step] = point.value
+        series.setdefault(shown_name(role, point.metric), {})[point.step] = point.value
     return {metric: dict(sorted(values.items())) for metric, values in series.items()}
 
 
 def bands_by_metric(variants: Sequence[VariantResult], role: str) -> dict[str, Band]:
     """The band of each metric over one condition's seeds: of the done variants, or else of all."""
     done = [variant for variant in variants if variant.state == "done"]
-    series = [series_by_metric(v.folders[role]) for v in done or variants if role in v.folders]
+    series = [series_by_metric(v.folders[role], role) for v in done or variants if role in v.folders]
     metrics = dict.fromkeys(metric for one in series for metric in one)
     return {
         metric: band([one[metric] for one in series if metric in one], is_finished=bool(done))

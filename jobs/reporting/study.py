@@ -64,6 +64,12 @@ class Study:
     """Sentences the reader must see: collapsed views, failures, stopped variants."""
 
 
+def shown_name(role: str, metric: str) -> str:
+    """What a stage's metric is called beside those of the others: `probe/start/accuracy`; fine-tuning's own
+    names stay as they are, so no two stages share one."""
+    return metric if role == "finetune" else f"{role}/{metric}"
+
+
 def read_metrics(folder: Path) -> dict[str, float]:
     """The summary metrics in an artifact's record; empty while there is none."""
     path = folder / RECORD

@@ -64,7 +64,7 @@ def _rows_of(variant: VariantResult) -> list[Row]:
     ]
     for role, folder in variant.folders.items():
         if role not in NOT_MEASURES:
-            for name, values in series_by_metric(folder).items():
+            for name, values in series_by_metric(folder, role).items():
                 rows.extend(_row(variant, name, layer, value) for layer, value in values.items())
     return rows
 

@@ -1,17 +1,18 @@
-"""The JSON schema of an experiment file, for editors; what may be written, shorthands included."""
+"""JSON schemas of experiment and task files, for editors; what may be written, shorthands included."""
 
 from typing import Any
 
 from jobs.specs.stages import SampleData
-from orchestrator.experiment.experiment import Experiment, Files, Hub
+from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
+
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def experiment_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12). It cannot say what must hold between keys; reading checks that."""
+    """The schema of an experiment file (draft 2020-12); what must hold between keys is checked by reading."""
     schema = Experiment.model_json_schema()
-    properties, definitions = schema["properties"], schema["$defs"]
-    for model in (Files, Hub, SampleData):
-        definitions[model.__name__]["required"].insert(0, "source")
+    _require_source(schema)
+    properties = schema["properties"]
     properties["encoder"] = {
         "description": "A name on the Hugging Face Hub, a folder (/..., ./..., ../...), or a mapping.",
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/EncoderSource"}],
@@ -23,4 +24,16 @@ def experiment_schema() -> dict[str, Any]:
         "type": "object",
         "additionalProperties": {"type": "object"},
     }
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {"$schema": DRAFT, **schema}
+
+
+def task_schema() -> dict[str, Any]:
+    """The schema of a file in `configs/tasks`."""
+    schema = Task.model_json_schema()
+    _require_source(schema)
+    return {"$schema": DRAFT, **schema}
+
+
+def _require_source(schema: dict[str, Any]) -> None:
+    for model in (Files, Hub, SampleData):
+        schema["$defs"][model.__name__]["required"].insert(0, "source")

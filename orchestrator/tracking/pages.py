@@ -18,7 +18,16 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, get_args
 
 from jobs.numerics.intervals import mean_interval
-from jobs.reporting.study import RECORD, Point, State, Study, VariantResult, read_curves, read_metrics
+from jobs.reporting.study import (
+    RECORD,
+    Point,
+    State,
+    Study,
+    VariantResult,
+    read_curves,
+    read_metrics,
+    shown_name,
+)
 from orchestrator.tracking.tracker import Dataset, Page, Status
 
 if TYPE_CHECKING:
@@ -243,21 +252,15 @@ def _params(variant: VariantResult) -> dict[str, str]:
 def _shown(variant: VariantResult) -> _Shown:
     training, summary = [], []
     for role, folder in variant.folders.items():
-        curves = [replace(point, metric=_metric_name(role, point.metric)) for point in read_curves(folder)]
+        curves = [replace(point, metric=shown_name(role, point.metric)) for point in read_curves(folder)]
         (training if role in TRAINING_ROLES else summary).extend(curves)
         curve_names = {point.metric for point in curves}
         time = _ended(folder)
         for metric, value in read_metrics(folder).items():
-            name = _metric_name(role, metric)
+            name = shown_name(role, metric)
             # A curve's own name at step 0 would put the best value in front of the first.
             summary.append(Point(f"record/{name}" if name in curve_names else name, 0, time, float(value)))
     return _Shown(variant, tuple(training), tuple(summary))
-
-
-def _metric_name(role: str, metric: str) -> str:
-    """Metrics of fine-tuning keep their names; others begin with their kind: no two stages share one."""
-    kind = role.partition("/")[0]
-    return metric if role == "finetune" or metric.startswith(f"{kind}/") else f"{role}/{metric}"
 
 
 def _ended(folder: Path) -> float:

@@ -136,9 +136,9 @@ def _realistic_variant(
     noise = 0.01 * random.standard_normal(num_layers + 1)
     probe = {int(k): float(v) for k, v in zip(layers, 0.6 + 0.05 * layers + noise, strict=True)}
     tags = {int(k): float(v) for k, v in zip(layers, 0.9 - 0.02 * (layers - 2) ** 2 + noise, strict=True)}
-    variant = write_curves(variant, "probe", {f"probe/{task}/accuracy": probe, "probe/pos/accuracy": tags})
+    variant = write_curves(variant, "probe", {f"{task}/accuracy": probe, "pos/accuracy": tags})
     depth = {int(k): accuracy * (1 - 0.6 * float(np.exp(-k / 1.5))) for k in layers}
-    variant = write_curves(variant, "depth", {"depth/accuracy": depth})
+    variant = write_curves(variant, "depth", {"accuracy": depth})
     distance = np.abs(layers[:, None] - layers[None, :])
     similarity = np.exp(-distance / 4 - layers[:, None] / (12 * decay))
     if truncation == "tail":
@@ -146,7 +146,7 @@ def _realistic_variant(
     variant = write_map(variant, "cka/start", similarity)
     variant = write_map(variant, "cka/within", np.exp(-distance / 3))
     same = {int(k): float(similarity[k, k]) for k in layers}
-    variant = write_curves(variant, "cka/start", {"cka/start/same_layer": same})
+    variant = write_curves(variant, "cka/start", {"same_layer": same})
     if pretraining == "none":
         return variant
     shared = root / f"pretrain-{task}-{seed}"

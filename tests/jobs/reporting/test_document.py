@@ -169,7 +169,7 @@ def test_forty_conditions_keep_a_row_each_and_few_figures(tmp_path):
                 make_variant(tmp_path, decay=decay / 20, truncation=truncation), test__accuracy=decay / 30
             ),
             "probe",
-            {"probe/pos/accuracy": {layer: 0.5 + layer / 20 for layer in range(7)}},
+            {"pos/accuracy": {layer: 0.5 + layer / 20 for layer in range(7)}},
         )
         for decay in range(1, 21)
         for truncation in ("head", "tail")

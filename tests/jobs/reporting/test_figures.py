@@ -88,7 +88,7 @@ def test_a_running_variant_is_dotted(tmp_path):
 
 def test_a_variant_has_its_own_maps(tmp_path):
     variant = write_map(learning(tmp_path), "cka/start", np.eye(3))
-    variant = write_curves(variant, "depth", {"depth/accuracy": {0: 0.2, 1: np.nan}})
+    variant = write_curves(variant, "depth", {"accuracy": {0: 0.2, 1: np.nan}})
     assert list(variant_figures(variant)) == ["cka/start"]
 
 

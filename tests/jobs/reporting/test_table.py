@@ -15,8 +15,8 @@ from tests.jobs.reporting.studies import make_study, make_variant, write_curves,
 def test_scores_have_no_layer_and_measures_have_one(tmp_path):
     variant = write_record(make_variant(tmp_path, decay=0.9), test__accuracy=0.8, train__seconds=3.0)
     variant = write_curves(variant, "finetune", {"validation/accuracy": {10: 0.5}})
-    variant = write_curves(variant, "probe", {"probe/pos/accuracy": {0: 0.4, 1: 0.6}})
-    variant = write_curves(variant, "cka/start", {"cka/start/same_layer": {1: 0.7}})
+    variant = write_curves(variant, "probe", {"pos/accuracy": {0: 0.4, 1: 0.6}})
+    variant = write_curves(variant, "cka/start", {"same_layer": {1: 0.7}})
 
     assert tidy_rows(make_study(variant)) == [
         Row("decay=0.9", 0, "topic", "test", None, "accuracy", 0.8),
@@ -32,9 +32,9 @@ def test_only_done_variants_contribute(tmp_path):
 
 
 def test_a_layer_logged_again_counts_once(tmp_path):
-    variant = write_curves(make_variant(tmp_path), "depth", {"depth/accuracy": {1: 0.1}})
+    variant = write_curves(make_variant(tmp_path), "depth", {"accuracy": {1: 0.1}})
     with (variant.folders["depth"] / "curves.jsonl").open("a") as file:
-        file.write(json.dumps({"step": 1, "time": 1.0, "values": {"depth/accuracy": 0.2}}) + "\n")
+        file.write(json.dumps({"step": 1, "time": 1.0, "values": {"accuracy": 0.2}}) + "\n")
     assert [row.value for row in tidy_rows(make_study(variant))] == [0.2]
 
 

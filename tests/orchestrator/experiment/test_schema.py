@@ -1,4 +1,4 @@
-"""The committed JSON schema is that of what may be written."""
+"""The committed JSON schemas are those of what may be written."""
 
 import json
 from pathlib import Path
@@ -7,13 +7,25 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from orchestrator.experiment.schema import experiment_schema
+from orchestrator.experiment.schema import experiment_schema, task_schema
+
+SCHEMAS = {"experiment": experiment_schema, "task": task_schema}
 
 
-def test_the_committed_schema_is_current():
-    committed = Path("configs/experiment.schema.json").read_text()
-    current = json.dumps(experiment_schema(), indent=2) + "\n"
-    assert committed == current, "layerscope schema > configs/experiment.schema.json brings it up to date"
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_the_committed_schema_is_current(kind):
+    file = f"configs/{kind}.schema.json"
+    current = json.dumps(SCHEMAS[kind](), indent=2) + "\n"
+    assert Path(file).read_text() == current, f"layerscope schema {kind} > {file} brings it up to date"
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("[et]*/**/*.yaml")), ids=str)
+def test_every_shipped_file_names_its_schema_and_fits_it(path):
+    text = path.read_text()
+    kind = path.parts[1].removesuffix("s")
+    up = "../" * (len(path.parts) - 2)
+    assert text.startswith(f"# yaml-language-server: $schema={up}{kind}.schema.json\n")
+    jsonschema.Draft202012Validator(SCHEMAS[kind]()).validate(_loaded(text))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, stdev
 
+import numpy as np
 import pytest
 
 from jobs.reporting.figures import study_figures
@@ -50,7 +51,7 @@ def variant(
     probe = write_artifact(
         root / "probe" / key,
         {"seconds": 2.0},
-        [(layer, 1767225640.0, {"probe/pos/accuracy": score * layer / 6}) for layer in LAYERS],
+        [(layer, 1767225640.0, {"pos/accuracy": score * layer / 6}) for layer in LAYERS],
     )
     recipe = {"layer_decay": float(condition.split("=")[1]), "truncation": "head", "pretraining": None}
     return VariantResult(
@@ -252,7 +253,11 @@ def test_where_nothing_varies_the_condition_still_has_a_name(study):
     assert "seed=0 the only recipe" in pages
 
 
-def test_figures_are_drawn_only_when_asked_for(study):
+def test_figures_are_drawn_only_when_asked_for(study, tmp_path):
+    last = study.variants[-1]
+    np.save(tmp_path / "similarity.npy", np.eye(3))
+    mapped = replace(last, folders={**last.folders, "cka/start": tmp_path})
+    study = replace(study, variants=(*study.variants[:-1], mapped))
     pages = study_pages(study, study_key="study:1", figures=study_figures(study))
     assert all(content.startswith(b"\x89PNG") for page in pages for content in page.images.values())
     assert pages[0].images

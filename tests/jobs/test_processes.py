@@ -1,0 +1,122 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from jobs import finetune, pretrain
+from jobs.context import StageContext
+from jobs.encoders.heads import pool
+from jobs.encoders.loading import load_encoder
+from jobs.processes import alone, share
+from jobs.specs.stages import PretrainSpec
+from jobs.text.batches import pad
+from jobs.text.prepared import read_split
+from tests.jobs.tiny import (
+    NO_DROPOUT,
+    curve,
+    finetune_spec,
+    make_context,
+    planted,
+    pretrain_spec,
+    write_encoder,
+    write_rows,
+    write_task,
+)
+from tests.jobs.two_processes import METRICS, WEIGHTS, Case, train_together
+
+CLOCK = {"train/seconds", "train/examples_per_second"}
+ALIKE = ("finetune-cls", "finetune-mean", "pretrain", "pretrain-single")
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inputs")
+    encoder = write_encoder(folder / "encoder", **NO_DROPOUT)
+    texts, labels = planted(121)
+    task = write_rows(folder / "task", texts, labels, num_held_out=40)
+    corpus = write_task(folder / "corpus", encoder, max_length=None)
+    labelled, raw = {"encoder": encoder, "data": task}, {"encoder": encoder, "corpus": corpus}
+    # 41 training rows in batches of 5: no batch divides by 2, and the last has one row for two processes.
+    recipe = {"epochs": 2, "batch_size": 5, "learning_rate": 1e-3, "layer_decay": 0.9}
+    return {
+        "finetune-cls": Case(finetune_spec(pooling="cls", **recipe), labelled),
+        "finetune-mean": Case(finetune_spec(pooling="mean", **recipe), labelled),
+        "pretrain": Case(pretrain_spec(batch_size=3, learning_rate=1e-3), raw),
+        "pretrain-single": Case(pretrain_spec(batch_size=1, steps=3, learning_rate=1e-3), raw),
+        "spoilt": Case(finetune_spec(epochs=16), labelled, harm="spoil"),
+        "interrupted": Case(finetune_spec(pooling="mean", **recipe), labelled, harm="interrupt"),
+    }
+
+
+@pytest.fixture(scope="module")
+def gang(cases, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("gang")
+    train_together(cases, folder)
+    return folder
+
+
+def weights_of(out) -> dict[str, torch.Tensor]:
+    head = out / "head.safetensors"
+    return load_file(out / "model.safetensors") | (load_file(head) if head.exists() else {})
+
+
+def without_clock(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if name not in CLOCK}
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_both_processes_end_with_the_same_weights_and_scores(gang, name):
+    metrics = [without_clock(torch.load(gang / name / rank / METRICS)) for rank in "01"]
+    assert metrics[0] == metrics[1]
+    if name.startswith("finetune"):
+        first, second = (torch.load(gang / name / rank / WEIGHTS) for rank in "01")
+        assert all(torch.equal(value, second[weight]) for weight, value in first.items())
+
+
+@pytest.mark.parametrize("name", ALIKE)
+def test_two_processes_train_as_one_does(gang, cases, name, tmp_path):
+    case = cases[name]
+    context = make_context(tmp_path, train=True, **case.inputs)
+    stage = pretrain if isinstance(case.spec, PretrainSpec) else finetune
+    metrics = stage.run(case.spec, context)
+    start = load_encoder(case.inputs["encoder"]).state_dict()
+    together = weights_of(gang / name / "out")
+    moved = 0.0
+    for weight, value in weights_of(context.out).items():
+        # A bias of the keys adds the same to all scores of a query: its gradient is rounding error, which
+        # Adam makes steps of.
+        if not weight.endswith("key.bias"):
+            torch.testing.assert_close(together[weight], value, atol=1e-4, rtol=0)
+            moved = max(moved, (value - start[weight]).abs().max().item() if weight in start else 0)
+    assert moved > 1e-3
+    found = torch.load(gang / name / "0" / METRICS)
+    assert without_clock(found) == pytest.approx(without_clock(metrics), abs=1e-3)
+    logged = StageContext(inputs={}, out=tmp_path, scratch=gang / name / "scratch")
+    loss = "train/mlm_loss" if stage is pretrain else "train/loss"
+    assert curve(logged, loss) == pytest.approx(curve(context, loss), abs=1e-3)
+
+
+def test_every_process_scores_its_share_with_the_best_weights(gang, cases):
+    out, test = gang / "spoilt" / "out", read_split(cases["spoilt"].inputs["data"], "test")
+    encoder, head = load_encoder(out).eval(), load_file(out / "head.safetensors")
+    with torch.inference_mode():
+        ids_BT, mask_BT = pad(test.texts, 0)
+        pooled_BD = pool(encoder(ids_BT, mask_BT).last_hidden_state, mask_BT, "mean")
+    expected = (pooled_BD @ head["weight"].T + head["bias"]).argmax(1).tolist()
+    assert json.loads((out / "test_predictions.json").read_text())["predictions"] == expected
+    metrics = torch.load(gang / "spoilt" / "0" / METRICS)
+    assert metrics["diverged"] == 1
+    assert metrics["test/accuracy"] > 0.5
+
+
+def test_a_gang_resumes_where_it_was_interrupted(gang):
+    undisturbed, interrupted = (gang / name / "out" for name in ("finetune-mean", "interrupted"))
+    expected, found = weights_of(undisturbed), weights_of(interrupted)
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_one_process_has_the_whole_share():
+    accelerator = alone()
+    assert share([3, 1, 2], accelerator) == [3, 1, 2]
+    assert accelerator.device.type == "cpu"

@@ -1,0 +1,77 @@
+"""Runs trainings one after another in a gang of two real processes that stay together."""
+
+import multiprocessing
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import torch.multiprocessing
+
+from jobs import finetune, pretrain
+from jobs.context import StageContext
+from jobs.processes import Place, join, release
+from jobs.specs.stages import FinetuneSpec, PretrainSpec
+
+METRICS, WEIGHTS = "metrics.pt", "weights.pt"
+NUM_PROCESSES = 2
+
+
+@dataclass(frozen=True)
+class Case:
+    """One training, and what is done to it."""
+
+    spec: FinetuneSpec | PretrainSpec
+    inputs: dict[str, Path]
+    harm: Literal["none", "spoil", "interrupt"] = "none"
+    """`spoil` the weights of both processes once something is learnt, or `interrupt` after the first
+    evaluation and resume."""
+
+
+def train_together(cases: dict[str, Case], folder: Path) -> None:
+    """Leaves `<folder>/<case>/out`, and beside it each rank's metrics and, of a fine-tuning, weights."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    torch.multiprocessing.spawn(_train_all, args=(cases, folder, port), nprocs=NUM_PROCESSES)
+
+
+def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> None:
+    torch.set_num_threads(1)
+    # The collator of transformers takes any other name for that of a data loader's worker.
+    multiprocessing.current_process().name = "MainProcess"
+    accelerator = join(Place(rank, NUM_PROCESSES, "127.0.0.1", port), use_gpu=False)
+    for name, case in cases.items():
+        out, scratch, own = (folder / name / part for part in ("out", "scratch", str(rank)))
+        for place in (out, scratch, own):
+            place.mkdir(parents=True, exist_ok=True)
+        context = StageContext(
+            inputs=case.inputs, out=out, scratch=scratch, is_main=rank == 0, accelerator=accelerator
+        )
+        if isinstance(case.spec, PretrainSpec):
+            metrics = pretrain.run(case.spec, context)
+        else:
+            metrics, weights = _finetune(case, context)
+            torch.save(weights, own / WEIGHTS)
+        torch.save(metrics, own / METRICS)
+        release(accelerator)
+        accelerator.wait_for_everyone()
+    torch.distributed.destroy_process_group()
+
+
+def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    training = finetune.Finetuning(case.spec, context)
+    if case.harm == "spoil":
+        while training.advance()["validation/accuracy"] < 0.6:
+            pass
+        with torch.no_grad():
+            training._model.module.head.weight.fill_(torch.nan)
+    if case.harm == "interrupt":
+        training.advance()
+        training.save()
+        release(context.accelerator)
+        training = finetune.Finetuning(case.spec, context)
+    while not training.is_over:
+        training.advance()
+    return training.finish(), training._weights()
