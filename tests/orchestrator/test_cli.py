@@ -214,8 +214,7 @@ def bench(tmp_path, monkeypatch) -> Bench:
     done, failed = workspace.schedule().plan.variants
     finish_variant(bench, done, test__accuracy=0.75, validation__accuracy=0.5)
     for role in ("probe", "depth"):
-        name = f"{role}/topic/accuracy" if role == "probe" else "depth/accuracy"
-        bench.finish(done.stages[role], {}, *({"step": layer, name: layer / 4} for layer in range(3)))
+        bench.finish(done.stages[role], {}, *({"step": layer, "accuracy": layer / 4} for layer in range(3)))
     workspace.store.set_outcome(failed.stages["finetune"], "failed", "OSError: no space")
     return bench
 
@@ -281,7 +280,7 @@ def test_a_comparison_as_json_has_a_row_for_every_score(bench):
     assert scores == [
         ("test", None, "accuracy", 0.75),
         ("validation", None, "accuracy", 0.5),
-        *(("probe", layer, "topic/accuracy", layer / 4) for layer in range(3)),
+        *(("probe", layer, "accuracy", layer / 4) for layer in range(3)),
         *(("depth", layer, "accuracy", layer / 4) for layer in range(3)),
     ]
 

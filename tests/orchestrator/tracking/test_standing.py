@@ -1,0 +1,98 @@
+import pytest
+
+from orchestrator.search.schedule import Schedule
+from orchestrator.store.artifacts import Store
+from tests.orchestrator.bench import LONG, Bench, finish_variant, write_curves
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def begin(schedule: Schedule):
+    """Compute what comes before the only training, and start that."""
+    while stage := next(one for one in schedule.ready()):
+        schedule.start(stage)
+        if stage.kind == "finetune":
+            return stage
+        schedule.finish(stage, {})
+    raise AssertionError("there was no training")
+
+
+def test_a_study_that_did_not_begin_says_what_was_asked(bench):
+    task = {"task": "mood", "data": LONG, "metric": "macro_f1"}
+    workspace = bench.open(description="Why?", tasks=[task], recipe={"max_length": 40})
+    study = workspace.study(workspace.schedule())
+    assert (study.experiment, study.description, study.encoder) == ("bench", "Why?", "encoder")
+    assert study.metric_by_task == {"mood": "macro_f1"}
+    assert "experiment: bench" in study.yaml
+    assert study.notes == ()
+    (variant,) = study.variants
+    assert (variant.state, variant.reason, variant.folders) == ("todo", "", {})
+    assert variant.recipe["truncation"] == "head"
+
+
+def test_a_finished_variant_has_its_artifacts_by_role(bench):
+    workspace = bench.open()
+    (planned,) = workspace.schedule().plan.variants
+    finish_variant(bench, planned, test__accuracy=0.5)
+    bench.finish(planned.stages["probe"], {})
+    (variant,) = workspace.study(workspace.schedule()).variants
+    assert variant.state == "done"
+    assert variant.folders == {
+        "finetune": bench.store / "finetune" / planned.key,
+        "probe": bench.store / "probe" / planned.stages["probe"].key,
+    }
+
+
+def test_a_running_variant_shows_its_scratch(bench):
+    workspace = bench.open()
+    schedule = workspace.schedule()
+    training = begin(schedule)
+    (variant,) = workspace.study(schedule).variants
+    assert variant.state == "running"
+    assert variant.folders == {"finetune": Store(bench.store).scratch_path(training)}
+
+
+def test_a_stopped_variant_keeps_its_curves_and_its_reason(bench):
+    workspace = bench.open(early_stopping={})
+    schedule = workspace.schedule()
+    training = begin(schedule)
+    write_curves(workspace.store, training, {"step": 1, "validation/accuracy": 0.5})
+    schedule.stop(training, "fell behind")
+    for at in (schedule, workspace.schedule()):
+        (variant,) = workspace.study(at).variants
+        assert (variant.state, variant.reason) == ("stopped", "fell behind")
+        assert (variant.folders["finetune"] / "curves.jsonl").exists()
+
+
+def test_what_failed_before_is_shown_as_failed_although_it_will_be_tried_again(bench):
+    workspace = bench.open()
+    schedule = workspace.schedule()
+    schedule.fail(begin(schedule), "ValueError: no")
+    for at in (schedule, workspace.schedule()):
+        (variant,) = workspace.study(at).variants
+        assert (variant.state, variant.reason) == ("failed", "ValueError: no")
+
+
+def test_a_failed_pretraining_is_a_note_and_blocks_its_variants(bench):
+    workspace = bench.open(
+        pretraining={"more": {"steps": 3}}, recipe={"max_length": 400, "pretraining": "more"}
+    )
+    schedule = workspace.schedule()
+    for kind in ("prepare", "pretrain"):
+        (stage,) = [one for one in schedule.ready() if one.kind == kind]
+        schedule.start(stage)
+        schedule.finish(stage, {}) if kind == "prepare" else schedule.fail(stage, "no memory")
+    study = workspace.study(schedule)
+    assert study.notes == (f"pretrain {stage.key} failed: no memory",)
+    (variant,) = study.variants
+    assert (variant.state, variant.reason) == ("blocked", f"pretrain {stage.key} failed")
+
+
+def test_cells_that_are_one_run_are_a_note(bench):
+    workspace = bench.open(grid={"truncation": ["head", "tail", "head+tail"]}, seeds=[0, 1])
+    study = workspace.study(workspace.schedule())
+    assert [variant.num_cells for variant in study.variants] == [3, 3]
+    assert study.notes[0].startswith("6 cells are 2 runs: where no text is longer than the limit")
