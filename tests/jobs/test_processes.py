@@ -87,7 +87,8 @@ def test_two_processes_train_as_one_does(gang, cases, name, tmp_path):
         # A bias of the keys adds the same to all scores of a query: its gradient is rounding error, which
         # Adam makes steps of.
         if not weight.endswith("key.bias"):
-            torch.testing.assert_close(together[weight], value, atol=1e-4, rtol=0)
+            # Sums in another order, in float32; weighing a batch wrongly moves weights by 1e-4 and more.
+            torch.testing.assert_close(together[weight], value, atol=1e-5, rtol=0)
             moved = max(moved, (value - start[weight]).abs().max().item() if weight in start else 0)
     assert moved > 1e-3
     found = torch.load(gang / name / "0" / METRICS)
