@@ -16,23 +16,14 @@ BATCHES_IN_WINDOW = 16
 
 
 def length_bucketed_batches(
-    lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int, num_processes: int = 1
+    lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int
 ) -> list[list[int]]:
     """Positions of every example, once, in shuffled batches over all processes together.
 
     The same arguments give the same batches on every rank: rank r of n takes `batch[r::n]`. A batch is in
-    order of length, so the ranks' parts are alike in length, and their sizes differ by one at most. What is
-    left over where the numbers do not divide is a shorter batch, or joins another batch where it would leave
-    a rank without an example.
-
-    Raises:
-        ValueError: fewer examples, or a smaller batch, than processes.
+    order of length, so the ranks' parts are alike in length. What is left over where the numbers do not
+    divide is one shorter batch.
     """
-    if min(len(lengths), batch_size) < num_processes:
-        raise ValueError(
-            f"{num_processes} processes cannot share batches of {batch_size} of {len(lengths)} examples: "
-            "each needs at least one example in every batch"
-        )
     length_N = np.asarray(lengths)
     example_key, batch_key = np.random.SeedSequence((seed, epoch)).spawn(2)
     shuffled_N = _shuffled(len(length_N), example_key)
@@ -43,7 +34,7 @@ def length_bucketed_batches(
             for part in np.split(shuffled_N, range(window, len(shuffled_N), window))
         ]
     )
-    batches = np.split(by_length_N, _boundaries(len(length_N), batch_size, num_processes))
+    batches = np.split(by_length_N, range(batch_size, len(length_N), batch_size))
     return [batches[position].tolist() for position in _shuffled(len(batches), batch_key)]
 
 
@@ -61,10 +52,3 @@ def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple["torch.Tensor"
 def _shuffled(number: int, seed: np.random.SeedSequence) -> np.ndarray:
     """A permutation from raw output of PCG64, which NumPy keeps the same on every platform."""
     return np.argsort(np.random.PCG64(seed).random_raw(number), kind="stable")
-
-
-def _boundaries(num_examples: int, batch_size: int, num_processes: int) -> list[int]:
-    boundaries = list(range(batch_size, num_examples, batch_size))
-    if boundaries and num_examples - boundaries[-1] < num_processes:
-        boundaries.pop()
-    return boundaries

@@ -7,18 +7,11 @@ from jobs.text.batches import length_bucketed_batches, pad
 LENGTHS = np.random.default_rng(0).integers(5, 512, size=1003).tolist()
 
 
-@pytest.mark.parametrize("num_processes", [1, 2, 3, 4])
 @pytest.mark.parametrize("num_examples", [4, 31, 32, 33, 34, 64, 65, 1003])
-def test_every_example_comes_once_and_every_rank_gets_its_part(num_examples, num_processes):
-    batches = length_bucketed_batches(
-        LENGTHS[:num_examples], batch_size=32, seed=1, epoch=0, num_processes=num_processes
-    )
+def test_every_example_comes_once_and_one_batch_at_most_is_short(num_examples):
+    batches = length_bucketed_batches(LENGTHS[:num_examples], batch_size=32, seed=1, epoch=0)
     assert sorted(position for batch in batches for position in batch) == list(range(num_examples))
     assert sum(len(batch) != 32 for batch in batches) <= 1
-    for batch in batches:
-        parts = [batch[rank::num_processes] for rank in range(num_processes)]
-        assert max(map(len, parts)) - min(map(len, parts)) <= 1
-        assert min(map(len, parts)) >= 1
 
 
 def test_batches_depend_on_seed_and_epoch_alone():
@@ -54,11 +47,6 @@ def test_neighbours_change_between_epochs():
 
     # By length alone all would stay; by chance 3 % do.
     assert len(pairs(0) & pairs(1)) < 0.7 * len(pairs(0))
-
-
-def test_a_process_without_examples_is_refused():
-    with pytest.raises(ValueError, match="4 processes cannot share batches of 32 of 3 examples"):
-        length_bucketed_batches([5, 6, 7], batch_size=32, seed=0, epoch=0, num_processes=4)
 
 
 def test_padding_reaches_the_longest_and_is_masked():
