@@ -56,3 +56,13 @@ def share(rows: Sequence[Row], accelerator: Accelerator) -> Sequence[Row]:
 def release(accelerator: Accelerator) -> None:
     """Forget model, optimiser and data of a finished training; the processes stay together for the next."""
     accelerator.free_memory()
+
+
+def is_loss_of_another(error: Exception) -> bool:
+    """Whether a collective ended because another process of the gang, or the way to it, is gone.
+
+    gloo says so in a plain RuntimeError that names its source file; NCCL and the store raise DistError.
+    """
+    if isinstance(error, torch.distributed.DistError):
+        return True
+    return isinstance(error, RuntimeError) and "gloo/" in str(error)

@@ -19,6 +19,12 @@ class StageFailed(LayerscopeError):
     exit_code = 3
 
 
+class WorkerLost(LayerscopeError):
+    """A process that shared in a stage is gone; the stage goes on elsewhere from its checkpoint."""
+
+    exit_code = 3
+
+
 class PrerequisiteMissing(LayerscopeError):
     """Something outside is not there: weights, a writable store, resources."""
 

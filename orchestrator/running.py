@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 PUBLISHING_PAUSE = 3.0
 """Seconds between two publications of what has changed; longer where making the pages takes long."""
-CLOSING_TIMEOUT = 60.0
-"""Seconds the tracker gets at the end to take what still waits."""
+CLOSING_PATIENCE = 20.0
+"""Seconds without a page published after which a run no longer waits for the tracker at its end."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,8 @@ def _compute(
     from orchestrator.execution.ray_cluster import connected, most_trials_at_once, run_on_ray
 
     listener({"event": "message", "text": "starting Ray"})
-    with connected(cluster):
+    # Ray takes SIGTERM for itself when it is connected to.
+    with connected(cluster), _interruptible():
         run_on_ray(
             schedule,
             cluster,
@@ -168,8 +169,9 @@ class _Listener:
         scores = {name: value for name, value in result.items() if name.startswith("validation/")}
         if scores:
             where = {"kind": stage.kind, "key": stage.key, "step": result["step"]}
+            progress = {name: result[name] for name in ("evaluations", "num_evaluations")}
             begun = {"seconds_to_begin": round(result["seconds_to_begin"], 3)}
-            self({"event": "trial_result"} | where | scores | begun)
+            self({"event": "trial_result"} | where | progress | scores | begun)
 
 
 class _Shown:
@@ -199,7 +201,7 @@ class _Shown:
         """Publish the last pages; returns how many the tracker could not be given."""
         self._publisher.offer(pages)
         self._is_closed = True
-        return self._publisher.close(CLOSING_TIMEOUT)
+        return self._publisher.close(CLOSING_PATIENCE)
 
     def give_up(self) -> None:
         """End the publisher of a run that does not come to its end."""

@@ -10,7 +10,7 @@ SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 POSITIONS = 64
 
 
-def make_encoder(folder: Path) -> Path:
+def make_encoder(folder: Path, *, dropout: float = 0.1) -> Path:
     """A BERT whose vocabulary is every word of 200 short documents; returns the folder."""
     import torch
     from transformers import BertConfig, BertModel
@@ -29,6 +29,8 @@ def make_encoder(folder: Path) -> Path:
         num_attention_heads=2,
         intermediate_size=64,
         max_position_embeddings=POSITIONS,
+        hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
     )
     BertModel(config, add_pooling_layer=False).save_pretrained(folder)
     return folder

@@ -78,10 +78,11 @@ def read_metrics(folder: Path) -> dict[str, float]:
 
 def read_curves(folder: Path) -> Iterator[Point]:
     """The points of an artifact's curves in the order logged; a last line still being written is left out."""
-    path = folder / CURVES
-    if not path.exists():
+    try:
+        text = (folder / CURVES).read_text(encoding="utf-8")
+    except FileNotFoundError:  # none was logged, or the artifact is being committed at this moment
         return
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+    for line in text.splitlines(keepends=True):
         if line.endswith("\n"):
             entry = json.loads(line)
             for metric, value in entry["values"].items():

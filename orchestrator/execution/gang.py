@@ -4,18 +4,22 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from orchestrator.errors import WorkerLost
 from orchestrator.execution.worker import LOG, make_context, reporting_failure, send_output_to
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import Stage
 from orchestrator.store.artifacts import Store
 from orchestrator.store.provenance import provenance
+
+if TYPE_CHECKING:
+    from jobs.finetune import Finetuning
 
 
 def bundles(cluster: Cluster) -> list[dict[str, float]]:
@@ -26,22 +30,31 @@ def bundles(cluster: Cluster) -> list[dict[str, float]]:
     return [{"CPU": cluster.trial_cpus}] + [dict(worker) for _ in range(cluster.workers)]
 
 
+def start_processes(cluster: Cluster, group: PlacementGroup) -> list[Any]:
+    """One actor in each bundle of a gang but the conductor's; they have not met yet."""
+    return [
+        ray.remote(_Process)
+        .options(
+            num_cpus=cluster.cpus_per_worker,
+            num_gpus=cluster.gpus_per_worker,
+            scheduling_strategy=PlacementGroupSchedulingStrategy(
+                group, placement_group_bundle_index=1 + rank
+            ),
+        )
+        .remote(rank=rank, num_processes=cluster.workers, use_gpu=cluster.gpus_per_worker > 0)
+        for rank in range(cluster.workers)
+    ]
+
+
 class Gang:
-    """N processes that stay together from one training to the next."""
+    """N processes that stay together from one training to the next.
+
+    Its methods raise StageFailed where the stage itself went wrong, and WorkerLost or a RayError where a
+    process or its machine was lost: then the gang is of no more use, and the stage is worth another try.
+    """
 
     def __init__(self, cluster: Cluster, group: PlacementGroup) -> None:
-        self._workers = [
-            ray.remote(_Process)
-            .options(
-                num_cpus=cluster.cpus_per_worker,
-                num_gpus=cluster.gpus_per_worker,
-                scheduling_strategy=PlacementGroupSchedulingStrategy(
-                    group, placement_group_bundle_index=1 + rank
-                ),
-            )
-            .remote(rank=rank, num_processes=cluster.workers, use_gpu=cluster.gpus_per_worker > 0)
-            for rank in range(cluster.workers)
-        ]
+        self._workers = start_processes(cluster, group)
         address, port = self._first("meeting_point")
         self._all("join", address, port)
 
@@ -50,7 +63,10 @@ class Gang:
         return self._all("run", stage, store)
 
     def begin(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, Any]:
-        """Load a fine-tuning stage, from its checkpoint where there is one."""
+        """Load a fine-tuning stage, from its checkpoint where there is one.
+
+        Returns `num_evaluations` of the whole training.
+        """
         return self._all("begin", stage, store, dict(labels))
 
     def advance(self, *, save: bool) -> dict[str, Any]:
@@ -83,6 +99,7 @@ class _Process:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._rank, self._num_processes, self._use_gpu = rank, num_processes, use_gpu
         self._open = contextlib.ExitStack()
+        self._training: Finetuning | None = None
 
     def meeting_point(self) -> tuple[str, int]:
         """Address and a free port of this node, where the gang can meet."""
@@ -99,7 +116,7 @@ class _Process:
         import importlib
 
         self._set_up(stage, store)
-        with reporting_failure(stage, store), self._open:
+        with self._telling_losses_from_failures(), self._open:
             metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, self._context)
             self._commit(metrics, {})
         self._release()
@@ -108,30 +125,28 @@ class _Process:
     def begin(self, stage: Stage, store: Store, labels: dict[str, Any]) -> dict[str, Any]:
         self._set_up(stage, store)
         self._labels = labels
-        with reporting_failure(stage, store):
+        with self._telling_losses_from_failures():
             from jobs.finetune import Finetuning
 
             self._training = Finetuning(stage.spec, self._context)
-        return {"num_evaluations": self._training.num_evaluations, "seconds": time.time() - self._started}
+        return {"num_evaluations": self._training.num_evaluations}
 
     def advance(self, save: bool) -> dict[str, Any]:
-        with reporting_failure(self._stage, self._store):
-            result: dict[str, Any] = {"is_over": self._training.is_over}
-            if not self._training.is_over:
-                result = dict(self._training.advance())
-                result["is_over"] = self._training.is_over
-            if result["is_over"]:
-                result["metrics"] = self._training.finish()
+        training = self._training
+        assert training is not None
+        with self._telling_losses_from_failures():
+            result: dict[str, Any] = {} if training.is_over else dict(training.advance())
+            if training.is_over:
+                result["metrics"] = training.finish()
                 self._commit(result["metrics"], {"variant": self._labels})
-                self._open.close()
-                del self._training
                 self._release()
             elif save:
-                self._training.save()
+                training.save()
         return result
 
     def _set_up(self, stage: Stage, store: Store) -> None:
-        self._open.close()
+        # A training that was stopped early is still held; its weights would go into the next checkpoints.
+        self._release()
         self._stage, self._store, self._started = stage, store, time.time()
         send_output_to(store.scratch(stage) / LOG)
         aside = self._open.enter_context(store.writing(stage))
@@ -153,4 +168,19 @@ class _Process:
     def _release(self) -> None:
         from jobs.processes import release
 
+        self._open.close()
+        self._training = None
         release(self._accelerator)
+
+    @contextlib.contextmanager
+    def _telling_losses_from_failures(self) -> Iterator[None]:
+        """An error of the stage is one StageFailed; the loss of another process is no error of the stage."""
+        from jobs.processes import is_loss_of_another
+
+        with reporting_failure(self._stage, self._store):
+            try:
+                yield
+            except Exception as error:
+                if is_loss_of_another(error):
+                    raise WorkerLost(f"process {self._rank} lost another one: {error}") from None
+                raise

@@ -66,6 +66,7 @@ def most_trials_at_once(cluster: Cluster) -> int:
     """
     have = ray.cluster_resources()
     gang = bundles(cluster)
+    _check_every_process_fits_a_machine(cluster)
     fits = cluster.max_concurrent_trials or 1_000_000
     for resource, task in (("CPU", cluster.task_cpus), ("GPU", cluster.task_gpus)):
         need = sum(bundle.get(resource, 0) for bundle in gang)
@@ -79,6 +80,24 @@ def most_trials_at_once(cluster: Cluster) -> int:
         if need:
             fits = min(fits, int((total - task + 1e-9) / need))
     return fits
+
+
+def _check_every_process_fits_a_machine(cluster: Cluster) -> None:
+    """Raise PrerequisiteMissing for a process that Ray would wait for in silence, for ever."""
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    for what, cpus, gpus in (
+        ("worker", cluster.cpus_per_worker, cluster.gpus_per_worker),
+        ("task", cluster.task_cpus, cluster.task_gpus),
+    ):
+        if not any(cpus <= one.get("CPU", 0) and gpus <= one.get("GPU", 0) for one in machines):
+            sizes = ", ".join(
+                sorted({f"{one.get('CPU', 0):g} CPUs and {one.get('GPU', 0):g} GPUs" for one in machines})
+            )
+            suffix = "cpus_per_worker or gpus_per_worker" if what == "worker" else "task_cpus or task_gpus"
+            raise PrerequisiteMissing(
+                f"no machine of the cluster holds a {what} of {cpus:g} CPUs and {gpus:g} GPUs "
+                f"(there are machines of {sizes}): lower {suffix} in the cluster file"
+            )
 
 
 def run_on_ray(
@@ -110,6 +129,7 @@ def run_on_ray(
         )
         while not schedule.is_over:
             tasks.poll(timeout=0.5)
+            assert tasks.num_running or schedule.is_over, "the run would wait for ever"
     finally:
         tasks.cancel()
         shutil.rmtree(folder, ignore_errors=True)

@@ -27,6 +27,11 @@ class RayTasks:
         self._schedule, self._cluster = schedule, cluster
         self._flights: dict[Any, _Flight] = {}
 
+    @property
+    def num_running(self) -> int:
+        """Tasks that Ray was given and that have not been collected."""
+        return len(self._flights)
+
     def poll(self, *, timeout: float = 0.0) -> None:
         """Collect what has ended, submit what is ready; waits for an end up to `timeout` seconds."""
         if self._flights:

@@ -3,12 +3,15 @@
 from collections.abc import Callable
 
 from orchestrator.errors import StageFailed
-from orchestrator.execution.worker import compute
+from orchestrator.execution.worker import LOG, compute, output_sent_to
 from orchestrator.search.schedule import Schedule
 
 
 def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False) -> None:
-    """Work until nothing can start; `refill` adds proposed variants and says whether more may come."""
+    """Work until nothing can start; `refill` adds proposed variants and says whether more may come.
+
+    Every variant runs to its end: early stopping needs others beside it.
+    """
     while True:
         more = refill()
         ready = schedule.ready()
@@ -19,7 +22,8 @@ def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False)
         stage = ready[0]
         schedule.start(stage)
         try:
-            metrics = compute(stage, schedule.store)
+            with output_sent_to(schedule.store.scratch(stage) / LOG):
+                metrics = compute(stage, schedule.store)
         except StageFailed as error:
             schedule.fail(stage, str(error))
         else:

@@ -51,7 +51,7 @@ class Trial(tune.Trainable):
             self._dissolve()
             result = {"failure": reason_of(error)}
         is_over = "failure" in result or "metrics" in result
-        return result | {"done": is_over, "seconds_to_begin": self._seconds_to_begin}
+        return result | self._about | {"done": is_over}
 
     def cleanup(self) -> None:
         """End the gang."""
@@ -61,15 +61,16 @@ class Trial(tune.Trainable):
         started = time.monotonic()
         self._order, self._failure = order, None
         self._saved = started
+        self._about: dict[str, Any] = {}
         try:
             if self._gang is None:
                 self._gang = Gang(order.cluster, ray.util.get_current_placement_group())
             if order.stage.kind == "finetune":
-                self._gang.begin(order.stage, order.store, order.labels)
+                self._about = self._gang.begin(order.stage, order.store, order.labels)
         except StageFailed as error:
             self._failure = reason_of(error)
             self._dissolve()
-        self._seconds_to_begin = time.monotonic() - started
+        self._about["seconds_to_begin"] = time.monotonic() - started
 
     def _advance(self) -> dict[str, Any]:
         if self._failure is not None:

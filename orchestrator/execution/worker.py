@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.context import CURVES, StageContext
-from orchestrator.errors import StageFailed
+from orchestrator.errors import StageFailed, WorkerLost
 from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.store.artifacts import Store
 from orchestrator.store.provenance import provenance
@@ -55,7 +55,7 @@ def reporting_failure(stage: Stage, store: Store) -> Iterator[None]:
     log = store.scratch(stage) / LOG
     try:
         yield
-    except StageFailed:
+    except (StageFailed, WorkerLost):
         raise
     except Exception as error:
         with contextlib.suppress(OSError), log.open("a", encoding="utf-8") as file:
@@ -76,3 +76,18 @@ def send_output_to(path: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
+
+
+@contextlib.contextmanager
+def output_sent_to(path: Path) -> Iterator[None]:
+    """Within the block, what this process prints goes to the end of a file."""
+    before = os.dup(1), os.dup(2)
+    send_output_to(path)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, kept in zip((1, 2), before, strict=True):
+            os.dup2(kept, descriptor)
+            os.close(kept)

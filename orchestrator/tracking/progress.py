@@ -1,4 +1,4 @@
-"""What a run says while it works: a live line on a terminal, plain lines otherwise, or JSON lines."""
+"""What a run says while it works: plain lines, above a live table on a terminal; or JSON lines."""
 
 import json
 import sys
@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
+from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.search.schedule import Schedule
-
-TRIAL_EVENTS = ("trial_result",)
 
 
 class Reporter(Protocol):
@@ -40,26 +41,29 @@ class _JsonLines:
 
 
 class _Lines:
-    """A line for every end; on a terminal, a bar below them says how far the run is."""
+    """A line for every end; on a terminal, below them, how far the run and each running training are."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._began = time.monotonic()
-        self._started: dict[str, float] = {}
-        self._names: dict[str, str] = {}
         self._schedule: Schedule | None = None
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
+        self._known: dict[str, tuple[Stage, str]] = {}
+        self._rows: dict[str, TaskID] = {}
+        self._first: dict[str, tuple[float, int | None]] = {}
+        """When a training began, and how many evaluations it had then, which its first result tells."""
+        self._table = Progress(
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
+            TextColumn("{task.fields[scores]}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[left]}", table_column=Column(no_wrap=True)),
             console=console,
             disable=not console.is_terminal,
             transient=True,
+            expand=True,
         )
-        self._task = self._bar.add_task("stages", total=None, left="")
-        self._bar.start()
+        self._stages = self._table.add_task("stages", total=None, scores="", left="")
+        self._table.start()
 
     def watch(self, schedule: Schedule) -> None:
         """Learn names and totals from a schedule."""
@@ -67,48 +71,78 @@ class _Lines:
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
-            case "stage_started":
-                self._started[event["key"]] = time.monotonic()
+            case "stage_started" if event["kind"] in TRAINED_KINDS:
+                self._begin_row(event)
             case "stage_finished":
-                self._say(event, "done", self._scores(event["metrics"]))
+                self._say(event, f"done in {self._seconds(event):.1f} s", self._scores(event["metrics"]))
             case "stage_failed":
                 self._say(event, "[red]FAILED[/red]", event["reason"])
             case "stage_stopped":
-                self._say(event, "stopped", event["reason"])
+                self._say(event, "stopped early", event["reason"])
             case "trial_result":
-                self._bar.update(self._task, description=self._trial(event))
+                self._move_row(event)
             case "message":
-                self._console.print(event["text"], highlight=False, markup=False)
+                self._console.print(event["text"], highlight=False, markup=False, soft_wrap=True)
         self._count()
 
     def close(self) -> None:
-        self._bar.stop()
+        self._table.stop()
+
+    def _begin_row(self, event: Mapping[str, Any]) -> None:
+        name = escape(self._name(event["key"]) or event["kind"])
+        self._rows[event["key"]] = self._table.add_task(name, total=None, scores="running", left="")
+        self._first[event["key"]] = (time.monotonic(), None)
+
+    def _move_row(self, event: Mapping[str, Any]) -> None:
+        key, done, total = event["key"], event["evaluations"], event["num_evaluations"]
+        scores = f"loss {event['validation/loss']:.3f} accuracy {event['validation/accuracy']:.3f}"
+        since, before = self._first[key]
+        before = done - 1 if before is None else before
+        self._first[key] = (since, before)
+        seconds = (time.monotonic() - since) / max(done - before, 1)
+        self._table.update(
+            self._rows[key],
+            total=total,
+            completed=done,
+            scores=f"step {event['step']} {scores}",
+            left=f"{_clock(seconds * (total - done))} left",
+        )
 
     def _say(self, event: Mapping[str, Any], outcome: str, details: str) -> None:
-        took = time.monotonic() - self._started.get(event["key"], time.monotonic())
-        self._console.print(
-            f"[dim]{_clock(time.monotonic() - self._began)}[/dim] {event['kind']:<9} {event['key']} "
-            f"{outcome} in {took:.1f} s  {self._name(event)}",
-            highlight=False,
+        if event["key"] in self._rows:
+            self._table.remove_task(self._rows.pop(event["key"]))
+        line = (
+            f"[dim]{_clock(time.monotonic() - self._began)}[/dim] {event['kind']:<9} {event['key']} {outcome}"
         )
+        name = self._name(event["key"])
+        self._console.print(f"{line}  {escape(name)}" if name else line, highlight=False, soft_wrap=True)
         if details:
             self._console.print(f"        {details}", highlight=False, markup=False, soft_wrap=True)
 
-    def _name(self, event: Mapping[str, Any]) -> str:
-        if self._schedule is None or event["kind"] != "finetune":
-            return ""
-        for variant in self._schedule.plan.variants:
-            if variant.key == event["key"]:
-                return f"{variant.task} {variant.condition} seed={variant.seed}"
-        return ""
+    def _name(self, key: str) -> str:
+        """What a variant is called; nothing for other stages."""
+        return self._look_up(key)[1]
+
+    def _seconds(self, event: Mapping[str, Any]) -> float:
+        """How long the stage was computed; it may have waited for room on the cluster before."""
+        assert self._schedule is not None
+        return self._schedule.store.record(self._look_up(event["key"])[0])["provenance"]["seconds"]
+
+    def _look_up(self, key: str) -> tuple[Stage, str]:
+        assert self._schedule is not None
+        if key not in self._known:
+            plan = self._schedule.plan
+            names = {
+                variant.key: f"{variant.task} {variant.condition} seed={variant.seed}"
+                for variant in plan.variants
+            }
+            self._known |= {one: (stage, names.get(one, "")) for one, stage in plan.stages().items()}
+        return self._known[key]
 
     def _scores(self, metrics: Mapping[str, float]) -> str:
         shown = [name for name in ("validation/accuracy", "test/accuracy") if name in metrics]
         text = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown)
         return text + ("  DIVERGED" if metrics.get("diverged") else "")
-
-    def _trial(self, event: Mapping[str, Any]) -> str:
-        return f"{event['key'][:6]} step {event['step']} validation {event['validation/accuracy']:.3f}"
 
     def _count(self) -> None:
         if self._schedule is None:
@@ -116,14 +150,18 @@ class _Lines:
         counts = self._schedule.counts()
         wanted = sum(counts.values()) - counts.get("unneeded", 0)
         left = counts.get("todo", 0) + counts.get("running", 0)
-        self._bar.update(self._task, total=wanted, completed=wanted - left, left=self._left(wanted, left))
-
-    def _left(self, wanted: int, left: int) -> str:
-        done = (self._schedule.counts() if self._schedule else {}).get("computed", 0)
-        if not done or not left:
-            return ""
-        return f"about {_clock((time.monotonic() - self._began) / done * left)} left"
+        done = counts.get("computed", 0)
+        passed = time.monotonic() - self._began
+        self._table.update(
+            self._stages,
+            total=wanted,
+            completed=wanted - left,
+            scores=f"{_clock(passed)} passed",
+            left=f"{_clock(passed / done * left)} left" if done and left else "",
+        )
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds) // 60:02d}:{int(seconds) % 60:02d}"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"

@@ -34,7 +34,8 @@ class Publisher:
         self._refusals: dict[str, str] = {}
         """What the tracker said against a page, by key."""
         self._deadline = math.inf
-        """When to give up: known once closing has begun."""
+        """When to give up: known once closing has begun, and later with every page that is published then."""
+        self._patience = math.inf
         self._thread = threading.Thread(target=self._work, name="layerscope-publisher", daemon=True)
         self._thread.start()
 
@@ -44,13 +45,18 @@ class Publisher:
             self._waiting |= {page.key: page for page in pages}
             self._changed.notify_all()
 
-    def close(self, timeout: float) -> int:
-        """Publish what waits, for at most so many seconds; returns how many pages could not be published."""
+    def close(self, patience: float) -> int:
+        """Publish what waits, until so many seconds pass in which no page could be published.
+
+        Returns how many pages could not be published.
+        """
         with self._changed:
-            self._deadline = time.monotonic() + timeout
+            self._patience = patience
+            self._deadline = time.monotonic() + patience
             self._pause = self._shortest_pause
             self._changed.notify_all()
-        self._thread.join(timeout)
+        while self._thread.is_alive() and (rest := self._deadline - time.monotonic()) > 0:
+            self._thread.join(rest)
         with self._changed:
             return len(self._waiting.keys() | self._refusals.keys())
 
@@ -78,6 +84,8 @@ class Publisher:
         with self._changed:
             self._settle(page)
             self._refusals.pop(page.key, None)
+            if time.monotonic() < self._deadline:
+                self._deadline = time.monotonic() + self._patience
 
     def _refused(self, page: Page, error: Exception) -> None:
         reason = redacted(f"{type(error).__name__}: {error}")

@@ -100,6 +100,17 @@ def test_closing_tries_once_more_at_once(tracker):
     assert time.monotonic() - started < 5
 
 
+def test_closing_waits_as_long_as_pages_get_through():
+    class SteadyTracker(MemoryTracker):
+        def publish(self, experiment, page):
+            time.sleep(0.2)
+            super().publish(experiment, page)
+
+    publisher = Publisher(SteadyTracker(), EXPERIMENT)
+    publisher.offer([page(key) for key in "abcdefghij"])
+    assert publisher.close(1) == 0
+
+
 def test_a_page_that_is_refused_is_named_and_does_not_stop_the_others(publisher, tracker, caplog):
     tracker.refuse("bad")
     for _ in range(3):

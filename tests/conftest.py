@@ -1,0 +1,33 @@
+"""What many tests share: a tiny encoder, and one Ray of two CPUs for a whole session."""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.tiny import make_encoder
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory) -> Path:
+    """Without dropout: what is trained does not depend on how many processes share the batch."""
+    return make_encoder(tmp_path_factory.mktemp("tiny") / "encoder", dropout=0.0)
+
+
+@pytest.fixture(scope="session")
+def ray_of_two_cpus() -> Iterator[None]:
+    """A Ray that processes of two cores fit into, and that counts two GPUs which are not there."""
+    import ray
+
+    from orchestrator.execution.ray_cluster import connected
+    from orchestrator.experiment.cluster import Cluster
+
+    root = str(Path(__file__).parents[1])
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ray, "init", partial(ray.init, num_gpus=2))
+        with connected(Cluster(num_cpus=2)):
+            yield
