@@ -50,8 +50,9 @@ def connected(cluster: Cluster) -> Iterator[None]:
         options |= {"num_cpus": cluster.num_cpus, "include_dashboard": True}
     try:
         ray.init(address=cluster.address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise PrerequisiteMissing(f"no Ray cluster at {cluster.address}: {error}") from error
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        where = cluster.address or "this machine"
+        raise PrerequisiteMissing(f"no Ray at {where}: {error}") from error
     try:
         yield
     finally:

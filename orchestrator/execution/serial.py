@@ -23,7 +23,7 @@ def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False)
         schedule.start(stage)
         try:
             with output_sent_to(schedule.store.scratch(stage) / LOG):
-                metrics = compute(stage, schedule.store)
+                metrics = compute(stage, schedule.store, labels=schedule.labels(stage))
         except StageFailed as error:
             schedule.fail(stage, str(error))
         else:

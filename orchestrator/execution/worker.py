@@ -6,8 +6,9 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from jobs.context import CURVES, StageContext
 from orchestrator.errors import StageFailed, WorkerLost
@@ -18,8 +19,13 @@ from orchestrator.store.provenance import provenance
 LOG = "log.txt"
 
 
-def compute(stage: Stage, store: Store, *, device: str = "cpu") -> dict[str, float]:
-    """Run a stage that needs one process only, and commit it; returns its summary metrics.
+def compute(
+    stage: Stage, store: Store, *, device: str = "cpu", labels: Mapping[str, Any] | None = None
+) -> dict[str, float]:
+    """Run a stage in one process, and commit it; returns its summary metrics.
+
+    Args:
+        labels: What the record of a finetune stage says of its variant.
 
     Raises:
         StageFailed: the stage raised; the message ends with the path of its log.
@@ -36,6 +42,7 @@ def compute(stage: Stage, store: Store, *, device: str = "cpu") -> dict[str, flo
         metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, context)
         seconds = time.time() - started
         origin = provenance(started=started, seconds=seconds, device=device)
+        origin |= {"variant": dict(labels)} if labels else {}
         store.commit(stage, aside, metrics=metrics, provenance=origin)
     return metrics
 
@@ -52,7 +59,7 @@ def make_context(
 @contextlib.contextmanager
 def reporting_failure(stage: Stage, store: Store) -> Iterator[None]:
     """Turn whatever the stage raises into a `StageFailed` of one message, with the traceback in the log."""
-    log = store.scratch(stage) / LOG
+    log = store.scratch_path(stage) / LOG
     try:
         yield
     except (StageFailed, WorkerLost):
