@@ -1,10 +1,14 @@
 """Runs every stage in this process, one after the other: for tests, debuggers and tiny runs."""
 
+import os
 from collections.abc import Callable
 
 from orchestrator.errors import StageFailed
-from orchestrator.execution.worker import LOG, compute, output_sent_to
+from orchestrator.execution.worker import compute
 from orchestrator.search.schedule import Schedule
+
+QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
+"""A worker's output goes to the log of its stage; here it would stand between the lines of the run."""
 
 
 def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False) -> None:
@@ -12,6 +16,8 @@ def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False)
 
     Every variant runs to its end: early stopping needs others beside it.
     """
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
     while True:
         more = refill()
         ready = schedule.ready()
@@ -22,8 +28,7 @@ def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False)
         stage = ready[0]
         schedule.start(stage)
         try:
-            with output_sent_to(schedule.store.scratch(stage) / LOG):
-                metrics = compute(stage, schedule.store, labels=schedule.labels(stage))
+            metrics = compute(stage, schedule.store, labels=schedule.labels(stage))
         except StageFailed as error:
             schedule.fail(stage, str(error))
         else:

@@ -83,18 +83,3 @@ def send_output_to(path: Path) -> None:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.close(descriptor)
-
-
-@contextlib.contextmanager
-def output_sent_to(path: Path) -> Iterator[None]:
-    """Within the block, what this process prints goes to the end of a file."""
-    before = os.dup(1), os.dup(2)
-    send_output_to(path)
-    try:
-        yield
-    finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        for descriptor, kept in zip((1, 2), before, strict=True):
-            os.dup2(kept, descriptor)
-            os.close(kept)

@@ -270,8 +270,9 @@ def _open_client(uri: str) -> "MlflowClient":
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # It logs every outage with a traceback before it raises; the publisher says it once.
+    # They log every outage before it is raised, one with a traceback; the publisher says it once.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     return MlflowClient(uri)
 
 

@@ -33,11 +33,18 @@ def make_reporter(*, as_json: bool, console: Console) -> Reporter:
 
 
 class _JsonLines:
+    """Has the output for itself until it is closed: Ray prints there when a process is lost."""
+
+    def __init__(self) -> None:
+        self._output = sys.stdout
+        sys.stdout = sys.stderr
+
     def __call__(self, event: Mapping[str, Any]) -> None:
-        print(json.dumps({"time": round(time.time(), 3)} | dict(event), default=str), flush=True)
+        line = json.dumps({"time": round(time.time(), 3)} | dict(event), default=str)
+        print(line, file=self._output, flush=True)
 
     def close(self) -> None:
-        sys.stdout.flush()
+        sys.stdout = self._output
 
 
 class _Lines:

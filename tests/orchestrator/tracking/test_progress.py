@@ -87,6 +87,7 @@ def test_on_a_terminal_a_running_training_shows_step_scores_and_what_is_left(tmp
 def test_as_json_every_event_is_a_line_with_its_time(capsys):
     reporter = make_reporter(as_json=True, console=Console())
     reporter({"event": "message", "text": "one\ntwo"})
+    print("what a library has to say")
     reporter.close()
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line).keys() == {"time", "event", "text"}
