@@ -78,7 +78,14 @@ def opened(folder: Path, encoder: Path, **changes: Any) -> Workspace:
 def gang_processes() -> list[Any]:
     from ray.util.state import list_actors
 
-    return list_actors(filters=[("class_name", "=", "_Process")], limit=1000)
+    return list_actors(filters=[("class_name", "=", "_Process")], limit=1000, address=this_ray())
+
+
+def this_ray() -> str:
+    """Other Rays may run on this machine."""
+    import ray
+
+    return ray.get_runtime_context().gcs_address
 
 
 def eventually(is_true: Callable[[], bool]) -> bool:
@@ -97,8 +104,12 @@ def test_a_gang_serves_one_trial_after_the_other(halved):
 def test_no_process_and_no_reservation_is_left_when_the_run_is_over(halved):
     from ray.util.state import list_actors, list_placement_groups
 
-    assert eventually(lambda: {actor.state for actor in list_actors(limit=1000)} == {"DEAD"})
-    assert eventually(lambda: {group.state for group in list_placement_groups()} == {"REMOVED"})
+    assert eventually(
+        lambda: {actor.state for actor in list_actors(limit=1000, address=this_ray())} == {"DEAD"}
+    )
+    assert eventually(
+        lambda: {group.state for group in list_placement_groups(address=this_ray())} == {"REMOVED"}
+    )
 
 
 def test_early_stopping_ends_the_variants_that_fall_behind(halved):
