@@ -35,6 +35,11 @@ TUNE_SETTINGS = {
 }
 
 
+LOCAL_SETTINGS = {"RAY_idle_worker_killing_time_threshold_ms": "600000"}
+"""A process that computed a measure is kept for the next one: by default Ray ends it after a second, and every
+measure would import torch again."""
+
+
 @contextlib.contextmanager
 def connected(cluster: Cluster) -> Iterator[None]:
     """Join the cluster, or start one on this machine, for as long as the block lasts.
@@ -47,6 +52,7 @@ def connected(cluster: Cluster) -> Iterator[None]:
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if cluster.address is None:
+        os.environ |= LOCAL_SETTINGS | os.environ
         options |= {"num_cpus": cluster.num_cpus, "include_dashboard": True}
     try:
         ray.init(address=cluster.address or "local", **options)
