@@ -36,8 +36,8 @@ TUNE_SETTINGS = {
 
 
 LOCAL_SETTINGS = {"RAY_idle_worker_killing_time_threshold_ms": "600000"}
-"""A process that computed a measure is kept for the next one: by default Ray ends it after a second, and every
-measure would import torch again."""
+"""A process that computed a measure is kept for the next one: by default Ray ends it after a second, and
+every measure would import torch again."""
 
 
 @contextlib.contextmanager
