@@ -20,10 +20,16 @@ def conditions_by_task(study: Study) -> dict[str, dict[str, tuple[VariantResult,
 
 
 def varied_factors(variants: Iterable[VariantResult]) -> dict[str, tuple[str, ...]]:
-    """Labels of each factor's values, where there are several; numbers ascend, words keep their order."""
+    """Labels of each factor's values, where there are several; numbers ascend, words keep their order.
+
+    A factor that its conditions do not name follows from others, as `head_tokens` does from the truncation.
+    """
     values_by_factor: dict[str, dict[str, object]] = {}
     for variant in variants:
+        named = {part.partition("=")[0] for part in variant.condition.split()}
         for factor, value in variant.recipe.items():
+            if factor not in named:
+                continue
             values_by_factor.setdefault(factor, {})[value_label(value)] = value
     return {
         factor: tuple(sorted(values, key=values.get) if _all_numbers(values.values()) else values)
