@@ -13,17 +13,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-    "added_tokens.json",
-)
+from jobs.text.tokenizer import TOKENIZER_FILES
 
 
 def load_encoder(folder: Path) -> PreTrainedModel:

