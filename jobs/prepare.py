@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.context import StageContext
 from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData
-from jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows
+from jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows, sampled
 from jobs.text.splits import stratified_split
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from jobs.text.truncation import EncodedTexts, encode
@@ -37,6 +37,7 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     rows_by_split = _read(spec, context)
     names = {role: path.name for role, path in context.inputs.items()}
     labels = check_labels(rows_by_split, names=names if spec.data.source == "files" else None)
+    rows_by_split = sampled(rows_by_split, spec.sample)
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
         rows_by_split = _with_validation(spec, rows_by_split)

@@ -58,6 +58,17 @@ class ValidationSplit(Strict):
     seed: int = 0
 
 
+class Sample(Strict):
+    """So many rows of a split, stratified by label and drawn before anything else; null takes all."""
+
+    train: PositiveInt | None = None
+    """Rows of the training data, those that validate included where they are drawn from it."""
+    validation: PositiveInt | None = None
+    """Rows of the validation data, where a task names some."""
+    test: PositiveInt | None = None
+    seed: int = 0
+
+
 class PrepareSpec(Spec):
     """Texts to token ids, split and cut. Outside files: train, test, validation, tokenizer."""
 
@@ -66,6 +77,7 @@ class PrepareSpec(Spec):
     data_version: int = 1
     """Version of the generator for sample data, of the reader otherwise."""
     columns: Columns = Columns()
+    sample: Sample = Sample()
     validation: ValidationSplit = ValidationSplit()
     tokenizer: str
     """Digest of the tokenizer's files."""

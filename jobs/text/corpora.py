@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.specs.stages import Sample
 from jobs.text.faults import Fault, existing, lacking, listed
 from jobs.text.formats import Record, dataset_records, records
+from jobs.text.splits import stratified_sample
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,16 @@ def check_labels(
                 "add a row, remove this one, or name a validation file"
             )
     return labels
+
+
+def sampled(rows_by_split: Mapping[str, Sequence[Row]], sample: Sample) -> dict[str, Sequence[Row]]:
+    """Of each split the rows that a sample takes, in their order."""
+    kept = {}
+    for split, rows in rows_by_split.items():
+        labels = [str(row.label) for row in rows]
+        positions = stratified_sample(labels, size=getattr(sample, split), seed=sample.seed)
+        kept[split] = [rows[position] for position in positions]
+    return kept
 
 
 def digest(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The validation split, drawn from the training data so that every label keeps its share."""
+"""Parts of the data in which every label keeps its share: a sample of a split, and the validation split."""
 
 from collections.abc import Sequence
 
@@ -24,6 +24,17 @@ def stratified_split(labels: Sequence[str], *, fraction: float, seed: int) -> tu
     ]
     validation = sorted(held_out)
     return np.setdiff1d(np.arange(len(label_N)), validation).tolist(), validation
+
+
+def stratified_sample(labels: Sequence[str], *, size: int | None, seed: int) -> list[int]:
+    """Positions of `size` rows in ascending order, drawn as the validation split is; all if too few.
+
+    A label with two rows or more keeps at least one.
+    """
+    if size is None or size >= len(labels):
+        return list(range(len(labels)))
+    _, drawn = stratified_split(labels, fraction=size / len(labels), seed=seed)
+    return drawn
 
 
 def _validation_sizes(count_K: np.ndarray, fraction: float) -> list[int]:

@@ -6,7 +6,7 @@ from pydantic import Field, create_model
 
 from jobs.specs.recipe import Pretraining, Training, Truncation
 from jobs.specs.spec import PositiveInt, Strict
-from jobs.specs.stages import Columns, SampleData, ValidationSplit
+from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -39,6 +39,8 @@ class Task(Strict):
     task: Name
     data: Annotated[Files | Hub | SampleData, Field(discriminator="source")]
     columns: Columns = Columns()
+    sample: Sample = Sample()
+    """A part of large data, for a small run."""
     validation: ValidationSplit = ValidationSplit()
     metric: Literal["accuracy", "macro_f1"] = "accuracy"
 

@@ -3,13 +3,13 @@
 Bad rows are refused here, in the driver, before any process of a cluster starts.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from jobs.specs.stages import FilesData, HubData, SampleData
-from jobs.text.corpora import Row, check_labels, digest, read_rows
+from jobs.text.corpora import Row, check_labels, digest, read_rows, sampled
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
@@ -97,7 +97,7 @@ def _look_at_files(task: Task, files: Files, encoder: LocatedEncoder) -> TaskSou
     check_labels(rows, names={role: path.name for role, path in paths.items()})
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
-    return TaskSource(task, data, READER_VERSION, located, _exceeds(rows, encoder))
+    return TaskSource(task, data, READER_VERSION, located, _exceeds(sampled(rows, task.sample), encoder))
 
 
 def _look_at_sample(task: Task, data: SampleData, encoder: LocatedEncoder) -> TaskSource:
@@ -105,10 +105,10 @@ def _look_at_sample(task: Task, data: SampleData, encoder: LocatedEncoder) -> Ta
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}
-    return TaskSource(task, data, VERSION, {}, _exceeds(rows, encoder))
+    return TaskSource(task, data, VERSION, {}, _exceeds(sampled(rows, task.sample), encoder))
 
 
-def _exceeds(rows: Mapping[str, list[Row]], encoder: LocatedEncoder) -> Callable[[int], bool]:
+def _exceeds(rows: Mapping[str, Sequence[Row]], encoder: LocatedEncoder) -> Callable[[int], bool]:
     texts = [row.text for part in rows.values() for row in part]
     tokenizer = load_tokenizer(encoder.folder)
     return cache(lambda limit: any_exceeds(texts, tokenizer, limit))

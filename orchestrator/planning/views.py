@@ -34,6 +34,7 @@ def _prepare(
         data=source.data,
         data_version=source.data_version,
         columns=source.task.columns,
+        sample=source.task.sample,
         validation=source.task.validation,
         tokenizer=encoder.tokenizer_digest,
         truncation=truncation,

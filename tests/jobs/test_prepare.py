@@ -6,7 +6,7 @@ import pytest
 
 from jobs import prepare
 from jobs.context import StageContext
-from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData
+from jobs.specs.stages import FilesData, HubData, PrepareSpec, Sample, SampleData
 from jobs.text.corpora import Row, digest
 from jobs.text.tokenizer import tokenizer_digest
 
@@ -77,6 +77,15 @@ def test_a_given_validation_file_is_used(inputs, tmp_path):
     _, data = run(spec_of(inputs), inputs, tmp_path / "out")
     assert {split: len(rows) for split, rows in data.items()} == {"train": 40, "validation": 6, "test": 10}
     assert json.loads((tmp_path / "out" / "split.json").read_text())["drawn_from_train"] is False
+
+
+def test_a_sample_is_drawn_before_the_validation_split_and_keeps_the_rows_ids(inputs, tmp_path):
+    spec = spec_of(inputs, sample=Sample(train=20, test=4))
+    metrics, data = run(spec, inputs, tmp_path / "out")
+    assert {split: len(rows) for split, rows in data.items()} == {"train": 18, "validation": 2, "test": 4}
+    assert metrics["train/num_texts"] == 18
+    assert sorted(data["test"]["label"]) == [0, 0, 1, 1]
+    assert set(data["test"]["id"]) < {str(row) for row in range(1, 11)}
 
 
 def test_what_was_cut_is_counted(inputs, tmp_path):

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from jobs.text.splits import stratified_split
+from jobs.text.splits import stratified_sample, stratified_split
 
 GOLDEN = [2, 3, 11, 18]
 
@@ -41,3 +41,16 @@ def test_the_draw_favours_no_row():
     )
     # Each row is drawn 80 times on average, with a standard deviation of 8: five of them to either side.
     assert all(40 < times[row] < 120 for row in range(20))
+
+
+def test_a_sample_has_its_size_and_every_label_its_share():
+    labels = ["a"] * 60 + ["b"] * 30 + ["c"] * 10
+    rows = stratified_sample(labels, size=20, seed=1)
+    assert rows == sorted(set(rows))
+    assert Counter(labels[row] for row in rows) == {"a": 12, "b": 6, "c": 2}
+    assert rows != stratified_sample(labels, size=20, seed=2)
+
+
+@pytest.mark.parametrize("size", [None, 4, 5])
+def test_a_sample_of_fewer_rows_than_asked_for_is_all_of_them(size):
+    assert stratified_sample(["x", "y", "x", "y"], size=size, seed=0) == [0, 1, 2, 3]

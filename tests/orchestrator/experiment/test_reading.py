@@ -36,7 +36,7 @@ grid:
 
 
 NAME = "a name (letters, digits, '_', '.', '-'; first a letter or digit)"
-TASK = "the name of a file in ../tasks or a mapping with the keys task, data, columns, validation, metric"
+TASK = "the name of a file in ../tasks or a mapping with the keys task, data, columns, sample, validation, metric"
 
 
 @pytest.mark.parametrize(
