@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe
+from orchestrator.experiment.experiment import MAIN, Choices, Experiment, Range, Recipe
 from orchestrator.experiment.faults import suggestion
 from orchestrator.experiment.shape import annotation_of, in_words, is_number
 from orchestrator.experiment.written import PathTo
@@ -39,9 +39,19 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
-    encoder = experiment.encoder
-    if not (encoder.folder or encoder.hub or encoder.package or encoder.mlflow):
-        yield Contradiction(("encoder",), "names no source: give folder, hub, package or mlflow")
+    sources = {("encoder",): experiment.encoder}
+    sources |= {("encoders", name): source for name, source in experiment.encoders.items()}
+    for path, source in sources.items():
+        if not (source.folder or source.hub or source.package or source.mlflow):
+            yield Contradiction(path, "names no source: give folder, hub, package or mlflow")
+    if MAIN in experiment.encoders:
+        message = f"the name '{MAIN}' stands for the encoder above: choose another"
+        yield Contradiction(("encoders", MAIN), message, of_key=True)
+    known = (MAIN, *(name for name in experiment.encoders if name != MAIN))
+    for path, name in _values(experiment, "encoder"):
+        if name not in known:
+            message = f"there is no encoder '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}"
+            yield Contradiction(path, message, rests_on=(("encoders", str(name)),))
 
 
 def _tasks(experiment: Experiment) -> Iterator[Contradiction]:

@@ -61,8 +61,15 @@ class EncoderSource(Strict):
     """Digest that the weights file must have."""
 
 
+MAIN = "main"
+"""What a recipe calls the experiment's own encoder, beside those under `encoders`."""
+
+
 class Recipe(Training):
     """Everything that a variant's result depends on, besides its task and seed."""
+
+    encoder: Name = MAIN
+    """`main`, the experiment's encoder, or a name under `encoders`."""
 
     truncation: Truncation = "head"
     """What is kept of a text that is too long."""
@@ -155,6 +162,8 @@ class Experiment(Strict):
     experiment: Name
     description: str = ""
     encoder: EncoderSource
+    encoders: dict[Name, EncoderSource] = {}
+    """Further encoders, that the factor `encoder` names."""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
     recipe: Recipe = Recipe()
     pretraining: dict[Name, Pretraining] = {}

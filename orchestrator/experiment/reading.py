@@ -80,7 +80,7 @@ class _Reader:
         faults: list[Fault] = []
         for changes in steps:
             tree = self.expanded(applied(tree, changes, Experiment, faults), faults)
-        where = "paths: train, test and validation of a task's data, and encoder.folder"
+        where = "paths: train, test and validation of a task's data, and encoder.folder and encoders.*.folder"
         tree = with_environment(tree, self.environ, is_path=_is_path, where=where, faults=faults)
         experiment = validated(Experiment, tree, faults, stand_ins=_STAND_INS)
         if experiment is not None:
@@ -104,10 +104,12 @@ class _Reader:
 
     def expanded(self, tree: Node, faults: list[Fault]) -> Node:
         """The tree with an encoder and tasks that were given by name written out."""
-        encoder, tasks = tree.value.get("encoder"), tree.value.get("tasks")
-        if encoder is not None and isinstance(encoder.value, str):
-            source = "folder" if encoder.value.startswith(_FOLDER_PREFIXES) else "hub"
-            tree = with_child(tree, "encoder", replace(encoder, value={source: encoder}))
+        encoder, encoders, tasks = (tree.value.get(key) for key in ("encoder", "encoders", "tasks"))
+        if encoder is not None:
+            tree = with_child(tree, "encoder", _spelt_out(encoder))
+        if encoders is not None and isinstance(encoders.value, dict):
+            named = {name: _spelt_out(each) for name, each in encoders.value.items()}
+            tree = with_child(tree, "encoders", replace(encoders, value=named))
         if tasks is not None and isinstance(tasks.value, tuple):
             items = [self._task(tree, index, node, faults) for index, node in enumerate(tasks.value)]
             tree = with_child(tree, "tasks", replace(tasks, value=tuple(items)))
@@ -132,6 +134,13 @@ class _Reader:
         above = [self.folder / "../tasks", self.folder / "../../tasks"]
         folder = next((each for each in above if each.is_dir()), above[0])
         return Path(os.path.normpath(folder / f"{name}.yaml"))
+
+
+def _spelt_out(encoder: Node) -> Node:
+    if not isinstance(encoder.value, str):
+        return encoder
+    source = "folder" if encoder.value.startswith(_FOLDER_PREFIXES) else "hub"
+    return replace(encoder, value={source: encoder})
 
 
 def _no_such_task(name: str, file: Path) -> str:
@@ -206,7 +215,11 @@ def _is_open(contradiction: Contradiction, faults: Iterable[Fault]) -> bool:
 
 def _is_path(path: PathTo) -> bool:
     match path:
-        case ("encoder", "folder") | ("tasks", int(), "data", "train" | "test" | "validation"):
+        case (
+            ("encoder", "folder")
+            | ("encoders", str(), "folder")
+            | ("tasks", int(), "data", "train" | "test" | "validation")
+        ):
             return True
         case _:
             return False

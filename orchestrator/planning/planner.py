@@ -19,7 +19,8 @@ def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Varia
 
 
 def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) -> PlannedVariant:
-    source, encoder, recipe = sources.tasks[variant.task], sources.encoder, variant.recipe
+    recipe = variant.recipe
+    source, encoder = sources.tasks[variant.task], sources.encoders[recipe.encoder]
     view = view_of(source, encoder, recipe)
     weights = {"encoder": str(encoder.folder)}
     stages: dict[str, Stage] = {}

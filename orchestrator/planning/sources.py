@@ -1,11 +1,11 @@
-"""What an experiment rests on outside itself, looked at once: encoder, data, labels and lengths.
+"""What an experiment rests on outside itself, looked at once: encoders, data, labels and lengths.
 
 Bad rows are refused here, in the driver, before any process of a cluster starts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from jobs.specs.stages import FilesData, HubData, SampleData
@@ -13,7 +13,8 @@ from jobs.text.corpora import Row, check_labels, digest, read_rows, sampled
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
+from orchestrator.experiment.experiment import MAIN, Experiment, Files, Hub, Task
+from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
@@ -31,48 +32,56 @@ class TaskSource:
     data_version: int
     files: Mapping[str, str]
     """Paths of the splits by role."""
-    exceeds: Callable[[int], bool]
-    """Whether any text has more tokens than a limit; true where the texts were not looked at (Hub data)."""
+    exceeds: Callable[[LocatedEncoder, int], bool]
+    """Whether any text has more tokens of an encoder than a limit; true where the texts were not looked at
+    (Hub data)."""
 
 
 @dataclass(frozen=True)
 class Sources:
     """What an experiment rests on outside itself."""
 
-    encoder: LocatedEncoder
+    encoders: Mapping[str, LocatedEncoder]
+    """Those that the recipes use, by the name that they have there."""
     tasks: Mapping[str, TaskSource]
 
 
 def look_at(
     experiment: Experiment, *, memory: Path | None = None, fetch_mlflow: FetchMlflow | None = None
 ) -> Sources:
-    """Find the encoder, read and check the data of every task.
+    """Find the encoders, read and check the data of every task.
 
     Args:
         memory: JSON file in which digests of large files are remembered.
 
     Raises:
-        ConfigurationError: data that is missing or has bad rows, or lengths that the encoder cannot take; the
+        ConfigurationError: data that is missing or has bad rows, or lengths that an encoder cannot take; the
             faults of all tasks at once.
-        PrerequisiteMissing: the encoder is nowhere to be found.
+        PrerequisiteMissing: an encoder is nowhere to be found.
     """
-    encoder = locate_encoder(experiment.encoder, fetch_mlflow=fetch_mlflow, memory=memory)
+    given = {MAIN: experiment.encoder} | experiment.encoders
+    encoders = {
+        str(name): locate_encoder(given[str(name)], fetch_mlflow=fetch_mlflow, memory=memory)
+        for name in possible_values(experiment, "encoder")
+    }
     tasks, faults = {}, []
     for task in experiment.tasks:
         try:
-            tasks[task.task] = _look_at_task(task, encoder)
+            tasks[task.task] = _look_at_task(task)
         except (ValueError, OSError) as error:
             faults.append(f"task {task.task}: {error}")
-    faults += length_faults(experiment, encoder, {name: source.exceeds for name, source in tasks.items()})
+    for encoder in encoders.values():
+        exceeds = {name: partial(source.exceeds, encoder) for name, source in tasks.items()}
+        faults += length_faults(experiment, encoder, exceeds)
     if faults:
-        raise ConfigurationError("\n".join(faults))
-    return Sources(encoder, tasks)
+        raise ConfigurationError("\n".join(dict.fromkeys(faults)))
+    return Sources(encoders, tasks)
 
 
-def _look_at_task(task: Task, encoder: LocatedEncoder) -> TaskSource:
+def _look_at_task(task: Task) -> TaskSource:
     match task.data:
         case Files():
-            return _look_at_files(task, task.data, encoder)
+            return _look_at_files(task, task.data)
         case Hub():
             data = HubData(
                 name=task.data.name,
@@ -82,12 +91,12 @@ def _look_at_task(task: Task, encoder: LocatedEncoder) -> TaskSource:
                 test=task.data.test,
                 validation=task.data.validation,
             )
-            return TaskSource(task, data, READER_VERSION, {}, lambda limit: True)
+            return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True)
         case SampleData():
-            return _look_at_sample(task, task.data, encoder)
+            return _look_at_sample(task, task.data)
 
 
-def _look_at_files(task: Task, files: Files, encoder: LocatedEncoder) -> TaskSource:
+def _look_at_files(task: Task, files: Files) -> TaskSource:
     written = {"train": files.train, "test": files.test, "validation": files.validation}
     paths = {role: Path(path).expanduser().absolute() for role, path in written.items() if path is not None}
     rows = {
@@ -97,18 +106,22 @@ def _look_at_files(task: Task, files: Files, encoder: LocatedEncoder) -> TaskSou
     check_labels(rows, names={role: path.name for role, path in paths.items()})
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
-    return TaskSource(task, data, READER_VERSION, located, _exceeds(sampled(rows, task.sample), encoder))
+    return TaskSource(task, data, READER_VERSION, located, _exceeds(sampled(rows, task.sample)))
 
 
-def _look_at_sample(task: Task, data: SampleData, encoder: LocatedEncoder) -> TaskSource:
+def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
     from jobs.text.sample_corpus import VERSION, sample_rows
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}
-    return TaskSource(task, data, VERSION, {}, _exceeds(sampled(rows, task.sample), encoder))
+    return TaskSource(task, data, VERSION, {}, _exceeds(sampled(rows, task.sample)))
 
 
-def _exceeds(rows: Mapping[str, Sequence[Row]], encoder: LocatedEncoder) -> Callable[[int], bool]:
+def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int], bool]:
     texts = [row.text for part in rows.values() for row in part]
-    tokenizer = load_tokenizer(encoder.folder)
-    return cache(lambda limit: any_exceeds(texts, tokenizer, limit))
+
+    @cache
+    def exceeds(encoder: LocatedEncoder, limit: int) -> bool:
+        return any_exceeds(texts, load_tokenizer(encoder.folder), limit)
+
+    return exceeds

@@ -9,7 +9,7 @@ from orchestrator.planning.sources import TaskSource
 
 def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stage:
     """The texts as a recipe sees them; `whole` where none is longer than the limit."""
-    if not source.exceeds(recipe.max_length):
+    if not source.exceeds(encoder, recipe.max_length):
         return whole_texts(source, encoder)
     head_tokens = recipe.head_tokens if recipe.truncation == "head+tail" else None
     return _prepare(

@@ -16,6 +16,15 @@ import pytest
             "search: {space: {pretraining: {choices: [none, x]}}, trials: 1}",
             "search.space.pretraining.choices.1: there is no pretraining 'x'; known: none, within",
         ),
+        ("recipe: {encoder: x}", "recipe.encoder: there is no encoder 'x'; known: main"),
+        (
+            "encoders: {main: some/other}",
+            "encoders.main: the name 'main' stands for the encoder above: choose another",
+        ),
+        (
+            "encoders: {other: {revision: abc}}",
+            "encoders.other: names no source: give folder, hub, package or mlflow",
+        ),
         ("grid: {epochs: [1, 2, 1]}", "grid.epochs.2: 1 stands here twice"),
         ("grid: {layer_decay: [1, 1.0]}", "grid.layer_decay.1: 1.0 stands here twice"),
         ("seeds: [0, 0]", "seeds.1: 0 stands here twice"),

@@ -217,3 +217,18 @@ def test_the_kinds_that_train_are_those_that_the_plan_trains(bench):
     plan = bench.plan(pretraining=PRETRAINING, grid={"pretraining": ["more"]})
     trained = {stage.kind for stage in plan.stages().values() if hasattr(stage.spec, "training")}
     assert trained == set(TRAINED_KINDS)
+
+
+def test_encoders_are_a_factor_like_any_other(bench):
+    other = shutil.copytree(bench.encoder(), bench.root / "other")
+    (other / "model.safetensors").write_bytes(b"other weights")
+    plan = bench.plan(encoders={"other": str(other)}, grid={"encoder": ["main", "other"]})
+    main, second = plan.variants
+    assert (main.condition, second.condition) == ("encoder=main", "encoder=other")
+    assert main.stages["finetune"].files["encoder"] != second.stages["finetune"].files["encoder"]
+    # Both read their texts with the same tokenizer: one view.
+    assert num_stages(plan)["prepare"] == 1 and num_stages(plan)["finetune"] == 2
+
+
+def test_an_encoder_that_no_recipe_names_need_not_be_there(bench):
+    assert len(bench.plan(encoders={"absent": "./nowhere"}).variants) == 1
