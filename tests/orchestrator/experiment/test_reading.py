@@ -36,7 +36,8 @@ grid:
 
 
 NAME = "a name (letters, digits, '_', '.', '-'; first a letter or digit)"
-TASK = "the name of a file in ../tasks or a mapping with the keys task, data, columns, sample, validation, metric"
+KEYS = "task, data, columns, sample, validation, metric"
+TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
 
 
 @pytest.mark.parametrize(
