@@ -2,9 +2,9 @@
 
 Labelled texts of JSON lines, such as the film reviews of the task imdb, are fine-tuned on in turn by
 `jobs.finetune` and by Trainer, in one process each time: the same tokenised texts, encoder, epochs and batch
-size, the same peak rate, warm-up and weight decay, the validation split scored once an epoch. Trainer shuffles
-texts and pads each batch to its longest; layerscope puts texts of similar length together. Printed: training
-seconds of every run, the ratio of each pair, and both test accuracies.
+size, the same peak rate, warm-up and weight decay, the validation split scored once an epoch. Trainer takes
+texts at random, padded to the longest of a batch; layerscope puts texts of similar length together. Printed:
+training seconds of every run, the ratio of each pair, and both test accuracies.
 
     data=../shared/data/imdb
     python benchmarks/training.py --train $data/train.jsonl.gz --test $data/test.jsonl.gz

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.experiment.experiment import MAIN, Choices, Experiment, Range, Recipe
+from orchestrator.experiment.experiment import MAIN, Choices, Experiment, Grid, Range, Recipe
 from orchestrator.experiment.faults import suggestion
 from orchestrator.experiment.shape import annotation_of, in_words, is_number
+from orchestrator.experiment.variants import grid_cells
 from orchestrator.experiment.written import PathTo
 
 
@@ -32,6 +33,7 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _encoder(experiment)
     yield from _tasks(experiment)
     yield from _repeated_values(experiment)
+    yield from _exclude(experiment)
     yield from _space(experiment)
     yield from _pretraining(experiment)
     yield from _head_tokens(experiment)
@@ -73,6 +75,30 @@ def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
         for index, value in enumerate(values):
             if value in values[:index]:
                 yield Contradiction((*path, index), f"{value} stands here twice")
+
+
+def _exclude(experiment: Experiment) -> Iterator[Contradiction]:
+    for index, entry in enumerate(experiment.exclude):
+        path = ("exclude", index)
+        given = _named(entry)
+        if not given:
+            yield Contradiction(path, "names no factor: the whole grid would be left out")
+        for factor, values in given.items():
+            enumerated = getattr(experiment.grid, factor)
+            if enumerated is None:
+                message = "is not under grid: there is nothing to leave out"
+                yield Contradiction((*path, factor), message, of_key=True, rests_on=(("grid", factor),))
+                continue
+            for position, value in enumerate(values):
+                if value not in enumerated:
+                    message = f"{_tidy(value)} is not under grid.{factor}"
+                    yield Contradiction((*path, factor, position), message, rests_on=(("grid", factor),))
+    if all(_named(entry) for entry in experiment.exclude) and not grid_cells(experiment):
+        yield Contradiction(("exclude",), "leaves nothing of the grid")
+
+
+def _named(grid: Grid) -> dict[str, tuple[Any, ...]]:
+    return {factor: values for factor, values in grid if values is not None}
 
 
 def _space(experiment: Experiment) -> Iterator[Contradiction]:

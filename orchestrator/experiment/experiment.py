@@ -168,6 +168,8 @@ class Experiment(Strict):
     recipe: Recipe = Recipe()
     pretraining: dict[Name, Pretraining] = {}
     grid: Grid = Grid()
+    exclude: tuple[Grid, ...] = ()
+    """Cells of the grid that are left out: those with one of the values given of every factor of an entry."""
     search: Search | None = None
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     early_stopping: EarlyStopping | None = None

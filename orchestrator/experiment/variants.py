@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 
-from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe
+from orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,15 @@ def possible_values(experiment: Experiment, factor: str) -> tuple[object, ...]:
 
 
 def grid_cells(experiment: Experiment) -> list[dict[str, object]]:
-    """Every combination of the grid's values, the last factor fastest; one empty cell without a grid."""
+    """Every combination of the grid's values that is not excluded, the last factor fastest; one empty cell
+    without a grid."""
     values = grid_values(experiment)
-    return [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
+    cells = [dict(zip(values, combination, strict=True)) for combination in product(*values.values())]
+    return [cell for cell in cells if not any(_matches(cell, given) for given in experiment.exclude)]
+
+
+def _matches(cell: Mapping[str, object], given: Grid) -> bool:
+    return all(factor in cell and cell[factor] in values for factor, values in given if values is not None)
 
 
 def make_recipe(experiment: Experiment, factors: Mapping[str, object]) -> Recipe:

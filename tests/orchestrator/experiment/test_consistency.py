@@ -25,6 +25,16 @@ import pytest
             "encoders: {other: {revision: abc}}",
             "encoders.other: names no source: give folder, hub, package or mlflow",
         ),
+        (
+            "grid: {epochs: [1, 2]}\nexclude: [{epochs: [3]}]",
+            "exclude.0.epochs.0: 3 is not under grid.epochs",
+        ),
+        (
+            "grid: {epochs: [1, 2]}\nexclude: [{warmup: [0.1]}]",
+            "exclude.0.warmup: is not under grid: there is nothing to leave out",
+        ),
+        ("exclude: [{}]", "exclude.0: names no factor: the whole grid would be left out"),
+        ("grid: {epochs: [1, 2]}\nexclude: [{epochs: [1, 2]}]", "exclude: leaves nothing of the grid"),
         ("grid: {epochs: [1, 2, 1]}", "grid.epochs.2: 1 stands here twice"),
         ("grid: {layer_decay: [1, 1.0]}", "grid.layer_decay.1: 1.0 stands here twice"),
         ("seeds: [0, 0]", "seeds.1: 0 stands here twice"),

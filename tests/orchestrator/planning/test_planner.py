@@ -232,3 +232,13 @@ def test_encoders_are_a_factor_like_any_other(bench):
 
 def test_an_encoder_that_no_recipe_names_need_not_be_there(bench):
     assert len(bench.plan(encoders={"absent": "./nowhere"}).variants) == 1
+
+
+def test_excluded_cells_of_the_grid_are_not_planned(bench):
+    grid = {"layer_decay": [1.0, 0.9], "epochs": [1, 2]}
+    plan = bench.plan(grid=grid, exclude=[{"layer_decay": [0.9], "epochs": [1]}])
+    assert [variant.condition for variant in plan.variants] == [
+        "layer_decay=1 epochs=1",
+        "layer_decay=1 epochs=2",
+        "layer_decay=0.9 epochs=2",
+    ]
