@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from jobs.context import StageContext
 from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData
-from jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows, sampled
+from jobs.text.corpora import Row, check_labels, read_hub, read_rows, refuse_changed, sampled
 from jobs.text.splits import stratified_split
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from jobs.text.truncation import EncodedTexts, encode
@@ -81,12 +81,7 @@ def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
         if expected is None:
             continue
         path = context.inputs[role]
-        found = tokenizer_digest(path) if role == "tokenizer" else digest(path)
-        if found != expected:
-            raise ValueError(
-                f"{path} has changed since it was planned: its digest is {found}, the plan has {expected}; "
-                "run the same command again to plan with what is there now"
-            )
+        refuse_changed(path, planned=expected, found=tokenizer_digest(path) if role == "tokenizer" else None)
 
 
 def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:

@@ -10,7 +10,6 @@ from typing import Any
 from jobs.specs.stages import Sample
 from jobs.text.faults import Fault, existing, lacking, listed
 from jobs.text.formats import Record, dataset_records, records
-from jobs.text.splits import stratified_sample
 
 
 @dataclass(frozen=True)
@@ -114,6 +113,10 @@ def check_labels(
 
 def sampled(rows_by_split: Mapping[str, Sequence[Row]], sample: Sample) -> dict[str, Sequence[Row]]:
     """Of each split the rows that a sample takes, in their order."""
+    if not (sample.train or sample.validation or sample.test):
+        return dict(rows_by_split)
+    from jobs.text.splits import stratified_sample  # numpy is not needed to read
+
     kept = {}
     for split, rows in rows_by_split.items():
         labels = [str(row.label) for row in rows]
@@ -131,6 +134,16 @@ def digest(path: Path) -> str:
     for part in sorted(part for part in path.rglob("*") if part.is_file()):
         hasher.update(f"{part.relative_to(path).as_posix()}:{digest(part)}\n".encode())
     return hasher.hexdigest()
+
+
+def refuse_changed(path: Path, *, planned: str, found: str | None = None) -> None:
+    """Raise ValueError for a file or folder whose digest, `digest(path)` if not given, is not the planned."""
+    found = found or digest(path)
+    if found != planned:
+        raise ValueError(
+            f"{path} has changed since it was planned: its digest is {found}, the plan has {planned}; "
+            "run the same command again to plan with what is there now"
+        )
 
 
 def _rows(numbered: Iterable[Record], place: str, *, text: str, label: str | None) -> list[Row]:

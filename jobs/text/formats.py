@@ -62,7 +62,7 @@ def dataset_records(dataset: "Dataset", columns: Sequence[str], place: str) -> I
         yield number, dict(zip(values, row, strict=True))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str | Fault]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str | Fault]]:
     """Lines with their numbers from 1 and their line ends, a byte order mark taken off."""
     opened: Any = gzip.open if path.suffix == ".gz" else open
     file: BinaryIO
@@ -83,7 +83,7 @@ def _decoded(line: bytes) -> str | Fault:
 
 
 def _json_records(path: Path) -> Iterator[Record]:
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if isinstance(line, Fault):
             yield number, line
         elif line.strip():
@@ -106,7 +106,7 @@ def _delimited_records(
     broken: list[Record] = []
 
     def sound_lines() -> Iterator[str]:
-        for number, line in _lines(path):
+        for number, line in numbered_lines(path):
             if isinstance(line, Fault):
                 broken.append((number, line))
             yield "" if isinstance(line, Fault) else line

@@ -8,7 +8,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.experiment.experiment import MAIN, Choices, Experiment, Grid, Range, Recipe
+from orchestrator.experiment.experiment import (
+    ANNOTATED,
+    MAIN,
+    START,
+    Choices,
+    Experiment,
+    Grid,
+    Range,
+    Recipe,
+)
 from orchestrator.experiment.faults import suggestion
 from orchestrator.experiment.shape import annotation_of, in_words, is_number
 from orchestrator.experiment.variants import grid_cells
@@ -57,11 +66,19 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
-    names = [task.task for task in experiment.tasks]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            message = f"two tasks are called '{name}'; the other is tasks.{names.index(name)}"
-            yield Contradiction(("tasks", index, "task"), message)
+    for part, tasks in (("tasks", experiment.tasks), ("probing", experiment.probing)):
+        names = [task.task for task in tasks]
+        for index, name in enumerate(names):
+            if name in names[:index]:
+                message = f"two tasks are called '{name}'; the other is {part}.{names.index(name)}"
+                yield Contradiction((part, index, "task"), message)
+    for index, task in enumerate(experiment.tasks):
+        if isinstance(task.data, ANNOTATED):
+            message = "annotated sentences can be probed, not fine-tuned on: name the task under probing"
+            yield Contradiction(("tasks", index, "data"), message)
+    for index, task in enumerate(experiment.probing):
+        if task.task == START:
+            yield Contradiction(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
 
 
 def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:

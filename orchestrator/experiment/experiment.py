@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
+from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.recipe import Pretraining, Training, Truncation
 from jobs.specs.spec import PositiveInt, Strict
 from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
@@ -21,6 +22,17 @@ class Files(Strict):
     validation: str | None = None
 
 
+class AnnotatedFiles(Strict):
+    """Annotated sentences in files: CoNLL-U, CoNLL-U-Lex, or JSON lines with tokens, span and label; also
+    compressed with gzip."""
+
+    source: Literal["annotated"] = "annotated"
+    train: str
+    test: str
+    label: str
+    """`upos`, `xpos`, `deprel` of CoNLL-U, `role`, `function` of CoNLL-U-Lex, or a field of JSON lines."""
+
+
 class Hub(Strict):
     """A data set of the Hugging Face Hub."""
 
@@ -33,11 +45,19 @@ class Hub(Strict):
     validation: str | None = None
 
 
+ANNOTATED = (AnnotatedFiles, SampleAnnotationsData)
+"""Data of sentences with labelled words, of which each label is an example."""
+START = "start"
+"""What measures of the encoder before fine-tuning are called."""
+
+
 class Task(Strict):
     """A data set with a column to predict; also the content of a file in `configs/tasks`."""
 
     task: Name
-    data: Annotated[Files | Hub | SampleData, Field(discriminator="source")]
+    data: Annotated[
+        Files | Hub | SampleData | AnnotatedFiles | SampleAnnotationsData, Field(discriminator="source")
+    ]
     columns: Columns = Columns()
     sample: Sample = Sample()
     """A part of large data, for a small run."""
@@ -154,6 +174,8 @@ class Measures(Strict):
     """Training examples whose layers are looked at (probes learn from them)."""
     num_test: PositiveInt = 500
     """Test examples whose layers are looked at."""
+    sentence_length: Annotated[int, Field(ge=8)] = 128
+    """Tokens of an annotated sentence, special tokens included; longer sentences are left out."""
 
 
 class Experiment(Strict):
@@ -165,6 +187,8 @@ class Experiment(Strict):
     encoders: dict[Name, EncoderSource] = {}
     """Further encoders, that the factor `encoder` names."""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    probing: tuple[Task, ...] = ()
+    """Tasks that are probed at every layer of each variant, beside its own: annotated sentences, or texts."""
     recipe: Recipe = Recipe()
     pretraining: dict[Name, Pretraining] = {}
     grid: Grid = Grid()

@@ -104,28 +104,30 @@ class _Reader:
 
     def expanded(self, tree: Node, faults: list[Fault]) -> Node:
         """The tree with an encoder and tasks that were given by name written out."""
-        encoder, encoders, tasks = (tree.value.get(key) for key in ("encoder", "encoders", "tasks"))
+        encoder, encoders = tree.value.get("encoder"), tree.value.get("encoders")
         if encoder is not None:
             tree = with_child(tree, "encoder", _spelt_out(encoder))
         if encoders is not None and isinstance(encoders.value, dict):
             named = {name: _spelt_out(each) for name, each in encoders.value.items()}
             tree = with_child(tree, "encoders", replace(encoders, value=named))
-        if tasks is not None and isinstance(tasks.value, tuple):
-            items = [self._task(tree, index, node, faults) for index, node in enumerate(tasks.value)]
-            tree = with_child(tree, "tasks", replace(tasks, value=tuple(items)))
+        for part in ("tasks", "probing"):
+            tasks = tree.value.get(part)
+            if tasks is not None and isinstance(tasks.value, tuple):
+                items = [self._task(tree, (part, at), node, faults) for at, node in enumerate(tasks.value)]
+                tree = with_child(tree, part, replace(tasks, value=tuple(items)))
         return tree
 
-    def _task(self, tree: Node, index: int, node: Node, faults: list[Fault]) -> Node:
+    def _task(self, tree: Node, path: PathTo, node: Node, faults: list[Fault]) -> Node:
         if not isinstance(node.value, str):
             return node
         file = self._task_file(node.value)
         if not file.is_file():
-            faults.append(fault_at(tree, ("tasks", index), _no_such_task(node.value, file)))
+            faults.append(fault_at(tree, path, _no_such_task(node.value, file)))
             return node
         try:
             return read_file(file, faults)
         except ConfigurationError as error:
-            faults.append(fault_at(tree, ("tasks", index), f"cannot be read: {error}"))
+            faults.append(fault_at(tree, path, f"cannot be read: {error}"))
             return node
 
     def _task_file(self, name: str) -> Path:
@@ -218,7 +220,7 @@ def _is_path(path: PathTo) -> bool:
         case (
             ("encoder", "folder")
             | ("encoders", str(), "folder")
-            | ("tasks", int(), "data", "train" | "test" | "validation")
+            | ("tasks" | "probing", int(), "data", "train" | "test" | "validation")
         ):
             return True
         case _:

@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 
+from jobs.specs.annotations import AnnotateSpec, RepresentSpec
 from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, ProbeSpec
-from orchestrator.experiment.experiment import Experiment, Recipe
+from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.plan import Stage, make_stage
+from orchestrator.planning.sources import AnnotatedSource, TaskSource
+from orchestrator.planning.views import view_of
 
 
 def measures_of(
@@ -16,29 +19,54 @@ def measures_of(
     view: Stage,
     finetune: Stage,
     start: Mapping[str, Stage],
+    probing: Mapping[str, TaskSource | AnnotatedSource],
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on."""
     measures = experiment.measures
-    spec = ExtractSpec(
-        encoder=encoder.digest,
-        pooling=recipe.pooling,
-        num_train=measures.num_train,
-        num_test=measures.num_test,
-    )
-    weights = {"encoder": str(encoder.folder)}
-    tuned = make_stage(spec, parents={"data": view, "model": finetune})
-    begun = make_stage(
-        spec,
-        parents={"data": view} | ({"model": start["encoder"]} if start else {}),
-        files={} if start else weights,
-    )
+    begun_from = start.get("encoder")
+    tuned = _states(view, finetune, encoder, recipe, measures)
+    begun = _states(view, begun_from, encoder, recipe, measures)
     stages: dict[str, Stage] = {}
     if measures.probe:
         stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
-        stages["probe/start"] = make_stage(ProbeSpec(), parents={"states": begun})
+        stages[f"probe/{START}"] = make_stage(ProbeSpec(), parents={"states": begun})
+        for name, source in probing.items():
+            data = _probed(source, encoder, recipe, measures)
+            for role, model in ((f"probe/{name}", finetune), (f"probe/{name}/{START}", begun_from)):
+                states = _states(data, model, encoder, recipe, measures)
+                stages[role] = make_stage(ProbeSpec(), parents={"states": states})
     if measures.cka:
         stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
         stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
     if measures.depth:
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
     return stages
+
+
+def _probed(
+    source: TaskSource | AnnotatedSource, encoder: LocatedEncoder, recipe: Recipe, measures: Measures
+) -> Stage:
+    """The examples of a probing task."""
+    if isinstance(source, TaskSource):
+        return view_of(source, encoder, recipe)
+    spec = AnnotateSpec(
+        data=source.data,
+        data_version=source.data_version,
+        tokenizer=encoder.tokenizer_digest,
+        max_length=measures.sentence_length,
+    )
+    return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})
+
+
+def _states(
+    data: Stage, model: Stage | None, encoder: LocatedEncoder, recipe: Recipe, measures: Measures
+) -> Stage:
+    """Layers of a model, or of the encoder as it came, over the examples of a stage."""
+    sizes = {"num_train": measures.num_train, "num_test": measures.num_test}
+    if isinstance(data.spec, AnnotateSpec):
+        spec = RepresentSpec(encoder=encoder.digest, **sizes)
+    else:
+        spec = ExtractSpec(encoder=encoder.digest, pooling=recipe.pooling, **sizes)
+    if model is None:
+        return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})
+    return make_stage(spec, parents={"data": data, "model": model})

@@ -32,7 +32,9 @@ def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) ->
     spec = FinetuneSpec(encoder=encoder.digest, training=training, seed=variant.seed)
     finetune = make_stage(spec, parents={"data": view} | start, files=weights)
     stages["finetune"] = finetune
-    stages |= measures_of(experiment, encoder, recipe, view=view, finetune=finetune, start=start)
+    stages |= measures_of(
+        experiment, encoder, recipe, view=view, finetune=finetune, start=start, probing=sources.probing
+    )
     shown = _shown_recipe(recipe, view)
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)

@@ -3,17 +3,19 @@
 Bad rows are refused here, in the driver, before any process of a cluster starts.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 
+from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
 from jobs.specs.stages import FilesData, HubData, SampleData
+from jobs.text.annotations import read_annotations
 from jobs.text.corpora import Row, check_labels, digest, read_rows, sampled
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import MAIN, Experiment, Files, Hub, Task
+from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Experiment, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.hub import resolve_revision
@@ -38,12 +40,24 @@ class TaskSource:
 
 
 @dataclass(frozen=True)
+class AnnotatedSource:
+    """Annotated sentences as the planner sees them."""
+
+    task: Task
+    data: AnnotatedFilesData | SampleAnnotationsData
+    data_version: int
+    files: Mapping[str, str]
+    """Paths of the splits by role."""
+
+
+@dataclass(frozen=True)
 class Sources:
     """What an experiment rests on outside itself."""
 
     encoders: Mapping[str, LocatedEncoder]
     """Those that the recipes use, by the name that they have there."""
     tasks: Mapping[str, TaskSource]
+    probing: Mapping[str, TaskSource | AnnotatedSource]
 
 
 def look_at(
@@ -64,22 +78,36 @@ def look_at(
         str(name): locate_encoder(given[str(name)], fetch_mlflow=fetch_mlflow, memory=memory)
         for name in possible_values(experiment, "encoder")
     }
-    tasks, faults = {}, []
-    for task in experiment.tasks:
-        try:
-            tasks[task.task] = _look_at_task(task)
-        except (ValueError, OSError) as error:
-            faults.append(f"task {task.task}: {error}")
+    faults: list[str] = []
+    tasks = _look_at_tasks(experiment.tasks, faults)
+    probing = _look_at_tasks(experiment.probing, faults)
     for encoder in encoders.values():
-        exceeds = {name: partial(source.exceeds, encoder) for name, source in tasks.items()}
+        texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
+        exceeds = {name: partial(source.exceeds, encoder) for name, source in texts.items()}
         faults += length_faults(experiment, encoder, exceeds)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
-    return Sources(encoders, tasks)
+    return Sources(encoders, tasks, probing)
 
 
-def _look_at_task(task: Task) -> TaskSource:
+def _look_at_tasks(tasks: Iterable[Task], faults: list[str]) -> dict[str, TaskSource | AnnotatedSource]:
+    found = {}
+    for task in tasks:
+        try:
+            found[task.task] = _look_at_task(task)
+        except (ValueError, OSError) as error:
+            faults.append(f"task {task.task}: {error}")
+    return found
+
+
+def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
     match task.data:
+        case AnnotatedFiles():
+            return _look_at_annotations(task, task.data)
+        case SampleAnnotationsData():
+            from jobs.text.sample_corpus import VERSION
+
+            return AnnotatedSource(task, task.data, VERSION, {})
         case Files():
             return _look_at_files(task, task.data)
         case Hub():
@@ -107,6 +135,14 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
     return TaskSource(task, data, READER_VERSION, located, _exceeds(sampled(rows, task.sample)))
+
+
+def _look_at_annotations(task: Task, files: AnnotatedFiles) -> AnnotatedSource:
+    paths = {role: Path(getattr(files, role)).expanduser().absolute() for role in ("train", "test")}
+    for path in paths.values():
+        read_annotations(path, files.label)
+    data = AnnotatedFilesData(label=files.label, **{role: digest(path) for role, path in paths.items()})
+    return AnnotatedSource(task, data, READER_VERSION, {role: str(path) for role, path in paths.items()})
 
 
 def _look_at_sample(task: Task, data: SampleData) -> TaskSource:

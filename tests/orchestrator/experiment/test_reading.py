@@ -118,13 +118,15 @@ def test_a_fault_is_told_in_plain_words_at_its_place(folder, sound, line, fault)
         (
             "[trec]",
             "[{task: a, data: {source: file}}]",
-            "3:34: tasks.0.data.source: must be one of files, hub, sample, not the text 'file' "
+            "3:34: tasks.0.data.source: must be one of files, hub, sample, annotated, sample_annotations, "
+            "not the text 'file' "
             "(did you mean 'files'?)",
         ),
         (
             "[trec]",
             "[{task: a, data: {target: topic}}]",
-            "3:25: tasks.0.data.source: is missing; it must be one of files, hub, sample",
+            "3:25: tasks.0.data.source: is missing; "
+            "it must be one of files, hub, sample, annotated, sample_annotations",
         ),
         (
             "[trec]",

@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.planning.plan import TRAINED_KINDS, Plan, merge
 from tests.orchestrator.bench import LONG, SAMPLE, Bench, keys
 
@@ -242,3 +243,40 @@ def test_excluded_cells_of_the_grid_are_not_planned(bench):
         "layer_decay=1 epochs=2",
         "layer_decay=0.9 epochs=2",
     ]
+
+
+WORDS = {
+    "task": "pos",
+    "data": {"source": "sample_annotations", "label": "upos", "num_train": 9, "num_test": 9},
+}
+
+
+def test_probing_tasks_are_probed_at_every_layer_before_and_after_tuning(bench):
+    text = {"task": "mood", "data": SAMPLE | {"target": "sentiment"}}
+    plan = bench.plan(probing=[WORDS, text], grid={"layer_decay": [1.0, 0.9]})
+    first, second = plan.variants
+    roles = [role for role in first.stages if role.startswith("probe/")]
+    assert roles == ["probe/start", "probe/pos", "probe/pos/start", "probe/mood", "probe/mood/start"]
+    kinds = {role: first.stages[role].parents["states"].kind for role in roles}
+    assert kinds["probe/pos"] == kinds["probe/pos/start"] == "represent"
+    assert kinds["probe/mood"] == kinds["probe/mood/start"] == "extract"
+    # The encoder before tuning is looked at once for all recipes.
+    assert first.stages["probe/pos/start"] == second.stages["probe/pos/start"]
+    assert first.stages["probe/pos"] != second.stages["probe/pos"]
+    assert num_stages(plan)["annotate"] == 1
+
+
+def test_annotated_sentences_are_for_probing_only(bench):
+    with pytest.raises(ConfigurationError, match="can be probed, not fine-tuned on"):
+        bench.plan(tasks=[WORDS])
+
+
+def test_a_bad_annotation_is_told_with_its_file_and_line(bench):
+    files = {}
+    for name in ("train", "test"):
+        path = bench.root / f"{name}.conllu"
+        path.write_text("1\tWe\n\n")
+        files[name] = str(path)
+    task = {"task": "pos", "data": {"source": "annotated", "label": "upos"} | files}
+    with pytest.raises(ConfigurationError, match="task pos: train.conllu:1: 2 fields between tabs, not 10"):
+        bench.plan(probing=[task])

@@ -1,0 +1,57 @@
+"""Annotated sentences, as one names them and as they enter a stage's identity."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from jobs.specs.spec import PositiveInt, Spec, Strict
+
+AnnotatedLabel = str
+"""`upos`, `xpos`, `deprel` (CoNLL-U); `role`, `function` (CoNLL-U-Lex); a field of JSON lines."""
+SampleLabel = Literal["upos", "deprel", "role"]
+
+
+class AnnotatedFilesData(Strict):
+    """Digests of files with annotated sentences (outside files by role: train, test)."""
+
+    source: Literal["annotated"] = "annotated"
+    train: str
+    test: str
+    label: AnnotatedLabel
+
+
+class SampleAnnotationsData(Strict):
+    """Sentences of the project's own generator with their gold annotation."""
+
+    source: Literal["sample_annotations"] = "sample_annotations"
+    label: SampleLabel
+    num_train: PositiveInt = 200
+    """Sentences."""
+    num_test: PositiveInt = 200
+    seed: int = 0
+
+
+class AnnotateSpec(Spec):
+    """Annotated sentences to token ids, and units to tokens. Outside files: train, test, tokenizer."""
+
+    kind: Literal["annotate"] = "annotate"
+    data: Annotated[AnnotatedFilesData | SampleAnnotationsData, Field(discriminator="source")]
+    data_version: int = 1
+    tokenizer: str
+    """Digest of the tokenizer's files."""
+    max_length: PositiveInt
+    """Tokens of a sentence, special tokens included; longer sentences are left out."""
+
+
+class RepresentSpec(Spec):
+    """States of annotated units in every layer.
+
+    Parents: data (annotate), model (optional: finetune or pretrain; else the outside file encoder).
+    """
+
+    kind: Literal["represent"] = "represent"
+    encoder: str
+    num_train: PositiveInt
+    """Training units, the first of a seeded shuffle."""
+    num_test: PositiveInt
+    seed: int = 0

@@ -1,0 +1,79 @@
+"""What the annotate stage leaves: token ids of sentences, and the tokens and label of every unit in them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from jobs.text.annotations import Span
+from jobs.text.words import EncodedSentence
+
+SENTENCES = "sentences.json"
+
+
+@dataclass(frozen=True)
+class LabelledUnit:
+    """A unit of a sentence."""
+
+    id: str
+    """Sentence and words, so that units of the same sentence are told apart."""
+    sentence: int
+    """Position of its sentence."""
+    spans: tuple[Span, ...]
+    """Tokens, special ones counted."""
+    label: int
+    words: str
+
+
+@dataclass(frozen=True)
+class AnnotatedSplit:
+    """The sentences of one split and all their units."""
+
+    input_ids: Sequence[Sequence[int]]
+    units: Sequence[LabelledUnit]
+
+
+def write_annotated(
+    folder: Path, sentences_by_split: Mapping[str, Sequence[EncodedSentence]], labels: Sequence[str]
+) -> None:
+    """Write the sentences and the names of the labels; a label's id is its position."""
+    content = {
+        "labels": list(labels),
+        "splits": {
+            split: [
+                {
+                    "id": sentence.id,
+                    "input_ids": list(sentence.input_ids),
+                    "units": [[unit.spans, unit.label, unit.words] for unit in sentence.units],
+                }
+                for sentence in sentences
+            ]
+            for split, sentences in sentences_by_split.items()
+        },
+    }
+    (folder / SENTENCES).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+
+
+def read_annotated(folder: Path, split: Literal["train", "test"]) -> AnnotatedSplit:
+    """One split."""
+    content = json.loads((folder / SENTENCES).read_text(encoding="utf-8"))
+    number = {label: position for position, label in enumerate(content["labels"])}
+    sentences = content["splits"][split]
+    units = [
+        LabelledUnit(
+            f"{sentence['id']}:{place}",
+            position,
+            tuple((first, last) for first, last in spans),
+            number[label],
+            words,
+        )
+        for position, sentence in enumerate(sentences)
+        for place, (spans, label, words) in enumerate(sentence["units"])
+    ]
+    return AnnotatedSplit([sentence["input_ids"] for sentence in sentences], units)
+
+
+def read_annotated_labels(folder: Path) -> list[str]:
+    """Names of the labels; a label's id is its position."""
+    return json.loads((folder / SENTENCES).read_text(encoding="utf-8"))["labels"]
