@@ -45,7 +45,7 @@ class Workspace:
 
     def study(self, schedule: Schedule) -> Study:
         """What the report and the tracker show of a schedule as it stands."""
-        return stand(self.experiment, schedule, encoder=self.sources.encoder.name)
+        return stand(self.experiment, schedule, encoder=self.sources.encoder)
 
     def schedule(self, listener: Listener = lambda event: None) -> Schedule:
         """The grid, or what a search has already brought forth, set against the store."""

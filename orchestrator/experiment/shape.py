@@ -18,6 +18,7 @@ _PATTERNS = {
 }
 _SHORTHANDS = {
     "EncoderSource": "a name on the Hub, a folder (./...) or ",
+    "Paper": "the name of a file in ../references or ",
     "Task": "the name of a file in ../tasks or ",
 }
 
