@@ -72,7 +72,7 @@ def _of_paper(paper: Paper, above: PathTo) -> Iterator[Contradiction]:
     known = _data_sets(paper)
     for index, claim in enumerate(paper.claims):
         for position, task in enumerate(claim.tasks):
-            if task not in known:
+            if known and task not in known:
                 message = f"no table has the data set '{task}'{suggestion(task, known)}"
                 yield Contradiction((*above, "claims", index, "tasks", position), message)
 
