@@ -203,15 +203,22 @@ def compare(
         Literal["json", "md", "latex", "parquet"], typer.Option("--format", help="How the table is written.")
     ] = "md",
 ) -> None:
-    """Print scores as a table: md and latex summarise, json and parquet hold every variant and layer."""
-    from jobs.reporting.table import format_rows, tidy_rows
+    """Print scores as a table: md and latex summarise, json and parquet hold every variant and layer.
+
+    Below the Markdown table stands what became of the claims of the paper that the experiment names.
+    """
+    from jobs.reporting.claims import check_claims
+    from jobs.reporting.table import format_claims, format_rows, tidy_rows
 
     workspace = _open(experiment, overrides, store, tracking_uri, profile)
-    content = format_rows(tidy_rows(workspace.study(workspace.schedule())), "json" if as_json else form)
+    study = workspace.study(workspace.schedule())
+    content = format_rows(tidy_rows(study), "json" if as_json else form)
     if isinstance(content, bytes):
         sys.stdout.buffer.write(content)
-    else:
-        print(content)
+        return
+    print(content)
+    if form == "md" and not as_json and (claims := check_claims(study)):
+        print(format_claims(claims))
 
 
 @app.command()
@@ -264,12 +271,15 @@ def ui(
 @app.command()
 @_with_exit_codes
 def schema(
-    of: Annotated[Literal["experiment", "task"], typer.Argument(help="What kind of file.")] = "experiment",
+    of: Annotated[
+        Literal["experiment", "task", "reference"], typer.Argument(help="What kind of file.")
+    ] = "experiment",
 ) -> None:
-    """Print the JSON schema of an experiment file, or of a task file."""
-    from orchestrator.experiment.schema import experiment_schema, task_schema
+    """Print the JSON schema of an experiment file, of a task file, or of a reference file."""
+    from orchestrator.experiment.schema import experiment_schema, reference_schema, task_schema
 
-    print(json.dumps(experiment_schema() if of == "experiment" else task_schema(), indent=2))
+    schemas = {"experiment": experiment_schema, "task": task_schema, "reference": reference_schema}
+    print(json.dumps(schemas[of](), indent=2))
 
 
 def _open(

@@ -45,8 +45,7 @@ class Workspace:
 
     def study(self, schedule: Schedule) -> Study:
         """What the report and the tracker show of a schedule as it stands."""
-        names = dict.fromkeys(encoder.name for encoder in self.sources.encoders.values())
-        return stand(self.experiment, schedule, encoder=", ".join(names))
+        return stand(self.experiment, schedule, encoders=self.sources.encoders)
 
     def schedule(self, listener: Listener = lambda event: None) -> Schedule:
         """The grid, or what a search has already brought forth, set against the store."""

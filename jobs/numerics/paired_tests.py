@@ -1,4 +1,4 @@
-"""Are two models different on the same examples? Tests and an interval that use the pairing.
+"""Are two models different on the same examples? Tests and intervals that use the pairing.
 
 Axes: S seeds, N examples. `correct` holds 1 (or True) where a model is right and 0 where it is wrong.
 """
@@ -71,6 +71,46 @@ def difference_interval(
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return Interval(float(difference_N.mean()), float(bounds.low), float(bounds.high))
+
+
+def average_interval(
+    differences: Sequence[np.ndarray],
+    *,
+    level: float = 0.95,
+    num_resamples: int = 10_000,
+    seed: int,
+) -> tuple[Interval, float]:
+    """The average over tasks of each task's mean difference, and a two-sided p of its being zero.
+
+    A bootstrap stratified by task: examples are drawn anew within each task, and every task counts alike,
+    however many examples it has. The p-value counts the resamples on the far side of zero, so it is at least
+    2 / (num_resamples + 1), and 1 where no example differs.
+
+    Args:
+        differences: For each task one number an example (N,), as its mean over seeds of a less that of b.
+
+    Raises ValueError without a task, and for a task that has fewer than two examples or a value not finite.
+    """
+    rng = np.random.default_rng(seed)
+    differences = [np.asarray(values, dtype=np.float64) for values in differences]
+    if not differences:
+        raise ValueError("an average needs at least one task, got none.")
+    averages_R = np.zeros(num_resamples)
+    for values_N in differences:
+        if values_N.ndim != 1 or len(values_N) < 2 or not np.isfinite(values_N).all():
+            raise ValueError(f"a task needs 2 or more finite differences, got shape {values_N.shape}.")
+        # Few values are distinct: how often each is drawn is multinomial, whatever the number of examples.
+        distinct, counts = np.unique(values_N, return_counts=True)
+        for batch in np.array_split(averages_R, -(-num_resamples * len(distinct) // _BATCH_ENTRIES)):
+            drawn_RV = rng.multinomial(len(values_N), counts / len(values_N), size=len(batch))
+            batch += drawn_RV @ distinct / len(values_N) / len(differences)
+    mean = float(np.mean([values_N.mean() for values_N in differences]))
+    # Without the tolerance, resamples whose sum is zero but for rounding would count on one side only.
+    rounding = 1e-12
+    far = min(int((averages_R <= rounding).sum()), int((averages_R >= -rounding).sum()))
+    p_value = min(1.0, 2 * (far + 1) / (num_resamples + 1))
+    low, high = np.quantile(averages_R, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, float(low), float(high)), p_value
 
 
 def _checked(correct: Sequence[bool] | np.ndarray, name: str, *, axes: int) -> np.ndarray:

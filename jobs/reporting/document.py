@@ -16,11 +16,14 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from jobs.numerics.intervals import Interval
+from jobs.reporting.beside import beside_tables, smaller_setting
+from jobs.reporting.claims import check_claims, comparison_line
 from jobs.reporting.conditions import condition_label, conditions_by_task, factor_label, varied_factors
 from jobs.reporting.drawing import INK
 from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
 from jobs.reporting.ranking import RankedCondition, rank_conditions
+from jobs.reporting.recipes import cuts, rates
 from jobs.reporting.study import RECORD, Study
 
 TEMPLATE = "report.html.jinja"
@@ -49,7 +52,8 @@ CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",
     "by factor": "A thin line is one condition, a thick line the mean of the finished conditions with that "
-    "value of the factor. Dotted: not finished.",
+    "value of the factor. Dotted: not finished. A cross ends the training of a condition of which a seed "
+    "diverged or did not learn.",
 }
 
 STANDINGS = {
@@ -58,6 +62,7 @@ STANDINGS = {
     "indistinguishable": "indistinguishable from the best",
     "worse": "worse than the highest",
     "diverged": "diverged",
+    "did not learn": "did not learn",
     "not compared": "not compared",
     "no result": "no result",
 }
@@ -86,6 +91,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         lstrip_blocks=True,
     )
     environment.filters |= {"score": _score, "signed": _signed, "p": _p_value, "duration": _duration}
+    environment.filters |= {"percent": _percent, "points": _points, "comparison": comparison_line}
     ranking = rank_conditions(study)
     ranking_by_task = {
         task: list(group) for task, group in itertools.groupby(ranking, lambda ranked: ranked.task)
@@ -101,6 +107,11 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         effects=_grouped(main_effects(study), lambda effect: effect.task),
         sections=_sections(study_figures(study) if figures is None else figures),
         troubles=_troubles(study),
+        setting=smaller_setting(study),
+        claims=check_claims(study),
+        tables=beside_tables(study),
+        cuts=cuts(study),
+        rates=rates(study),
         versions=_versions(study),
         file_name=f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', study.experiment).strip('._-') or 'experiment'}.yaml",
         remarks=_remarks,
@@ -114,6 +125,8 @@ def _summary(group: Sequence[RankedCondition]) -> str:
     if not first.scores:
         return f"{first.task}: no condition has a test score."
     name, scored = condition_label(first.condition), f"mean test {first.metric} {_mean_with_interval(first)}"
+    if first.standing in ("did not learn", "diverged"):
+        return f"{first.task}: no condition learned with every seed. {name} {first.standing}, with {scored}."
     alike = sum(ranked.standing == "indistinguishable" for ranked in others)
     if first.standing == "best":
         compared = sum(ranked.standing == "worse" for ranked in others)
@@ -165,14 +178,12 @@ class _Strip:
 
 
 def _remarks(ranked: RankedCondition) -> str:
-    waiting = (
-        ranked.num_variants - ranked.num_seeds - ranked.num_stopped - ranked.num_failed - ranked.num_diverged
-    )
     counts = {
         "diverged": ranked.num_diverged,
+        "did not learn": ranked.num_not_learning,
         "stopped early": ranked.num_stopped,
         "failed": ranked.num_failed,
-        "without a score": max(waiting, 0),
+        "without a score": ranked.num_without_score,
     }
     remarks = [f"{count} {word}" for word, count in counts.items() if count]
     if ranked.num_cells > 1:
@@ -270,6 +281,14 @@ def _score(value: float) -> str:
 def _signed(interval: Interval) -> str:
     mean, low, high = (f"{v:+.3f}".replace("-", "−") for v in (interval.mean, interval.low, interval.high))
     return f"{mean} (one pair: no interval)" if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
+
+
+def _percent(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
+
+
+def _points(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def _p_value(p: float) -> str:

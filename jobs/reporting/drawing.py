@@ -50,7 +50,7 @@ def curve_chart(
 ) -> Figure:
     """A colour for each label: one curve with its band, or several thin curves and their mean.
 
-    Curves that are not finished are thin and dotted.
+    Curves that are not finished are thin and dotted; a cross ends one whose training went wrong.
     """
     with rc_context(STYLE):
         figure, axes = _panel(title, list(curves_by_label) if len(curves_by_label) > 1 else ())
@@ -137,6 +137,9 @@ def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
         if curve is not main:
             style = "-" if curve.is_finished else ":"
             axes.plot(curve.steps, curve.mean, style, color=colour, alpha=0.45, linewidth=0.8)
+        finite = np.flatnonzero(np.isfinite(curve.mean)) if curve.trouble else []
+        if len(finite):
+            axes.plot(curve.steps[finite[-1]], curve.mean[finite[-1]], "x", color=colour, markersize=7)
     if main is not None:
         axes.plot(main.steps, main.mean, linestyle=DASHES[index], color=colour, linewidth=2.2)
     if main is curves[0]:

@@ -18,7 +18,7 @@ from jobs.reporting.drawing import curve_chart, dot_chart, heat_maps, scatter_ch
 from jobs.reporting.effects import scored_variants
 from jobs.reporting.ranking import rank_conditions
 from jobs.reporting.series import Band, band, bands_by_metric, series_by_metric, thinned
-from jobs.reporting.study import Study, VariantResult
+from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
 
 Conditions = Mapping[str, tuple[VariantResult, ...]]
 
@@ -82,7 +82,7 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    return [role for role in roles if role not in ("finetune", "pretrain")]
+    return [role for role in roles if role not in NOT_MEASURES]
 
 
 def _compared(
@@ -92,7 +92,10 @@ def _compared(
     if not curves:
         return {}
     if len(conditions) <= MAX_LEVELS:
-        by_label = {condition_label(condition): [curve] for condition, curve in curves.items()}
+        by_label = {
+            condition_label(condition) + (f" ({curve.trouble})" if curve.trouble else ""): [curve]
+            for condition, curve in curves.items()
+        }
         return {name: curve_chart(title, x_label, y_label, by_label)}
     figures = {}
     for factor, level_of in _levels_by_factor(conditions).items():

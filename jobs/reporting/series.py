@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.reporting.study import VariantResult, read_curves, shown_name
+from jobs.reporting.study import VariantResult, read_curves, read_metrics, shown_name, training_end
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Band:
     """The highest seed."""
     is_finished: bool = True
     """False for the curves of variants that are not done."""
+    trouble: str = ""
+    """`diverged` or `did not learn` where the training of a done variant did."""
 
 
 def series_by_metric(folder: Path, role: str) -> dict[str, dict[int, float]]:
@@ -36,13 +38,21 @@ def bands_by_metric(variants: Sequence[VariantResult], role: str) -> dict[str, B
     done = [variant for variant in variants if variant.state == "done"]
     series = [series_by_metric(v.folders[role], role) for v in done or variants if role in v.folders]
     metrics = dict.fromkeys(metric for one in series for metric in one)
+    trouble = _trouble(done) if role == "finetune" else ""
     return {
-        metric: band([one[metric] for one in series if metric in one], is_finished=bool(done))
+        metric: band(
+            [one[metric] for one in series if metric in one], is_finished=bool(done), trouble=trouble
+        )
         for metric in metrics
     }
 
 
-def band(series: Sequence[Mapping[int, float]], *, is_finished: bool = True) -> Band:
+def _trouble(done: Sequence[VariantResult]) -> str:
+    ends = {training_end(read_metrics(variant.folders["finetune"])) for variant in done}
+    return next((end for end in ("diverged", "did not learn") if end in ends), "")
+
+
+def band(series: Sequence[Mapping[int, float]], *, is_finished: bool = True, trouble: str = "") -> Band:
     """Mean, lowest and highest at each step over the series that have it; NaN where one is not finite."""
     steps = sorted({step for one in series for step in one})
     columns = [np.array([one[step] for one in series if step in one]) for step in steps]
@@ -53,6 +63,7 @@ def band(series: Sequence[Mapping[int, float]], *, is_finished: bool = True) -> 
         low=np.array([column.min() for column in columns]),
         high=np.array([column.max() for column in columns]),
         is_finished=is_finished,
+        trouble=trouble,
     )
 
 
@@ -64,6 +75,7 @@ def thinned(curve: Band, *, max_points: int = 40) -> Band:
     return Band(
         *(np.array([array[part].mean() for part in parts]) for array in _arrays(curve)),
         is_finished=curve.is_finished,
+        trouble=curve.trouble,
     )
 
 

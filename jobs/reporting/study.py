@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Literal
 
 from jobs.context import CURVES
+from jobs.reporting.references import StudyReference
 
 State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
 
 RECORD = "record.json"
+NOT_MEASURES = ("finetune", "pretrain", "view")
+"""Roles whose curves, if any, do not run over layers."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class VariantResult:
     """Grid cells that collapsed into this variant because their views are identical."""
     folders: Mapping[str, Path] = field(default_factory=dict)
     """Artifact folders that exist, by role: `finetune`, `pretrain`, `probe`, `depth`, `cka/start`,
-    `cka/within`.
+    `cka/within`; `view` is the prepared texts that it was tuned on.
     While a variant runs, `finetune` is its scratch folder, with curves and no record."""
 
 
@@ -62,6 +65,8 @@ class Study:
     variants: tuple[VariantResult, ...]
     notes: tuple[str, ...] = ()
     """Sentences the reader must see: collapsed views, failures, stopped variants."""
+    reference: StudyReference | None = None
+    """The paper beside which the study is shown."""
 
 
 def shown_name(role: str, metric: str) -> str:
@@ -74,6 +79,13 @@ def read_metrics(folder: Path) -> dict[str, float]:
     """The summary metrics in an artifact's record; empty while there is none."""
     path = folder / RECORD
     return json.loads(path.read_text(encoding="utf-8"))["metrics"] if path.exists() else {}
+
+
+def training_end(metrics: Mapping[str, float]) -> Literal["learned", "did not learn", "diverged"]:
+    """How a finished training ended, by its metrics; where they say nothing it learned."""
+    if metrics.get("diverged", 0.0) == 1:
+        return "diverged"
+    return "did not learn" if metrics.get("learned", 1.0) == 0 else "learned"
 
 
 def read_curves(folder: Path) -> Iterator[Point]:

@@ -8,14 +8,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
 from jobs.numerics.intervals import mean_interval
+from jobs.reporting.claims import CheckedClaim, claim_line
 from jobs.reporting.conditions import condition_label
 from jobs.reporting.series import series_by_metric
-from jobs.reporting.study import Study, VariantResult, read_metrics
+from jobs.reporting.study import NOT_MEASURES, Study, VariantResult, read_metrics
 
 Format = Literal["json", "md", "latex", "parquet"]
-
-NOT_MEASURES = ("finetune", "pretrain")
-"""Roles whose curves run over optimizer steps; those of all others run over layers."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,16 @@ def format_rows(rows: Sequence[Row], format: Format) -> str | bytes:
             return _parquet(rows)
         case _:
             raise ValueError(f"unknown table format {format!r}: use json, md, latex or parquet.")
+
+
+def format_claims(claims: Sequence[CheckedClaim]) -> str:
+    """A Markdown table of claims and verdicts, with the numbers that they rest on."""
+    lines = []
+    for checked in claims:
+        says = f"{checked.claim.claim}: {checked.claim.says} ({checked.claim.source})"
+        verdict, _, numbers = claim_line(checked).partition(": ")
+        lines.append([says, verdict, numbers])
+    return _markdown(["claim", "verdict", "what it rests on"], lines, num_words=3)
 
 
 def _rows_of(variant: VariantResult) -> list[Row]:
@@ -114,8 +122,9 @@ def _mean_and_half_width(values: Sequence[float]) -> str:
     return f"{interval.mean:.4f} ± {interval.high - interval.mean:.4f}"
 
 
-def _markdown(header: list[str], lines: list[list[str]]) -> str:
-    rule = ["---" if column < 2 else "---:" for column in range(len(header))]
+def _markdown(header: list[str], lines: list[list[str]], *, num_words: int = 2) -> str:
+    """The first columns are words, the others numbers."""
+    rule = ["---" if column < num_words else "---:" for column in range(len(header))]
     escaped = [[cell.replace("|", "\\|") for cell in line] for line in [header, rule, *lines]]
     return "".join(f"| {' | '.join(line)} |\n" for line in escaped)
 

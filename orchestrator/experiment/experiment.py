@@ -6,6 +6,7 @@ from pydantic import Field, create_model
 
 from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.recipe import Pretraining, Training, Truncation
+from jobs.specs.references import Paper
 from jobs.specs.spec import PositiveInt, Strict
 from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
 
@@ -178,6 +179,18 @@ class Measures(Strict):
     """Tokens of an annotated sentence, special tokens included; longer sentences are left out."""
 
 
+class Reference(Strict):
+    """The paper beside which the report shows the results; nothing of it is part of any key."""
+
+    paper: Paper
+    tables: tuple[Name, ...] | None = None
+    """By default all."""
+    tasks: dict[Name, Name] = {}
+    """The paper's name for a task of ours, where it has another."""
+    claims: tuple[Name, ...] | None = None
+    """By default all."""
+
+
 class Experiment(Strict):
     """What was asked: one YAML file."""
 
@@ -198,3 +211,4 @@ class Experiment(Strict):
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     early_stopping: EarlyStopping | None = None
     measures: Measures = Measures()
+    reference: Reference | None = None

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from io import StringIO
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,12 @@ from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.faults import Fault, Place, refuse, suggestion
 from orchestrator.experiment.overrides import Override, applied, parse_overrides, profile_overrides
 from orchestrator.experiment.parsing import read_file
+from orchestrator.experiment.reference import reference_contradictions, with_used_parts
 from orchestrator.experiment.validation import validated
 from orchestrator.experiment.written import (
     Node,
     PathTo,
+    child_of,
     dotted,
     fault_at,
     follow,
@@ -45,6 +48,7 @@ def read_experiment(
 
     Raises ConfigurationError with all faults, one a line. All profiles of the file are checked.
     Paths of data and of the encoder's folder are left as they are written: relative to where one works.
+    Of a reference only the tables and claims that are used are kept.
     """
     path = Path(path)
     faults: list[Fault] = []
@@ -57,7 +61,7 @@ def read_experiment(
     unused = {name: changes for name, changes in profiles.items() if name != profile}
     refuse([*faults, *found, *reader.faults_of_profiles(tree, unused)])
     assert experiment is not None
-    return experiment
+    return with_used_parts(experiment)
 
 
 def resolved_yaml(experiment: Experiment) -> str:
@@ -84,7 +88,8 @@ class _Reader:
         tree = with_environment(tree, self.environ, is_path=_is_path, where=where, faults=faults)
         experiment = validated(Experiment, tree, faults, stand_ins=_STAND_INS)
         if experiment is not None:
-            faults += [_told(tree, each) for each in contradictions(experiment) if not _is_open(each, faults)]
+            found = chain(contradictions(experiment), reference_contradictions(experiment))
+            faults += [_told(tree, each) for each in found if not _is_open(each, faults)]
         return experiment, faults
 
     def faults_of_profiles(self, tree: Node, profiles: Mapping[str, list[Override]]) -> list[Fault]:
@@ -103,8 +108,9 @@ class _Reader:
         return faults
 
     def expanded(self, tree: Node, faults: list[Fault]) -> Node:
-        """The tree with an encoder and tasks that were given by name written out."""
+        """The tree with encoders, tasks and a paper that were given by name written out."""
         encoder, encoders = tree.value.get("encoder"), tree.value.get("encoders")
+        reference = tree.value.get("reference")
         if encoder is not None:
             tree = with_child(tree, "encoder", _spelt_out(encoder))
         if encoders is not None and isinstance(encoders.value, dict):
@@ -113,16 +119,22 @@ class _Reader:
         for part in ("tasks", "probing"):
             tasks = tree.value.get(part)
             if tasks is not None and isinstance(tasks.value, tuple):
-                items = [self._task(tree, (part, at), node, faults) for at, node in enumerate(tasks.value)]
+                items = [
+                    self._file_of("task", tree, (part, index), node, faults)
+                    for index, node in enumerate(tasks.value)
+                ]
                 tree = with_child(tree, part, replace(tasks, value=tuple(items)))
+        if reference is not None and (paper := child_of(reference, "paper")) is not None:
+            paper = self._file_of("reference", tree, ("reference", "paper"), paper, faults)
+            tree = with_child(tree, "reference", with_child(reference, "paper", paper))
         return tree
 
-    def _task(self, tree: Node, path: PathTo, node: Node, faults: list[Fault]) -> Node:
+    def _file_of(self, kind: str, tree: Node, path: PathTo, node: Node, faults: list[Fault]) -> Node:
         if not isinstance(node.value, str):
             return node
-        file = self._task_file(node.value)
+        file = self._named_file(f"{kind}s", node.value)
         if not file.is_file():
-            faults.append(fault_at(tree, path, _no_such_task(node.value, file)))
+            faults.append(fault_at(tree, path, _no_such_file(kind, node.value, file)))
             return node
         try:
             return read_file(file, faults)
@@ -130,10 +142,10 @@ class _Reader:
             faults.append(fault_at(tree, path, f"cannot be read: {error}"))
             return node
 
-    def _task_file(self, name: str) -> Path:
+    def _named_file(self, kinds: str, name: str) -> Path:
         if name.endswith((".yaml", ".yml")):
             return Path(os.path.normpath(self.folder / name))
-        above = [self.folder / "../tasks", self.folder / "../../tasks"]
+        above = [self.folder / f"../{kinds}", self.folder / f"../../{kinds}"]
         folder = next((each for each in above if each.is_dir()), above[0])
         return Path(os.path.normpath(folder / f"{name}.yaml"))
 
@@ -145,12 +157,12 @@ def _spelt_out(encoder: Node) -> Node:
     return replace(encoder, value={source: encoder})
 
 
-def _no_such_task(name: str, file: Path) -> str:
+def _no_such_file(kind: str, name: str, file: Path) -> str:
     if name.endswith((".yaml", ".yml")):
         return f"the file {file} does not exist"
     known = sorted(each.stem for each in file.parent.glob("*.yaml"))
-    listed = f"{file.parent} has {', '.join(known)}" if known else f"{file.parent} has no tasks"
-    return f"there is no task '{name}'{suggestion(name, known)}; {listed}"
+    listed = f"{file.parent} has {', '.join(known)}" if known else f"{file.parent} has no {kind}s"
+    return f"there is no {kind} '{name}'{suggestion(name, known)}; {listed}"
 
 
 def _profiles(written: Node, faults: list[Fault]) -> dict[str, list[Override]]:

@@ -1,7 +1,8 @@
-"""JSON schemas of experiment and task files, for editors; what may be written, shorthands included."""
+"""JSON schemas of experiment, task and reference files, for editors; shorthands included."""
 
 from typing import Any
 
+from jobs.specs.references import Paper
 from jobs.specs.stages import SampleData
 from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
 
@@ -19,6 +20,10 @@ def experiment_schema() -> dict[str, Any]:
     }
     properties["tasks"]["description"] = "Names of files in ../tasks, paths that end in .yaml, or mappings."
     properties["tasks"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Task"}]}
+    schema["$defs"]["Reference"]["properties"]["paper"] = {
+        "description": "The name of a file in ../references, a path that ends in .yaml, or a mapping.",
+        "anyOf": [{"type": "string"}, {"$ref": "#/$defs/Paper"}],
+    }
     properties["profiles"] = {
         "description": "Named sets of overrides, keys dotted or nested; --profile NAME applies one.",
         "type": "object",
@@ -32,6 +37,11 @@ def task_schema() -> dict[str, Any]:
     schema = Task.model_json_schema()
     _require_source(schema)
     return {"$schema": DRAFT, **schema}
+
+
+def reference_schema() -> dict[str, Any]:
+    """The schema of a file in `configs/references`."""
+    return {"$schema": DRAFT, **Paper.model_json_schema()}
 
 
 def _require_source(schema: dict[str, Any]) -> None:

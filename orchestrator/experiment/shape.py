@@ -18,6 +18,7 @@ _PATTERNS = {
 }
 _SHORTHANDS = {
     "EncoderSource": "a name on the Hub, a folder (./...) or ",
+    "Paper": "the name of a file in ../references or ",
     "Task": "the name of a file in ../tasks or ",
 }
 
@@ -90,7 +91,8 @@ def locate(annotation: Any, root: Node, location: PathTo) -> tuple[PathTo, Any] 
         if len(options := alternatives(annotation)) > 1:
             option = chosen(annotation, node) if node else None
             if is_model(option):
-                if step in {_bare(each).__name__ for each in options} - {option.__name__}:
+                tried = str(step).partition("[")[0]  # a tuple is named with its items
+                if tried in {_bare(each).__name__ for each in options} - {option.__name__}:
                     return None
                 annotation = option
             continue

@@ -8,7 +8,7 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -18,6 +18,8 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING, get_args
 
 from jobs.numerics.intervals import mean_interval
+from jobs.reporting.claims import check_claims, claim_line
+from jobs.reporting.recipes import PARAMETER_GROUPS, ParameterGroup, parameter_groups
 from jobs.reporting.study import (
     RECORD,
     Point,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 TRAINING_ROLES = ("finetune", "pretrain")
 """Roles whose curves run over optimizer steps; all others run over layers."""
 UNFINISHED = ("running", "todo")
+LOGGED_TABLE = json.dumps([{"path": PARAMETER_GROUPS, "type": "table"}])
+"""Tag by which MLflow knows an artifact as a table."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,8 @@ def _study_page(
     tags["mlflow.note.content"] = "\n\n".join(
         [study.description, *(f"- {note}" for note in study.notes)]
     ).strip()
+    if not live:
+        tags |= {f"layerscope.claim.{each.claim.claim}": claim_line(each) for each in check_claims(study)}
     points = []
     if not live or not set(states).intersection(UNFINISHED):
         for task, metric in study.metric_by_task.items():
@@ -189,6 +195,7 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
 
         images = _images(variant_figures(variant))
     began, ended = _span([shown])
+    groups = parameter_groups(variant)
     return Page(
         key=variant.key,
         level="variant",
@@ -204,8 +211,10 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
             "layerscope.condition": variant.condition,
             "layerscope.cells": str(variant.num_cells),
             **({"layerscope.reason": variant.reason} if variant.reason else {}),
+            **({"mlflow.loggedArtifacts": LOGGED_TABLE} if groups else {}),
         },
         points=shown.training + shown.summary,
+        texts={PARAMETER_GROUPS: _table(groups)} if groups else {},
         images=images,
         dataset=_dataset(variant),
     )
@@ -252,6 +261,8 @@ def _params(variant: VariantResult) -> dict[str, str]:
 def _shown(variant: VariantResult) -> _Shown:
     training, summary = [], []
     for role, folder in variant.folders.items():
+        if role == "view":  # it is of many variants, and was there before them
+            continue
         curves = [replace(point, metric=shown_name(role, point.metric)) for point in read_curves(folder)]
         (training if role in TRAINING_ROLES else summary).extend(curves)
         curve_names = {point.metric for point in curves}
@@ -283,6 +294,12 @@ def _dataset(variant: VariantResult) -> Dataset | None:
     parents = json.loads(path.read_text(encoding="utf-8")).get("parents", {}) if path.is_file() else {}
     sources: Mapping[str, str] = {role: key for role, key in parents.items() if role != "pretrain"}
     return next((Dataset(variant.task, key, f"{role}/{key}") for role, key in sorted(sources.items())), None)
+
+
+def _table(groups: Sequence[ParameterGroup]) -> str:
+    """As MLflow's `log_table` writes it."""
+    columns = [column.name for column in fields(ParameterGroup)]
+    return json.dumps({"columns": columns, "data": [list(astuple(group)) for group in groups]})
 
 
 def _images(figures: "Mapping[str, Figure]") -> dict[str, bytes]:

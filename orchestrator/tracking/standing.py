@@ -6,8 +6,10 @@ from pathlib import Path
 from jobs.reporting.study import State, Study, VariantResult
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.reading import resolved_yaml
+from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
+from orchestrator.tracking.reference import study_reference
 
 STATE_BY_STAGE: Mapping[str, State] = {
     "stored": "done",
@@ -21,16 +23,17 @@ STATE_BY_STAGE: Mapping[str, State] = {
 }
 
 
-def stand(experiment: Experiment, schedule: Schedule, *, encoder: str) -> Study:
+def stand(experiment: Experiment, schedule: Schedule, *, encoders: Mapping[str, LocatedEncoder]) -> Study:
     """Every variant with its state and the artifacts there are."""
     return Study(
         experiment=experiment.experiment,
         description=experiment.description,
-        encoder=encoder,
+        encoder=", ".join(dict.fromkeys(encoder.name for encoder in encoders.values())),
         yaml=resolved_yaml(experiment),
         metric_by_task={task.task: task.metric for task in experiment.tasks},
         variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
         notes=tuple(_notes(schedule)),
+        reference=study_reference(experiment, next(iter(encoders.values()))),
     )
 
 
@@ -61,9 +64,19 @@ def _state(schedule: Schedule, stage: Stage) -> tuple[State, str]:
 def _folders(schedule: Schedule, variant: PlannedVariant, state: State) -> dict[str, Path]:
     store = schedule.store
     folders = {role: store.folder(stage) for role, stage in variant.stages.items() if store.has(stage)}
+    view = _view(variant.stages["finetune"])
+    if view is not None and store.has(view):
+        folders["view"] = store.folder(view)
     if state in ("running", "stopped"):
         folders["finetune"] = store.scratch_path(variant.stages["finetune"])
     return folders
+
+
+def _view(stage: Stage) -> Stage | None:
+    """The prepared texts that a stage reads, or that what it reads was made from; no pretraining's corpus."""
+    sources = [parent for role, parent in stage.parents.items() if role != "encoder"]
+    prepared = (parent for parent in sources if parent.kind == "prepare")
+    return next(prepared, next(filter(None, map(_view, sources)), None))
 
 
 def _notes(schedule: Schedule) -> list[str]:

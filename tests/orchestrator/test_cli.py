@@ -202,6 +202,7 @@ def test_help_names_every_command_and_what_the_exit_codes_mean():
 
 def test_the_schema_is_json():
     assert "experiment" in json.loads(say("schema").stdout)["properties"]
+    assert "claims" in json.loads(say("schema", "reference").stdout)["properties"]
 
 
 @pytest.fixture
@@ -298,6 +299,19 @@ def test_a_comparison_as_markdown_or_latex_is_a_summary(bench):
     said = of_bench(bench, "compare", "--format", "latex").stdout
     assert said.startswith(r"\begin{tabular}{llrr}")
     assert r"recipe & topic & 1 & 0.7500 \\" in said
+
+
+def test_claims_stand_below_the_markdown_table(bench):
+    check = {"kind": "diverges", "where": {"truncation": "whole"}}
+    claim = {"claim": "a", "says": "It fails.", "source": "table 1", "check": check}
+    table = {"table": "T1", "title": "All", "rows": [{"row": "all", "values": {"topic": 5.0}}]}
+    paper = {"paper": "known", "title": "K", "source": "nowhere", "tables": [table], "claims": [claim]}
+    bench.write(seeds=[0, 1], reference={"paper": paper})
+    said = of_bench(bench, "compare").stdout
+    assert "| recipe | topic | 1 | 0.7500 |" in said
+    assert "| a: It fails. (table 1) | not held | topic: 0 of 1 runs with truncation=whole" in said
+    assert "It fails" not in of_bench(bench, "compare", "--format", "latex").stdout
+    assert "It fails" not in of_bench(bench, "compare", "--json").stdout
 
 
 def test_looking_at_a_store_changes_nothing_in_it(bench):

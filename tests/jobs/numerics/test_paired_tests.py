@@ -5,7 +5,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from jobs.numerics.paired_tests import difference_interval, holm, mcnemar
+from jobs.numerics.intervals import Interval
+from jobs.numerics.paired_tests import average_interval, difference_interval, holm, mcnemar
 
 
 def enumerated_mcnemar(correct_a, correct_b):
@@ -131,3 +132,69 @@ def test_a_bootstrap_refuses_a_flat_list_and_a_single_example():
         difference_interval(np.ones(4), np.ones(4), seed=0)
     with pytest.raises(ValueError, match="at least 2 examples"):
         difference_interval(np.ones((3, 1)), np.ones((3, 1)), seed=0)
+
+
+def planted_differences(rng, means, *, num_examples=(150, 400, 80)):
+    """Differences in {-1, 0, 1} whose means in the population are the given ones; tasks differ in size."""
+    return [
+        rng.choice([-1, 0, 1], p=[(0.3 - mean) / 2, 0.7, (0.3 + mean) / 2], size=size).astype(float)
+        for mean, size in zip(means, num_examples, strict=True)
+    ]
+
+
+def test_a_planted_average_is_covered_as_often_as_promised_whatever_the_tasks_sizes():
+    rng = np.random.default_rng(0)
+    num_covered = num_found = 0
+    for seed in range(200):
+        interval, p_value = average_interval(
+            planted_differences(rng, (0.25, 0.05, 0.0)), num_resamples=500, seed=seed
+        )
+        num_covered += interval.low <= 0.1 <= interval.high
+        num_found += p_value < 0.05
+    assert num_covered / 200 == pytest.approx(0.95, abs=0.046)  # three standard errors of 200 trials
+    assert num_found > 180
+
+
+def test_an_average_of_no_difference_is_seldom_found():
+    rng = np.random.default_rng(1)
+    p_values = [
+        average_interval(planted_differences(rng, (0.1, -0.1, 0.0)), num_resamples=500, seed=seed)[1]
+        for seed in range(200)
+    ]
+    assert np.mean(np.array(p_values) < 0.05) <= 0.05 + 0.046  # three standard errors of 200 trials
+
+
+def test_an_average_is_that_of_resampling_every_task_example_by_example():
+    rng = np.random.default_rng(2)
+    differences = planted_differences(rng, (0.2, 0.0, -0.1))
+    interval, p_value = average_interval(differences, num_resamples=4000, seed=0)
+    slow = np.mean(
+        [rng.choice(values, size=(4000, len(values))).mean(axis=1) for values in differences], axis=0
+    )
+    assert interval.mean == pytest.approx(np.mean([values.mean() for values in differences]))
+    # Quantiles of 4000 resamples are known to about 0.06 deviations, both here and there.
+    allowed = 0.25 * slow.std()
+    assert (interval.low, interval.high) == pytest.approx(
+        tuple(np.quantile(slow, [0.025, 0.975])), abs=allowed
+    )
+    assert p_value == pytest.approx(2 * min((slow <= 0).mean(), (slow >= 0).mean()), abs=0.05)
+
+
+def test_models_that_are_equal_differ_by_zero_on_average():
+    equal = [np.zeros(10), np.zeros(3)]
+    assert average_interval(equal, num_resamples=50, seed=0) == (Interval(0, 0, 0), 1.0)
+
+
+def test_an_average_does_not_depend_on_the_size_of_its_batches(monkeypatch):
+    differences = planted_differences(np.random.default_rng(3), (0.1, 0.0, 0.2))
+    whole = average_interval(differences, num_resamples=200, seed=0)
+    assert average_interval(differences, num_resamples=200, seed=1) != whole
+    monkeypatch.setattr("jobs.numerics.paired_tests._BATCH_ENTRIES", 100)
+    assert average_interval(differences, num_resamples=200, seed=0)[0].mean == whole[0].mean
+    assert average_interval(differences, num_resamples=200, seed=0) == whole
+
+
+@pytest.mark.parametrize("differences", [[], [np.zeros(1)], [np.zeros((2, 3))], [np.array([0.0, np.nan])]])
+def test_an_average_refuses_what_are_no_differences(differences):
+    with pytest.raises(ValueError, match=r"at least one task|2 or more finite differences"):
+        average_interval(differences, seed=0)

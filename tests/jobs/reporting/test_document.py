@@ -1,5 +1,6 @@
 """Tests of the report: self-contained, honest, and whole whatever became of the study."""
 
+import json
 import math
 import re
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 
 from jobs.report import write_report
 from jobs.reporting.document import render_report
+from tests.jobs.reporting.papers import claim, reference, variants
 from tests.jobs.reporting.studies import (
     make_study,
     make_variant,
@@ -31,6 +33,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.text += " " if tag in ("td", "th", "br") else ""
         self.ids += [value for name, value in attributes if name == "id"]
         self.loads += [
             value for name, value in attributes if name in ("src", "href", "xlink:href", "data", "srcset")
@@ -187,3 +190,78 @@ def test_the_report_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
         write_report(make_study(experiment="another"), path)
     assert path.read_text(encoding="utf-8") == before
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
+
+
+def test_a_study_stands_beside_its_paper(tmp_path):
+    rows = [
+        {"row": "first", "where": {"truncation": "head"}, "values": {"topic": 5.63, "mood": 1.0}},
+        {"row": "second", "where": {"truncation": "tail"}, "values": {"topic": 5.44}},
+        {"row": "CNN", "values": {"topic": 9.1}},
+    ]
+    known = reference(
+        tables=[{"table": "T2", "title": "Long texts", "rows": rows}],
+        claims=[
+            claim("better", where={"truncation": "head"}, than=[{"truncation": "both"}]),
+            claim("diverges", where={"truncation": "none"}) | {"claim": "b"},
+        ],
+        setting={"encoder": "bert-base-uncased", "num_layers": 12, "max_length": 512},
+    )
+    runs = [
+        variant
+        for name, num in [("head", 90), ("both", 60)]
+        for seed in (0, 1)
+        for variant in variants(tmp_path, num + seed, seeds=[seed], truncation=name)
+    ]
+    html = render_report(make_study(*runs, reference=known))
+    page = words(html)
+    assert "Beside the paper" in page
+    assert "What is known (nowhere)" in page
+    assert "encoder tiny of 4 layers instead of bert-base-uncased of 12" in page
+    assert "first truncation=head 5.63 9.50 3.15 to 15.85, 2 seeds +3.87 yes" in page
+    assert "Not run in topic (the paper's value): second 5.44." in page
+    assert "Other models in the paper, topic: CNN 9.10." in page
+    assert "Not run, as no task of ours is mood." in page
+    assert "a It is so. (table 1) held topic: truncation=head against truncation=both: −30.00 points" in page
+    assert "b It is so. (table 1) not run topic: no finished run with truncation=none" in page
+    assert Page(html).tags.count("table") == Page(html).tags.count("caption")
+    assert "Beside the paper" not in words(render_report(make_study(*runs)))
+
+
+def test_a_measure_that_is_no_test_error_is_only_quoted(tmp_path):
+    rows = [{"row": "small", "values": {"topic": 0.44}}]
+    known = reference(tables=[{"table": "F2", "title": "Drift", "measure": "correlation", "rows": rows}])
+    page = words(render_report(make_study(*variants(tmp_path, 50, decay=1.0), reference=known)))
+    assert "The paper's numbers are of another measure: correlation." in page
+    assert "small: topic 0.44" in page
+
+
+def test_texts_cut_and_learning_rates_are_shown(tmp_path):
+    (variant,) = variants(tmp_path, 50, seeds=[0], truncation="head", max_length=32)
+    (tmp_path / "view").mkdir()
+    metrics = {
+        "test/num_texts": 100.0,
+        "test/num_cut": 25.0,
+        "test/tokens": 9000.0,
+        "test/tokens_lost": 1000.0,
+    }
+    (tmp_path / "view" / "record.json").write_text(json.dumps({"metrics": metrics}))
+    group = {"name": "layer 3", "num_parameters": 1234, "learning_rate": 1.9e-5, "weight_decay": 0.01}
+    (variant.folders["finetune"] / "parameter_groups.json").write_text(json.dumps([group]))
+    variant = replace(variant, folders={**variant.folders, "view": tmp_path / "view"})
+    page = words(render_report(make_study(variant)))
+    assert "topic head to 32 tokens test 100 25 (25.0 %) 9,000 1,000 (10.0 %)" in page
+    assert "1 groups: truncation=head max_length=32" in page
+    assert "layer 3 1,234 1.9e-05 0.01" in page
+
+
+def test_runs_that_did_not_learn_are_shown_as_such(tmp_path):
+    dull = variants(tmp_path, 20, learning_rate=1.0, metrics={"learned": 0.0, "diverged": 0.0})
+    wild = variants(tmp_path, 20, learning_rate=9.0, metrics={"learned": 0.0, "diverged": 1.0})
+    curves = {"train/loss": {1: 2.0, 2: 2.5, 3: 3.0}}
+    runs = [write_curves(variant, "finetune", curves) for variant in dull + wild]
+    page = words(render_report(make_study(*runs)))
+    assert "topic: no condition learned with every seed. learning_rate=1.0 did not learn, with mean" in page
+    assert "2 did not learn" in page
+    assert "2 diverged" in page
+    assert "learning_rate=1.0 (did not learn)" in page
+    assert "learning_rate=9.0 (diverged)" in page

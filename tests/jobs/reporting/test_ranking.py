@@ -74,6 +74,28 @@ def test_a_diverged_seed_puts_its_condition_behind_complete_ones(tmp_path):
     assert (first.condition, second.standing, second.num_diverged) == ("decay=1.0", "diverged", 1)
 
 
+def test_a_diverged_run_is_no_winner_by_the_weights_it_went_back_to(tmp_path):
+    study = make_study(
+        *condition(tmp_path, 0.9, [[1] * 10] * 2, diverged=1.0, learned=0.0),
+        *condition(tmp_path, 1.0, [[1] * 6 + [0] * 4] * 2, diverged=0.0, learned=1.0),
+    )
+    first, second = rank_conditions(study)
+    assert (first.condition, first.standing) == ("decay=1.0", "highest")
+    assert (second.standing, second.num_diverged, second.num_not_learning) == ("diverged", 2, 0)
+    assert second.num_without_score == 0
+
+
+def test_a_condition_that_did_not_learn_with_any_seed_stands_behind(tmp_path):
+    dull = condition(tmp_path, 0.9, [[1] * 9 + [0]] * 2, learned=0.0)
+    fair = condition(tmp_path, 1.0, [[1] * 6 + [0] * 4] * 2, learned=1.0)
+    first, second = rank_conditions(make_study(*dull, *fair))
+    assert (first.condition, second.standing, second.num_not_learning) == ("decay=1.0", "did not learn", 2)
+    assert second.p_value is None
+    write_record(dull[0], test__accuracy=0.9, learned=1.0)
+    first, second = rank_conditions(make_study(*dull, *fair))
+    assert (first.condition, first.standing, first.num_not_learning) == ("decay=0.9", "highest", 1)
+
+
 def test_conditions_without_a_score_come_last_with_what_happened(tmp_path):
     failed = replace(make_variant(tmp_path, decay=0.8), state="failed", reason="out of memory", folders={})
     stopped = replace(make_variant(tmp_path, seed=1, decay=0.8), state="stopped", folders={})

@@ -7,9 +7,9 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from orchestrator.experiment.schema import experiment_schema, task_schema
+from orchestrator.experiment.schema import experiment_schema, reference_schema, task_schema
 
-SCHEMAS = {"experiment": experiment_schema, "task": task_schema}
+SCHEMAS = {"experiment": experiment_schema, "task": task_schema, "reference": reference_schema}
 
 
 @pytest.mark.parametrize("kind", SCHEMAS)
@@ -19,7 +19,7 @@ def test_the_committed_schema_is_current(kind):
     assert Path(file).read_text() == current, f"layerscope schema {kind} > {file} brings it up to date"
 
 
-@pytest.mark.parametrize("path", sorted(Path("configs").glob("[et]*/**/*.yaml")), ids=str)
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("[etr]*/**/*.yaml")), ids=str)
 def test_every_shipped_file_names_its_schema_and_fits_it(path):
     text = path.read_text()
     kind = path.parts[1].removesuffix("s")

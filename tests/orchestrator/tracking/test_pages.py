@@ -13,6 +13,7 @@ from jobs.reporting.figures import study_figures
 from jobs.reporting.study import Study, VariantResult
 from orchestrator.tracking.memory import MemoryTracker
 from orchestrator.tracking.pages import study_pages
+from tests.jobs.reporting.papers import claim, reference
 
 LAYERS = range(7)
 SCORES = {
@@ -263,3 +264,37 @@ def test_figures_are_drawn_only_when_asked_for(study, tmp_path):
     assert pages[0].images
     assert pages[-1].images
     assert not any(page.images for page in study_pages(study, study_key="study:1"))
+
+
+def test_claims_are_tags_of_a_study_that_is_over(study):
+    known = reference(
+        claims=[claim("diverges", where={"layer_decay": {"at_least": 1}})], tasks={"trec": "trec"}
+    )
+    study = replace(study, reference=known)
+    assert pages_by_name(study, live=False)["decay"].tags["layerscope.claim.a"] == (
+        "not held: trec: 0 of 2 runs with layer_decay at least 1 diverged or did not learn"
+    )
+    assert "layerscope.claim.a" not in pages_by_name(study)["decay"].tags
+
+
+def test_a_variant_shows_its_parameter_groups_as_a_table(study):
+    group = {"name": "head", "num_parameters": 3, "learning_rate": 1e-3, "weight_decay": 0.0, "layer": 6}
+    (study.variants[1].folders["finetune"] / "parameter_groups.json").write_text(json.dumps([group]))
+    pages = pages_by_name(study)
+    page = pages["seed=1 layer_decay=0.9"]
+    assert json.loads(page.texts["parameter_groups.json"]) == {
+        "columns": ["name", "num_parameters", "learning_rate", "weight_decay"],
+        "data": [["head", 3, 1e-3, 0.0]],
+    }
+    assert json.loads(page.tags["mlflow.loggedArtifacts"]) == [
+        {"path": "parameter_groups.json", "type": "table"}
+    ]
+    assert pages["seed=0 layer_decay=0.9"].texts == {}
+
+
+def test_prepared_texts_do_not_move_the_beginning_of_a_variant(study, tmp_path):
+    before = pages_by_name(study)["seed=1 layer_decay=0.9"]
+    view = write_artifact(tmp_path / "view", {"train/num_cut": 3.0}, [], started="2025-01-01T00:00:00+00:00")
+    shown = replace(study.variants[1], folders={**study.variants[1].folders, "view": view})
+    study = replace(study, variants=(study.variants[0], shown, *study.variants[2:]))
+    assert pages_by_name(study)["seed=1 layer_decay=0.9"] == before

@@ -2,7 +2,7 @@ import pytest
 
 from orchestrator.search.schedule import Schedule
 from orchestrator.store.artifacts import Store
-from tests.orchestrator.bench import LONG, Bench, finish_variant, write_curves
+from tests.orchestrator.bench import LONG, Bench, finish_variant, keys, write_curves
 
 
 @pytest.fixture
@@ -44,6 +44,45 @@ def test_a_finished_variant_has_its_artifacts_by_role(bench):
         "finetune": bench.store / "finetune" / planned.key,
         "probe": bench.store / "probe" / planned.stages["probe"].key,
     }
+
+
+def test_a_variant_has_the_texts_that_it_was_tuned_on_and_not_those_of_its_pretraining(bench):
+    workspace = bench.open(
+        tasks=[{"task": "topic", "data": LONG}],
+        recipe={"max_length": 40, "pretraining": "more"},
+        pretraining={"more": {"steps": 3}},
+    )
+    (planned,) = workspace.schedule().plan.variants
+    finetune = planned.stages["finetune"]
+    corpus, view = finetune.parents["encoder"].parents["corpus"], finetune.parents["data"]
+    bench.finish(corpus, {})
+    (variant,) = workspace.study(workspace.schedule()).variants
+    assert variant.folders == {}
+    bench.finish(view, {})
+    (variant,) = workspace.study(workspace.schedule()).variants
+    assert variant.folders == {"view": bench.store / "prepare" / view.key}
+
+
+def test_a_study_knows_its_paper_the_depth_of_its_encoder_and_whose_columns_its_tasks_are(bench):
+    bench.encoder(num_hidden_layers=3)
+    rows = [{"row": "head", "where": {"truncation": "head"}, "values": {"mood": 5.0, "news": 3.0}}]
+    table = {"table": "T1", "title": "Long texts", "rows": rows}
+    paper = {"paper": "known", "title": "What is known", "source": "nowhere", "tables": [table]}
+    tasks = [
+        {"task": name, "data": LONG | {"seed": seed}} for seed, name in enumerate(("mine", "news", "own"))
+    ]
+    reference = {"paper": paper, "tasks": {"mine": "mood"}}
+    workspace = bench.open(tasks=tasks, recipe={"max_length": 40}, reference=reference)
+    known = workspace.study(workspace.schedule()).reference
+    assert known.paper_task_by_task == {"mine": "mood", "news": "news"}
+    assert (known.encoder, known.num_layers) == ("encoder", 3)
+    assert known.paper.tables[0].rows[0].values == {"mood": 5.0, "news": 3.0}
+    assert bench.open().study(bench.open().schedule()).reference is None
+
+
+def test_a_reference_changes_no_key(bench):
+    paper = {"paper": "known", "title": "What is known", "source": "nowhere"}
+    assert keys(bench.plan(reference={"paper": paper})) == keys(bench.plan())
 
 
 def test_a_running_variant_shows_its_scratch(bench):

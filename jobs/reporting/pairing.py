@@ -1,0 +1,53 @@
+"""Conditions on the same test examples: which each got right, matched over the seeds that all have.
+
+Axes: S seeds, N examples.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from jobs.numerics.paired_tests import mcnemar
+from jobs.reporting.study import VariantResult
+
+PREDICTIONS = "test_predictions.json"
+
+CorrectBySeed = Mapping[int, tuple[np.ndarray, np.ndarray]]
+"""Ids of the test examples in their own order, and whether (0 or 1) each was predicted right."""
+
+
+def correct_by_seed(variants: Sequence[VariantResult]) -> CorrectBySeed:
+    """What the done variants of one condition got right."""
+    paths = {
+        v.seed: v.folders["finetune"] / PREDICTIONS
+        for v in variants
+        if v.state == "done" and "finetune" in v.folders
+    }
+    return {seed: _correct(path) for seed, path in paths.items() if path.exists()}
+
+
+def matched(*tables: CorrectBySeed) -> tuple[np.ndarray, ...] | None:
+    """Correctness of each over shared seeds, (S, N); None unless they share two or more examples."""
+    seeds = sorted(set.intersection(*(set(table) for table in tables)))
+    ids = [table[seed][0] for seed in seeds for table in tables]
+    if not seeds or len(ids[0]) < 2 or not all(np.array_equal(ids[0], other) for other in ids):
+        return None
+    return tuple(np.stack([table[seed][1] for seed in seeds]) for table in tables)
+
+
+def sign_test(correct_a_SN: np.ndarray, correct_b_SN: np.ndarray) -> float:
+    """McNemar's exact p; of several seeds, an example counts for the one that has it right in more."""
+    right_a_N, right_b_N = correct_a_SN.sum(axis=0), correct_b_SN.sum(axis=0)
+    return mcnemar(right_a_N > right_b_N, right_b_N > right_a_N)
+
+
+def _correct(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    table = json.loads(path.read_text(encoding="utf-8"))
+    ids_N = np.array([str(identifier) for identifier in table["ids"]])
+    correct_N = np.array(
+        [a == b for a, b in zip(table["labels"], table["predictions"], strict=True)], dtype=int
+    )
+    order = np.argsort(ids_N, kind="stable")
+    return ids_N[order], correct_N[order]

@@ -1,0 +1,76 @@
+"""The paper beside which a study is shown, and which of its recipes are those of the paper."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.specs.references import Bounds, Paper, Value
+
+ENCODER, LAYERS = "encoder", "layers"
+
+
+@dataclass(frozen=True)
+class StudyReference:
+    """A paper's tables and claims, and what the study has instead of the paper's setting."""
+
+    paper: Paper
+    paper_task_by_task: Mapping[str, str]
+    """The paper's data set for each of our tasks that has one."""
+    encoder: str
+    """The study's."""
+    num_layers: int | None = None
+    """Layers of the study's encoder, where known."""
+
+    def meets(self, recipe: Mapping[str, object], where: Mapping[str, Value | Bounds]) -> bool:
+        """Whether a recipe has every value that is asked for; a factor that it lacks meets nothing.
+
+        `layers: last` is the number of the encoder's last layer, and `none` is null. An encoder is known by
+        its name, whoever published it.
+        """
+        known = {factor: self._known(factor, value) for factor, value in recipe.items()}
+        known[ENCODER] = self.encoder.rpartition("/")[2]
+        return all(
+            factor in known and _has(known[factor], self._known(factor, asked))
+            for factor, asked in where.items()
+        )
+
+    def _known(self, factor: str, value: object) -> object:
+        if factor == LAYERS and value == "last" and self.num_layers is not None:
+            return self.num_layers
+        return tuple(value) if isinstance(value, list) else "none" if value is None else value
+
+
+def _has(value: object, asked: object) -> bool:
+    if not isinstance(asked, Bounds):
+        return value == asked and isinstance(value, bool) == isinstance(asked, bool)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return (
+        (asked.above is None or value > asked.above)
+        and (asked.below is None or value < asked.below)
+        and (asked.at_least is None or value >= asked.at_least)
+        and (asked.at_most is None or value <= asked.at_most)
+    )
+
+
+def in_words(where: Mapping[str, Value | Bounds]) -> str:
+    """The factors as a condition is named: `layer_decay below 1 truncation=head`."""
+    return " ".join(_factor_in_words(factor, value) for factor, value in where.items())
+
+
+def _factor_in_words(factor: str, value: Value | Bounds) -> str:
+    match value:
+        case Bounds():
+            bounds = value.model_dump(exclude_none=True)
+            words = " and ".join(
+                f"{name.replace('_', ' ')} {_number(bound)}" for name, bound in bounds.items()
+            )
+            return f"{factor} {words}"
+        case float():
+            return f"{factor}={_number(value)}"
+        case tuple():
+            return f"{factor}=[{','.join(map(str, value))}]"
+    return f"{factor}={value}"
+
+
+def _number(number: float) -> str:
+    return f"{number:g}"

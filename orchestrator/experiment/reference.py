@@ -1,0 +1,98 @@
+"""The paper beside which an experiment is shown: read by itself, checked, and cut down to what is used."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jobs.specs.references import Paper
+from orchestrator.experiment.consistency import Contradiction
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.faults import Fault, refuse, suggestion
+from orchestrator.experiment.parsing import read_file
+from orchestrator.experiment.validation import validated
+from orchestrator.experiment.written import PathTo, fault_at
+
+
+def read_paper(path: Path) -> Paper:
+    """A reference file by itself; raises ConfigurationError with all its faults, one a line."""
+    faults: list[Fault] = []
+    tree = read_file(Path(path), faults)
+    paper = validated(Paper, tree, faults)
+    if paper is not None:
+        faults += [fault_at(tree, each.path, each.message) for each in _of_paper(paper, ())]
+    refuse(faults)
+    assert paper is not None
+    return paper
+
+
+def reference_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+    """What a reference names and nobody has, and what its paper's parts do not agree in."""
+    reference = experiment.reference
+    if reference is None:
+        return
+    paper = reference.paper
+    yield from _of_paper(paper, ("reference", "paper"))
+    yield from _unknown("tables", reference.tables, [table.table for table in paper.tables], paper.paper)
+    yield from _unknown("claims", reference.claims, [claim.claim for claim in paper.claims], paper.paper)
+    ours = [task.task for task in experiment.tasks]
+    theirs = _data_sets(paper)
+    for name, paper_name in reference.tasks.items():
+        path: PathTo = ("reference", "tasks", name)
+        if name not in ours:
+            message = f"there is no task '{name}'{suggestion(name, ours)}; known: {', '.join(ours)}"
+            yield Contradiction(path, message, of_key=True, rests_on=(("tasks",),))
+        if paper_name not in theirs:
+            known = f"{suggestion(paper_name, theirs)}; it has {', '.join(theirs)}"
+            yield Contradiction(path, f"{paper.paper} has no data set '{paper_name}'{known}")
+
+
+def with_used_parts(experiment: Experiment) -> Experiment:
+    """The experiment with only those tables and claims of its paper that it names."""
+    if experiment.reference is None:
+        return experiment
+    reference = experiment.reference
+    tables, claims = reference.paper.tables, reference.paper.claims
+    used = {
+        "tables": tuple(each for each in tables if _is_used(each.table, reference.tables)),
+        "claims": tuple(each for each in claims if _is_used(each.claim, reference.claims)),
+    }
+    paper = reference.paper.model_copy(update=used)
+    return experiment.model_copy(update={"reference": reference.model_copy(update={"paper": paper})})
+
+
+def _is_used(name: str, named: Iterable[str] | None) -> bool:
+    return named is None or name in named
+
+
+def _of_paper(paper: Paper, above: PathTo) -> Iterator[Contradiction]:
+    yield from _twice((*above, "tables"), "table", [table.table for table in paper.tables])
+    yield from _twice((*above, "claims"), "claim", [claim.claim for claim in paper.claims])
+    for index, table in enumerate(paper.tables):
+        yield from _twice((*above, "tables", index, "rows"), "row", [row.row for row in table.rows])
+    known = _data_sets(paper)
+    for index, claim in enumerate(paper.claims):
+        for position, task in enumerate(claim.tasks):
+            if known and task not in known:
+                message = f"no table has the data set '{task}'{suggestion(task, known)}"
+                yield Contradiction((*above, "claims", index, "tasks", position), message)
+
+
+def _data_sets(paper: Paper) -> list[str]:
+    in_tables = (name for table in paper.tables for row in table.rows for name in row.values)
+    return list(dict.fromkeys([*paper.data, *in_tables]))
+
+
+def _twice(path: PathTo, kind: str, names: list[str]) -> Iterator[Contradiction]:
+    seen: Counter[str] = Counter()
+    for index, name in enumerate(names):
+        if seen[name]:
+            yield Contradiction((*path, index, kind), f"two {kind}s are called '{name}'")
+        seen[name] += 1
+
+
+def _unknown(part: str, named: Iterable[str] | None, known: list[str], paper: str) -> Iterator[Contradiction]:
+    for index, name in enumerate(named or ()):
+        if name not in known:
+            kind = part.removesuffix("s")
+            has = f"{suggestion(name, known)}; it has {', '.join(known) or 'none'}"
+            yield Contradiction(("reference", part, index), f"{paper} has no {kind} '{name}'{has}")

@@ -1,0 +1,31 @@
+"""What a study takes of the paper that its experiment names."""
+
+import json
+from pathlib import Path
+
+from jobs.reporting.references import StudyReference
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.planning.encoders import LocatedEncoder
+
+LAYERS = ("num_hidden_layers", "n_layers", "n_layer")
+"""What config files call the number of layers."""
+
+
+def study_reference(experiment: Experiment, encoder: LocatedEncoder) -> StudyReference | None:
+    """The reference of a study; tasks without a name of their own in it have the paper's."""
+    if experiment.reference is None:
+        return None
+    paper, names = experiment.reference.paper, experiment.reference.tasks
+    known = {*paper.data, *(name for table in paper.tables for row in table.rows for name in row.values)}
+    by_task = {task.task: names.get(task.task, task.task) for task in experiment.tasks}
+    return StudyReference(
+        paper=paper,
+        paper_task_by_task={task: name for task, name in by_task.items() if name in known},
+        encoder=encoder.name,
+        num_layers=_num_layers(encoder.folder),
+    )
+
+
+def _num_layers(folder: Path) -> int | None:
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return next((config[name] for name in LAYERS if name in config), None)
