@@ -35,6 +35,7 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _space(experiment)
     yield from _pretraining(experiment)
     yield from _head_tokens(experiment)
+    yield from _pooler(experiment)
     yield from _early_stopping(experiment)
 
 
@@ -50,6 +51,12 @@ def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
         if name in names[:index]:
             message = f"two tasks are called '{name}'; the other is tasks.{names.index(name)}"
             yield Contradiction(("tasks", index, "task"), message)
+    for index, task in enumerate(experiment.tasks):
+        path = ("tasks", index, "columns", "text_pair")
+        if task.columns.text_pair is not None and task.data.source == "sample":
+            yield Contradiction(path, "the generator's documents are single texts: leave it out")
+        elif task.columns.text_pair == task.columns.text:
+            yield Contradiction(path, f"is the same column as text, '{task.columns.text}'")
 
 
 def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
@@ -126,6 +133,14 @@ def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
         if tokens is not None and tokens >= shortest:
             message = f"must be below max_length, which is {_tidy(shortest)}, not {_tidy(tokens)}"
             yield Contradiction(path, message, rests_on=_written("max_length"))
+
+
+def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
+    others = [layers for _, layers in _values(experiment, "layers") if layers != "last"]
+    for path, pooling in _values(experiment, "pooling"):
+        if pooling == "pooler" and others:
+            message = f"the pooler reads the last layer alone: must be cls or mean with layers {others[0]}"
+            yield Contradiction(path, message, rests_on=_written("layers"))
 
 
 def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, ProbeSpec
+from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.heads import is_plain
 from orchestrator.planning.plan import Stage, make_stage
 
 
@@ -17,11 +18,14 @@ def measures_of(
     finetune: Stage,
     start: Mapping[str, Stage],
 ) -> dict[str, Stage]:
-    """The measures of a variant by role, each on the tuned model, and what they rest on."""
+    """The measures of a variant by role, each on the tuned model, and what they rest on.
+
+    Accuracy against depth is left out where the head is not a linear one on the highest layer alone.
+    """
     measures = experiment.measures
     spec = ExtractSpec(
         encoder=encoder.digest,
-        pooling=recipe.pooling,
+        pooling="mean" if recipe.pooling == "mean" else "cls",
         num_train=measures.num_train,
         num_test=measures.num_test,
     )
@@ -39,6 +43,7 @@ def measures_of(
     if measures.cka:
         stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
         stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
-    if measures.depth:
+    assert isinstance(finetune.spec, FinetuneSpec)
+    if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
     return stages

@@ -4,19 +4,22 @@ Bad rows are refused here, in the driver, before any process of a cluster starts
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from jobs.specs.stages import FilesData, HubData, SampleData
 from jobs.text.corpora import Row, check_labels, digest, read_rows
+from jobs.text.frames import frame_of
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
+from orchestrator.planning.heads import head_faults
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
+from orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
 """Raised by hand when the same file comes to be read differently."""
@@ -33,6 +36,10 @@ class TaskSource:
     """Paths of the splits by role."""
     exceeds: Callable[[int], bool]
     """Whether any text has more tokens than a limit; true where the texts were not looked at (Hub data)."""
+    num_special: int
+    """Special tokens around a text, or around and between those of a pair."""
+    crowded: Callable[[int, int], str | None] = lambda limit, overlap: None
+    """The place of a pair whose first text leaves too little of windows of so many tokens for the second."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ def look_at(
         except (ValueError, OSError) as error:
             faults.append(f"task {task.task}: {error}")
     faults += length_faults(experiment, encoder, {name: source.exceeds for name, source in tasks.items()})
+    faults += head_faults(experiment, encoder)
+    faults += window_faults(experiment, tasks)
     if faults:
         raise ConfigurationError("\n".join(faults))
     return Sources(encoder, tasks)
@@ -82,7 +91,7 @@ def _look_at_task(task: Task, encoder: LocatedEncoder) -> TaskSource:
                 test=task.data.test,
                 validation=task.data.validation,
             )
-            return TaskSource(task, data, READER_VERSION, {}, lambda limit: True)
+            return TaskSource(task, data, READER_VERSION, {}, lambda limit: True, _num_special(task, encoder))
         case SampleData():
             return _look_at_sample(task, task.data, encoder)
 
@@ -91,13 +100,22 @@ def _look_at_files(task: Task, files: Files, encoder: LocatedEncoder) -> TaskSou
     written = {"train": files.train, "test": files.test, "validation": files.validation}
     paths = {role: Path(path).expanduser().absolute() for role, path in written.items() if path is not None}
     rows = {
-        role: read_rows(path, text=task.columns.text, label=task.columns.label)
+        role: read_rows(
+            path, text=task.columns.text, label=task.columns.label, text_pair=task.columns.text_pair
+        )
         for role, path in paths.items()
     }
     check_labels(rows, names={role: path.name for role, path in paths.items()})
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
-    return TaskSource(task, data, READER_VERSION, located, _exceeds(rows, encoder))
+    num_special = _num_special(task, encoder)
+    source = TaskSource(task, data, READER_VERSION, located, _exceeds(rows, encoder), num_special)
+    if task.columns.text_pair is None:
+        return source
+    by_file = {paths[role].name: part for role, part in rows.items()}
+    tokenizer = load_tokenizer(encoder.folder)
+    crowded = cache(lambda limit, overlap: first_crowded(by_file, tokenizer, limit - num_special, overlap))
+    return replace(source, crowded=crowded)
 
 
 def _look_at_sample(task: Task, data: SampleData, encoder: LocatedEncoder) -> TaskSource:
@@ -105,10 +123,16 @@ def _look_at_sample(task: Task, data: SampleData, encoder: LocatedEncoder) -> Ta
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}
-    return TaskSource(task, data, VERSION, {}, _exceeds(rows, encoder))
+    return TaskSource(task, data, VERSION, {}, _exceeds(rows, encoder), _num_special(task, encoder))
 
 
 def _exceeds(rows: Mapping[str, list[Row]], encoder: LocatedEncoder) -> Callable[[int], bool]:
     texts = [row.text for part in rows.values() for row in part]
+    seconds = [row.text_pair for part in rows.values() for row in part if row.text_pair is not None]
     tokenizer = load_tokenizer(encoder.folder)
-    return cache(lambda limit: any_exceeds(texts, tokenizer, limit))
+    return cache(lambda limit: any_exceeds(texts, tokenizer, limit, pairs=seconds or None))
+
+
+def _num_special(task: Task, encoder: LocatedEncoder) -> int:
+    num_parts = 1 if task.columns.text_pair is None else 2
+    return frame_of(load_tokenizer(encoder.folder), num_parts=num_parts).num_special
