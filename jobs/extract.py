@@ -1,5 +1,7 @@
 """Pooled hidden states of every layer for a sample of training and test texts, one file a layer."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from jobs.context import StageContext
@@ -8,6 +10,8 @@ from jobs.encoders.layer_files import Part, write_layers
 from jobs.encoders.loading import load_encoder
 from jobs.specs.stages import ExtractSpec
 from jobs.text.prepared import Split, read_labels, read_split
+
+Column = Sequence[Sequence[int]] | None
 
 
 def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
@@ -23,6 +27,8 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
         pooling=spec.pooling,
         pad_id=encoder.config.pad_token_id or 0,
         device=context.device,
+        type_ids=_joined(train.type_ids, test.type_ids),
+        window_lengths=_joined(train.window_lengths, test.window_lengths),
     )
     border = len(train.ids)
     parts = {
@@ -35,8 +41,8 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
 
 def _sample(split: Split, size: int, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(len(split.ids))[:size]
-    return Split(
-        [split.ids[row] for row in order],
-        [split.texts[row] for row in order],
-        [split.labels[row] for row in order],
-    )
+    return split.rows(order)
+
+
+def _joined(first: Column, second: Column) -> Column:
+    return None if first is None or second is None else [*first, *second]

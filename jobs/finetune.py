@@ -9,22 +9,24 @@ from functools import lru_cache, partial
 import numpy as np
 import torch
 from accelerate.utils import gather_object, set_seed
-from safetensors.torch import save_file
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
+from jobs.encoders.head_files import save_head
 from jobs.encoders.heads import Classifier
 from jobs.encoders.learning_rates import parameter_groups
-from jobs.encoders.loading import load_encoder, save_encoder
+from jobs.encoders.loading import load_encoder, load_pooler, save_encoder
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
 from jobs.numerics.scores import accuracy, cross_entropy, macro_f1
 from jobs.processes import share
 from jobs.specs.stages import FinetuneSpec
-from jobs.text.batches import length_bucketed_batches, pad
+from jobs.text.batches import length_bucketed_batches
+from jobs.text.inputs import groups_of_rows, inputs_of
 from jobs.text.prepared import Split, read_labels, read_split
 
 LOSSES_LOGGED_PER_EVALUATION = 10
 EVALUATION_BATCH_SIZE = 64
+"""Texts, or windows of texts, that are scored at once."""
 
 
 def run(spec: FinetuneSpec, context: StageContext) -> dict[str, float]:
@@ -55,8 +57,17 @@ class Finetuning:
         set_seed(spec.seed)
         self._train, self._validation = read_split(data, "train"), read_split(data, "validation")
         encoder = load_encoder(context.inputs["encoder"])
-        classifier = Classifier(encoder, num_labels=len(read_labels(data)), pooling=training.pooling)
-        self.groups = parameter_groups(encoder, classifier.head, training)
+        classifier = Classifier(
+            encoder,
+            num_labels=len(read_labels(data)),
+            pooling=training.pooling,
+            layers=training.layers,
+            layer_pooling=training.layer_pooling,
+            window_pooling=training.window_pooling,
+        )
+        if classifier.pooler is not None:
+            classifier.pooler.load_state_dict(load_pooler(context.inputs["pooler"]))
+        self.groups = parameter_groups(encoder, classifier.head_parts(), training)
         self._pad_id = encoder.config.pad_token_id or 0
         self._steps_per_epoch = math.ceil(len(self._train.texts) / training.batch_size)
         self.num_steps = training.epochs * self._steps_per_epoch
@@ -187,11 +198,9 @@ class Finetuning:
         own = share(rows, self._accelerator)
         weight = len(own) * self._accelerator.num_processes / len(rows)
         own = own or rows[:1]
-        ids_BT, mask_BT = pad([self._train.texts[row] for row in own], self._pad_id)
-        labels_B = torch.tensor([self._train.labels[row] for row in own])
-        device = self._accelerator.device
-        logits_BK = self._model(ids_BT.to(device), mask_BT.to(device))
-        loss = torch.nn.functional.cross_entropy(logits_BK, labels_B.to(device))
+        part, device = self._train.rows(own), self._accelerator.device
+        logits_BK = self._model(*inputs_of(part, self._pad_id).to(device))
+        loss = torch.nn.functional.cross_entropy(logits_BK, torch.tensor(part.labels, device=device))
         return loss * weight
 
     def _score(self, split: Split, *, prefix: str) -> dict[str, float]:
@@ -205,10 +214,9 @@ class Finetuning:
         own = share(order, accelerator)
         found: list[tuple[int, list[float]]] = []
         with torch.inference_mode():
-            for first in range(0, len(own), EVALUATION_BATCH_SIZE):
-                rows = own[first : first + EVALUATION_BATCH_SIZE]
-                ids_BT, mask_BT = pad([split.texts[row] for row in rows], self._pad_id)
-                logits_BK = model(ids_BT.to(accelerator.device), mask_BT.to(accelerator.device))
+            for rows in groups_of_rows(split, own, most_windows=EVALUATION_BATCH_SIZE):
+                inputs = inputs_of(split.rows(rows), self._pad_id)
+                logits_BK = model(*inputs.to(accelerator.device))
                 found += zip(rows, logits_BK.float().tolist(), strict=True)
         logits_NK = np.empty((len(split.texts), model.head.out_features))
         for row, logits_K in gather_object(found):
@@ -226,10 +234,7 @@ class Finetuning:
     def _write(self, test: Split, logits_NK: np.ndarray) -> None:
         model, out = self._accelerator.unwrap_model(self._model), self._context.out
         save_encoder(model.encoder, out, tokenizer_from=self._context.inputs["encoder"])
-        save_file(
-            {name: value.contiguous() for name, value in model.head.state_dict().items()},
-            out / "head.safetensors",
-        )
+        save_head(model, out)
         predictions = {
             "ids": list(test.ids),
             "labels": list(test.labels),

@@ -14,6 +14,7 @@ from jobs.text.truncation import EncodedTexts, encode
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from tokenizers import Tokenizer
 
 LABELS = "labels.json"
 """Sorted label names; a label's id is its position."""
@@ -24,8 +25,11 @@ SPLIT = "split.json"
 def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     """Leave a `datasets.DatasetDict` of train, validation and test with columns id, input_ids and label.
 
+    Pairs have a column type_ids besides, and windows, whose tokens stand one after the other, window_lengths.
+
     Returns:
-        Of each split: `<split>/num_texts`, `num_cut`, `tokens` (kept, special ones too), `tokens_lost`.
+        Of each split: `<split>/num_texts`, `num_cut`, `tokens` (that the encoder reads, special ones too, and
+        those in two windows twice), `tokens_lost` (that it never reads).
 
     Raises:
         ValueError: bad rows or labels; a file that is not the one that was planned; a text that is too long
@@ -41,18 +45,12 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
         rows_by_split = _with_validation(spec, rows_by_split)
+    validation_ids = [row.id for row in rows_by_split["validation"]]
+    if spec.pairs == "apart":
+        rows_by_split = {split: _apart(rows) for split, rows in rows_by_split.items()}
 
     tokenizer = load_tokenizer(context.inputs["tokenizer"])
-    encoded_by_split = {
-        split: encode(
-            [row.text for row in rows],
-            tokenizer,
-            strategy=spec.truncation,
-            max_length=spec.max_length,
-            head_tokens=spec.head_tokens,
-        )
-        for split, rows in rows_by_split.items()
-    }
+    encoded_by_split = {split: _encode(spec, rows, tokenizer) for split, rows in rows_by_split.items()}
     if spec.truncation == "whole" and spec.max_length is not None:
         for split, encoded in encoded_by_split.items():
             _refuse_longer(split, rows_by_split[split], encoded, spec.max_length)
@@ -64,7 +62,7 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     _write(context.out / LABELS, labels)
     _write(
         context.out / SPLIT,
-        {"drawn_from_train": is_drawn, "validation": [row.id for row in rows_by_split["validation"]]},
+        {"drawn_from_train": is_drawn, "validation": validation_ids},
     )
     return {
         f"{split}/{metric}": value
@@ -92,7 +90,12 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
         case FilesData():
             splits = ["train", "test"] if data.validation is None else ["train", "validation", "test"]
             return {
-                split: read_rows(context.inputs[split], text=columns.text, label=columns.label)
+                split: read_rows(
+                    context.inputs[split],
+                    text=columns.text,
+                    label=columns.label,
+                    text_pair=columns.text_pair,
+                )
                 for split in splits
             }
         case HubData():
@@ -105,6 +108,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
                     split=name,
                     text=columns.text,
                     label=columns.label,
+                    text_pair=columns.text_pair,
                 )
                 for split, name in name_by_split.items()
                 if name is not None
@@ -133,6 +137,26 @@ def _with_validation(spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]])
     }
 
 
+def _apart(rows: Sequence[Row]) -> list[Row]:
+    """Each text of a pair as a row of its own."""
+    seconds = [Row(f"{row.id}/pair", row.text_pair, row.label) for row in rows if row.text_pair is not None]
+    return [Row(row.id, row.text, row.label) for row in rows] + seconds
+
+
+def _encode(spec: PrepareSpec, rows: Sequence[Row], tokenizer: "Tokenizer") -> EncodedTexts:
+    are_pairs = spec.columns.text_pair is not None and spec.pairs == "joined"
+    return encode(
+        [row.text for row in rows],
+        tokenizer,
+        strategy=spec.truncation,
+        max_length=spec.max_length,
+        head_tokens=spec.head_tokens,
+        pairs=[row.text_pair for row in rows] if are_pairs else None,
+        window_overlap=spec.window_overlap or 0,
+        max_windows=spec.max_windows or 1,
+    )
+
+
 def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_length: int) -> None:
     longest, row = max((len(ids), row.id) for ids, row in zip(encoded.input_ids, rows, strict=True))
     if longest > max_length:
@@ -146,16 +170,17 @@ def _dataset(rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str]) 
     from datasets import Dataset, Features, List, Value
 
     id_by_label = {label: number for number, label in enumerate(labels)}
-    return Dataset.from_dict(
-        {
-            "id": [row.id for row in rows],
-            "input_ids": encoded.input_ids,
-            "label": [id_by_label[str(row.label)] for row in rows],
-        },
-        features=Features(
-            {"id": Value("string"), "input_ids": List(Value("int32")), "label": Value("int64")}
-        ),
-    )
+    columns = {
+        "id": [row.id for row in rows],
+        "input_ids": encoded.input_ids,
+        "label": [id_by_label[str(row.label)] for row in rows],
+    }
+    features = {"id": Value("string"), "input_ids": List(Value("int32")), "label": Value("int64")}
+    if encoded.type_ids is not None:
+        columns["type_ids"], features["type_ids"] = encoded.type_ids, List(Value("int8"))
+    if encoded.window_lengths is not None:
+        columns["window_lengths"], features["window_lengths"] = encoded.window_lengths, List(Value("int32"))
+    return Dataset.from_dict(columns, features=Features(features))
 
 
 def _write(path: Path, content: object) -> None:

@@ -1,4 +1,6 @@
-"""Where the layers of an encoder are."""
+"""Where the layers of an encoder are, how many of them are kept, and whether it tells segments apart."""
+
+import inspect
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -38,3 +40,36 @@ def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
         name: layer_by_id.get(id(parameter), 0 if "embed" in name or id(parameter) in tables else len(layers))
         for name, parameter in encoder.named_parameters()
     }
+
+
+def keep_layers(encoder: PreTrainedModel, number: int) -> None:
+    """Cut off every layer above the lowest `number`, in the encoder and its configuration.
+
+    What follows the top layer (ModernBERT's last normalisation) then follows the highest that is left.
+
+    Raises:
+        ValueError: there are not so many layers, or several shared ones (ALBERT with groups).
+    """
+    config = encoder.config
+    if not 1 <= number <= config.num_hidden_layers:
+        raise ValueError(
+            f"{number} layers cannot be kept: {type(encoder).__name__} has {config.num_hidden_layers}"
+        )
+    if number == config.num_hidden_layers:
+        return
+    match getattr(config, "num_hidden_groups", None):
+        case None:
+            del layers_of(encoder)[number:]
+        case 1:
+            pass  # ALBERT: one layer, applied as often as the configuration says.
+        case groups:
+            raise ValueError(f"{type(encoder).__name__} with {groups} groups of shared layers cannot be cut")
+    config.num_hidden_layers = number
+    if getattr(config, "layer_types", None):
+        config.layer_types = config.layer_types[:number]
+
+
+def takes_token_types(encoder: PreTrainedModel) -> bool:
+    """Whether the encoder has embeddings for the two texts of a pair."""
+    parameters = inspect.signature(encoder.forward).parameters
+    return "token_type_ids" in parameters and (getattr(encoder.config, "type_vocab_size", 0) or 0) > 1

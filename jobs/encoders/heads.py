@@ -1,16 +1,20 @@
-"""What reads the encoder's last layer: pooling and a linear classifier, or the prediction of masked tokens.
+"""What reads an encoder's layers: pooling and a linear classifier, or the prediction of masked tokens.
 
-Axes: B texts, T tokens, M masked tokens, D features, K labels, V vocabulary.
+Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens, M masked
+tokens, D features of a layer, F features that the classifier reads, K labels, V vocabulary.
 """
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from jobs.specs.recipe import Pooling
+from jobs.encoders.architecture import keep_layers, takes_token_types
+from jobs.encoders.windows import WindowAttention, max_of_windows, mean_of_windows, vote_of_windows
+from jobs.specs.layers import Layers, layers_read
+from jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, WindowPooling
 
 
-def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling) -> torch.Tensor:
     """One vector a text (B, D): the first token's, or the mean over the tokens that are not padding."""
     if pooling == "cls":
         return hidden_BTD[:, 0]
@@ -19,21 +23,95 @@ def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: Pooling) -> t
 
 
 class Classifier(nn.Module):
-    """An encoder with dropout and a linear head over its pooled last layer."""
+    """An encoder, cut off above the layers that are read, with dropout and a linear head over what is pooled.
 
-    def __init__(self, encoder: PreTrainedModel, *, num_labels: int, pooling: Pooling) -> None:
+    Tokens are pooled in each layer, then the layers, then the windows of a text.
+    """
+
+    def __init__(
+        self,
+        encoder: PreTrainedModel,
+        *,
+        num_labels: int,
+        pooling: Pooling,
+        layers: Layers = "last",
+        layer_pooling: LayerPooling | None = None,
+        window_pooling: WindowPooling | None = None,
+    ) -> None:
         super().__init__()
+        config = encoder.config
+        self.layers = layers_read(layers, config.num_hidden_layers)
+        keep_layers(encoder, self.layers[-1])
         self.encoder = encoder
-        self.pooling = pooling
-        self.dropout = nn.Dropout(getattr(encoder.config, "hidden_dropout_prob", 0.1))
-        self.head = nn.Linear(encoder.config.hidden_size, num_labels)
-        nn.init.normal_(self.head.weight, std=getattr(encoder.config, "initializer_range", 0.02))
+        self.pooling, self.window_pooling = pooling, window_pooling
+        self.layer_pooling = layer_pooling or "concat"
+        self._takes_token_types = takes_token_types(encoder)
+        self.dropout = nn.Dropout(getattr(config, "hidden_dropout_prob", 0.1))
+        std = getattr(config, "initializer_range", 0.02)
+        width = config.hidden_size * (len(self.layers) if self.layer_pooling == "concat" else 1)
+        self.head = nn.Linear(width, num_labels)
+        nn.init.normal_(self.head.weight, std=std)
         nn.init.zeros_(self.head.bias)
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooling == "pooler" else None
+        self.attention = WindowAttention(width, std=std) if window_pooling == "attention" else None
 
-    def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
-        """Logits (B, K)."""
-        hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
-        return self.head(self.dropout(pool(hidden_BTD, mask_BT, self.pooling)))
+    def head_parts(self) -> nn.ModuleList:
+        """Everything but the encoder."""
+        parts = (self.head, self.pooler, self.attention)
+        return nn.ModuleList(part for part in parts if part is not None)
+
+    def forward(
+        self,
+        ids_WT: torch.Tensor,
+        mask_WT: torch.Tensor,
+        types_WT: torch.Tensor | None = None,
+        num_windows_B: tuple[int, ...] | None = None,
+    ) -> torch.Tensor:
+        """Logits (B, K); the arguments are those of `jobs.text.inputs.Inputs`."""
+        vectors_WF = self._vectors(ids_WT, mask_WT, types_WT)
+        if self.window_pooling is None:
+            assert num_windows_B is None, "a text is one sequence where nothing pools windows"
+            return self.head(self.dropout(vectors_WF))
+        counts = num_windows_B or (1,) * len(vectors_WF)
+        match self.window_pooling:
+            case "mean":
+                return self.head(self.dropout(mean_of_windows(vectors_WF, counts)))
+            case "max":
+                return self.head(self.dropout(max_of_windows(vectors_WF, counts)))
+            case "attention":
+                return self.head(self.dropout(self.attention(vectors_WF, counts)))
+            case "vote" if not self.training:
+                return vote_of_windows(self.head(vectors_WF), counts)
+            case "logits" | "vote":
+                return mean_of_windows(self.head(self.dropout(vectors_WF)), counts)
+
+    def _vectors(
+        self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None
+    ) -> torch.Tensor:
+        reads_many = len(self.layers) > 1
+        options = {"output_hidden_states": True} if reads_many else {}
+        if types_WT is not None and self._takes_token_types:
+            options["token_type_ids"] = types_WT
+        output = self.encoder(input_ids=ids_WT, attention_mask=mask_WT, **options)
+        states = (
+            [output.hidden_states[layer] for layer in self.layers]
+            if reads_many
+            else [output.last_hidden_state]
+        )
+        if self.pooler is not None:
+            return torch.tanh(self.pooler(pool(states[0], mask_WT, "cls")))
+        return _pool_layers([pool(state, mask_WT, self.pooling) for state in states], self.layer_pooling)
+
+
+def _pool_layers(layers: list[torch.Tensor], pooling: LayerPooling) -> torch.Tensor:
+    """From one vector a layer (W, D) each to one (W, F)."""
+    match pooling:
+        case "concat":
+            return torch.cat(layers, dim=-1)
+        case "mean":
+            return torch.stack(layers).mean(dim=0)
+        case "max":
+            return torch.stack(layers).amax(dim=0)
 
 
 class MaskedLanguageModel(nn.Module):

@@ -1,6 +1,7 @@
 """Pooled hidden states of every layer, from one forward pass.
 
-Axes: N texts, D features.
+Axes: N texts, W windows of all texts of a batch (as many as texts where a text is one sequence), T tokens,
+D features.
 """
 
 from collections.abc import Sequence
@@ -9,35 +10,54 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from jobs.encoders.architecture import takes_token_types
 from jobs.encoders.heads import pool
-from jobs.specs.recipe import Pooling
-from jobs.text.batches import pad
+from jobs.encoders.windows import mean_of_windows
+from jobs.specs.recipe import TokenPooling
+from jobs.text.inputs import groups_of_rows, inputs_of
+from jobs.text.prepared import Split
 
 
 def pooled_layers(
     encoder: PreTrainedModel,
     texts: Sequence[Sequence[int]],
     *,
-    pooling: Pooling,
+    pooling: TokenPooling,
     pad_id: int,
     device: str,
     batch_size: int = 32,
+    type_ids: Sequence[Sequence[int]] | None = None,
+    window_lengths: Sequence[Sequence[int]] | None = None,
 ) -> list[np.ndarray]:
-    """One (N, D) float32 array for each layer, 0 the embeddings; rows in the order of the texts."""
+    """One (N, D) float32 array for each layer, 0 the embeddings; rows in the order of the texts.
+
+    The windows of a text are pooled one by one, and their mean is the text's.
+
+    Args:
+        batch_size: Texts of a batch; of texts in windows, windows.
+        type_ids, window_lengths: As in `Split`.
+    """
     encoder = encoder.eval().to(device)
+    split = Split(range(len(texts)), texts, range(len(texts)), type_ids, window_lengths)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     layers: list[np.ndarray] = []
     with torch.inference_mode():
-        for first in range(0, len(order), batch_size):
-            rows = order[first : first + batch_size]
-            ids_BT, mask_BT = pad([texts[row] for row in rows], pad_id)
-            ids_BT, mask_BT = ids_BT.to(device), mask_BT.to(device)
-            states = encoder(
-                input_ids=ids_BT, attention_mask=mask_BT, output_hidden_states=True
-            ).hidden_states
-            pooled = [pool(hidden_BTD, mask_BT, pooling).float().cpu().numpy() for hidden_BTD in states]
+        for rows in groups_of_rows(split, order, most_windows=batch_size):
+            pooled = _pooled_batch(encoder, split.rows(rows), pooling, pad_id, device)
             if not layers:
                 layers = [np.empty((len(texts), part.shape[1]), np.float32) for part in pooled]
             for layer, part in zip(layers, pooled, strict=True):
                 layer[rows] = part
     return layers
+
+
+def _pooled_batch(
+    encoder: PreTrainedModel, split: Split, pooling: TokenPooling, pad_id: int, device: str
+) -> list[np.ndarray]:
+    ids_WT, mask_WT, types_WT, num_windows_B = inputs_of(split, pad_id).to(device)
+    types = {"token_type_ids": types_WT} if types_WT is not None and takes_token_types(encoder) else {}
+    states = encoder(input_ids=ids_WT, attention_mask=mask_WT, output_hidden_states=True, **types)
+    pooled = [pool(hidden_WTD, mask_WT, pooling).float() for hidden_WTD in states.hidden_states]
+    if num_windows_B is not None:
+        pooled = [mean_of_windows(values_WD, num_windows_B) for values_WD in pooled]
+    return [values_ND.cpu().numpy() for values_ND in pooled]

@@ -1,9 +1,11 @@
-"""Encoders in and out of folders: safetensors weights, no remote code, no pooler."""
+"""Encoders in and out of folders: safetensors weights, no remote code, the pooler apart."""
 
 import inspect
 import shutil
 from pathlib import Path
 
+import torch
+from torch import nn
 from transformers import (
     MODEL_MAPPING,
     AutoConfig,
@@ -24,6 +26,22 @@ def load_encoder(folder: Path) -> PreTrainedModel:
     config = AutoConfig.from_pretrained(folder)
     options = {"add_pooling_layer": False} if _takes_pooling_layer(config) else {}
     return AutoModel.from_pretrained(folder, dtype="float32", weights_only=True, **options)
+
+
+def load_pooler(folder: Path) -> dict[str, torch.Tensor]:
+    """`weight` and `bias` of the dense layer through which the folder's encoder passes its first token.
+
+    Raises:
+        ValueError: the encoder has no pooler, or the folder no weights for it.
+    """
+    encoder, found = AutoModel.from_pretrained(
+        folder, dtype="float32", weights_only=True, output_loading_info=True
+    )
+    pooler = getattr(encoder, "pooler", None)
+    dense = getattr(pooler, "dense", pooler)
+    if not isinstance(dense, nn.Linear) or any("pooler" in name for name in found["missing_keys"]):
+        raise ValueError(f"{folder}: {type(encoder).__name__} has no pooler there: pool by cls or mean")
+    return dense.state_dict()
 
 
 def load_masked_language_model(folder: Path) -> PreTrainedModel:

@@ -46,7 +46,7 @@ def value_label(value: object) -> str:
         case None:
             return "none"
         case bool() | list() | tuple() | dict():
-            return json.dumps(value, default=str)
+            return json.dumps(value, default=str, separators=(",", ":"))
         case float():
             return str(value) if len(str(value)) <= 8 else f"{value:.6g}"
         case _:

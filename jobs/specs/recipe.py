@@ -4,10 +4,14 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from jobs.specs.layers import Layers
 from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict
 
-Truncation = Literal["head", "tail", "head+tail"]
-Pooling = Literal["cls", "mean"]
+Truncation = Literal["head", "tail", "head+tail", "middle", "windows"]
+TokenPooling = Literal["cls", "mean"]
+Pooling = Literal["cls", "mean", "pooler"]
+LayerPooling = Literal["concat", "mean", "max"]
+WindowPooling = Literal["mean", "max", "attention", "logits", "vote"]
 
 
 class Training(Strict):
@@ -29,7 +33,16 @@ class Training(Strict):
     evaluations_per_epoch: PositiveInt = 1
     """How often the validation split is scored; the best weights are kept."""
     pooling: Pooling = "cls"
-    """What of the last layer the head reads: the first token, or the mean over tokens."""
+    """What of a layer the head reads: the first token, the mean over tokens, or the first token through the
+    encoder's own pooler (dense, tanh)."""
+    layers: Layers = "last"
+    """Layers that the head reads, counted from 1: `last`, `all`, `first-N`, `last-N`, a number, or a list.
+    Layers above the highest of them are cut off."""
+    layer_pooling: LayerPooling | None = "concat"
+    """What becomes of the vectors of several layers; a plan has none where the head reads one layer."""
+    window_pooling: WindowPooling | None = None
+    """What becomes of the windows of a text: the mean or maximum of their vectors, their weighted mean by
+    additive attention, the mean of their logits, or (trained as `logits`) a vote of their predictions."""
 
 
 class Pretraining(Strict):

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.recipe import Pooling, Pretraining, Training, Truncation
+from jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
 from jobs.specs.spec import PositiveInt, Spec, Strict
 
 
@@ -48,6 +48,8 @@ class Columns(Strict):
     """Which fields of a row hold the text and the label."""
 
     text: str = "text"
+    text_pair: str | None = None
+    """The second text of a pair; none where a row has one text."""
     label: str = "label"
 
 
@@ -87,6 +89,12 @@ class PrepareSpec(Spec):
     """Tokens of one text, special tokens included; none where texts are only read for pretraining."""
     head_tokens: PositiveInt | None = None
     """Body tokens kept from the head under `head+tail`; the rest of the budget comes from the tail."""
+    window_overlap: Annotated[int, Field(ge=0)] | None = None
+    """Under `windows`: tokens that a window shares with the one before it."""
+    max_windows: PositiveInt | None = None
+    """Under `windows`: how many windows of a text are kept, from its head."""
+    pairs: Literal["joined", "apart"] = "joined"
+    """Whether the texts of a pair are one example, or two of their own (to train on further)."""
 
 
 class PretrainSpec(Spec):
@@ -116,7 +124,7 @@ class ExtractSpec(Spec):
 
     kind: Literal["extract"] = "extract"
     encoder: str
-    pooling: Pooling
+    pooling: TokenPooling
     num_train: PositiveInt
     """Training examples, the first of a seeded shuffle."""
     num_test: PositiveInt

@@ -13,6 +13,16 @@ from jobs.text.formats import Record, dataset_records, records
 
 
 @dataclass(frozen=True)
+class _Columns:
+    text: str
+    text_pair: str | None
+    label: str | None
+
+    def names(self) -> list[str]:
+        return [name for name in (self.text, self.text_pair, self.label) if name is not None]
+
+
+@dataclass(frozen=True)
 class Row:
     """A text and what is to be predicted from it."""
 
@@ -21,9 +31,13 @@ class Row:
     text: str
     label: str | None
     """None where no label column was asked for."""
+    text_pair: str | None = None
+    """The second text of a pair; None where no column for it was asked for."""
 
 
-def read_rows(path: Path, *, text: str = "text", label: str | None = "label") -> list[Row]:
+def read_rows(
+    path: Path, *, text: str = "text", label: str | None = "label", text_pair: str | None = None
+) -> list[Row]:
     """Rows of a file, or of a folder written by `datasets.Dataset.save_to_disk`.
 
     Delimited text has a header line. A CSV field may be quoted; in TSV a quote is a character like any other
@@ -31,13 +45,14 @@ def read_rows(path: Path, *, text: str = "text", label: str | None = "label") ->
     set names its classes.
 
     Args:
-        text, label: Names of the columns; without a label column the rows have none.
+        text, label, text_pair: Names of the columns; without one for labels or pairs the rows have none.
 
     Raises:
         ValueError: the file is missing, of no known format or without rows, or rows are at fault; the
             first ten are named as `file:row: reason`.
     """
-    return _rows(records(path, [text] if label is None else [text, label]), path.name, text=text, label=label)
+    columns = _Columns(text, text_pair, label)
+    return _rows(records(path, columns.names()), path.name, columns)
 
 
 def read_hub(
@@ -48,6 +63,7 @@ def read_hub(
     split: str,
     text: str = "text",
     label: str | None = "label",
+    text_pair: str | None = None,
 ) -> list[Row]:
     """Rows of one split of a data set on the Hub at a pinned revision; without network, from its cache.
 
@@ -65,8 +81,8 @@ def read_hub(
             f"tried: the cache {datasets.config.HF_DATASETS_CACHE}, then {datasets.config.HF_ENDPOINT}"
             f"{' (switched off by HF_HUB_OFFLINE)' if datasets.config.HF_HUB_OFFLINE else ''}"
         ) from error
-    columns = [text] if label is None else [text, label]
-    return _rows(dataset_records(dataset, columns, place), f"{name}/{split}", text=text, label=label)
+    columns = _Columns(text, text_pair, label)
+    return _rows(dataset_records(dataset, columns.names(), place), f"{name}/{split}", columns)
 
 
 def check_labels(
@@ -146,14 +162,21 @@ def refuse_changed(path: Path, *, planned: str, found: str | None = None) -> Non
         )
 
 
-def _rows(numbered: Iterable[Record], place: str, *, text: str, label: str | None) -> list[Row]:
+def _rows(numbered: Iterable[Record], place: str, columns: _Columns) -> list[Row]:
     rows, faults = [], []
     for number, fields in numbered:
-        reason = _fault_of(fields, text=text, label=label)
+        reason = _fault_of(fields, columns)
         if reason:
             faults.append((number, reason))
         else:
-            rows.append(Row(str(number), fields[text], None if label is None else str(fields[label])))
+            rows.append(
+                Row(
+                    str(number),
+                    fields[columns.text],
+                    None if columns.label is None else str(fields[columns.label]),
+                    None if columns.text_pair is None else fields[columns.text_pair],
+                )
+            )
     if faults:
         raise ValueError(listed([f"{place}:{number}: {reason}" for number, reason in sorted(faults)]))
     if not rows:
@@ -161,25 +184,35 @@ def _rows(numbered: Iterable[Record], place: str, *, text: str, label: str | Non
     return rows
 
 
-def _fault_of(fields: Mapping[str, Any] | Fault, *, text: str, label: str | None) -> str | None:
+def _fault_of(fields: Mapping[str, Any] | Fault, columns: _Columns) -> str | None:
     if isinstance(fields, Fault):
         return fields.reason
-    match fields.get(text):
+    reason = _text_fault(fields, columns.text, "text")
+    if reason is None and columns.text_pair is not None:
+        reason = _text_fault(fields, columns.text_pair, "second text")
+    if reason is None and columns.label is not None:
+        reason = _label_fault(fields, columns.label)
+    return reason
+
+
+def _text_fault(fields: Mapping[str, Any], column: str, noun: str) -> str | None:
+    match fields.get(column):
         case None:
-            return f"no text{lacking(text, fields)}"
+            return f"no {noun}{lacking(column, fields)}"
         case str(words) if not words.strip():
-            return "empty text"
+            return f"empty {noun}"
         case str(words) if not _has_utf8(words):
-            return "text with half of a surrogate pair, which is no character"
+            return f"{noun} with half of a surrogate pair, which is no character"
         case str():
-            pass
+            return None
         case other:
-            return f"text of type {type(other).__name__}, not a string"
-    if label is None:
-        return None
-    match fields.get(label):
+            return f"{noun} of type {type(other).__name__}, not a string"
+
+
+def _label_fault(fields: Mapping[str, Any], column: str) -> str | None:
+    match fields.get(column):
         case None:
-            return f"no label{lacking(label, fields)}"
+            return f"no label{lacking(column, fields)}"
         case str(name) if not name.strip():
             return "no label"
         case bool() as other:

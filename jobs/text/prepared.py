@@ -13,8 +13,20 @@ class Split:
 
     ids: Sequence[str]
     texts: Sequence[Sequence[int]]
-    """Token ids of each text, special tokens included, cut as the view says."""
+    """Token ids of each text, special tokens included, cut as the view says; windows one after the other."""
     labels: Sequence[int]
+    type_ids: Sequence[Sequence[int]] | None = None
+    """Token types of pairs: which of the two texts each token is of, as the encoder wants to know it."""
+    window_lengths: Sequence[Sequence[int]] | None = None
+    """Tokens of each window of each text; none where a text is one sequence."""
+
+    def rows(self, rows: Sequence[int]) -> "Split":
+        """Some of the rows, in the order asked for."""
+
+        def chosen(column):
+            return None if column is None else [column[row] for row in rows]
+
+        return Split(**{name: chosen(column) for name, column in vars(self).items()})
 
 
 def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Split:
@@ -22,7 +34,10 @@ def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Sp
     from datasets import load_from_disk
 
     rows = load_from_disk(str(folder / name))
-    return Split(rows["id"][:], rows["input_ids"][:], rows["label"][:])
+    optional = {
+        column: rows[column][:] for column in ("type_ids", "window_lengths") if column in rows.column_names
+    }
+    return Split(rows["id"][:], rows["input_ids"][:], rows["label"][:], **optional)
 
 
 def read_labels(folder: Path) -> list[str]:

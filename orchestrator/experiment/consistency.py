@@ -46,6 +46,7 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _space(experiment)
     yield from _pretraining(experiment)
     yield from _head_tokens(experiment)
+    yield from _pooler(experiment)
     yield from _early_stopping(experiment)
 
 
@@ -68,10 +69,15 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
 def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
     for part, tasks in (("tasks", experiment.tasks), ("probing", experiment.probing)):
         names = [task.task for task in tasks]
-        for index, name in enumerate(names):
-            if name in names[:index]:
-                message = f"two tasks are called '{name}'; the other is {part}.{names.index(name)}"
+        for index, task in enumerate(tasks):
+            if task.task in names[:index]:
+                message = f"two tasks are called '{task.task}'; the other is {part}.{names.index(task.task)}"
                 yield Contradiction((part, index, "task"), message)
+            path = (part, index, "columns", "text_pair")
+            if task.columns.text_pair is not None and task.data.source == "sample":
+                yield Contradiction(path, "the generator's documents are single texts: leave it out")
+            elif task.columns.text_pair == task.columns.text:
+                yield Contradiction(path, f"is the same column as text, '{task.columns.text}'")
     for index, task in enumerate(experiment.tasks):
         if isinstance(task.data, ANNOTATED):
             message = "annotated sentences can be probed, not fine-tuned on: name the task under probing"
@@ -179,6 +185,14 @@ def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
         if tokens is not None and tokens >= shortest:
             message = f"must be below max_length, which is {_tidy(shortest)}, not {_tidy(tokens)}"
             yield Contradiction(path, message, rests_on=_written("max_length"))
+
+
+def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
+    others = [layers for _, layers in _values(experiment, "layers") if layers != "last"]
+    for path, pooling in _values(experiment, "pooling"):
+        if pooling == "pooler" and others:
+            message = f"the pooler reads the last layer alone: must be cls or mean with layers {others[0]}"
+            yield Contradiction(path, message, rests_on=_written("layers"))
 
 
 def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:

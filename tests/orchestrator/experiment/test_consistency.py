@@ -72,7 +72,7 @@ import pytest
         ),
         (
             "search: {space: {pooling: {choices: [cls, max]}}, trials: 1}",
-            'search.space.pooling.choices.1: pooling must be one of cls, mean, not "max"',
+            'search.space.pooling.choices.1: pooling must be one of cls, mean, pooler, not "max"',
         ),
         (
             "tasks: [trec, {task: trec, data: {source: hub, name: a}}]",

@@ -1,0 +1,44 @@
+"""A classifier's head in and out of the folder of its encoder.
+
+`head.safetensors` has the linear classifier as `weight` and `bias`, and the other parts by name, as
+`pooler.weight` and `attention.hidden.weight`; `head.json` says how they read the encoder.
+"""
+
+import json
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+
+from jobs.encoders.heads import Classifier
+from jobs.encoders.loading import load_encoder
+
+HEAD, READING = "head.safetensors", "head.json"
+
+
+def save_head(model: Classifier, folder: Path) -> None:
+    """Write every part of the head, and how it reads the encoder."""
+    parts = {
+        name.removeprefix("head."): value.contiguous()
+        for name, value in model.state_dict().items()
+        if not name.startswith("encoder.")
+    }
+    save_file(parts, folder / HEAD)
+    reading = {
+        "num_labels": model.head.out_features,
+        "pooling": model.pooling,
+        "layers": list(model.layers),
+        "layer_pooling": model.layer_pooling,
+        "window_pooling": model.window_pooling,
+    }
+    (folder / READING).write_text(json.dumps(reading, indent=1) + "\n", encoding="utf-8")
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """The encoder and head of a fine-tuning's folder, as they predicted there."""
+    reading = json.loads((folder / READING).read_text(encoding="utf-8"))
+    model = Classifier(load_encoder(folder), **reading | {"layers": tuple(reading["layers"])})
+    parts = load_file(folder / HEAD)
+    head = {name if "." in name else f"head.{name}": value for name, value in parts.items()}
+    encoder = {name: value for name, value in model.state_dict().items() if name.startswith("encoder.")}
+    model.load_state_dict(encoder | head)
+    return model

@@ -1,0 +1,65 @@
+"""The special tokens around a text or a pair of texts, as the tokenizer's own template puts them.
+
+An example's parts are the token ids of its texts: one, or two where it is a pair.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What stands before, between and after the parts of an example."""
+
+    special: tuple[tuple[int, ...], ...]
+    """Ids before the first part, after it, and so on: one more than there are parts."""
+    special_types: tuple[tuple[int, ...], ...]
+    """Their token types (segments)."""
+    part_types: tuple[int, ...]
+    """Token type of each part."""
+
+    @property
+    def num_special(self) -> int:
+        """3 for a pair of BERT's, 4 for one of RoBERTa's, 2 for a single text of either."""
+        return sum(map(len, self.special))
+
+    def ids(self, parts: Sequence[Sequence[int]]) -> list[int]:
+        """Token ids of an example."""
+        return _laid_out(self.special, parts)
+
+    def types(self, parts: Sequence[Sequence[int]]) -> list[int]:
+        """Token types of an example."""
+        types = [[type] * len(part) for type, part in zip(self.part_types, parts, strict=True)]
+        return _laid_out(self.special_types, types)
+
+
+def frame_of(tokenizer: "Tokenizer", *, num_parts: int) -> Frame:
+    """The frame of single texts or of pairs.
+
+    Raises:
+        ValueError: the tokenizer makes no token of the text "a".
+    """
+    encoding = tokenizer.encode("a") if num_parts == 1 else tokenizer.encode("a", "a")
+    part_of_token = encoding.sequence_ids
+    places = [
+        [place for place, part in enumerate(part_of_token) if part == number] for number in range(num_parts)
+    ]
+    if not all(places):
+        raise ValueError('the tokenizer makes no token of the text "a"')
+    borders = [0, *chain.from_iterable((own[0], own[-1] + 1) for own in places), len(part_of_token)]
+    gaps = list(zip(borders[::2], borders[1::2], strict=True))
+    return Frame(
+        special=tuple(tuple(encoding.ids[start:end]) for start, end in gaps),
+        special_types=tuple(tuple(encoding.type_ids[start:end]) for start, end in gaps),
+        part_types=tuple(encoding.type_ids[own[0]] for own in places),
+    )
+
+
+def _laid_out(special: Sequence[Sequence[int]], parts: Sequence[Sequence[int]]) -> list[int]:
+    first, *others = special
+    return list(chain(first, *(chain(part, after) for part, after in zip(parts, others, strict=True))))
