@@ -14,6 +14,7 @@ from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
+from orchestrator.planning.depths import depth_faults
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
@@ -52,8 +53,8 @@ def look_at(
         memory: JSON file in which digests of large files are remembered.
 
     Raises:
-        ConfigurationError: data that is missing or has bad rows, or lengths that the encoder cannot take; the
-            faults of all tasks at once.
+        ConfigurationError: data that is missing or has bad rows, or lengths and layers that the encoder does
+            not have; the faults of all tasks at once.
         PrerequisiteMissing: the encoder is nowhere to be found.
     """
     encoder = locate_encoder(experiment.encoder, fetch_mlflow=fetch_mlflow, memory=memory)
@@ -63,6 +64,7 @@ def look_at(
             tasks[task.task] = _look_at_task(task, encoder)
         except (ValueError, OSError) as error:
             faults.append(f"task {task.task}: {error}")
+    faults += depth_faults(experiment, encoder)
     faults += length_faults(experiment, encoder, {name: source.exceeds for name, source in tasks.items()})
     if faults:
         raise ConfigurationError("\n".join(faults))
