@@ -153,7 +153,9 @@ class Finetuning:
                 "train/seconds": progress.seconds,
                 "train/steps": progress.step,
                 "train/examples_per_second": num_seen / max(progress.seconds, 1e-9),
-                "train/micro_batch_size": self._micro_batches.examples_at_once(training.batch_size),
+                "train/micro_batch_size": self._micro_batches.examples_at_once(
+                    min(training.batch_size, len(self._train.texts))
+                ),
                 "diverged": float(progress.diverged),
                 "learned": float(self._has_learnt()),
             }

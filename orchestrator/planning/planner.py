@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from jobs.specs.recipe import Training
 from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import Variant, varied_factors
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.measures import measures_of
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
+from orchestrator.planning.recipes import training_of
 from orchestrator.planning.sources import Sources, TaskSource
 from orchestrator.planning.views import view_of, whole_texts
 
@@ -27,8 +27,7 @@ def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) ->
     if recipe.pretraining != "none":
         stages["pretrain"] = _pretraining(experiment, source, encoder, recipe.pretraining)
         start = {"encoder": stages["pretrain"]}
-    training = Training(**{name: getattr(recipe, name) for name in Training.model_fields})
-    spec = FinetuneSpec(encoder=encoder.digest, training=training, seed=variant.seed)
+    spec = FinetuneSpec(encoder=encoder.digest, training=training_of(recipe), seed=variant.seed)
     finetune = make_stage(spec, parents={"data": view} | start, files=weights)
     stages["finetune"] = finetune
     stages |= measures_of(experiment, encoder, recipe, view=view, finetune=finetune, start=start)

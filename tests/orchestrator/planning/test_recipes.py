@@ -1,0 +1,45 @@
+import pytest
+
+from jobs.specs.recipe import Training
+from orchestrator.experiment.experiment import Recipe
+from orchestrator.planning.recipes import training_of
+from tests.orchestrator.bench import Bench
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"decay_convention": "electra"},
+        {"decay_convention": "sun-code", "embeddings_rate": "decayed"},
+        {"lora_alpha": 32.0, "lora_dropout": 0.1},
+    ],
+    ids=str,
+)
+def test_factors_without_effect_do_not_make_another_training(factors):
+    assert training_of(Recipe(**factors)) == Training()
+
+
+def test_nothing_decays_in_a_frozen_encoder():
+    frozen = Recipe(frozen_layers="all", layer_decay=0.9, decay_convention="timm", embeddings_rate="base")
+    assert training_of(frozen) == Training(frozen_layers="all")
+
+
+@pytest.mark.parametrize(
+    "factors",
+    [
+        {"decay_convention": "revisit"},
+        {"decay_convention": "electra", "layer_decay": 0.9},
+        {"embeddings_rate": "base", "layer_decay": 0.9},
+        {"lora_alpha": 32.0, "lora_rank": 8},
+        {"head_learning_rate": 1e-3},
+    ],
+    ids=str,
+)
+def test_factors_with_an_effect_do(factors):
+    assert training_of(Recipe(**factors)) == Training(**factors) != Training()
+
+
+def test_conventions_are_one_run_where_nothing_decays(tmp_path):
+    grid = {"layer_decay": [1.0, 0.9], "decay_convention": ["sun-eq", "sun-code", "electra", "timm"]}
+    plan = Bench(tmp_path).plan(grid=grid)
+    assert sorted(variant.num_cells for variant in plan.variants) == [1, 1, 1, 1, 4]
