@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 CURVES = "curves.jsonl"
+LOG = "log.txt"
+"""What a stage says, in its scratch folder; workers' output goes there too."""
 
 
 @dataclass
@@ -29,6 +31,8 @@ class StageContext:
     """False on all but the first process of a gang: only the main one logs and writes."""
     accelerator: "Accelerator | None" = None
     """Set for the kinds that train, which run alike on one process or N."""
+    micro_batch_size: int | None = None
+    """The most examples that one process of a training runs forward and backward at once."""
 
     def log(self, step: int, **values: float) -> None:
         """Append values at a step to the artifact's curves; layer-wise measures use step = layer."""
@@ -37,3 +41,9 @@ class StageContext:
         entry = {"step": step, "time": time.time(), "values": {k: float(v) for k, v in values.items()}}
         with (self.scratch / CURVES).open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+
+    def say(self, text: str) -> None:
+        """Append lines to the stage's log."""
+        if self.is_main:
+            with (self.scratch / LOG).open("a", encoding="utf-8") as file:
+                file.write(f"{text}\n")

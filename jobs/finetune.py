@@ -3,6 +3,7 @@
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
@@ -11,12 +12,16 @@ import torch
 from accelerate.utils import gather_object, set_seed
 
 from jobs.context import CURVES, StageContext
+from jobs.encoders.adaptation import Adaptation
 from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
 from jobs.encoders.head_files import save_head
 from jobs.encoders.heads import Classifier
-from jobs.encoders.learning_rates import parameter_groups
+from jobs.encoders.learning_rates import check_complete, group_table, parameter_groups
 from jobs.encoders.loading import load_encoder, load_pooler, save_encoder
-from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
+from jobs.encoders.micro_batches import MicroBatches, in_batches
+from jobs.encoders.optimisation import follow_gradient, make_bert_adam, make_optimizer, make_schedule
+from jobs.encoders.precision import computing_in
+from jobs.numerics.majority import beats_majority
 from jobs.numerics.scores import accuracy, cross_entropy, macro_f1
 from jobs.processes import share
 from jobs.specs.stages import FinetuneSpec
@@ -45,6 +50,9 @@ class _Progress:
     diverged: bool = False
     best_accuracy: float = -math.inf
     best: dict[str, float] = field(default_factory=dict)
+    losses: dict[str, float] = field(default_factory=dict)
+    """First and last of the training losses that were logged, by metric."""
+    micro_batch_size: int | None = None
 
 
 class Finetuning:
@@ -67,14 +75,19 @@ class Finetuning:
         )
         if classifier.pooler is not None:
             classifier.pooler.load_state_dict(load_pooler(context.inputs["pooler"]))
+        self._adaptation = Adaptation(encoder, training, seed=spec.seed)
         self.groups = parameter_groups(encoder, classifier.head_parts(), training)
+        check_complete(self.groups, classifier.named_parameters())
+        context.say(group_table(self.groups))
         self._pad_id = encoder.config.pad_token_id or 0
         self._steps_per_epoch = math.ceil(len(self._train.texts) / training.batch_size)
         self.num_steps = training.epochs * self._steps_per_epoch
         self.num_evaluations = min(training.epochs * training.evaluations_per_epoch, self.num_steps)
-        optimizer = make_optimizer(self.groups)
-        self._schedule = make_schedule(optimizer, num_steps=self.num_steps, warmup=training.warmup)
+        optimizer = self._make_optimizer()
         self._model, self._optimizer = self._accelerator.prepare(classifier, optimizer)
+        self._micro_batches = MicroBatches(
+            context.micro_batch_size, accelerator=self._accelerator, model=self._model, say=context.say
+        )
         self._batches_of_epoch = lru_cache(maxsize=1)(
             partial(
                 length_bucketed_batches,
@@ -123,6 +136,7 @@ class Finetuning:
 
     def save(self) -> None:
         """Write a checkpoint into the scratch folder; every process of a gang calls it."""
+        self._progress.micro_batch_size = self._micro_batches.size
         schedule = {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"}
         save_checkpoint(
             self._accelerator,
@@ -134,22 +148,52 @@ class Finetuning:
     def finish(self) -> dict[str, float]:
         """Score the best weights once on the test split, write the artifact, and return the summary."""
         self._return_to_best()
+        self._adaptation.merge()
         test = read_split(self._context.inputs["data"], "test")
         logits_NK = self._logits(test)
         if self._context.is_main:
             self._write(test, logits_NK)
         progress = self._progress
-        num_seen = progress.step * self._spec.training.batch_size
+        training = self._spec.training
+        num_seen = progress.step * training.batch_size
         return (
             progress.best
+            | progress.losses
             | _scores(test, logits_NK, prefix="test")
             | {
                 "train/seconds": progress.seconds,
                 "train/steps": progress.step,
                 "train/examples_per_second": num_seen / max(progress.seconds, 1e-9),
+                "train/micro_batch_size": self._micro_batches.examples_at_once(
+                    min(training.batch_size, len(self._train.texts))
+                ),
                 "diverged": float(progress.diverged),
+                "learned": float(self._has_learnt()),
             }
         )
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        """The optimiser of the recipe; its schedule and the bound that is left to the gradient as a whole."""
+        training = self._spec.training
+        if training.optimizer == "bert-adam":
+            optimizer = make_bert_adam(self.groups, max_grad_norm=training.max_grad_norm)
+            shape, self._max_grad_norm = "original", math.inf
+        else:
+            optimizer = make_optimizer(self.groups)
+            shape, self._max_grad_norm = training.schedule, training.max_grad_norm
+        self._schedule = make_schedule(
+            optimizer, num_steps=self.num_steps, warmup=training.warmup, shape=shape
+        )
+        return optimizer
+
+    def _has_learnt(self) -> bool:
+        """Whether the best validation accuracy is above that of always answering the training majority.
+
+        One-sided, at 95 %; the best of several evaluations passes a little more easily than a single one.
+        """
+        labels = self._validation.labels
+        num_correct = round(self._progress.best_accuracy * len(labels))
+        return beats_majority(self._train.labels, labels, num_correct)
 
     def _resume(self) -> None:
         scratch = self._context.scratch
@@ -160,48 +204,50 @@ class Finetuning:
             return
         state, self._best_weights = checkpoint
         self._progress = _Progress(**state["run"])
+        self._micro_batches.size = _smaller(self._micro_batches.size, self._progress.micro_batch_size)
         self._schedule.load_state_dict(state["schedule"] | {"lr_lambdas": [None] * len(self.groups)})
         if self._context.is_main:
             cut_curves(scratch, last_step=self._progress.step)
 
     def _train_to(self, target: int) -> None:
-        progress, training = self._progress, self._spec.training
+        progress = self._progress
         self._model.train()
         since, losses = progress.step, []
         every = max(1, (target - since) // LOSSES_LOGGED_PER_EVALUATION)
         while progress.step < target:
-            loss = self._loss(progress.step)
-            finite = take_step(
-                loss,
+            loss = self._micro_batches.backward(self._rows(progress.step), self._mean_loss)
+            finite = follow_gradient(
                 accelerator=self._accelerator,
                 model=self._model,
                 optimizer=self._optimizer,
                 schedule=self._schedule,
-                max_grad_norm=training.max_grad_norm,
+                max_grad_norm=self._max_grad_norm,
             )
             progress.step += 1
             if not finite:
                 progress.diverged = True
                 return
-            losses.append(loss.detach())
+            losses.append(loss)
             if progress.step % every == 0 or progress.step == target:
                 mean = self._accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
                 rate = self._schedule.get_last_lr()[0]
                 self._context.log(progress.step, **{"train/loss": mean, "train/learning_rate": rate})
+                progress.losses = {"train/loss_first": mean} | progress.losses | {"train/loss_last": mean}
                 losses = []
 
-    def _loss(self, step: int) -> torch.Tensor:
-        """Mean loss of this process's share of the global batch, weighted so that averages over processes are
-        averages over the batch; a process without a share takes part with weight 0."""
+    def _rows(self, step: int) -> Sequence[int]:
         epoch, index = divmod(step, self._steps_per_epoch)
-        rows = self._batches_of_epoch(epoch=epoch)[index]
-        own = share(rows, self._accelerator)
-        weight = len(own) * self._accelerator.num_processes / len(rows)
-        own = own or rows[:1]
-        part, device = self._train.rows(own), self._accelerator.device
-        logits_BK = self._model(*inputs_of(part, self._pad_id).to(device))
-        loss = torch.nn.functional.cross_entropy(logits_BK, torch.tensor(part.labels, device=device))
-        return loss * weight
+        return self._batches_of_epoch(epoch=epoch)[index]
+
+    def _mean_loss(self, rows: Sequence[int]) -> torch.Tensor:
+        logits_BK = self._logits_of(self._model, self._train, rows)
+        labels_B = torch.tensor([self._train.labels[row] for row in rows], device=logits_BK.device)
+        return torch.nn.functional.cross_entropy(logits_BK, labels_B)
+
+    def _logits_of(self, model: torch.nn.Module, split: Split, rows: Sequence[int]) -> torch.Tensor:
+        device = self._accelerator.device
+        with computing_in(self._spec.training.precision, device):
+            return model(*inputs_of(split.rows(rows), self._pad_id).to(device)).float()
 
     def _score(self, split: Split, *, prefix: str) -> dict[str, float]:
         return _scores(split, self._logits(split), prefix=prefix)
@@ -212,12 +258,13 @@ class Finetuning:
         model = accelerator.unwrap_model(self._model).eval()
         order = sorted(range(len(split.texts)), key=lambda row: len(split.texts[row]))
         own = share(order, accelerator)
-        found: list[tuple[int, list[float]]] = []
         with torch.inference_mode():
-            for rows in groups_of_rows(split, own, most_windows=EVALUATION_BATCH_SIZE):
-                inputs = inputs_of(split.rows(rows), self._pad_id)
-                logits_BK = model(*inputs.to(accelerator.device))
-                found += zip(rows, logits_BK.float().tolist(), strict=True)
+            batches = [
+                scored
+                for rows in groups_of_rows(split, own, most_windows=EVALUATION_BATCH_SIZE)
+                for scored in in_batches(rows, partial(self._logits_of, model, split), size=len(rows))
+            ]
+        found = [pair for rows, logits_BK in batches for pair in zip(rows, logits_BK.tolist(), strict=True)]
         logits_NK = np.empty((len(split.texts), model.head.out_features))
         for row, logits_K in gather_object(found):
             logits_NK[row] = logits_K
@@ -241,15 +288,7 @@ class Finetuning:
             "predictions": logits_NK.argmax(axis=1).tolist(),
         }
         (out / "test_predictions.json").write_text(json.dumps(predictions), encoding="utf-8")
-        groups = [
-            {
-                "name": group.name,
-                "num_parameters": sum(parameter.numel() for parameter in group.parameters),
-                "learning_rate": group.learning_rate,
-                "weight_decay": group.weight_decay,
-            }
-            for group in self.groups
-        ]
+        groups = [group.as_json() for group in self.groups]
         (out / "parameter_groups.json").write_text(json.dumps(groups, indent=1), encoding="utf-8")
 
 
@@ -260,3 +299,7 @@ def _scores(split: Split, logits_NK: np.ndarray, *, prefix: str) -> dict[str, fl
         f"{prefix}/macro_f1": macro_f1(labels_N, predictions_N),
         f"{prefix}/loss": cross_entropy(labels_N, logits_NK),
     }
+
+
+def _smaller(size: int | None, other: int | None) -> int | None:
+    return min((each for each in (size, other) if each is not None), default=None)

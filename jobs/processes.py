@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import DistributedDataParallelKwargs
 
 RENDEZVOUS_TIMEOUT = timedelta(minutes=10)
 
@@ -40,7 +41,10 @@ def join(place: Place, *, use_gpu: bool) -> Accelerator:
         torch.distributed.init_process_group(
             backend, rank=place.rank, world_size=place.num_processes, timeout=RENDEZVOUS_TIMEOUT
         )
-    return Accelerator(cpu=not use_gpu)
+    # Buffers (of positions) never change; to send them would be an exchange in the midst of a forward pass,
+    # which a process that is out of memory never gets to.
+    parallel = DistributedDataParallelKwargs(broadcast_buffers=False)
+    return Accelerator(cpu=not use_gpu, kwargs_handlers=[parallel])
 
 
 def alone(*, use_gpu: bool = False) -> Accelerator:

@@ -87,7 +87,8 @@ def _compute(
     if serially:
         from orchestrator.execution.serial import run_serially
 
-        run_serially(schedule, _refill(workspace, schedule, at_once=1))
+        refill = _refill(workspace, schedule, at_once=1)
+        run_serially(schedule, refill, micro_batch_size=cluster.micro_batch_size)
         return
     from orchestrator.execution.ray_cluster import connected, most_trials_at_once, run_on_ray
 

@@ -1,6 +1,7 @@
 """Where the layers of an encoder are, how many of them are kept, and whether it tells segments apart."""
 
 import inspect
+import re
 
 from torch import nn
 from transformers import PreTrainedModel
@@ -25,9 +26,10 @@ def layers_of(encoder: PreTrainedModel) -> nn.ModuleList:
 
 
 def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
-    """Depth of every parameter by name: 0 for embeddings, 1 to L for the layers, L for what follows them.
+    """Depth of every parameter by name: 0 for embeddings, 1 to L for the layers, L + 1 for what follows them.
 
-    A table of relative positions that every layer reads (DeBERTa, MPNet) counts as embeddings.
+    A table of relative positions that every layer reads (DeBERTa, MPNet) counts as embeddings, with its
+    normalisation; the convolution that DeBERTa adds to its first layer counts as part of that.
     """
     layers = layers_of(encoder)
     layer_by_id = {
@@ -36,8 +38,17 @@ def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
         for parameter in layer.parameters()
     }
     tables = {id(module.weight) for module in encoder.modules() if isinstance(module, nn.Embedding)}
+    is_deberta = encoder.config.model_type.startswith("deberta")
+
+    def depth_beside_layers(name: str, parameter: nn.Parameter) -> int:
+        if "embed" in name or id(parameter) in tables:
+            return 0
+        if is_deberta and (found := re.match(r"encoder\.(LayerNorm|conv)\.", name)):
+            return 0 if found[1] == "LayerNorm" else 1
+        return len(layers) + 1
+
     return {
-        name: layer_by_id.get(id(parameter), 0 if "embed" in name or id(parameter) in tables else len(layers))
+        name: layer_by_id.get(id(parameter)) or depth_beside_layers(name, parameter)
         for name, parameter in encoder.named_parameters()
     }
 

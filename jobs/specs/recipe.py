@@ -12,24 +12,52 @@ TokenPooling = Literal["cls", "mean"]
 Pooling = Literal["cls", "mean", "pooler"]
 LayerPooling = Literal["concat", "mean", "max"]
 WindowPooling = Literal["mean", "max", "attention", "logits", "vote"]
+DecayConvention = Literal["sun-code", "sun-eq", "revisit", "electra", "timm"]
+Schedule = Literal["linear", "cosine", "constant"]
+Precision = Literal["float32", "bfloat16"]
 
 
 class Training(Strict):
     """How the encoder and its head are trained."""
 
     learning_rate: PositiveFloat = 2e-5
-    """Peak rate of the head and the top layer."""
+    """Peak rate of the head and, unless the convention says otherwise, of the top layer."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Factor by which the rate shrinks from each layer to the one below it (Sun et al. 2019, eq. 2)."""
+    decay_convention: DecayConvention = "sun-eq"
+    """Where the decay begins and what it spares: `sun-eq` as in the paper, `sun-code` as in its code (the
+    embeddings at the full rate), `revisit` and `timm` (the top layer decayed once), `electra` (twice)."""
+    head_learning_rate: PositiveFloat | None = None
+    """Peak rate of the head; by default learning_rate, as in every convention."""
+    embeddings_rate: Literal["convention", "base", "decayed"] = "convention"
+    """`base` or `decayed` (one layer below the lowest) where the convention's rule is not wanted."""
+    frozen_layers: Annotated[int, Field(ge=0)] | Literal["all"] = 0
+    """So many layers from below are not trained, nor are the embeddings; 0 trains everything."""
+    reinitialised_layers: Annotated[int, Field(ge=0)] = 0
+    """So many layers from above begin with new random weights, drawn by the variant's seed."""
+    lora_rank: PositiveInt | None = None
+    """Rank of adapters on every linear part of every layer, trained in place of the encoder and added to its
+    weights at the end (Hu et al. 2022); none by default."""
+    lora_alpha: PositiveFloat = 16.0
+    """The adapters' product is scaled by lora_alpha / lora_rank."""
+    lora_dropout: Share = 0.0
+    """Dropout before the adapters."""
     epochs: PositiveInt = 3
     batch_size: PositiveInt = 32
     """Examples of one optimiser step, over all workers together."""
     warmup: Share = 0.1
-    """Part of the steps in which the rate rises from 0; it falls linearly to 0 afterwards."""
+    """Part of the steps in which the rate rises from 0; afterwards it follows the schedule."""
+    schedule: Schedule = "linear"
+    """How the rate goes on after the warm-up: falls linearly or as a cosine to 0, or stays."""
+    optimizer: Literal["adamw", "bert-adam"] = "adamw"
+    """`bert-adam` is that of BERT's first code, for replications: no bias correction, each tensor's gradient
+    clipped by itself, and a linear schedule that falls from where the warm-up would have begun at 1."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     """Decoupled; not applied to biases and normalisation weights."""
     max_grad_norm: PositiveFloat = 1.0
     """Bound on the norm of the gradient of all parameters together."""
+    precision: Precision = "float32"
+    """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
     evaluations_per_epoch: PositiveInt = 1
     """How often the validation split is scored; the best weights are kept."""
     pooling: Pooling = "cls"

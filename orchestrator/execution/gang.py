@@ -11,8 +11,9 @@ import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
+from jobs.context import LOG
 from orchestrator.errors import WorkerLost
-from orchestrator.execution.worker import LOG, make_context, reporting_failure, send_output_to
+from orchestrator.execution.worker import make_context, reporting_failure, send_output_to
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import Stage
 from orchestrator.store.artifacts import Store
@@ -41,7 +42,12 @@ def start_processes(cluster: Cluster, group: PlacementGroup) -> list[Any]:
                 group, placement_group_bundle_index=1 + rank
             ),
         )
-        .remote(rank=rank, num_processes=cluster.workers, use_gpu=cluster.gpus_per_worker > 0)
+        .remote(
+            rank=rank,
+            num_processes=cluster.workers,
+            use_gpu=cluster.gpus_per_worker > 0,
+            micro_batch_size=cluster.micro_batch_size,
+        )
         for rank in range(cluster.workers)
     ]
 
@@ -94,10 +100,11 @@ class Gang:
 class _Process:
     """One process of a gang."""
 
-    def __init__(self, *, rank: int, num_processes: int, use_gpu: bool) -> None:
+    def __init__(self, *, rank: int, num_processes: int, use_gpu: bool, micro_batch_size: int | None) -> None:
         if not use_gpu:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""
         self._rank, self._num_processes, self._use_gpu = rank, num_processes, use_gpu
+        self._micro_batch_size = micro_batch_size
         self._open = contextlib.ExitStack()
         self._training: Finetuning | None = None
 
@@ -154,6 +161,7 @@ class _Process:
             stage, store, aside, device=str(self._accelerator.device), is_main=self._rank == 0
         )
         self._context.accelerator = self._accelerator
+        self._context.micro_batch_size = self._micro_batch_size
 
     def _commit(self, metrics: Mapping[str, float], labels: Mapping[str, Any]) -> None:
         if self._rank == 0:

@@ -6,8 +6,9 @@ from typing import Any
 
 import ray
 
+from jobs.context import LOG
 from orchestrator.errors import StageFailed
-from orchestrator.execution.worker import LOG, compute, reason_of, send_output_to
+from orchestrator.execution.worker import compute, reason_of, send_output_to
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.search.schedule import Schedule

@@ -11,7 +11,9 @@ QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
 """A worker's output goes to the log of its stage; here it would stand between the lines of the run."""
 
 
-def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False) -> None:
+def run_serially(
+    schedule: Schedule, refill: Callable[[], bool] = lambda: False, *, micro_batch_size: int | None = None
+) -> None:
     """Work until nothing can start; `refill` adds proposed variants and says whether more may come.
 
     Every variant runs to its end: early stopping needs others beside it.
@@ -28,7 +30,9 @@ def run_serially(schedule: Schedule, refill: Callable[[], bool] = lambda: False)
         stage = ready[0]
         schedule.start(stage)
         try:
-            metrics = compute(stage, schedule.store, labels=schedule.labels(stage))
+            metrics = compute(
+                stage, schedule.store, labels=schedule.labels(stage), micro_batch_size=micro_batch_size
+            )
         except StageFailed as error:
             schedule.fail(stage, str(error))
         else:

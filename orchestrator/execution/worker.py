@@ -10,17 +10,20 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.context import CURVES, StageContext
+from jobs.context import CURVES, LOG, StageContext
 from orchestrator.errors import StageFailed, WorkerLost
 from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.store.artifacts import Store
 from orchestrator.store.provenance import provenance
 
-LOG = "log.txt"
-
 
 def compute(
-    stage: Stage, store: Store, *, device: str = "cpu", labels: Mapping[str, Any] | None = None
+    stage: Stage,
+    store: Store,
+    *,
+    device: str = "cpu",
+    labels: Mapping[str, Any] | None = None,
+    micro_batch_size: int | None = None,
 ) -> dict[str, float]:
     """Run a stage in one process, and commit it; returns its summary metrics.
 
@@ -37,6 +40,7 @@ def compute(
             from jobs.processes import alone
 
             context.accelerator = alone(use_gpu=device != "cpu")
+            context.micro_batch_size = micro_batch_size
         else:
             (context.scratch / CURVES).unlink(missing_ok=True)
         metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, context)

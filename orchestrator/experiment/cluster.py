@@ -41,6 +41,10 @@ class Cluster(Strict):
     """CPUs of a stage that needs one process only: preparing, measures."""
     task_gpus: GpuShare = 0.0
     """GPU, or share of one, of a stage that needs one process only; so much is kept free of trials."""
+    micro_batch_size: PositiveInt | None = None
+    """The most examples that a worker of a fine-tuning runs forward and backward at once; by default its
+    whole share of the batch. The update is that of the whole batch all the same. Halved where memory runs
+    out."""
     max_concurrent_trials: PositiveInt | None = None
     """Trials at a time; by default as many as there is room for."""
     checkpoint_seconds: PositiveFloat = 300.0

@@ -48,6 +48,7 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _head_tokens(experiment)
     yield from _pooler(experiment)
     yield from _early_stopping(experiment)
+    yield from _exclusive(experiment)
 
 
 def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
@@ -209,6 +210,38 @@ def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:
         )
         path = ("early_stopping", "grace_period")
         yield Contradiction(path, message, rests_on=_written("epochs", "evaluations_per_epoch"))
+
+
+def _exclusive(experiment: Experiment) -> Iterator[Contradiction]:
+    """Values of two factors that no variant may have together."""
+    adapters = "adapters (lora_rank) leave the encoder's own weights as they are, so"
+    pairs = [
+        ("frozen_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
+        ("reinitialised_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
+        (
+            "reinitialised_layers",
+            lambda value: value != 0,
+            "frozen_layers",
+            lambda value: value == "all",
+            "with frozen_layers: all they would never be trained: must be 0",
+        ),
+        (
+            "schedule",
+            lambda value: value != "linear",
+            "optimizer",
+            lambda value: value == "bert-adam",
+            "bert-adam has a linear schedule of its own: must be linear",
+        ),
+    ]
+    for factor, is_wrong, other, is_cause, message in pairs:
+        if any(is_cause(value) for _, value in _values(experiment, other)):
+            for path, value in _values(experiment, factor):
+                if is_wrong(value):
+                    yield Contradiction(path, f"{message}, not {_tidy(value)}", rests_on=_written(other))
+
+
+def _is_given(value: Any) -> bool:
+    return value is not None
 
 
 def _written(*factors: str) -> tuple[PathTo, ...]:

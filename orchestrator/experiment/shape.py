@@ -142,6 +142,11 @@ def is_number(annotation: Any) -> bool:
     return any(_bare(each) in (int, float) for each in alternatives(annotation))
 
 
+def takes_fractions(annotation: Any) -> bool:
+    """Whether a number that is not whole may be written."""
+    return any(_bare(each) is float for each in alternatives(annotation))
+
+
 def _words(annotation: Any) -> str:
     bare, limits = _bare(annotation), _limits(annotation)
     if bare in (int, float):

@@ -9,24 +9,23 @@ from jobs.specs.layers import layers_read
 from jobs.specs.recipe import Training
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import possible_values
+from orchestrator.planning.depths import depth_of
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.weights import weight_names
 
-NUM_LAYERS_KEYS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
-"""What configurations call the number of layers."""
 POOLER_ENDS = ("pooler.dense.weight", "pooler.weight")
 """Ends of the names of a pooler's weights: BERT's, ALBERT's."""
 
 
-def training_of(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> Training:
-    """The recipe's training without what has no effect: what reads the same is written the same.
+def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> dict[str, Any]:
+    """The factors of the head without what has no effect: what reads the same is written the same.
 
     Args:
         in_windows: Whether a text is several sequences.
     """
-    fields: dict[str, Any] = {name: getattr(recipe, name) for name in Training.model_fields}
+    fields: dict[str, Any] = {"layers": "last"}
     if recipe.layers != "last":
-        total = num_layers(encoder.folder)
+        total = depth_of(encoder.folder).num_layers
         assert total is not None, "head_faults refuses it"
         layers = layers_read(recipe.layers, total)
         fields["layers"] = "last" if layers == (total,) else layers
@@ -34,7 +33,7 @@ def training_of(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) ->
         fields["layer_pooling"] = None
     if not in_windows:
         fields["window_pooling"] = None
-    return Training(**fields)
+    return fields
 
 
 def is_plain(training: Training) -> bool:
@@ -44,7 +43,7 @@ def is_plain(training: Training) -> bool:
 
 def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str]:
     """Layers and poolers that are asked for and not there, in words."""
-    total = num_layers(encoder.folder)
+    total = depth_of(encoder.folder).num_layers
     for layers in possible_values(experiment, "layers"):
         if layers == "last":
             continue
@@ -57,12 +56,6 @@ def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str
             yield f"layers: {encoder.name}: {error}"
     if "pooler" in possible_values(experiment, "pooling") and not has_pooler(encoder.folder):
         yield f"pooling: {encoder.name} has no weights of a pooler; use cls or mean"
-
-
-def num_layers(folder: Path) -> int | None:
-    """How many layers the encoder in a folder has; None where its configuration does not say."""
-    config = _config(folder)
-    return next((config[key] for key in NUM_LAYERS_KEYS if isinstance(config.get(key), int)), None)
 
 
 def has_pooler(folder: Path) -> bool:

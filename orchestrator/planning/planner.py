@@ -6,9 +6,9 @@ from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import Variant, varied_factors
 from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.heads import training_of
 from orchestrator.planning.measures import measures_of
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
+from orchestrator.planning.recipes import training_of
 from orchestrator.planning.sources import Sources, TaskSource
 from orchestrator.planning.views import view_of, whole_texts
 

@@ -18,6 +18,7 @@ from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Experiment, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
+from orchestrator.planning.depths import depth_faults
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.heads import head_faults
 from orchestrator.planning.hub import resolve_revision
@@ -79,8 +80,8 @@ def look_at(
         memory: JSON file in which digests of large files are remembered.
 
     Raises:
-        ConfigurationError: data that is missing or has bad rows, or lengths that an encoder cannot take; the
-            faults of all tasks at once.
+        ConfigurationError: data that is missing or has bad rows, or lengths and layers that an encoder does
+            not have; the faults of all tasks at once.
         PrerequisiteMissing: an encoder is nowhere to be found.
     """
     given = {MAIN: experiment.encoder} | experiment.encoders
@@ -94,6 +95,7 @@ def look_at(
     for encoder in encoders.values():
         texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
         exceeds = {name: partial(source.exceeds, encoder) for name, source in texts.items()}
+        faults += depth_faults(experiment, encoder)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
         faults += window_faults(experiment, encoder, texts)

@@ -26,6 +26,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from jobs.reporting.study import read_curves
 from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
+from orchestrator.experiment.shape import annotation_of, takes_fractions
 from orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
 from orchestrator.planning.plan import Plan, PlannedVariant
 from orchestrator.search.schedule import Schedule
@@ -300,7 +301,7 @@ def _is_without_effect(name: str, shown: Any) -> bool:
 def _distribution(name: str, given: Range | Choices) -> BaseDistribution:
     if isinstance(given, Choices):
         return CategoricalDistribution(given.choices)
-    if Recipe.model_fields[name].annotation is float:
+    if takes_fractions(annotation_of(Recipe.model_fields[name])):
         return FloatDistribution(given.low, given.high, log=given.log)
     return IntDistribution(int(given.low), int(given.high), log=given.log)
 

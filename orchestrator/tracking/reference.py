@@ -1,14 +1,9 @@
 """What a study takes of the paper that its experiment names."""
 
-import json
-from pathlib import Path
-
 from jobs.reporting.references import StudyReference
 from orchestrator.experiment.experiment import Experiment
+from orchestrator.planning.depths import depth_of
 from orchestrator.planning.encoders import LocatedEncoder
-
-LAYERS = ("num_hidden_layers", "n_layers", "n_layer")
-"""What config files call the number of layers."""
 
 
 def study_reference(experiment: Experiment, encoder: LocatedEncoder) -> StudyReference | None:
@@ -22,10 +17,5 @@ def study_reference(experiment: Experiment, encoder: LocatedEncoder) -> StudyRef
         paper=paper,
         paper_task_by_task={task: name for task, name in by_task.items() if name in known},
         encoder=encoder.name,
-        num_layers=_num_layers(encoder.folder),
+        num_layers=depth_of(encoder.folder).num_layers,
     )
-
-
-def _num_layers(folder: Path) -> int | None:
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    return next((config[name] for name in LAYERS if name in config), None)

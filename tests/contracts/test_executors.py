@@ -24,6 +24,7 @@ Executor = Callable[[Schedule], None]
 PRETRAINING = {"broken": {"steps": 6, "batch_size": 4, "block_length": 32, "learning_rate": 1e30}}
 ONE_DOCUMENT = 1.01 / 24
 """Of the accuracy on the smallest split, which has 24."""
+MICRO_BATCH_SIZE = 2
 MEASURES = {"num_train": 40, "num_test": 40, "cka": False}
 ONE_BREAKS = {"learning_rate": [1e-3], "pretraining": ["none", "broken"]}
 GROWN = {"learning_rate": [1e-3, 5e-4], "pretraining": ["none", "broken"]}
@@ -58,7 +59,11 @@ def work(executor: Executor, folder: Path, encoder: Path, grid: Mapping[str, Any
 def run_on_a_gang_of_two(schedule: Schedule) -> None:
     from orchestrator.execution.ray_cluster import run_on_ray
 
-    run_on_ray(schedule, Cluster(workers=2, num_cpus=2))
+    run_on_ray(schedule, Cluster(workers=2, num_cpus=2, micro_batch_size=MICRO_BATCH_SIZE))
+
+
+def run_in_this_process(schedule: Schedule) -> None:
+    run_serially(schedule, micro_batch_size=MICRO_BATCH_SIZE)
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def told_serially(tmp_path_factory, tiny_encoder) -> Story:
-    return tell(run_serially, tmp_path_factory.mktemp("serial"), tiny_encoder)
+    return tell(run_in_this_process, tmp_path_factory.mktemp("serial"), tiny_encoder)
 
 
 @pytest.fixture(scope="module", params=["serial", "ray"])
@@ -97,6 +102,13 @@ def test_every_stage_that_can_be_computed_is_computed_once(story):
 
 def done(run: Run, stage: Any) -> bool:
     return run.schedule.state(stage) in ("computed", "stored")
+
+
+def test_workers_take_no_more_examples_at_once_than_they_are_given(story):
+    (finetune, *_) = (one.stages["finetune"] for one in story.first.schedule.plan.variants)
+    assert (
+        story.first.schedule.store.record(finetune)["metrics"]["train/micro_batch_size"] == MICRO_BATCH_SIZE
+    )
 
 
 def test_one_failure_blocks_only_what_rests_on_it(story):

@@ -76,7 +76,11 @@ def test_a_prepared_sample_corpus_is_trained_on_from_end_to_end(encoder, tmp_pat
         "train/seconds",
         "train/steps",
         "train/examples_per_second",
+        "train/loss_first",
+        "train/loss_last",
+        "train/micro_batch_size",
         "diverged",
+        "learned",
     }
     assert all(math.isfinite(value) for value in metrics.values())
     steps = 2 * math.ceil(len(read_split(task, "train").ids) / 8)
@@ -208,7 +212,7 @@ def test_batches_of_like_lengths_have_the_loss_of_batches_padded_to_the_longest(
     training._model.eval()
     train = read_split(task, "train")
     with torch.inference_mode():
-        by_batch = [training._loss(step).item() for step in range(training.num_steps)]
+        by_batch = [training._mean_loss(training._rows(step)).item() for step in range(training.num_steps)]
         logits_BK = training._model(*pad(train.texts, 0))
         whole = torch.nn.functional.cross_entropy(logits_BK, torch.tensor(train.labels)).item()
     sizes = [len(batch) for batch in training._batches_of_epoch(epoch=0)]

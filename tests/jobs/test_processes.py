@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from jobs import finetune, pretrain
-from jobs.context import StageContext
+from jobs.context import LOG, StageContext
 from jobs.encoders.heads import pool
 from jobs.encoders.loading import load_encoder
 from jobs.processes import alone, share
@@ -25,8 +25,20 @@ from tests.jobs.tiny import (
 )
 from tests.jobs.two_processes import METRICS, WEIGHTS, Case, train_together
 
-CLOCK = {"train/seconds", "train/examples_per_second"}
-ALIKE = ("finetune-cls", "finetune-mean", "pretrain", "pretrain-single")
+CLOCK = {"train/seconds", "train/examples_per_second", "train/micro_batch_size"}
+"""What one process and two may differ in."""
+ALIKE = (
+    "finetune-cls",
+    "finetune-mean",
+    "finetune-frozen",
+    "finetune-lora",
+    "finetune-parts",
+    "finetune-crowded",
+    "pretrain",
+    "pretrain-single",
+)
+TOLERANCE = {"finetune-parts": 1e-6, "finetune-crowded": 1e-6}
+"""Of weights. One step of bert-adam, whose epsilon is large, leaves rounding errors as they are."""
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +51,12 @@ def cases(tmp_path_factory):
     labelled, raw = {"encoder": encoder, "data": task}, {"encoder": encoder, "corpus": corpus}
     # 41 training rows in batches of 5: no batch divides by 2, and the last has one row for two processes.
     recipe = {"epochs": 2, "batch_size": 5, "learning_rate": 1e-3, "layer_decay": 0.9}
+    once = {"epochs": 1, "batch_size": 41, "warmup": 0.0, "optimizer": "bert-adam", "learning_rate": 3e-3}
     return {
+        "finetune-frozen": Case(finetune_spec(pooling="cls", frozen_layers=1, **recipe), labelled),
+        "finetune-lora": Case(finetune_spec(lora_rank=2, lora_alpha=2.0, **recipe), labelled),
+        "finetune-parts": Case(finetune_spec(**once), labelled, micro_batch_size=3),
+        "finetune-crowded": Case(finetune_spec(**once), labelled, harm="crowd"),
         "finetune-cls": Case(finetune_spec(pooling="cls", **recipe), labelled),
         "finetune-mean": Case(finetune_spec(pooling="mean", **recipe), labelled),
         "pretrain": Case(pretrain_spec(batch_size=3, learning_rate=1e-3), raw),
@@ -88,7 +105,7 @@ def test_two_processes_train_as_one_does(gang, cases, name, tmp_path):
         # Adam makes steps of.
         if not weight.endswith("key.bias"):
             # Sums in another order, in float32; weighing a batch wrongly moves weights by 1e-4 and more.
-            torch.testing.assert_close(together[weight], value, atol=1e-5, rtol=0)
+            torch.testing.assert_close(together[weight], value, atol=TOLERANCE.get(name, 1e-5), rtol=0)
             moved = max(moved, (value - start[weight]).abs().max().item() if weight in start else 0)
     assert moved > 1e-3
     found = torch.load(gang / name / "0" / METRICS)
@@ -109,6 +126,21 @@ def test_every_process_scores_its_share_with_the_best_weights(gang, cases):
     metrics = torch.load(gang / "spoilt" / "0" / METRICS)
     assert metrics["diverged"] == 1
     assert metrics["test/accuracy"] > 0.5
+
+
+def test_processes_take_parts_of_their_own_share_and_halve_them_together(gang):
+    whole, parts, crowded = (
+        [torch.load(gang / name / rank / METRICS)["train/micro_batch_size"] for rank in "01"]
+        for name in ("finetune-mean", "finetune-parts", "finetune-crowded")
+    )
+    assert whole == [3, 3]
+    assert parts == [3, 3]
+    # Halves of 21, the larger share of 41 rows, until the second process has room.
+    assert crowded == [1, 1]
+    log = (gang / "finetune-crowded" / "scratch" / LOG).read_text()
+    assert [line.split(":")[0] for line in log.splitlines() if "memory" in line] == [
+        f"out of memory with {tried} examples at a time" for tried in (21, 10, 5, 2)
+    ]
 
 
 def test_a_gang_resumes_where_it_was_interrupted(gang):

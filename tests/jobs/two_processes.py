@@ -24,9 +24,10 @@ class Case:
 
     spec: FinetuneSpec | PretrainSpec
     inputs: dict[str, Path]
-    harm: Literal["none", "spoil", "interrupt"] = "none"
-    """`spoil` the weights of both processes once something is learnt, or `interrupt` after the first
-    evaluation and resume."""
+    harm: Literal["none", "spoil", "interrupt", "crowd"] = "none"
+    """`spoil` the weights of both processes once something is learnt, `interrupt` after the first evaluation
+    and resume, or `crowd` the second process, which then has room for one example only."""
+    micro_batch_size: int | None = None
 
 
 def train_together(cases: dict[str, Case], folder: Path) -> None:
@@ -47,7 +48,12 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
         for place in (out, scratch, own):
             place.mkdir(parents=True, exist_ok=True)
         context = StageContext(
-            inputs=case.inputs, out=out, scratch=scratch, is_main=rank == 0, accelerator=accelerator
+            inputs=case.inputs,
+            out=out,
+            scratch=scratch,
+            is_main=rank == 0,
+            accelerator=accelerator,
+            micro_batch_size=case.micro_batch_size,
         )
         if isinstance(case.spec, PretrainSpec):
             metrics = pretrain.run(case.spec, context)
@@ -67,6 +73,8 @@ def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict
             pass
         with torch.no_grad():
             training._model.module.head.weight.fill_(torch.nan)
+    if case.harm == "crowd" and not context.is_main:
+        training._model.register_forward_pre_hook(_run_out_of_memory)
     if case.harm == "interrupt":
         training.advance()
         training.save()
@@ -75,3 +83,8 @@ def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict
     while not training.is_over:
         training.advance()
     return training.finish(), training._weights()
+
+
+def _run_out_of_memory(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+    if model.training and len(inputs[0]) > 1:
+        raise torch.OutOfMemoryError("no room")

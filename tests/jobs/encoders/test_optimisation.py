@@ -76,3 +76,22 @@ def test_a_gradient_that_is_not_finite_changes_nothing(value):
     assert all(torch.equal(*pair) for pair in zip(model.parameters(), before, strict=True))
     assert schedule.get_last_lr() == [0.1, 0.01]
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("shape", "falling"),
+    [
+        ("cosine", [(1 + math.cos(math.pi * done / 6)) / 2 for done in range(7)]),
+        ("constant", [1.0] * 7),
+    ],
+)
+def test_other_schedules_rise_alike_and_then_go_their_way(shape, falling):
+    model = nn.Linear(2, 2)
+    optimizer = make_optimizer([Group("all", tuple(model.parameters()), 0.1, 0.0)])
+    schedule = make_schedule(optimizer, num_steps=8, warmup=0.25, shape=shape)
+    rates = []
+    for _ in range(9):
+        rates += schedule.get_last_lr()
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.1 * part for part in [0, 0.5, *falling]])

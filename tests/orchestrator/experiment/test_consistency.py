@@ -95,6 +95,30 @@ import pytest
             "early_stopping.grace_period: nothing can be stopped early: must be below 2, the evaluations of "
             "the longest variant (epochs x evaluations_per_epoch), not 2",
         ),
+        (
+            "recipe: {frozen_layers: 2}\ngrid: {lora_rank: [null, 8]}",
+            "recipe.frozen_layers: adapters (lora_rank) leave the encoder's own weights as they are, so must "
+            "be 0, not 2",
+        ),
+        (
+            "search: {space: {reinitialised_layers: {low: 0, high: 3}}, trials: 1}\nrecipe: {lora_rank: 8}",
+            "search.space.reinitialised_layers.high: adapters (lora_rank) leave the encoder's own weights as "
+            "they are, so must be 0, not 3",
+        ),
+        (
+            "recipe: {reinitialised_layers: 1}\ngrid: {frozen_layers: [0, all]}",
+            "recipe.reinitialised_layers: with frozen_layers: all they would never be trained: must be 0, "
+            "not 1",
+        ),
+        (
+            "recipe: {optimizer: bert-adam}\ngrid: {schedule: [linear, cosine]}",
+            "grid.schedule.1: bert-adam has a linear schedule of its own: must be linear, not cosine",
+        ),
+        (
+            "search: {space: {frozen_layers: {choices: [0, some]}}, trials: 1}",
+            "search.space.frozen_layers.choices.1: frozen_layers must be a whole number of at least 0 or "
+            "'all', not \"some\"",
+        ),
         ("encoder: {revision: main}", "encoder: names no source: give folder, hub, package or mlflow"),
     ],
 )

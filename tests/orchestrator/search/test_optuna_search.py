@@ -309,3 +309,21 @@ def test_the_dashboard_reads_the_mirror(bench):
     body = b"".join(application(request, lambda status, headers, *rest: answers.append(status)))
     assert answers == ["200 OK"]
     assert [study["study_name"] for study in json.loads(body)["study_summaries"]] == ["bench topic"]
+
+
+def test_a_number_that_may_be_null_is_searched_as_the_number_it_is(bench):
+    space = {
+        "head_learning_rate": {"low": 1e-4, "high": 1e-2, "log": True},
+        "frozen_layers": {"low": 0, "high": 2},
+        "lora_dropout": {"low": 0, "high": 0.5},
+    }
+    run = Run(bench, search=search(space, trials=4), recipe={"learning_rate": 1e-4})
+    proposed = []
+    while run.search.refill():
+        for variant in run.open():
+            proposed.append(variant.recipe)
+            run.finish(variant, validation__accuracy=0.5)
+    assert all(1e-4 <= recipe["head_learning_rate"] <= 1e-2 for recipe in proposed)
+    assert len({recipe["head_learning_rate"] for recipe in proposed}) == 4
+    assert {type(recipe["frozen_layers"]) for recipe in proposed} == {int}
+    assert {type(recipe["lora_dropout"]) for recipe in proposed} == {float}

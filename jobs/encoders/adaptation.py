@@ -1,0 +1,87 @@
+"""What of an encoder a recipe trains: all of it, its upper layers, new layers, or adapters in its layers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from jobs.encoders.architecture import layer_of_parameter, layers_of
+from jobs.specs.recipe import Training
+
+if TYPE_CHECKING:
+    from peft.tuners.lora import LoraModel
+
+
+class Adaptation:
+    """An encoder made ready for a recipe, and made plain again after it."""
+
+    def __init__(self, encoder: PreTrainedModel, training: Training, *, seed: int) -> None:
+        """Change the encoder in place.
+
+        Args:
+            seed: Of the weights of layers that begin anew.
+
+        Raises:
+            ValueError: the recipe names more layers than there are, or layers that share their weights.
+        """
+        if training.reinitialised_layers:
+            reinitialise_top(encoder, training.reinitialised_layers, seed=seed)
+        if training.frozen_layers:
+            freeze_below(encoder, training.frozen_layers)
+        self._adapters: LoraModel | None = None
+        if training.lora_rank is not None:
+            self._adapters = add_adapters(
+                encoder, rank=training.lora_rank, alpha=training.lora_alpha, dropout=training.lora_dropout
+            )
+
+    def merge(self) -> None:
+        """Add the adapters to the weights that they adapt: the encoder is a plain one again."""
+        if self._adapters is not None:
+            self._adapters.merge_and_unload()
+            self._adapters = None
+
+
+def freeze_below(encoder: PreTrainedModel, num_layers: int | Literal["all"]) -> None:
+    """The embeddings and so many layers from below keep their weights; `all`: the whole encoder."""
+    if num_layers == "all":
+        encoder.requires_grad_(False)
+        return
+    _check_depth(encoder, "frozen_layers", num_layers)
+    for name, depth in layer_of_parameter(encoder).items():
+        if depth <= num_layers:
+            encoder.get_parameter(name).requires_grad_(False)
+
+
+def reinitialise_top(encoder: PreTrainedModel, num_layers: int, *, seed: int) -> None:
+    """So many layers from above get new weights, drawn as the encoder's own code draws them."""
+    _check_depth(encoder, "reinitialised_layers", num_layers)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        for layer in layers_of(encoder)[-num_layers:]:
+            # transformers marks weights that were loaded, and does not draw them again.
+            for part in [*layer.modules(), *layer.parameters(), *layer.buffers()]:
+                part._is_hf_initialized = False
+            layer.apply(encoder._init_weights)
+
+
+def add_adapters(encoder: PreTrainedModel, *, rank: int, alpha: float, dropout: float) -> LoraModel:
+    """Low-rank adapters on every linear part of every layer; nothing else of the encoder is trained."""
+    # Takes seconds to import, and few recipes need it.
+    from peft import LoraConfig
+    from peft.tuners.lora import LoraModel
+
+    linear = {
+        id(part) for layer in layers_of(encoder) for part in layer.modules() if isinstance(part, nn.Linear)
+    }
+    names = [name for name, part in encoder.named_modules() if id(part) in linear]
+    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=names, bias="none")
+    return LoraModel(encoder, config, "default")
+
+
+def _check_depth(encoder: PreTrainedModel, factor: str, num_layers: int) -> None:
+    depth = len(layers_of(encoder))
+    if num_layers > depth:
+        raise ValueError(f"{factor}: must be at most {depth}, the layers of the encoder, not {num_layers}")

@@ -1,0 +1,163 @@
+"""Batches in parts that fit into memory; what is learnt from them is what the whole batch teaches."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from jobs.processes import share
+
+Row = TypeVar("Row")
+Result = TypeVar("Result")
+
+NUMBERS_REDUCED_AT_ONCE = 8_000_000
+"""32 MB of float32: few messages, and little memory beside the gradient."""
+RIGHT = (
+    "a shorter max_length, precision: bfloat16, frozen layers or adapters (lora_rank), or a device with more "
+    "memory would be right"
+)
+
+
+class MicroBatches:
+    """Forward and backward passes over a worker's share of a batch, so many examples at a time.
+
+    Each process adds up the gradients of its parts before anything is exchanged. So one that runs out of
+    memory can say so, and all halve the parts together and try the same batch again.
+    """
+
+    def __init__(
+        self, size: int | None, *, accelerator: Accelerator, model: nn.Module, say: Callable[[str], None]
+    ) -> None:
+        """With so many examples in one pass of one process; without a size with its whole share."""
+        self.size = size
+        self._accelerator, self._model, self._say = accelerator, model, say
+
+    def examples_at_once(self, num_rows: int) -> int:
+        """The most examples of one pass in one process, of a batch of so many over all processes."""
+        whole = -(-num_rows // self._accelerator.num_processes)
+        return whole if self.size is None else min(self.size, whole)
+
+    def backward(
+        self,
+        rows: Sequence[Row],
+        mean_loss: Callable[[Sequence[Row]], torch.Tensor],
+        *,
+        weigh: Callable[[Sequence[Row]], int] = len,
+    ) -> torch.Tensor:
+        """Leave the gradient of a batch's mean loss on every process.
+
+        A process without a share takes part with weight 0.
+
+        Args:
+            rows: The batch, which all processes see in the same order.
+            mean_loss: Of some rows.
+            weigh: What the mean is over: of how many things these rows consist.
+
+        Returns:
+            This process's part of the loss; its average over processes is the mean over the batch.
+
+        Raises:
+            ValueError: there is not even room for one example, or a parameter gets no gradient.
+        """
+        while (loss := self._sum_up(rows, mean_loss, weigh)) is None:
+            self._halve(len(rows))
+        self._average_gradient()
+        return loss
+
+    def _sum_up(
+        self,
+        rows: Sequence[Row],
+        mean_loss: Callable[[Sequence[Row]], torch.Tensor],
+        weigh: Callable[[Sequence[Row]], int],
+    ) -> torch.Tensor | None:
+        """The gradient of this process's rows; none, with no gradient left, where any process had no room."""
+        own, at_once = share(rows, self._accelerator), self.examples_at_once(len(rows))
+        each = self._accelerator.num_processes / max(1, weigh(rows))
+        parts = [own[first : first + at_once] for first in range(0, len(own), at_once)]
+        weighted = [(part, weigh(part) * each) for part in parts] or [(rows[:1], 0.0)]
+        loss = self._try(weighted, mean_loss)
+        if loss is None:
+            self._model.zero_grad(set_to_none=True)
+            torch.cuda.empty_cache()
+        device = self._accelerator.device
+        had_room = torch.tensor(float(loss is not None), device=device)
+        if self._accelerator.reduce(had_room, reduction="mean").item() < 1:
+            self._model.zero_grad(set_to_none=True)
+            return None
+        return loss
+
+    def _try(
+        self,
+        weighted: Iterable[tuple[Sequence[Row], float]],
+        mean_loss: Callable[[Sequence[Row]], torch.Tensor],
+    ) -> torch.Tensor | None:
+        total = torch.zeros((), device=self._accelerator.device)
+        try:
+            with self._accelerator.no_sync(self._model):
+                for part, weight in weighted:
+                    loss = mean_loss(part) * weight
+                    self._accelerator.backward(loss)
+                    total += loss.detach()
+        except torch.OutOfMemoryError:
+            return None
+        return total
+
+    def _halve(self, num_rows: int) -> None:
+        tried = self.examples_at_once(num_rows)
+        if tried == 1:
+            raise ValueError(f"out of memory with one example at a time: {RIGHT}")
+        self.size = tried // 2
+        self._say(
+            f"out of memory with {tried} examples at a time: from here on {self.size} at a time; "
+            "the batch of one optimiser step stays as it is"
+        )
+
+    def _average_gradient(self) -> None:
+        named = {name: value for name, value in self._model.named_parameters() if value.requires_grad}
+        if idle := [name for name, value in named.items() if value.grad is None]:
+            raise ValueError(f"nothing reads these parameters, so they cannot be trained: {', '.join(idle)}")
+        if self._accelerator.num_processes == 1:
+            return
+        for gradients in _of_limited_size([value.grad for value in named.values()]):
+            flat = self._accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
+            for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+
+
+def in_batches(
+    rows: Sequence[Row], compute: Callable[[Sequence[Row]], Result], *, size: int
+) -> list[tuple[Sequence[Row], Result]]:
+    """Batches of at most so many rows with what is computed of each; half as many where memory runs out."""
+    found: list[tuple[Sequence[Row], Result]] = []
+    first = 0
+    while first < len(rows):
+        part = rows[first : first + size]
+        if (result := _unless_out_of_memory(compute, part)) is not None:
+            found.append((part, result))
+            first += size
+        elif size == 1:
+            raise ValueError(f"out of memory with one example at a time: {RIGHT}")
+        else:
+            size //= 2
+            torch.cuda.empty_cache()
+    return found
+
+
+def _unless_out_of_memory(compute: Callable[[Sequence[Row]], Result], part: Sequence[Row]) -> Result | None:
+    try:
+        return compute(part)
+    except torch.OutOfMemoryError:
+        return None
+
+
+def _of_limited_size(tensors: Iterable[torch.Tensor]) -> Iterable[list[torch.Tensor]]:
+    group: list[torch.Tensor] = []
+    for tensor in tensors:
+        if group and sum(map(torch.numel, group)) + tensor.numel() > NUMBERS_REDUCED_AT_ONCE:
+            yield group
+            group = []
+        group.append(tensor)
+    if group:
+        yield group

@@ -1,0 +1,18 @@
+"""Whether a classifier does better than one that always gives the same answer."""
+
+import numpy as np
+from scipy import stats
+
+
+def beats_majority(
+    train_labels: np.ndarray, labels_N: np.ndarray, num_correct: int, *, confidence: float = 0.95
+) -> bool:
+    """Whether so many right answers are more than those of always saying the training data's majority.
+
+    One-sided exact binomial test: the lower bound (Clopper and Pearson 1934) of the true accuracy lies above
+    the share of the majority among the labels. Of several most frequent labels the first is the majority.
+    """
+    majority = np.bincount(np.asarray(train_labels)).argmax()
+    share = float(np.mean(np.asarray(labels_N) == majority))
+    result = stats.binomtest(num_correct, len(labels_N), share, alternative="greater")
+    return bool(result.pvalue <= 1 - confidence)

@@ -1,0 +1,105 @@
+import pytest
+
+from orchestrator.errors import ConfigurationError
+from orchestrator.planning.depths import Depth, depth_of
+from tests.orchestrator.bench import Bench
+
+SHARED = "the layers of encoder share their weights, as ALBERT's do, so"
+ALBERT = {"model_type": "albert", "num_hidden_layers": 12}
+
+
+@pytest.fixture
+def bench(tmp_path):
+    return Bench(tmp_path)
+
+
+def faults(bench, **changes) -> list[str]:
+    with pytest.raises(ConfigurationError) as refused:
+        bench.open(**changes)
+    return str(refused.value).splitlines()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"recipe": {"layer_decay": 0.9}}, f"layer_decay: {SHARED} they have one rate: must be 1, not 0.9"),
+        (
+            {"grid": {"layer_decay": [1, 0.8]}},
+            f"layer_decay: {SHARED} they have one rate: must be 1, not 0.8",
+        ),
+        (
+            {"search": {"trials": 1, "space": {"layer_decay": {"low": 0.5, "high": 1}}}},
+            f"layer_decay: {SHARED} they have one rate: must be 1, not 0.5",
+        ),
+        (
+            {"grid": {"frozen_layers": ["all", 3, 0]}},
+            f"frozen_layers: {SHARED} all or none are frozen: must be 0 or all, not 3",
+        ),
+        (
+            {"recipe": {"reinitialised_layers": 2}},
+            f"reinitialised_layers: {SHARED} all or none begin anew: must be 0, not 2",
+        ),
+        (
+            {"grid": {"lora_rank": [None, 8]}},
+            f"lora_rank: {SHARED} no layer has adapters of its own: must be null, not 8",
+        ),
+    ],
+)
+def test_layers_that_share_their_weights_cannot_be_told_apart(bench, changes, fault):
+    bench.encoder(**ALBERT)
+    assert faults(bench, **changes) == [fault]
+
+
+def test_what_needs_no_single_layer_is_allowed_where_layers_share_their_weights(bench):
+    bench.encoder(**ALBERT)
+    recipe = {"layer_decay": 1.0, "head_learning_rate": 0.1, "decay_convention": "electra"}
+    bench.open(recipe=recipe, grid={"frozen_layers": [0, "all"]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"grid": {"frozen_layers": ["all", 12, 13]}}, ["frozen_layers: encoder has 12 layers, not 13"]),
+        (
+            {"search": {"trials": 1, "space": {"reinitialised_layers": {"low": 0, "high": 14}}}},
+            ["reinitialised_layers: encoder has 12 layers, not 14"],
+        ),
+        (
+            {"grid": {"frozen_layers": [0, 8], "reinitialised_layers": [0, 5]}},
+            [
+                "reinitialised_layers: 5 from above and 8 frozen ones from below are more than the 12 layers "
+                "of encoder: new layers would never be trained; at most 4"
+            ],
+        ),
+    ],
+)
+def test_layers_that_are_not_there_are_refused(bench, changes, expected):
+    bench.encoder(num_hidden_layers=12)
+    assert faults(bench, **changes) == expected
+
+
+def test_all_layers_may_be_frozen_or_begin_anew(bench):
+    bench.encoder(num_hidden_layers=12)
+    bench.open(grid={"frozen_layers": [0, 8, "all"]})
+    bench.open(grid={"frozen_layers": [0, 12]})
+    bench.open(grid={"reinitialised_layers": [0, 12]})
+    bench.open(grid={"reinitialised_layers": [0, 4], "frozen_layers": [0, 8]})
+
+
+@pytest.mark.parametrize(
+    ("config", "depth"),
+    [
+        ({"num_hidden_layers": 12}, Depth(12, False)),
+        ({"model_type": "distilbert", "n_layers": 6}, Depth(6, False)),
+        ({}, Depth(None, False)),
+        (ALBERT, Depth(12, True)),
+        (ALBERT | {"num_hidden_groups": 12}, Depth(12, False)),
+    ],
+)
+def test_the_depth_is_what_the_configuration_says(bench, config, depth):
+    assert depth_of(bench.encoder(**config)) == depth
+
+
+def test_a_recipe_for_layers_is_left_alone_where_the_depth_is_not_known(bench):
+    bench.encoder()
+    bench.open(recipe={"frozen_layers": 40})
