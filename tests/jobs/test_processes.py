@@ -55,6 +55,7 @@ def cases(tmp_path_factory):
     return {
         "finetune-frozen": Case(finetune_spec(pooling="cls", frozen_layers=1, **recipe), labelled),
         "finetune-lora": Case(finetune_spec(lora_rank=2, lora_alpha=2.0, **recipe), labelled),
+        "finetune-bfloat16": Case(finetune_spec(precision="bfloat16", **recipe), labelled),
         "finetune-parts": Case(finetune_spec(**once), labelled, micro_batch_size=3),
         "finetune-crowded": Case(finetune_spec(**once), labelled, harm="crowd"),
         "finetune-cls": Case(finetune_spec(pooling="cls", **recipe), labelled),
@@ -82,7 +83,7 @@ def without_clock(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name not in CLOCK}
 
 
-@pytest.mark.parametrize("name", ALIKE)
+@pytest.mark.parametrize("name", [*ALIKE, "finetune-bfloat16"])
 def test_both_processes_end_with_the_same_weights_and_scores(gang, name):
     metrics = [without_clock(torch.load(gang / name / rank / METRICS)) for rank in "01"]
     assert metrics[0] == metrics[1]
