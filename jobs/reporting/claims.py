@@ -123,7 +123,7 @@ class _Checker:
 
     def _pairs(self, claim: Claim, asked: Sequence[WhereAny]) -> _Found:
         """The first of what is asked for against each of the others, a group for each context."""
-        contexts = contexts_of(self._study, asked, tasks=claim.tasks)
+        contexts = contexts_of(self._study, asked, claim)
         groups = []
         for context in filter(lambda each: each.is_complete, contexts):
             first, *others = context.candidates
@@ -150,7 +150,7 @@ class _Checker:
 
     def _averages(self, claim: Claim, asked: Sequence[WhereAny]) -> _Found:
         """The first against the second on the average of the tasks; of a third, what both gain over it."""
-        contexts = contexts_of(self._study, asked, tasks=claim.tasks)
+        contexts = contexts_of(self._study, asked, claim)
         complete = [context for context in contexts if context.is_complete]
         concrete = [context.rest for context in complete if context.rest.get("truncation") != "whole"]
         rests = {tuple(rest.items()): rest for rest in concrete or [context.rest for context in complete]}
@@ -173,7 +173,7 @@ class _Checker:
     def _gains(self, claim: Claim, check: GainGrows) -> _Found:
         """The gain at the highest value of the factor less that at the lowest, in each context."""
         asked = [check.where, check.over]
-        contexts = contexts_of(self._study, asked, tasks=claim.tasks, apart_from=[check.as_falls])
+        contexts = contexts_of(self._study, asked, claim, apart_from=[check.as_falls])
         groups, missing = [], self._missing(contexts, asked, claim)
         for context in filter(lambda each: each.is_complete, contexts):
             by_size = [
@@ -190,7 +190,7 @@ class _Checker:
         return _Found(groups, missing)
 
     def _divergence(self, claim: Claim, where: WhereAny) -> CheckedClaim:
-        contexts = contexts_of(self._study, [where], tasks=claim.tasks)
+        contexts = contexts_of(self._study, [where], claim)
         done = [
             variant
             for context in contexts
@@ -225,7 +225,7 @@ class _Checker:
         ]
         if not tasks:
             return f"no task is one of {', '.join(claim.tasks) or reference.paper.paper}"
-        lacking = []
+        tasks_by_lack: dict[str, list[str]] = {}
         for task in tasks:
             own = [context for context in contexts if context.task == task]
             without = [
@@ -234,10 +234,11 @@ class _Checker:
                 if not any(context.candidates[index] for context in own)
             ]
             if without:
-                lacking.append(f"{task}: no finished run with {' or with '.join(without)}")
+                lack = f"no finished run with {' or with '.join(without)}"
+                tasks_by_lack.setdefault(lack, []).append(task)
             elif not any(context.is_complete for context in own):
-                lacking.append(f"{task}: no finished runs that are equal in all else")
-        return "; ".join(lacking)
+                tasks_by_lack.setdefault("no finished runs that are equal in all else", []).append(task)
+        return "; ".join(f"{', '.join(of)}: {lack}" for lack, of in tasks_by_lack.items())
 
 
 _Outcome = Literal["as claimed", "opposite", "open"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from jobs.reporting.conditions import conditions_by_task, factor_label
 from jobs.reporting.references import ENCODER, StudyReference
 from jobs.reporting.study import Study, VariantResult
-from jobs.specs.references import WhereAny
+from jobs.specs.references import Claim, Where, WhereAny
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class Context:
 
 
 def contexts_of(
-    study: Study, asked: Sequence[WhereAny], *, tasks: Sequence[str], apart_from: Sequence[str] = ()
+    study: Study, asked: Sequence[WhereAny], claim: Claim, *, apart_from: Sequence[str] = ()
 ) -> list[Context]:
     """Every context in which a condition with a finished run meets anything of what is asked for.
 
+    Of the contexts of a task that are complete, those like the paper's setting are taken where there are any.
+
     Args:
-        tasks: The paper's data sets to look at; all where none is named.
         apart_from: Further factors that do not tell contexts apart.
     """
     reference = study.reference
@@ -49,16 +50,20 @@ def contexts_of(
     found: list[Context] = []
     for task, conditions in conditions_by_task(study).items():
         paper_task = reference.paper_task_by_task.get(task)
-        if paper_task is None or (tasks and paper_task not in tasks):
+        if paper_task is None or (claim.tasks and paper_task not in claim.tasks):
             continue
         groups: dict[tuple, list[tuple[VariantResult, ...]]] = {}
         for variants in conditions.values():
             if any(variant.state == "done" for variant in variants):
                 groups.setdefault(_rest(variants[0], named), []).append(variants)
-        for rest, group in groups.items():
-            candidates = tuple(_candidates(reference, where, group) for where in asked)
-            if any(candidates):
-                found.append(Context(task, dict(rest), candidates))
+        own = [
+            Context(task, dict(rest), tuple(_candidates(reference, where, group) for where in asked))
+            for rest, group in groups.items()
+        ]
+        complete = [context for context in own if context.is_complete]
+        if complete:
+            own = _like_the_paper(reference, complete, claim.otherwise)
+        found += [context for context in own if any(context.candidates)]
     return found
 
 
@@ -68,6 +73,19 @@ def same_context(context: Context, rest: Mapping[str, str]) -> bool:
         context.rest.get(factor, value) in (value, *(["whole"] if factor == "truncation" else []))
         for factor, value in rest.items()
     )
+
+
+def _like_the_paper(reference: StudyReference, contexts: list[Context], otherwise: Where) -> list[Context]:
+    """Factor by factor the contexts with the paper's value, as far as there are any."""
+    for factor, value in otherwise.items():
+        alike = [
+            context
+            for context in contexts
+            if factor in context.rest
+            and reference.meets(context.candidates[0][0].variants[0].recipe, {factor: value})
+        ]
+        contexts = alike or contexts
+    return contexts
 
 
 def _candidates(

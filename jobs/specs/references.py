@@ -145,6 +145,8 @@ class Claim(Strict):
     """Where the paper says so."""
     tasks: tuple[Word, ...] = ()
     """The paper's data sets of which it speaks; all where none is named."""
+    otherwise: Where = {}
+    """The paper's values of factors that the check does not name: of our settings, such are looked at."""
     check: Annotated[Check, Field(discriminator="kind")]
 
 

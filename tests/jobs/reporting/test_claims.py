@@ -88,6 +88,22 @@ def test_only_conditions_that_are_equal_in_all_else_are_compared(tmp_path):
     assert checked(reference(claims=[BETTER]), *groups[:3]).verdict == "held"
 
 
+def test_of_several_settings_those_of_the_paper_are_looked_at(tmp_path):
+    groups = [
+        variants(tmp_path, num, truncation=name, layer_decay=decay, epochs=epochs)
+        for decay, epochs, counts in [(0.9, 2, (90, 60, 60)), (1.0, 2, (60, 90, 90)), (0.9, 3, (85, 60, 60))]
+        for name, num in zip(("head+tail", "head", "tail"), counts, strict=True)
+    ]
+    like = reference(claims=[BETTER | {"otherwise": {"layer_decay": 0.9, "pooling": "cls"}}])
+    found = checked(like, *groups)
+    assert found.verdict == "held"
+    assert {comparison.place for comparison in found.comparisons} == {
+        "topic, layer_decay=0.9, epochs=2",
+        "topic, layer_decay=0.9, epochs=3",
+    }
+    assert checked(like, *groups[2:6]).verdict == "not held", "the paper's setting lacks the head alone"
+
+
 def test_a_claim_speaks_only_of_its_own_data_sets(tmp_path):
     groups = truncations(tmp_path, both=90, head=60, tail=60, task="mine")
     groups += truncations(tmp_path, both=60, head=90, tail=90, task="other")
@@ -232,7 +248,7 @@ def test_a_gain_without_what_it_is_over_is_not_run(tmp_path):
     groups = pretrainings(tmp_path, {"topic": (60, 90), "mood": (60, 90)}, names=("joint", "within-task"))
     found = checked(reference(claims=[LESS], tasks=TASKS), *groups)
     assert found.verdict == "not run"
-    assert "topic: no finished run with pretraining=none" in found.words
+    assert "topic, mood: no finished run with pretraining=none" in found.words
 
 
 GROWS = claim("gain_grows", where=OWN, over=PLAIN, as_falls="train_size")
