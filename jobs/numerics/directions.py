@@ -1,0 +1,104 @@
+"""A pool of directions along which clusters of points are known to lie apart.
+
+Axes: P directions, K clusters, N points, R coordinates; V some of the clusters.
+"""
+
+import numpy as np
+
+NONE = -1
+
+
+class Directions:
+    """The lowest and the highest point of every cluster along every direction, kept up as clusters merge."""
+
+    def __init__(self, points_NR: np.ndarray, cluster_N: np.ndarray, num_clusters: int, resolution: float):
+        self.points_NR = points_NR
+        self.resolution = resolution
+        order_N = np.argsort(cluster_N, kind="stable")
+        self._sorted_NR = points_NR[order_N]
+        self._starts_K = np.searchsorted(cluster_N[order_N], np.arange(num_clusters))
+        self._normals: list[np.ndarray] = []
+        self._low_PK = np.zeros((64, num_clusters))
+        self._high_PK = np.zeros((64, num_clusters))
+        self._merged: list[tuple[int, int]] = []
+        self.known_KK = np.full((num_clusters, num_clusters), NONE, dtype=np.int32)
+        """A direction that separates the two clusters, or NONE."""
+
+    def __len__(self) -> int:
+        return len(self._normals)
+
+    @property
+    def lows(self) -> np.ndarray:
+        return self._low_PK[: len(self)]
+
+    @property
+    def highs(self) -> np.ndarray:
+        return self._high_PK[: len(self)]
+
+    def normal(self, direction: int) -> np.ndarray:
+        return self._normals[direction]
+
+    def add(self, normals_QR: np.ndarray) -> np.ndarray:
+        """Take up some directions; their numbers."""
+        lengths_Q = np.linalg.norm(normals_QR, axis=1)
+        normals_QR = normals_QR[lengths_Q > 0] / lengths_Q[lengths_Q > 0, None]
+        first, last = len(self), len(self) + len(normals_QR)
+        self._reserve(last)
+        height_NQ = self._sorted_NR @ normals_QR.T
+        low_QK = np.minimum.reduceat(height_NQ, self._starts_K, axis=0).T
+        high_QK = np.maximum.reduceat(height_NQ, self._starts_K, axis=0).T
+        for kept, gone in self._merged:
+            np.minimum(low_QK[:, kept], low_QK[:, gone], out=low_QK[:, kept])
+            np.maximum(high_QK[:, kept], high_QK[:, gone], out=high_QK[:, kept])
+        self._low_PK[first:last], self._high_PK[first:last] = low_QK, high_QK
+        self._normals.extend(normals_QR)
+        return np.arange(first, last)
+
+    def drop_last(self) -> None:
+        """Forget the direction that was added last."""
+        self._normals.pop()
+
+    def merge(self, kept: int, gone: int) -> None:
+        """The cluster `gone` becomes part of `kept`."""
+        low_PK, high_PK = self.lows, self.highs
+        np.minimum(low_PK[:, kept], low_PK[:, gone], out=low_PK[:, kept])
+        np.maximum(high_PK[:, kept], high_PK[:, gone], out=high_PK[:, kept])
+        self._merged.append((kept, gone))
+
+    def between(self, left: int, right: int, others_V: np.ndarray) -> np.ndarray:
+        """For each other cluster a direction that separates it from left and right together, or NONE."""
+        found_V = np.full(len(others_V), NONE, dtype=np.int32)
+        for parent in (left, right):
+            known_V = self.known_KK[parent, others_V]
+            apart_V = self.apart(known_V, left, right, others_V) & (known_V != NONE)
+            found_V = np.where((found_V == NONE) & apart_V, known_V, found_V)
+        rest = np.flatnonzero(found_V == NONE)
+        if len(rest) and len(self):
+            found_V[rest] = self._in_pool(left, right, others_V[rest])
+        return found_V
+
+    def remember(self, cluster: int, others_V: np.ndarray, direction_V: np.ndarray) -> None:
+        self.known_KK[cluster, others_V] = direction_V
+        self.known_KK[others_V, cluster] = direction_V
+
+    def apart(self, direction_V, left: int, right: int, others_V) -> np.ndarray:
+        low_V = np.minimum(self._low_PK[direction_V, left], self._low_PK[direction_V, right])
+        high_V = np.maximum(self._high_PK[direction_V, left], self._high_PK[direction_V, right])
+        above_V = self._low_PK[direction_V, others_V] - high_V > self.resolution
+        return above_V | (low_V - self._high_PK[direction_V, others_V] > self.resolution)
+
+    def _in_pool(self, left: int, right: int, others_V: np.ndarray) -> np.ndarray:
+        low_P1 = np.minimum(self.lows[:, left], self.lows[:, right])[:, None]
+        high_P1 = np.maximum(self.highs[:, left], self.highs[:, right])[:, None]
+        apart_PV = self.lows[:, others_V] - high_P1 > self.resolution
+        apart_PV |= low_P1 - self.highs[:, others_V] > self.resolution
+        return np.where(apart_PV.any(axis=0), apart_PV.argmax(axis=0), NONE).astype(np.int32)
+
+    def _reserve(self, count: int) -> None:
+        capacity = len(self._low_PK)
+        if count <= capacity:
+            return
+        more = max(count, 2 * capacity) - capacity
+        padding = np.zeros((more, self._low_PK.shape[1]))
+        self._low_PK = np.concatenate([self._low_PK, padding])
+        self._high_PK = np.concatenate([self._high_PK, padding])

@@ -1,0 +1,49 @@
+"""Points in coordinates of equal spread, and the way back.
+
+Axes: N points, D coordinates, R whitened coordinates.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+_NO_SPREAD = 1e-13
+"""A direction in which points spread by less than this part of the widest is rounding of float64."""
+
+_LEAST_SPREAD = 1e-9
+"""Directions with a spread below this part of the widest are kept, but not stretched to the full."""
+
+
+@dataclass(frozen=True)
+class Whitened:
+    """`points_NR` = (points - mean_D) @ map_DR, affinely equivalent to the points."""
+
+    points_NR: torch.Tensor
+    map_DR: torch.Tensor
+    mean_D: torch.Tensor
+
+
+def whiten(points_ND: torch.Tensor) -> Whitened:
+    """Rotate to the principal directions and stretch each to a mean square of 1.
+
+    Every direction in which the points spread at all is kept, so two sets are separable afterwards if and
+    only if they were before. Of identical points R is 0.
+    """
+    mean_D = points_ND.mean(dim=0)
+    centred_ND = points_ND - mean_D
+    basis_DR = _principal_basis(centred_ND)
+    rotated_NR = centred_ND @ basis_DR
+    # Measured on the points: an eigenvalue knows the square of a spread, and so half of its digits.
+    spread_R = rotated_NR.square().mean(dim=0).sqrt()
+    widest = spread_R.max() if len(spread_R) else spread_R.sum()
+    kept_R = spread_R > _NO_SPREAD * widest
+    scale_R = spread_R[kept_R].clamp(min=_LEAST_SPREAD * widest)
+    return Whitened(rotated_NR[:, kept_R] / scale_R, basis_DR[:, kept_R] / scale_R, mean_D)
+
+
+def _principal_basis(centred_ND: torch.Tensor) -> torch.Tensor:
+    num_points, width = centred_ND.shape
+    if num_points >= width:
+        return torch.linalg.eigh(centred_ND.mT @ centred_ND).eigenvectors
+    span_DN = torch.linalg.qr(centred_ND.mT).Q
+    return span_DN @ _principal_basis(centred_ND @ span_DN)
