@@ -15,7 +15,7 @@ from jobs.context import CURVES, StageContext
 from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
 from jobs.encoders.heads import Classifier
 from jobs.encoders.learning_rates import parameter_groups
-from jobs.encoders.loading import load_encoder, save_encoder
+from jobs.encoders.loading import load_encoder, save_encoder, snapshot_folder
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
 from jobs.numerics.scores import accuracy, cross_entropy, macro_f1
 from jobs.processes import share
@@ -54,7 +54,8 @@ class Finetuning:
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
         self._train, self._validation = read_split(data, "train"), read_split(data, "validation")
-        encoder = load_encoder(context.inputs["encoder"])
+        self._start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
+        encoder = load_encoder(self._start)
         classifier = Classifier(encoder, num_labels=len(read_labels(data)), pooling=training.pooling)
         self.groups = parameter_groups(encoder, classifier.head, training)
         self._pad_id = encoder.config.pad_token_id or 0
@@ -225,7 +226,7 @@ class Finetuning:
 
     def _write(self, test: Split, logits_NK: np.ndarray) -> None:
         model, out = self._accelerator.unwrap_model(self._model), self._context.out
-        save_encoder(model.encoder, out, tokenizer_from=self._context.inputs["encoder"])
+        save_encoder(model.encoder, out, tokenizer_from=self._start)
         save_file(
             {name: value.contiguous() for name, value in model.head.state_dict().items()},
             out / "head.safetensors",

@@ -24,6 +24,9 @@ SPLIT = "split.json"
 def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     """Leave a `datasets.DatasetDict` of train, validation and test with columns id, input_ids and label.
 
+    Whole views have a column `texts` besides, the texts of each row as they were; a corpus that is read for
+    its texts alone has no test split, no labels, and -1 in the column label.
+
     Returns:
         Of each split: `<split>/num_texts`, `num_cut`, `tokens` (kept, special ones too), `tokens_lost`.
 
@@ -36,7 +39,11 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     _refuse_changed_files(spec, context)
     rows_by_split = _read(spec, context)
     names = {role: path.name for role, path in context.inputs.items()}
-    labels = check_labels(rows_by_split, names=names if spec.data.source == "files" else None)
+    labels = (
+        ()
+        if spec.text_only
+        else check_labels(rows_by_split, names=names if spec.data.source == "files" else None)
+    )
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
         rows_by_split = _with_validation(spec, rows_by_split)
@@ -58,7 +65,10 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
 
     datasets.disable_progress_bars()
     datasets.DatasetDict(
-        {split: _dataset(rows, encoded_by_split[split], labels) for split, rows in rows_by_split.items()}
+        {
+            split: _dataset(rows, encoded_by_split[split], labels, keep_texts=spec.max_length is None)
+            for split, rows in rows_by_split.items()
+        }
     ).save_to_disk(context.out)
     _write(context.out / LABELS, labels)
     _write(
@@ -90,17 +100,20 @@ def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
 
 def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
     data, columns = spec.data, spec.columns
+    label = None if spec.text_only else columns.label
     match data:
         case SampleData():
-            return _sample(data)
+            rows_by_split = _sample(data)
+            return {"train": rows_by_split["train"]} if spec.text_only else rows_by_split
         case FilesData():
-            splits = ["train", "test"] if data.validation is None else ["train", "validation", "test"]
+            splits = [split for split in ("train", "validation", "test") if getattr(data, split) is not None]
             return {
-                split: read_rows(context.inputs[split], text=columns.text, label=columns.label)
-                for split in splits
+                split: read_rows(context.inputs[split], text=columns.text, label=label) for split in splits
             }
         case HubData():
-            name_by_split = {"train": data.train, "validation": data.validation, "test": data.test}
+            name_by_split = {"train": data.train, "validation": data.validation}
+            if not spec.text_only:
+                name_by_split["test"] = data.test
             return {
                 split: read_hub(
                     data.name,
@@ -108,7 +121,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
                     revision=data.revision,
                     split=name,
                     text=columns.text,
-                    label=columns.label,
+                    label=label,
                 )
                 for split, name in name_by_split.items()
                 if name is not None
@@ -130,11 +143,11 @@ def _with_validation(spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]])
     kept, held_out = stratified_split(
         [str(row.label) for row in train], fraction=spec.validation.fraction, seed=spec.validation.seed
     )
-    return {
+    drawn = {
         "train": [train[position] for position in kept],
         "validation": [train[position] for position in held_out],
-        "test": rows_by_split["test"],
     }
+    return drawn | {split: rows for split, rows in rows_by_split.items() if split != "train"}
 
 
 def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_length: int) -> None:
@@ -146,20 +159,22 @@ def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_l
         )
 
 
-def _dataset(rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str]) -> "Dataset":
+def _dataset(
+    rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str], *, keep_texts: bool
+) -> "Dataset":
     from datasets import Dataset, Features, List, Value
 
     id_by_label = {label: number for number, label in enumerate(labels)}
-    return Dataset.from_dict(
-        {
-            "id": [row.id for row in rows],
-            "input_ids": encoded.input_ids,
-            "label": [id_by_label[str(row.label)] for row in rows],
-        },
-        features=Features(
-            {"id": Value("string"), "input_ids": List(Value("int32")), "label": Value("int64")}
-        ),
-    )
+    columns = {
+        "id": [row.id for row in rows],
+        "input_ids": encoded.input_ids,
+        "label": [id_by_label.get(str(row.label), -1) for row in rows],
+    }
+    features = {"id": Value("string"), "input_ids": List(Value("int32")), "label": Value("int64")}
+    if keep_texts:
+        columns["texts"] = [[row.text] for row in rows]
+        features["texts"] = List(Value("string"))
+    return Dataset.from_dict(columns, features=Features(features))
 
 
 def _write(path: Path, content: object) -> None:

@@ -1,10 +1,91 @@
-"""Blocks of running text for masked language modelling.
+"""Blocks of running text for masked language modelling, and the masks.
 
-The masking itself (80 % masked, 10 % random, 10 % left) is `transformers.DataCollatorForLanguageModeling`
-with a seed; it never chooses special tokens.
+Choosing and replacing tokens is `transformers.DataCollatorForLanguageModeling`'s part.
 """
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
+
+from jobs.specs.recipe import Masking
+from jobs.text.batches import pad
+
+WORD_MARKS = ("Ġ", "▁")
+"""What stands before a token that begins a word: byte-level models, SentencePiece."""
+
+
+class Masker:
+    """Chooses tokens to predict and replaces them; special tokens are never chosen.
+
+    Masks follow from the seed and the number of the batch alone: every process sees the same, and a training
+    that goes on from a checkpoint sees those that it would have seen.
+    """
+
+    def __init__(
+        self, tokenizer: PreTrainedTokenizerBase, *, masking: Masking, probability: float, seed: int
+    ) -> None:
+        size = len(tokenizer)
+        self._seed, self._pad_id = seed, tokenizer.pad_token_id or 0
+        self._is_special_V = torch.zeros(size, dtype=torch.bool)
+        self._is_special_V[tokenizer.all_special_ids] = True
+        self._continues_V = (
+            continuing_tokens(tokenizer.backend_tokenizer) if masking == "word" else torch.zeros(size)
+        ).bool()
+        # Whole words are only ever masked: the collator replaces none of their tokens by others.
+        shares = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if masking == "word" else {}
+        self._collator = DataCollatorForLanguageModeling(
+            tokenizer, mlm_probability=probability, whole_word_mask=masking == "word", **shares
+        )
+
+    def __call__(self, rows: Sequence[Sequence[int]], *, batch: int) -> dict[str, torch.Tensor]:
+        """`input_ids`, `attention_mask` and `labels` (-100 where nothing is predicted), all (B, T)."""
+        ids_BT, mask_BT = pad(rows, self._pad_id)
+        is_special_BT = self._is_special_V[ids_BT] | (mask_BT == 0)
+        self._collator.generator = torch.Generator().manual_seed(stream_seed(self._seed, batch))
+        masked_BT, labels_BT = self._collator.torch_mask_tokens(
+            ids_BT, special_tokens_mask=is_special_BT, offset_mapping=self._offsets(ids_BT)
+        )
+        return {"input_ids": masked_BT, "attention_mask": mask_BT, "labels": labels_BT}
+
+    def _offsets(self, ids_BT: torch.Tensor) -> torch.Tensor:
+        """Made-up places (B, T, 2) of tokens in a text: the collator takes a gap for the end of a word."""
+        end_BT = 2 * torch.arange(1, ids_BT.shape[1] + 1).expand_as(ids_BT)
+        start_BT = end_BT - 1 - self._continues_V[ids_BT].long()
+        return torch.stack([start_BT, end_BT], dim=-1)
+
+
+def continuing_tokens(tokenizer: Tokenizer) -> torch.Tensor:
+    """Whether each token of the vocabulary (V) goes on with the word of the token before it.
+
+    WordPiece marks tokens that do (`##ing`), other models those that begin a word (`Ġthe`, `▁the`).
+
+    Raises:
+        ValueError: no token of the vocabulary says where words begin.
+    """
+    model = json.loads(tokenizer.to_str())["model"]
+    token_by_id = {number: token for token, number in tokenizer.get_vocab().items()}
+    tokens = [token_by_id.get(number, "") for number in range(max(token_by_id) + 1)]
+    prefix = model.get("continuing_subword_prefix")
+    if prefix:
+        return torch.tensor([token.startswith(prefix) for token in tokens])
+    if model["type"] == "WordLevel":
+        return torch.zeros(len(tokens), dtype=torch.bool)
+    begins = torch.tensor([token.startswith(WORD_MARKS) for token in tokens])
+    if not begins.any():
+        raise ValueError(
+            f"no token of this {model['type']} tokenizer says where a word begins, as ##ing, Ġthe and ▁the "
+            "do: masking: token would be right"
+        )
+    return ~begins
+
+
+def stream_seed(*parts: int) -> int:
+    """A seed below 2**63 for one of many independent streams."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
 
 
 def pack_blocks(

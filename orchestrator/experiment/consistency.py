@@ -9,9 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe
-from orchestrator.experiment.faults import suggestion
+from orchestrator.experiment.pretrainings import pretraining_faults
 from orchestrator.experiment.shape import annotation_of, in_words, is_number
-from orchestrator.experiment.written import PathTo
+from orchestrator.experiment.written import PathTo, dotted
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,14 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
-    names = [task.task for task in experiment.tasks]
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            message = f"two tasks are called '{name}'; the other is tasks.{names.index(name)}"
-            yield Contradiction(("tasks", index, "task"), message)
+    named = [(("tasks", index), task.task) for index, task in enumerate(experiment.tasks)]
+    named += [(("corpora", index), corpus.task) for index, corpus in enumerate(experiment.corpora)]
+    first: dict[str, PathTo] = {}
+    for path, name in named:
+        if name in first:
+            message = f"two tasks are called '{name}'; the other is {dotted(first[name])}"
+            yield Contradiction((*path, "task"), message)
+        first.setdefault(name, path)
 
 
 def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
@@ -108,16 +111,9 @@ def _invalid(path: PathTo, factor: str, value: Any) -> Iterator[Contradiction]:
 
 
 def _pretraining(experiment: Experiment) -> Iterator[Contradiction]:
-    known = ("none", *(name for name in experiment.pretraining if name != "none"))
-    if "none" in experiment.pretraining:
-        message = "the name 'none' stands for no further pretraining: choose another"
-        yield Contradiction(("pretraining", "none"), message, of_key=True)
-    for path, name in _values(experiment, "pretraining"):
-        if name not in known:
-            message = (
-                f"there is no pretraining '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}"
-            )
-            yield Contradiction(path, message, rests_on=(("pretraining", name),))
+    values = [(path, str(value)) for path, value in _values(experiment, "pretraining")]
+    for fault in pretraining_faults(experiment, values):
+        yield Contradiction(fault.path, fault.message, of_key=fault.of_key, rests_on=fault.rests_on)
 
 
 def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:

@@ -10,6 +10,11 @@ from jobs.specs.stages import Columns, SampleData, ValidationSplit
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Start = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(@[1-9][0-9]*)?$")]
+
+CorpusChoice = (
+    Literal["within-task", "in-domain", "cross-domain"] | Annotated[tuple[Name, ...], Field(min_length=1)]
+)
 
 
 class Files(Strict):
@@ -41,6 +46,31 @@ class Task(Strict):
     columns: Columns = Columns()
     validation: ValidationSplit = ValidationSplit()
     metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    domain: Name | None = None
+    """What the texts are about or like; further pretraining `in-domain` reads all texts of one domain."""
+
+
+class CorpusFiles(Files):
+    """Texts in files; only those to train on are read."""
+
+    test: str | None = None
+
+
+class Corpus(Task):
+    """Texts to train encoders further on; a task's file does too, of which only training texts are read."""
+
+    data: Annotated[CorpusFiles | Hub | SampleData, Field(discriminator="source")]
+
+
+class FurtherPretraining(Pretraining):
+    """Further training of the encoder on raw text: on which, after what, and how."""
+
+    corpus: CorpusChoice = "within-task"
+    """`within-task`: the training texts of the task itself; `in-domain`: those of every task and corpus of
+    its domain; `cross-domain`: those of all; or names of tasks and corpora. Never validation or test texts,
+    nor training texts that stand in the test set of a task too."""
+    after: Name | None = None
+    """Another pretraining, from whose encoder this one goes on."""
 
 
 class EncoderSource(Strict):
@@ -68,8 +98,8 @@ class Recipe(Training):
     """Tokens of one text, special tokens included."""
     head_tokens: PositiveInt | None = None
     """Tokens kept from the head under head+tail; by default a quarter of the budget (128 of 510)."""
-    pretraining: Name = "none"
-    """`none`, or a name under `pretraining`."""
+    pretraining: Start = "none"
+    """`none`, or a name under `pretraining`; `name@step` is one of its snapshots."""
 
 
 class Range(Strict):
@@ -154,8 +184,10 @@ class Experiment(Strict):
     description: str = ""
     encoder: EncoderSource
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
+    corpora: tuple[Corpus, ...] = ()
+    """Texts to train encoders further on, beside those of the tasks."""
     recipe: Recipe = Recipe()
-    pretraining: dict[Name, Pretraining] = {}
+    pretraining: dict[Name, FurtherPretraining] = {}
     grid: Grid = Grid()
     search: Search | None = None
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)

@@ -104,26 +104,28 @@ class _Reader:
 
     def expanded(self, tree: Node, faults: list[Fault]) -> Node:
         """The tree with an encoder and tasks that were given by name written out."""
-        encoder, tasks = tree.value.get("encoder"), tree.value.get("tasks")
+        encoder = tree.value.get("encoder")
         if encoder is not None and isinstance(encoder.value, str):
             source = "folder" if encoder.value.startswith(_FOLDER_PREFIXES) else "hub"
             tree = with_child(tree, "encoder", replace(encoder, value={source: encoder}))
-        if tasks is not None and isinstance(tasks.value, tuple):
-            items = [self._task(tree, index, node, faults) for index, node in enumerate(tasks.value)]
-            tree = with_child(tree, "tasks", replace(tasks, value=tuple(items)))
+        for name in ("tasks", "corpora"):
+            given = tree.value.get(name)
+            if given is not None and isinstance(given.value, tuple):
+                items = [self._task(tree, (name, i), node, faults) for i, node in enumerate(given.value)]
+                tree = with_child(tree, name, replace(given, value=tuple(items)))
         return tree
 
-    def _task(self, tree: Node, index: int, node: Node, faults: list[Fault]) -> Node:
+    def _task(self, tree: Node, path: PathTo, node: Node, faults: list[Fault]) -> Node:
         if not isinstance(node.value, str):
             return node
         file = self._task_file(node.value)
         if not file.is_file():
-            faults.append(fault_at(tree, ("tasks", index), _no_such_task(node.value, file)))
+            faults.append(fault_at(tree, path, _no_such_task(node.value, file)))
             return node
         try:
             return read_file(file, faults)
         except ConfigurationError as error:
-            faults.append(fault_at(tree, ("tasks", index), f"cannot be read: {error}"))
+            faults.append(fault_at(tree, path, f"cannot be read: {error}"))
             return node
 
     def _task_file(self, name: str) -> Path:
@@ -206,7 +208,7 @@ def _is_open(contradiction: Contradiction, faults: Iterable[Fault]) -> bool:
 
 def _is_path(path: PathTo) -> bool:
     match path:
-        case ("encoder", "folder") | ("tasks", int(), "data", "train" | "test" | "validation"):
+        case ("encoder", "folder") | ("tasks" | "corpora", int(), "data", "train" | "test" | "validation"):
             return True
         case _:
             return False

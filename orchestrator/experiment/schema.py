@@ -3,7 +3,7 @@
 from typing import Any
 
 from jobs.specs.stages import SampleData
-from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
+from orchestrator.experiment.experiment import Corpus, CorpusFiles, Experiment, Files, Hub
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -17,8 +17,9 @@ def experiment_schema() -> dict[str, Any]:
         "description": "A name on the Hugging Face Hub, a folder (/..., ./..., ../...), or a mapping.",
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/EncoderSource"}],
     }
-    properties["tasks"]["description"] = "Names of files in ../tasks, paths that end in .yaml, or mappings."
-    properties["tasks"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Task"}]}
+    for name, model in (("tasks", "Task"), ("corpora", "Corpus")):
+        properties[name]["description"] = "Names of files in ../tasks, paths that end in .yaml, or mappings."
+        properties[name]["items"] = {"anyOf": [{"type": "string"}, {"$ref": f"#/$defs/{model}"}]}
     properties["profiles"] = {
         "description": "Named sets of overrides, keys dotted or nested; --profile NAME applies one.",
         "type": "object",
@@ -28,12 +29,13 @@ def experiment_schema() -> dict[str, Any]:
 
 
 def task_schema() -> dict[str, Any]:
-    """The schema of a file in `configs/tasks`."""
-    schema = Task.model_json_schema()
+    """The schema of a file in `configs/tasks`; one without a test split can stand under `corpora` only."""
+    schema = Corpus.model_json_schema()
     _require_source(schema)
     return {"$schema": DRAFT, **schema}
 
 
 def _require_source(schema: dict[str, Any]) -> None:
-    for model in (Files, Hub, SampleData):
-        schema["$defs"][model.__name__]["required"].insert(0, "source")
+    for name in (model.__name__ for model in (Files, CorpusFiles, Hub, SampleData)):
+        if name in schema["$defs"]:
+            schema["$defs"][name]["required"].insert(0, "source")

@@ -16,6 +16,7 @@ def measures_of(
     view: Stage,
     finetune: Stage,
     start: Mapping[str, Stage],
+    snapshot: int | None = None,
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on."""
     measures = experiment.measures
@@ -28,7 +29,7 @@ def measures_of(
     weights = {"encoder": str(encoder.folder)}
     tuned = make_stage(spec, parents={"data": view, "model": finetune})
     begun = make_stage(
-        spec,
+        spec.model_copy(update={"snapshot": snapshot}),
         parents={"data": view} | ({"model": start["encoder"]} if start else {}),
         files={} if start else weights,
     )

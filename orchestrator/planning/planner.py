@@ -3,14 +3,15 @@
 from collections.abc import Iterable
 
 from jobs.specs.recipe import Training
-from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec
+from jobs.specs.stages import FinetuneSpec, PrepareSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
+from orchestrator.experiment.pretrainings import name_and_step
 from orchestrator.experiment.variants import Variant, varied_factors
-from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.measures import measures_of
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
-from orchestrator.planning.sources import Sources, TaskSource
-from orchestrator.planning.views import view_of, whole_texts
+from orchestrator.planning.pretraining import pretraining_stage, snapshot_of
+from orchestrator.planning.sources import Sources
+from orchestrator.planning.views import view_of
 
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
@@ -24,23 +25,22 @@ def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) ->
     weights = {"encoder": str(encoder.folder)}
     stages: dict[str, Stage] = {}
     start: dict[str, Stage] = {}
+    snapshot = None
     if recipe.pretraining != "none":
-        stages["pretrain"] = _pretraining(experiment, source, encoder, recipe.pretraining)
+        name, _ = name_and_step(recipe.pretraining)
+        snapshot = snapshot_of(experiment, recipe.pretraining)
+        stages["pretrain"] = pretraining_stage(experiment, sources, variant.task, name)
         start = {"encoder": stages["pretrain"]}
     training = Training(**{name: getattr(recipe, name) for name in Training.model_fields})
-    spec = FinetuneSpec(encoder=encoder.digest, training=training, seed=variant.seed)
+    spec = FinetuneSpec(encoder=encoder.digest, snapshot=snapshot, training=training, seed=variant.seed)
     finetune = make_stage(spec, parents={"data": view} | start, files=weights)
     stages["finetune"] = finetune
-    stages |= measures_of(experiment, encoder, recipe, view=view, finetune=finetune, start=start)
+    stages |= measures_of(
+        experiment, encoder, recipe, view=view, finetune=finetune, start=start, snapshot=snapshot
+    )
     shown = _shown_recipe(recipe, view)
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
-
-
-def _pretraining(experiment: Experiment, source: TaskSource, encoder: LocatedEncoder, name: str) -> Stage:
-    spec = PretrainSpec(encoder=encoder.digest, training=experiment.pretraining[name])
-    corpus = whole_texts(source, encoder)
-    return make_stage(spec, parents={"corpus": corpus}, files={"encoder": str(encoder.folder)})
 
 
 def _shown_recipe(recipe: Recipe, view: Stage) -> dict[str, object]:

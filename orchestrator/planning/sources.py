@@ -4,8 +4,8 @@ Bad rows are refused here, in the driver, before any process of a cluster starts
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cache, partial
 from pathlib import Path
 
 from jobs.specs.stages import FilesData, HubData, SampleData
@@ -13,10 +13,11 @@ from jobs.text.corpora import Row, check_labels, digest, read_rows
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
+from orchestrator.experiment.experiment import Corpus, Experiment, Files, Hub, Task
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
+from orchestrator.planning.objectives import objective_faults
 
 READER_VERSION = 1
 """Raised by hand when the same file comes to be read differently."""
@@ -33,6 +34,8 @@ class TaskSource:
     """Paths of the splits by role."""
     exceeds: Callable[[int], bool]
     """Whether any text has more tokens than a limit; true where the texts were not looked at (Hub data)."""
+    text_only: bool = False
+    """Whether only its training texts are read: a corpus."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Sources:
 
     encoder: LocatedEncoder
     tasks: Mapping[str, TaskSource]
+    corpora: Mapping[str, TaskSource] = field(default_factory=dict)
 
 
 def look_at(
@@ -63,10 +67,17 @@ def look_at(
             tasks[task.task] = _look_at_task(task, encoder)
         except (ValueError, OSError) as error:
             faults.append(f"task {task.task}: {error}")
+    corpora: dict[str, TaskSource] = {}
+    for corpus in experiment.corpora:
+        try:
+            corpora[corpus.task] = _look_at_corpus(corpus)
+        except (ValueError, OSError) as error:
+            faults.append(f"corpus {corpus.task}: {error}")
+    faults += objective_faults(experiment, encoder)
     faults += length_faults(experiment, encoder, {name: source.exceeds for name, source in tasks.items()})
     if faults:
         raise ConfigurationError("\n".join(faults))
-    return Sources(encoder, tasks)
+    return Sources(encoder, tasks, corpora)
 
 
 def _look_at_task(task: Task, encoder: LocatedEncoder) -> TaskSource:
@@ -85,6 +96,24 @@ def _look_at_task(task: Task, encoder: LocatedEncoder) -> TaskSource:
             return TaskSource(task, data, READER_VERSION, {}, lambda limit: True)
         case SampleData():
             return _look_at_sample(task, task.data, encoder)
+
+
+def _look_at_corpus(corpus: Corpus) -> TaskSource:
+    """A corpus; only whole texts are read of it, so no length matters."""
+    written, seen = corpus.data, partial(TaskSource, corpus, exceeds=lambda limit: True, text_only=True)
+    match written:
+        case Files():
+            path = Path(written.train).expanduser().absolute()
+            if len(read_rows(path, text=corpus.columns.text, label=None)) < 2:
+                raise ValueError(f"{path.name} has one text only: a corpus needs two, as one is held out")
+            return seen(FilesData(train=digest(path)), READER_VERSION, {"train": str(path)})
+        case Hub(name=name, subset=subset, train=train):
+            revision = resolve_revision(name, written.revision)
+            return seen(HubData(name=name, subset=subset, revision=revision, train=train), READER_VERSION, {})
+        case SampleData():
+            from jobs.text.sample_corpus import VERSION
+
+            return seen(written, VERSION, {})
 
 
 def _look_at_files(task: Task, files: Files, encoder: LocatedEncoder) -> TaskSource:

@@ -36,6 +36,7 @@ def _prepare(
         columns=source.task.columns,
         validation=source.task.validation,
         tokenizer=encoder.tokenizer_digest,
+        text_only=source.text_only,
         truncation=truncation,
         max_length=max_length,
         head_tokens=head_tokens,

@@ -26,7 +26,7 @@ from tests.jobs.tiny import (
 from tests.jobs.two_processes import METRICS, WEIGHTS, Case, train_together
 
 CLOCK = {"train/seconds", "train/examples_per_second"}
-ALIKE = ("finetune-cls", "finetune-mean", "pretrain", "pretrain-single")
+ALIKE = ("finetune-cls", "finetune-mean", "pretrain", "pretrain-single", "pretrain-pairs")
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +36,7 @@ def cases(tmp_path_factory):
     texts, labels = planted(121)
     task = write_rows(folder / "task", texts, labels, num_held_out=40)
     corpus = write_task(folder / "corpus", encoder, max_length=None)
-    labelled, raw = {"encoder": encoder, "data": task}, {"encoder": encoder, "corpus": corpus}
+    labelled, raw = {"encoder": encoder, "data": task}, {"encoder": encoder, "corpus/0": corpus}
     # 41 training rows in batches of 5: no batch divides by 2, and the last has one row for two processes.
     recipe = {"epochs": 2, "batch_size": 5, "learning_rate": 1e-3, "layer_decay": 0.9}
     return {
@@ -44,6 +44,10 @@ def cases(tmp_path_factory):
         "finetune-mean": Case(finetune_spec(pooling="mean", **recipe), labelled),
         "pretrain": Case(pretrain_spec(batch_size=3, learning_rate=1e-3), raw),
         "pretrain-single": Case(pretrain_spec(batch_size=1, steps=3, learning_rate=1e-3), raw),
+        "pretrain-pairs": Case(pretrain_spec(batch_size=3, masking="word", next_sentence=True), raw),
+        "pretrain-interrupted": Case(
+            pretrain_spec(batch_size=3, masking="word", next_sentence=True), raw, harm="interrupt"
+        ),
         "spoilt": Case(finetune_spec(epochs=16), labelled, harm="spoil"),
         "interrupted": Case(finetune_spec(pooling="mean", **recipe), labelled, harm="interrupt"),
     }
@@ -77,7 +81,7 @@ def test_both_processes_end_with_the_same_weights_and_scores(gang, name):
 @pytest.mark.parametrize("name", ALIKE)
 def test_two_processes_train_as_one_does(gang, cases, name, tmp_path):
     case = cases[name]
-    context = make_context(tmp_path, train=True, **case.inputs)
+    context = make_context(tmp_path, case.inputs, train=True)
     stage = pretrain if isinstance(case.spec, PretrainSpec) else finetune
     metrics = stage.run(case.spec, context)
     start = load_encoder(case.inputs["encoder"]).state_dict()
@@ -111,8 +115,11 @@ def test_every_process_scores_its_share_with_the_best_weights(gang, cases):
     assert metrics["test/accuracy"] > 0.5
 
 
-def test_a_gang_resumes_where_it_was_interrupted(gang):
-    undisturbed, interrupted = (gang / name / "out" for name in ("finetune-mean", "interrupted"))
+@pytest.mark.parametrize(
+    "names", [("finetune-mean", "interrupted"), ("pretrain-pairs", "pretrain-interrupted")], ids=str
+)
+def test_a_gang_resumes_where_it_was_interrupted(gang, names):
+    undisturbed, interrupted = (gang / name / "out" for name in names)
     expected, found = weights_of(undisturbed), weights_of(interrupted)
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 

@@ -50,7 +50,7 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
             inputs=case.inputs, out=out, scratch=scratch, is_main=rank == 0, accelerator=accelerator
         )
         if isinstance(case.spec, PretrainSpec):
-            metrics = pretrain.run(case.spec, context)
+            metrics = _pretrain(case, context)
         else:
             metrics, weights = _finetune(case, context)
             torch.save(weights, own / WEIGHTS)
@@ -58,6 +58,20 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
         release(accelerator)
         accelerator.wait_for_everyone()
     torch.distributed.destroy_process_group()
+
+
+def _pretrain(case: Case, context: StageContext) -> dict[str, float]:
+    training = pretrain.FurtherTraining(case.spec, context)
+    if case.harm == "interrupt":
+        for _ in range(3):
+            training.advance()
+        training.save()
+        training.advance()
+        release(context.accelerator)
+        training = pretrain.FurtherTraining(case.spec, context)
+    while not training.is_over:
+        training.advance()
+    return training.finish()
 
 
 def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
