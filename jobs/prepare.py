@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,9 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
     match data:
         case SampleData():
             rows_by_split = _sample(data)
-            return {"train": rows_by_split["train"]} if spec.text_only else rows_by_split
+            if not spec.text_only:
+                return rows_by_split
+            return {"train": [replace(row, label=None) for row in rows_by_split["train"]]}
         case FilesData():
             splits = [split for split in ("train", "validation", "test") if getattr(data, split) is not None]
             return {

@@ -4,6 +4,7 @@ import inspect
 import shutil
 from pathlib import Path
 
+import torch
 from torch import nn
 from transformers import (
     MODEL_MAPPING,
@@ -67,9 +68,11 @@ def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path
 
 
 def _stored_pooler(folder: Path) -> nn.Module | None:
-    encoder, told = AutoModel.from_pretrained(
-        folder, dtype="float32", weights_only=True, output_loading_info=True
-    )
+    # Loading draws what is not stored: a training that goes on must not find its random numbers changed.
+    with torch.random.fork_rng(devices=[]):
+        encoder, told = AutoModel.from_pretrained(
+            folder, dtype="float32", weights_only=True, output_loading_info=True
+        )
     is_stored = not any(name.startswith("pooler.") for name in told["missing_keys"])
     return encoder.pooler if is_stored else None
 

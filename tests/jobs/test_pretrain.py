@@ -7,9 +7,8 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from jobs import pretrain
-from jobs.encoders.checkpoints import load_checkpoint
 from jobs.encoders.loading import load_encoder, load_for_pretraining
-from jobs.processes import alone
+from jobs.processes import release
 from tests.jobs.tiny import curve, make_context, pretrain_spec, write_encoder, write_task, write_texts
 
 DOCUMENT = "the meal was wonderful. we will come again. the waiter was kind."
@@ -181,7 +180,7 @@ def test_snapshots_survive_a_loss_and_the_curves_go_on(encoder, corpus, tmp_path
         lost.advance()
     lost.save()
     lost.advance()
-    assert load_checkpoint(alone(), context.scratch)[0]["step"] == 4
+    release(context.accelerator)
     assert pretrain.run(spec, context) == expected
     for part in (".", "step-2", "step-6"):
         assert equal(weights(undisturbed.out / part), weights(context.out / part))
@@ -206,7 +205,7 @@ def test_a_pooler_that_training_does_not_use_is_kept(corpus, tmp_path):
 
 def test_next_sentences_are_learnt_where_sentences_tell_their_order(tmp_path):
     encoder = write_encoder(tmp_path / "encoder")
-    texts = [f"{letter * 3} {letter}. {letter} {letter * 2}." for letter in "abcdefghij"] * 6
+    texts = [f"{letter * 3} {letter * 2}. {letter * 4}." for letter in "abcdefghij"] * 6
     corpus = write_texts(tmp_path / "corpus", train=texts, held_out=texts[:20])
     context = context_of(tmp_path, encoder, corpus)
     spec = pretrain_spec(next_sentence=True, steps=150, batch_size=16, block_length=20, learning_rate=5e-3)

@@ -319,4 +319,4 @@ def test_corpora_are_named_like_tasks_and_need_neither_labels_nor_a_test_split(f
         "tasks/films.yaml:2:7: data.test: is missing; it must be text"
     ]
     (fault,) = folder.faults(f"{sound}corpora: [filmz]\n")
-    assert fault.startswith("x.yaml:12:11: corpora.0: there is no task 'filmz' (did you mean 'films'?)")
+    assert fault.startswith("x.yaml:13:11: corpora.0: there is no task 'filmz' (did you mean 'films'?)")
