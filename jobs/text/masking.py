@@ -28,7 +28,7 @@ class Masker:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, *, masking: Masking, probability: float, seed: int
     ) -> None:
-        size = len(tokenizer)
+        size = max(tokenizer.get_vocab().values()) + 1
         self._seed, self._pad_id = seed, tokenizer.pad_token_id or 0
         self._is_special_V = torch.zeros(size, dtype=torch.bool)
         self._is_special_V[tokenizer.all_special_ids] = True

@@ -1,6 +1,7 @@
 """From variants to stages: what is shared, what collapses, what is measured."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
 from jobs.specs.recipe import Training
 from jobs.specs.stages import FinetuneSpec, PrepareSpec
@@ -16,10 +17,13 @@ from orchestrator.planning.views import view_of
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
     """The stages of these variants; variants whose views are identical become one."""
-    return merge(_plan_variant(experiment, sources, variant) for variant in variants)
+    pretrained = cache(partial(pretraining_stage, experiment, sources))
+    return merge(_plan_variant(experiment, sources, variant, pretrained) for variant in variants)
 
 
-def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) -> PlannedVariant:
+def _plan_variant(
+    experiment: Experiment, sources: Sources, variant: Variant, pretrained: Callable[[str, str], Stage]
+) -> PlannedVariant:
     source, encoder, recipe = sources.tasks[variant.task], sources.encoder, variant.recipe
     view = view_of(source, encoder, recipe)
     weights = {"encoder": str(encoder.folder)}
@@ -29,7 +33,7 @@ def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) ->
     if recipe.pretraining != "none":
         name, _ = name_and_step(recipe.pretraining)
         snapshot = snapshot_of(experiment, recipe.pretraining)
-        stages["pretrain"] = pretraining_stage(experiment, sources, variant.task, name)
+        stages["pretrain"] = pretrained(variant.task, name)
         start = {"encoder": stages["pretrain"]}
     training = Training(**{name: getattr(recipe, name) for name in Training.model_fields})
     spec = FinetuneSpec(encoder=encoder.digest, snapshot=snapshot, training=training, seed=variant.seed)
