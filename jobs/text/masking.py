@@ -3,19 +3,15 @@
 Choosing and replacing tokens is `transformers.DataCollatorForLanguageModeling`'s part.
 """
 
-import json
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer
 from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
 
 from jobs.specs.recipe import Masking
 from jobs.text.batches import pad
-
-WORD_MARKS = ("Ġ", "▁")
-"""What stands before a token that begins a word: byte-level models, SentencePiece."""
+from jobs.text.words import continuing_tokens
 
 
 class Masker:
@@ -32,9 +28,9 @@ class Masker:
         self._seed, self._pad_id = seed, tokenizer.pad_token_id or 0
         self._is_special_V = torch.zeros(size, dtype=torch.bool)
         self._is_special_V[tokenizer.all_special_ids] = True
-        self._continues_V = (
-            continuing_tokens(tokenizer.backend_tokenizer) if masking == "word" else torch.zeros(size)
-        ).bool()
+        self._continues_V = torch.zeros(size, dtype=torch.bool)
+        if masking == "word":
+            self._continues_V[:] = torch.tensor(continuing_tokens(tokenizer.backend_tokenizer))
         # Whole words are only ever masked: the collator replaces none of their tokens by others.
         shares = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if masking == "word" else {}
         self._collator = DataCollatorForLanguageModeling(
@@ -56,31 +52,6 @@ class Masker:
         end_BT = 2 * torch.arange(1, ids_BT.shape[1] + 1).expand_as(ids_BT)
         start_BT = end_BT - 1 - self._continues_V[ids_BT].long()
         return torch.stack([start_BT, end_BT], dim=-1)
-
-
-def continuing_tokens(tokenizer: Tokenizer) -> torch.Tensor:
-    """Whether each token of the vocabulary (V) goes on with the word of the token before it.
-
-    WordPiece marks tokens that do (`##ing`), other models those that begin a word (`Ġthe`, `▁the`).
-
-    Raises:
-        ValueError: no token of the vocabulary says where words begin.
-    """
-    model = json.loads(tokenizer.to_str())["model"]
-    token_by_id = {number: token for token, number in tokenizer.get_vocab().items()}
-    tokens = [token_by_id.get(number, "") for number in range(max(token_by_id) + 1)]
-    prefix = model.get("continuing_subword_prefix")
-    if prefix:
-        return torch.tensor([token.startswith(prefix) for token in tokens])
-    if model["type"] == "WordLevel":
-        return torch.zeros(len(tokens), dtype=torch.bool)
-    begins = torch.tensor([token.startswith(WORD_MARKS) for token in tokens])
-    if not begins.any():
-        raise ValueError(
-            f"no token of this {model['type']} tokenizer says where a word begins, as ##ing, Ġthe and ▁the "
-            "do: masking: token would be right"
-        )
-    return ~begins
 
 
 def stream_seed(*parts: int) -> int:

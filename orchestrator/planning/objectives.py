@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from jobs.text.tokenizer import load_tokenizer
+from jobs.text.words import continuing_tokens
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.planning.encoders import LocatedEncoder
 
@@ -12,6 +14,10 @@ WITH_NEXT_SENTENCE = ("bert", "ernie", "megatron-bert", "mobilebert")
 
 def objective_faults(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
     """Objectives that the encoder has no head for, in words."""
+    return [*_without_next_sentence(experiment, encoder), *_without_words(experiment, encoder)]
+
+
+def _without_next_sentence(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
     kind = model_type(encoder.folder)
     if kind in WITH_NEXT_SENTENCE:
         return []
@@ -21,6 +27,17 @@ def objective_faults(experiment: Experiment, encoder: LocatedEncoder) -> list[st
         for name, pretraining in experiment.pretraining.items()
         if pretraining.next_sentence
     ]
+
+
+def _without_words(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
+    asking = [name for name, pretraining in experiment.pretraining.items() if pretraining.masking == "word"]
+    if not asking:
+        return []
+    try:
+        continuing_tokens(load_tokenizer(encoder.folder))
+    except ValueError as error:
+        return [f"pretraining.{name}.masking: {error}" for name in asking]
+    return []
 
 
 def model_type(folder: Path) -> str:

@@ -1,17 +1,12 @@
-import os
-from pathlib import Path
-
 import pytest
 import torch
 from tokenizers import Tokenizer
-from tokenizers.models import BPE, WordLevel
+from tokenizers.models import WordLevel
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from jobs.text.masking import Masker, continuing_tokens, pack_blocks
-from jobs.text.tokenizer import load_tokenizer
+from jobs.text.masking import Masker, pack_blocks
 from tests.jobs.tiny import write_tokenizer
 
-SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 CLS, SEP, MASK, PAD = 2, 3, 4, 0
 
 
@@ -97,21 +92,3 @@ def test_a_word_that_a_block_cuts_begins_anew(tmp_path):
     piece = tokenizer.convert_tokens_to_ids("##a")
     masker = Masker(tokenizer, masking="word", probability=0.999, seed=0)
     assert masker([[CLS, piece, piece, SEP]], batch=0)["labels"].tolist() == [[-100, piece, piece, -100]]
-
-
-@pytest.mark.parametrize("name", ["bert-base-uncased", "roberta-base", "albert-base-v2", "babyberta"])
-def test_words_are_those_that_white_space_parts_in_every_kind_of_tokenizer(name):
-    folder = SHARED / "models" / f"tokenizer-{name}"
-    if not folder.is_dir():
-        pytest.skip(f"{folder} is not here: set LAYERSCOPE_SHARED to the folder of shared data")
-    tokenizer = load_tokenizer(folder)
-    continues_V = continuing_tokens(tokenizer)
-    words = ["unbelievable", "xylophones", "outperform", "antediluvian", "quizzes"]
-    ids = tokenizer.encode(" ".join(words), add_special_tokens=False).ids
-    assert len(ids) > len(words)
-    assert int((~continues_V[ids[1:]]).sum()) == len(words) - 1
-
-
-def test_a_tokenizer_that_marks_no_words_is_refused():
-    with pytest.raises(ValueError, match="no token of this BPE tokenizer says where a word begins"):
-        continuing_tokens(Tokenizer(BPE({"a": 0, "b": 1}, [])))

@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from orchestrator.errors import ConfigurationError
 from tests.orchestrator.bench import SAMPLE, Bench, keys
@@ -160,6 +162,15 @@ def test_next_sentences_need_a_head_for_them(bench, kind):
         f"pretraining.own.next_sentence: encoder is of the type {kind}, which has no head for next "
         "sentences; of the types bert, ernie, megatron-bert, mobilebert encoders have one"
     )
+
+
+def test_whole_words_need_a_tokenizer_that_tells_them(bench):
+    bench.encoder()
+    Tokenizer(BPE({"[UNK]": 0, "a": 1}, [], unk_token="[UNK]")).save(
+        str(bench.root / "encoder/tokenizer.json")
+    )
+    with pytest.raises(ConfigurationError, match=r"^pretraining.own.masking: no token of this BPE tokenizer"):
+        plan_of(bench, {"own": {"masking": "word"}, "other": {}})
 
 
 def test_an_encoder_of_the_family_of_bert_takes_next_sentences(bench):
