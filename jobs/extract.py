@@ -7,7 +7,7 @@ import numpy as np
 from jobs.context import StageContext
 from jobs.encoders.hidden_states import pooled_layers
 from jobs.encoders.layer_files import Part, write_layers
-from jobs.encoders.loading import load_encoder
+from jobs.encoders.loading import load_encoder, snapshot_folder
 from jobs.specs.stages import ExtractSpec
 from jobs.text.prepared import Split, read_labels, read_split
 
@@ -17,7 +17,7 @@ Column = Sequence[Sequence[int]] | None
 def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
     """One forward pass; layer 0 is the output of the embeddings."""
     data = context.inputs["data"]
-    model = context.inputs.get("model") or context.inputs["encoder"]
+    model = snapshot_folder(context.inputs.get("model") or context.inputs["encoder"], spec.snapshot)
     train = _sample(read_split(data, "train"), spec.num_train, spec.seed)
     test = _sample(read_split(data, "test"), spec.num_test, spec.seed)
     encoder = load_encoder(model)

@@ -17,7 +17,7 @@ from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoi
 from jobs.encoders.head_files import save_head
 from jobs.encoders.heads import Classifier
 from jobs.encoders.learning_rates import check_complete, group_table, parameter_groups
-from jobs.encoders.loading import load_encoder, load_pooler, save_encoder
+from jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snapshot_folder
 from jobs.encoders.micro_batches import MicroBatches, in_batches
 from jobs.encoders.optimisation import follow_gradient, make_bert_adam, make_optimizer, make_schedule
 from jobs.encoders.precision import computing_in
@@ -64,7 +64,8 @@ class Finetuning:
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
         self._train, self._validation = read_split(data, "train"), read_split(data, "validation")
-        encoder = load_encoder(context.inputs["encoder"])
+        self._start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
+        encoder = load_encoder(self._start)
         classifier = Classifier(
             encoder,
             num_labels=len(read_labels(data)),
@@ -280,7 +281,7 @@ class Finetuning:
 
     def _write(self, test: Split, logits_NK: np.ndarray) -> None:
         model, out = self._accelerator.unwrap_model(self._model), self._context.out
-        save_encoder(model.encoder, out, tokenizer_from=self._context.inputs["encoder"])
+        save_encoder(model.encoder, out, tokenizer_from=self._start)
         save_head(model, out)
         predictions = {
             "ids": list(test.ids),

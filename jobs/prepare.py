@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     """Leave a `datasets.DatasetDict` of train, validation and test with columns id, input_ids and label.
 
     Pairs have a column type_ids besides, and windows, whose tokens stand one after the other, window_lengths.
+    Whole views have a column `texts` besides, the texts of each row as they were; a corpus that is read for
+    its texts alone has no test split, no labels, and -1 in the column label.
 
     Returns:
         Of each split: `<split>/num_texts`, `num_cut`, `tokens` (that the encoder reads, special ones too, and
@@ -40,7 +43,11 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     _refuse_changed_files(spec, context)
     rows_by_split = _read(spec, context)
     names = {role: path.name for role, path in context.inputs.items()}
-    labels = check_labels(rows_by_split, names=names if spec.data.source == "files" else None)
+    labels = (
+        ()
+        if spec.text_only
+        else check_labels(rows_by_split, names=names if spec.data.source == "files" else None)
+    )
     rows_by_split = sampled(rows_by_split, spec.sample)
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
@@ -57,7 +64,10 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
 
     datasets.disable_progress_bars()
     datasets.DatasetDict(
-        {split: _dataset(rows, encoded_by_split[split], labels) for split, rows in rows_by_split.items()}
+        {
+            split: _dataset(rows, encoded_by_split[split], labels, keep_texts=spec.max_length is None)
+            for split, rows in rows_by_split.items()
+        }
     ).save_to_disk(context.out)
     _write(context.out / LABELS, labels)
     _write(
@@ -84,22 +94,28 @@ def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
 
 def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
     data, columns = spec.data, spec.columns
+    label = None if spec.text_only else columns.label
     match data:
         case SampleData():
-            return _sample(data)
+            rows_by_split = _sample(data)
+            if not spec.text_only:
+                return rows_by_split
+            return {"train": [replace(row, label=None) for row in rows_by_split["train"]]}
         case FilesData():
-            splits = ["train", "test"] if data.validation is None else ["train", "validation", "test"]
+            splits = [split for split in ("train", "validation", "test") if getattr(data, split) is not None]
             return {
                 split: read_rows(
                     context.inputs[split],
                     text=columns.text,
-                    label=columns.label,
+                    label=label,
                     text_pair=columns.text_pair,
                 )
                 for split in splits
             }
         case HubData():
-            name_by_split = {"train": data.train, "validation": data.validation, "test": data.test}
+            name_by_split = {"train": data.train, "validation": data.validation}
+            if not spec.text_only:
+                name_by_split["test"] = data.test
             return {
                 split: read_hub(
                     data.name,
@@ -107,7 +123,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
                     revision=data.revision,
                     split=name,
                     text=columns.text,
-                    label=columns.label,
+                    label=label,
                     text_pair=columns.text_pair,
                 )
                 for split, name in name_by_split.items()
@@ -130,11 +146,11 @@ def _with_validation(spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]])
     kept, held_out = stratified_split(
         [str(row.label) for row in train], fraction=spec.validation.fraction, seed=spec.validation.seed
     )
-    return {
+    drawn = {
         "train": [train[position] for position in kept],
         "validation": [train[position] for position in held_out],
-        "test": rows_by_split["test"],
     }
+    return drawn | {split: rows for split, rows in rows_by_split.items() if split != "train"}
 
 
 def _apart(rows: Sequence[Row]) -> list[Row]:
@@ -166,16 +182,21 @@ def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_l
         )
 
 
-def _dataset(rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str]) -> "Dataset":
+def _dataset(
+    rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str], *, keep_texts: bool
+) -> "Dataset":
     from datasets import Dataset, Features, List, Value
 
     id_by_label = {label: number for number, label in enumerate(labels)}
     columns = {
         "id": [row.id for row in rows],
         "input_ids": encoded.input_ids,
-        "label": [id_by_label[str(row.label)] for row in rows],
+        "label": [id_by_label.get(str(row.label), -1) for row in rows],
     }
     features = {"id": Value("string"), "input_ids": List(Value("int32")), "label": Value("int64")}
+    if keep_texts:
+        columns["texts"] = [[text for text in (row.text, row.text_pair) if text is not None] for row in rows]
+        features["texts"] = List(Value("string"))
     if encoded.type_ids is not None:
         columns["type_ids"], features["type_ids"] = encoded.type_ids, List(Value("int8"))
     if encoded.window_lengths is not None:

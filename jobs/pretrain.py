@@ -1,163 +1,243 @@
-"""Trains an encoder further on raw text by masked language modelling (Sun et al. 2019, section 5.3)."""
+"""Trains an encoder further on raw text: masked tokens, and next sentences (Sun et al. 2019, section 5.3)."""
 
+import json
+import logging
 import math
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import nn
-from transformers import AutoTokenizer, DataCollatorForLanguageModeling, PreTrainedTokenizerBase
+from transformers import AutoTokenizer
 
 from jobs.context import CURVES, StageContext
-from jobs.encoders.heads import MaskedLanguageModel
+from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
 from jobs.encoders.learning_rates import Group
-from jobs.encoders.loading import load_masked_language_model, save_encoder
+from jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
+from jobs.encoders.pretraining_losses import PretrainingLosses, counts
 from jobs.processes import share
+from jobs.reporting.cautions import cautions_of
 from jobs.specs.recipe import Pretraining
 from jobs.specs.stages import PretrainSpec
-from jobs.text.masking import pack_blocks
-from jobs.text.prepared import read_split
+from jobs.text.masking import Masker
+from jobs.text.pretraining_examples import Example, Passes, batches, blocks, collate, sentence_pairs
+from jobs.text.pretraining_texts import read_pretraining_texts
+from jobs.text.sentence_pairs import NoPairsError
+from jobs.text.tokenizer import load_tokenizer
 
 POINTS_LOGGED = 50
+OVERLAP = "overlap.json"
+"""Training texts that were left out since a test set has them too."""
+SNAPSHOTS = "snapshots"
+
+logger = logging.getLogger(__name__)
 
 
 def run(spec: PretrainSpec, context: StageContext) -> dict[str, float]:
-    """Train for the given steps; returns the last losses in nats a masked token."""
-    accelerator, training = context.accelerator, spec.training
-    assert accelerator is not None
-    if context.is_main:
-        (context.scratch / CURVES).unlink(missing_ok=True)
-    set_seed(training.seed)
-    source = context.inputs["encoder"]
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    corpus = context.inputs["corpus"]
-    blocks, held_out = (
-        pack_blocks(
-            read_split(corpus, name).texts,
-            block_length=training.block_length,
-            cls_id=tokenizer.cls_token_id,
-            sep_id=tokenizer.sep_token_id,
+    """Train to the end; returns the last losses in nats, a masked token or a pair."""
+    training = FurtherTraining(spec, context)
+    while not training.is_over:
+        training.advance()
+    return training.finish()
+
+
+class FurtherTraining:
+    """One further pretraining that can be advanced, saved, and resumed from scratch."""
+
+    num_evaluations = 1
+    """Early stopping has nothing to look at before the end."""
+
+    def __init__(self, spec: PretrainSpec, context: StageContext) -> None:
+        assert context.accelerator is not None
+        training = spec.training
+        self._training, self._context, self._accelerator = training, context, context.accelerator
+        self._start = context.inputs["encoder"]
+        set_seed(training.seed)
+        texts = read_pretraining_texts(context.inputs)
+        self._overlap = texts.overlap
+        passes = _passes(texts.train, self._start, training)
+        self._validation = _held_out(texts.validation, self._start, training)
+        self._masker = Masker(
+            AutoTokenizer.from_pretrained(self._start),
+            masking=training.masking,
+            probability=training.mask_probability,
+            seed=training.seed,
         )
-        for name in ("train", "validation")
-    )
-    model = MaskedLanguageModel(load_masked_language_model(source))
-    optimizer = make_optimizer(_groups(model, training.learning_rate, training.weight_decay))
-    schedule = make_schedule(optimizer, num_steps=training.steps, warmup=training.warmup)
-    prepared, optimizer = accelerator.prepare(model, optimizer)
-    collator = _collator(tokenizer, training)
-    before = _held_out_loss(model, held_out, tokenizer, training, accelerator.device)
-    context.log(0, **{"validation/mlm_loss": before})
-    every = max(1, training.steps // POINTS_LOGGED)
-    losses: list[torch.Tensor] = []
-    prepared.train()
-    for step, rows in enumerate(_batches(len(blocks), training), start=1):
-        loss = _shared_loss(prepared, _masked(blocks, rows, collator), accelerator)
-        losses.append(loss.detach())
+        model = PretrainingLosses(load_for_pretraining(self._start, next_sentence=training.next_sentence))
+        optimizer = make_optimizer(_groups(model, training))
+        self._schedule = make_schedule(optimizer, num_steps=training.steps, warmup=training.warmup)
+        self._model, self._optimizer = self._accelerator.prepare(model, optimizer)
+        self._metrics = _about(passes(0), texts.overlap["removed"], training)
+        self._step = 0
+        self._resume()
+        self._batches = batches(passes, batch_size=training.batch_size, first=self._step)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every step was taken."""
+        return self._step >= self._training.steps
+
+    def advance(self) -> dict[str, float]:
+        """Train up to the next point of the curves.
+
+        Raises:
+            ValueError: the training diverged.
+        """
+        training = self._training
+        if self._step == 0:
+            self._begin()
+        every = max(1, training.steps // POINTS_LOGGED)
+        target = min((self._step // every + 1) * every, training.steps)
+        losses = []
+        self._model.train()
+        while self._step < target:
+            losses.append(self._take_step())
+            if self._step in training.snapshots and self._context.is_main:
+                self._save_encoder(snapshot_folder(self._context.scratch / SNAPSHOTS, self._step))
+        mean_L = self._accelerator.reduce(torch.stack(losses).mean(0), reduction="mean").tolist()
+        named = {f"train/{name}": value for name, value in zip(self._loss_names, mean_L, strict=True)}
+        self._metrics |= named
+        self._context.log(self._step, **named)
+        return {"step": self._step}
+
+    def save(self) -> None:
+        """Write a checkpoint into the scratch folder; every process of a gang calls it."""
+        schedule = {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"}
+        save_checkpoint(
+            self._accelerator,
+            self._context.scratch,
+            progress={"step": self._step, "metrics": self._metrics, "schedule": schedule},
+            tensors={},
+        )
+
+    def finish(self) -> dict[str, float]:
+        """Score the held-out texts, write the artifact, and return the summary."""
+        after = self._score_held_out()
+        if not math.isfinite(after["validation/mlm_loss"]):
+            raise _diverged(self._training.steps, self._training)
+        self._context.log(self._training.steps, **after)
+        if self._context.is_main:
+            out, kept = self._context.out, self._context.scratch / SNAPSHOTS
+            self._save_encoder(out)
+            for step in self._training.snapshots:
+                shutil.copytree(snapshot_folder(kept, step), snapshot_folder(out, step))
+            (out / OVERLAP).write_text(json.dumps(self._overlap, indent=1) + "\n", encoding="utf-8")
+        return self._metrics | after
+
+    @property
+    def _loss_names(self) -> tuple[str, ...]:
+        return ("mlm_loss", "next_sentence_loss") if self._training.next_sentence else ("mlm_loss",)
+
+    def _begin(self) -> None:
+        before = self._score_held_out()
+        self._metrics["validation/mlm_loss_before"] = before["validation/mlm_loss"]
+        self._context.log(0, **before)
+        if self._context.is_main:
+            for caution in cautions_of(self._metrics):
+                logger.warning(caution)
+
+    def _resume(self) -> None:
+        scratch, is_main = self._context.scratch, self._context.is_main
+        checkpoint = load_checkpoint(self._accelerator, scratch)
+        if checkpoint is None:
+            if is_main:
+                (scratch / CURVES).unlink(missing_ok=True)
+                shutil.rmtree(scratch / SNAPSHOTS, ignore_errors=True)
+            return
+        state, _ = checkpoint
+        self._step, self._metrics = state["step"], state["metrics"]
+        num_groups = len(self._optimizer.param_groups)
+        self._schedule.load_state_dict(state["schedule"] | {"lr_lambdas": [None] * num_groups})
+        if is_main:
+            cut_curves(scratch, last_step=self._step)
+
+    def _take_step(self) -> torch.Tensor:
+        """One optimiser step; this process's weighted losses."""
+        losses_L = self._shared_losses(next(self._batches))
         finite = take_step(
-            loss,
-            accelerator=accelerator,
-            model=prepared,
-            optimizer=optimizer,
-            schedule=schedule,
-            max_grad_norm=training.max_grad_norm,
+            losses_L.sum(),
+            accelerator=self._accelerator,
+            model=self._model,
+            optimizer=self._optimizer,
+            schedule=self._schedule,
+            max_grad_norm=self._training.max_grad_norm,
         )
+        self._step += 1
         if not finite:
-            raise _diverged(step, training)
-        if step % every == 0 or step == training.steps:
-            mean = accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
-            context.log(step, **{"train/mlm_loss": mean})
-            losses = []
-    after = _held_out_loss(model, held_out, tokenizer, training, accelerator.device)
-    if not math.isfinite(after):
-        raise _diverged(training.steps, training)
-    context.log(training.steps, **{"validation/mlm_loss": after})
-    if context.is_main:
-        save_encoder(model.model.base_model, context.out, tokenizer_from=source)
-    return {
-        "train/mlm_loss": mean,
-        "validation/mlm_loss": after,
-        "validation/mlm_loss_before": before,
-        "train/blocks": float(len(blocks)),
-        "train/passes": training.steps * training.batch_size / len(blocks),
+            raise _diverged(self._step, self._training)
+        return losses_L.detach()
+
+    def _shared_losses(self, examples: Sequence[Example]) -> torch.Tensor:
+        """Mean losses of this process's share of a batch, weighted so that averages over processes are
+        averages over the masked tokens, and over the pairs, of the batch; a process without a share takes
+        part with weight 0."""
+        accelerator = self._accelerator
+        batch = collate(examples, self._masker, batch=self._step)
+        own = {name: share(values, accelerator) for name, values in batch.items()}
+        weight_L = counts(own) * accelerator.num_processes / counts(batch).clamp(min=1)
+        if not len(own["input_ids"]):
+            own = {name: values[:1] for name, values in batch.items()}
+        on_device = {name: values.to(accelerator.device) for name, values in own.items()}
+        return self._model(on_device) * weight_L.to(accelerator.device)
+
+    def _score_held_out(self) -> dict[str, float]:
+        """Mean losses on the validation texts, masked and paired the same way each time; 0 of no texts."""
+        training = self._training
+        examples = self._validation
+        model = self._accelerator.unwrap_model(self._model).eval()
+        total_L, count_L = torch.zeros(len(self._loss_names)), torch.zeros(len(self._loss_names))
+        with torch.inference_mode():
+            for number, first in enumerate(range(0, len(examples), training.batch_size)):
+                batch = collate(examples[first : first + training.batch_size], self._masker, batch=number)
+                counts_L = counts(batch)
+                on_device = {name: values.to(self._accelerator.device) for name, values in batch.items()}
+                total_L += model(on_device).cpu() * counts_L
+                count_L += counts_L
+        mean_L = (total_L / count_L.clamp(min=1)).tolist()
+        return {f"validation/{name}": value for name, value in zip(self._loss_names, mean_L, strict=True)}
+
+    def _save_encoder(self, folder: Path) -> None:
+        model = self._accelerator.unwrap_model(self._model).model
+        save_pretrained_further(model, folder, start=self._start)
+
+
+def _passes(texts: Sequence[str], tokenizer_from: Path, training: Pretraining) -> Passes:
+    make = sentence_pairs if training.next_sentence else blocks
+    tokenizer = load_tokenizer(tokenizer_from)
+    return make(texts, tokenizer, block_length=training.block_length, seed=training.seed)
+
+
+def _held_out(texts: Sequence[str], tokenizer_from: Path, training: Pretraining) -> list[Example]:
+    """None where texts are few and give no pairs."""
+    try:
+        return _passes(texts, tokenizer_from, training)(0)
+    except NoPairsError:
+        return []
+
+
+def _about(first_pass: Sequence[Example], num_removed: int, training: Pretraining) -> dict[str, float]:
+    """Metrics that are known before the first step."""
+    metrics = {
+        "train/overlap_removed": float(num_removed),
+        "train/blocks": float(len(first_pass)),
+        "train/passes": training.steps * training.batch_size / len(first_pass),
     }
+    if training.next_sentence:
+        num_true = sum(bool(example.follows) for example in first_pass)
+        metrics["train/next_sentence_share"] = num_true / len(first_pass)
+    return metrics
 
 
-def _groups(model: MaskedLanguageModel, learning_rate: float, weight_decay: float) -> list[Group]:
+def _groups(model: PretrainingLosses, training: Pretraining) -> list[Group]:
     parameters = list(model.parameters())
     matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
     vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
     return [
-        Group("encoder", matrices, learning_rate, weight_decay),
-        Group("encoder, no weight decay", vectors, learning_rate, 0.0),
+        Group("encoder", matrices, training.learning_rate, training.weight_decay),
+        Group("encoder, no weight decay", vectors, training.learning_rate, 0.0),
     ]
-
-
-def _batches(num_blocks: int, training: Pretraining) -> list[list[int]]:
-    """Rows of every step: shuffled passes over the blocks, laid end to end."""
-    generator = torch.Generator().manual_seed(training.seed)
-    needed = training.steps * training.batch_size
-    rows: list[int] = []
-    for _ in range(math.ceil(needed / num_blocks)):
-        rows += torch.randperm(num_blocks, generator=generator).tolist()
-    return [rows[first : first + training.batch_size] for first in range(0, needed, training.batch_size)]
-
-
-def _collator(tokenizer: PreTrainedTokenizerBase, training: Pretraining) -> DataCollatorForLanguageModeling:
-    """Chooses and replaces tokens at random, from the beginning of a stream that every process sees alike."""
-    return DataCollatorForLanguageModeling(
-        tokenizer, mlm_probability=training.mask_probability, seed=training.seed
-    )
-
-
-def _masked(
-    blocks: Sequence[list[int]], rows: Sequence[int], collator: DataCollatorForLanguageModeling
-) -> dict[str, torch.Tensor]:
-    return collator([{"input_ids": blocks[row]} for row in rows])
-
-
-def _shared_loss(
-    model: nn.Module, batch: Mapping[str, torch.Tensor], accelerator: Accelerator
-) -> torch.Tensor:
-    """Mean loss of this process's share of a batch, weighted so that averages over processes are averages
-    over the masked tokens of the batch; a process without a share takes part with weight 0."""
-    own = {name: share(values, accelerator) for name, values in batch.items()}
-    weight = _num_masked(own) * accelerator.num_processes / max(1, _num_masked(batch))
-    if not len(own["input_ids"]):
-        own = {name: values[:1] for name, values in batch.items()}
-    return _loss(model, own, accelerator.device) * weight
-
-
-def _num_masked(batch: Mapping[str, torch.Tensor]) -> int:
-    return int((batch["labels"] != -100).sum())
-
-
-def _loss(model: nn.Module, batch: Mapping[str, torch.Tensor], device: torch.device) -> torch.Tensor:
-    return model(
-        batch["input_ids"].to(device), batch["attention_mask"].to(device), batch["labels"].to(device)
-    )
-
-
-def _held_out_loss(
-    model: nn.Module,
-    blocks: Sequence[list[int]],
-    tokenizer: PreTrainedTokenizerBase,
-    training: Pretraining,
-    device: torch.device,
-) -> float:
-    """Mean loss over the masked tokens of the validation blocks, masked the same way each time."""
-    collator = _collator(tokenizer, training)
-    model.eval()
-    total, num_masked = 0.0, 0
-    with torch.inference_mode():
-        for first in range(0, len(blocks), training.batch_size):
-            rows = range(first, min(first + training.batch_size, len(blocks)))
-            batch = _masked(blocks, rows, collator)
-            total += _loss(model, batch, device).item() * _num_masked(batch)
-            num_masked += _num_masked(batch)
-    model.train()
-    return total / max(1, num_masked)
 
 
 def _diverged(step: int, training: Pretraining) -> ValueError:

@@ -12,7 +12,7 @@ import numpy as np
 
 from jobs.context import StageContext
 from jobs.encoders.layer_files import Part, write_layers
-from jobs.encoders.loading import load_encoder
+from jobs.encoders.loading import load_encoder, snapshot_folder
 from jobs.encoders.unit_states import unit_layers
 from jobs.specs.annotations import RepresentSpec
 from jobs.text.annotated import AnnotatedSplit, LabelledUnit, read_annotated, read_annotated_labels
@@ -21,7 +21,8 @@ from jobs.text.annotated import AnnotatedSplit, LabelledUnit, read_annotated, re
 def run(spec: RepresentSpec, context: StageContext) -> dict[str, float]:
     """Layer 0 is the output of the embeddings."""
     data = context.inputs["data"]
-    encoder = load_encoder(context.inputs.get("model") or context.inputs["encoder"])
+    model = context.inputs.get("model") or context.inputs["encoder"]
+    encoder = load_encoder(snapshot_folder(model, spec.snapshot))
     parts = {}
     for name, size in (("train", spec.num_train), ("test", spec.num_test)):
         split = read_annotated(data, name)

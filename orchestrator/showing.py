@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.reporting.study import Study
+from jobs.text.pretraining_texts import CORPUS
 from orchestrator.planning.plan import Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.workspace import Workspace
@@ -156,9 +157,10 @@ def _describe(schedule: Schedule, stage: Stage) -> str:
         case "prepare":
             length = stage.spec.max_length
             view = "whole texts" if length is None else f"{stage.spec.truncation} to {length} tokens"
+            view = "a corpus" if stage.spec.text_only else view
             return f"{tasks}: {view}"
         case "pretrain":
-            return f"{tasks}: {stage.spec.training.corpus}, {stage.spec.training.steps} steps"
+            return f"{tasks}: {_described_pretraining(stage)}"
         case "finetune":
             cells = f" ({users[0].num_cells} cells)" if users[0].num_cells > 1 else ""
             return f"{tasks}: {users[0].condition} seed={users[0].seed}{cells}"
@@ -168,6 +170,15 @@ def _describe(schedule: Schedule, stage: Stage) -> str:
             return f"{tasks}: against {stage.spec.against}"
         case _:
             return tasks
+
+
+def _described_pretraining(stage: Stage) -> str:
+    num_corpora = sum(role.startswith(CORPUS) for role in stage.parents)
+    training = stage.spec.training
+    parts = [f"{num_corpora} {'corpus' if num_corpora == 1 else 'corpora'}", f"{training.steps} steps"]
+    parts += ["next sentences too"] if training.next_sentence else []
+    parts += [f"after {stage.parents['encoder'].key}"] if "encoder" in stage.parents else []
+    return ", ".join(parts)
 
 
 def _is_tuned(stage: Stage) -> bool:

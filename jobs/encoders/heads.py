@@ -1,7 +1,7 @@
-"""What reads an encoder's layers: pooling and a linear classifier, or the prediction of masked tokens.
+"""What reads an encoder's layers: pooling and a linear classifier.
 
-Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens, M masked
-tokens, D features of a layer, F features that the classifier reads, K labels, V vocabulary.
+Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens, D features of
+a layer, F features that the classifier reads, K labels.
 """
 
 import torch
@@ -112,28 +112,3 @@ def _pool_layers(layers: list[torch.Tensor], pooling: LayerPooling) -> torch.Ten
             return torch.stack(layers).mean(dim=0)
         case "max":
             return torch.stack(layers).amax(dim=0)
-
-
-class MaskedLanguageModel(nn.Module):
-    """Cross-entropy of the masked tokens; the vocabulary is scored at their positions only.
-
-    The model's own prediction head is given those positions as if they were one text: heads look at one
-    position at a time.
-    """
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, labels_BT: torch.Tensor) -> torch.Tensor:
-        """Mean loss over positions whose label is not -100; 0 where there is none."""
-        chosen_BT = labels_BT != -100
-
-        def keep_chosen(encoder, inputs, output):
-            output.last_hidden_state = output.last_hidden_state[chosen_BT].unsqueeze(0)
-            return output
-
-        with self.model.base_model.register_forward_hook(keep_chosen):
-            logits_1MV = self.model(input_ids=ids_BT, attention_mask=mask_BT).logits
-        total = nn.functional.cross_entropy(logits_1MV[0], labels_BT[chosen_BT], reduction="sum")
-        return total / chosen_BT.sum().clamp(min=1)

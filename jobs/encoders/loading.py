@@ -11,6 +11,7 @@ from transformers import (
     AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
+    AutoModelForPreTraining,
     PreTrainedConfig,
     PreTrainedModel,
 )
@@ -44,9 +45,16 @@ def load_pooler(folder: Path) -> dict[str, torch.Tensor]:
     return dense.state_dict()
 
 
-def load_masked_language_model(folder: Path) -> PreTrainedModel:
-    """The encoder of a folder with a head that predicts masked tokens, a new one where none is stored."""
-    return AutoModelForMaskedLM.from_pretrained(folder, dtype="float32", weights_only=True)
+def load_for_pretraining(folder: Path, *, next_sentence: bool) -> PreTrainedModel:
+    """The encoder of a folder with its heads for masked tokens and, if asked for, next sentences; new ones
+    where none are stored."""
+    kind = AutoModelForPreTraining if next_sentence else AutoModelForMaskedLM
+    return kind.from_pretrained(folder, dtype="float32", weights_only=True)
+
+
+def snapshot_folder(folder: Path, step: int | None) -> Path:
+    """Where a further pretraining keeps its encoder of a step; the last one without a step."""
+    return folder if step is None else folder / f"step-{step}"
 
 
 def save_encoder(encoder: PreTrainedModel, folder: Path, *, tokenizer_from: Path) -> None:
@@ -55,6 +63,34 @@ def save_encoder(encoder: PreTrainedModel, folder: Path, *, tokenizer_from: Path
     for name in TOKENIZER_FILES:
         if (tokenizer_from / name).exists():
             shutil.copyfile(tokenizer_from / name, folder / name)
+
+
+def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path) -> None:
+    """Write encoder, heads and tokenizer, so that `AutoModel` loads the folder and a chain goes on from it.
+
+    Args:
+        start: Folder that the training began with; a pooler that is stored there and that the model lacks,
+            since the training did not use it, is written as it was.
+    """
+    encoder = model.base_model
+    lacks_pooler = getattr(encoder, "pooler", False) is None
+    if lacks_pooler:
+        encoder.pooler = _stored_pooler(start)
+    try:
+        save_encoder(model, folder, tokenizer_from=start)
+    finally:
+        if lacks_pooler:
+            encoder.pooler = None
+
+
+def _stored_pooler(folder: Path) -> nn.Module | None:
+    # Loading draws what is not stored: a training that goes on must not find its random numbers changed.
+    with torch.random.fork_rng(devices=[]):
+        encoder, told = AutoModel.from_pretrained(
+            folder, dtype="float32", weights_only=True, output_loading_info=True
+        )
+    is_stored = not any(name.startswith("pooler.") for name in told["missing_keys"])
+    return encoder.pooler if is_stored else None
 
 
 def _takes_pooling_layer(config: PreTrainedConfig) -> bool:

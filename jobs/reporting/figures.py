@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -185,7 +186,12 @@ def _map_axes(role: str) -> tuple[str, str]:
 
 def _pretraining_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     """Each further pretraining once, told apart by the factors and seed that all variants using it share."""
-    variants = [variant for of in conditions.values() for variant in of if "pretrain" in variant.folders]
+    variants = [
+        _as_if_from_the_end(variant)
+        for of in conditions.values()
+        for variant in of
+        if "pretrain" in variant.folders
+    ]
     users: dict[str, list[VariantResult]] = {}
     for variant in variants:
         users.setdefault(str(variant.folders["pretrain"]), []).append(variant)
@@ -206,6 +212,12 @@ def _pretraining_figures(task: str, conditions: Conditions) -> dict[str, Figure]
             title, "optimizer step", _spoken(metric), shown
         )
     return figures
+
+
+def _as_if_from_the_end(variant: VariantResult) -> VariantResult:
+    """Snapshots `name@step` stand on the curve of `name`."""
+    name = str(variant.recipe.get("pretraining")).partition("@")[0]
+    return replace(variant, recipe={**variant.recipe, "pretraining": name})
 
 
 def _shared_label(users: Sequence[VariantResult], variants: Sequence[VariantResult]) -> str:

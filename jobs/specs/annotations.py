@@ -51,6 +51,8 @@ class RepresentSpec(Spec):
 
     kind: Literal["represent"] = "represent"
     encoder: str
+    snapshot: int | None = None
+    """Step of a pretrain model whose encoder is taken; its last one without."""
     num_train: PositiveInt
     """Training units, the first of a seeded shuffle."""
     num_test: PositiveInt

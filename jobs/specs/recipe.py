@@ -15,6 +15,7 @@ WindowPooling = Literal["mean", "max", "attention", "logits", "vote"]
 DecayConvention = Literal["sun-code", "sun-eq", "revisit", "electra", "timm"]
 Schedule = Literal["linear", "cosine", "constant"]
 Precision = Literal["float32", "bfloat16"]
+Masking = Literal["token", "word"]
 
 
 class Training(Strict):
@@ -74,19 +75,29 @@ class Training(Strict):
 
 
 class Pretraining(Strict):
-    """Further masked-language-model training of the encoder before it is fine-tuned."""
+    """Further training of the encoder on raw text before it is fine-tuned: what is learnt, and for how long.
 
-    corpus: Literal["within-task"] = "within-task"
-    """`within-task`: the texts of the task's own training split, without its validation part."""
+    The learning rate rises and falls over all of `steps`: a snapshot of a longer run was trained at other
+    rates than a run that ends at its step.
+    """
+
     steps: PositiveInt = 100
+    snapshots: tuple[PositiveInt, ...] = ()
+    """Steps at which the encoder is kept too; a recipe starts from one of them by `name@step`."""
     batch_size: PositiveInt = 32
-    """Blocks of one optimiser step, over all workers together."""
+    """Blocks, or pairs of sentences, of one optimiser step, over all workers together."""
     block_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of one block, special tokens included; texts are laid end to end and cut into blocks."""
     learning_rate: PositiveFloat = 5e-5
     warmup: Share = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
+    masking: Masking = "token"
+    """`token`: each for itself; 80 % masked, 10 % random, 10 % left (Devlin et al. 2019). `word`: all tokens
+    of a word or none, every one of them masked."""
     mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Part of the tokens that is predicted: 80 % masked, 10 % random, 10 % left (Devlin et al. 2019)."""
+    """Part of the tokens, or of the words, that is predicted."""
+    next_sentence: bool = False
+    """Whether pairs of sentences take the place of blocks, and it is predicted too whether the second follows
+    the first: half do, the others stand in another document (Devlin et al. 2019). For BERT's family."""
     seed: int = 0

@@ -13,7 +13,8 @@ class FilesData(Strict):
 
     source: Literal["files"] = "files"
     train: str
-    test: str
+    test: str | None = None
+    """None where only training texts are read."""
     validation: str | None = None
 
 
@@ -83,6 +84,8 @@ class PrepareSpec(Spec):
     validation: ValidationSplit = ValidationSplit()
     tokenizer: str
     """Digest of the tokenizer's files."""
+    text_only: bool = False
+    """Whether only training texts are read, neither labels nor a test split: a corpus to train further on."""
     truncation: Truncation | Literal["whole"]
     """`whole` when no text is longer than the limit, or when there is none."""
     max_length: PositiveInt | None
@@ -98,11 +101,16 @@ class PrepareSpec(Spec):
 
 
 class PretrainSpec(Spec):
-    """An encoder trained further on raw text. Parents: corpus (prepare), encoder (optional, pretrain)."""
+    """An encoder trained further on raw text.
+
+    Parents: corpus/0, corpus/1, ... (prepare, whole texts), test/0, ... (prepare, whole texts: none of their
+    test splits is trained on), encoder (optional, pretrain: the link of the chain before this one).
+    """
 
     kind: Literal["pretrain"] = "pretrain"
+    version: int = 2
     encoder: str
-    """Digest of the weights that training starts from."""
+    """Digest of the weights that everything starts from."""
     training: Pretraining
 
 
@@ -112,6 +120,8 @@ class FinetuneSpec(Spec):
     kind: Literal["finetune"] = "finetune"
     encoder: str
     """Digest of the weights that everything starts from; a pretrain parent stands above it."""
+    snapshot: int | None = None
+    """Step of the pretrain parent whose encoder is taken; its last one without."""
     training: Training
     seed: int
 
@@ -124,6 +134,8 @@ class ExtractSpec(Spec):
 
     kind: Literal["extract"] = "extract"
     encoder: str
+    snapshot: int | None = None
+    """Step of a pretrain model whose encoder is taken; its last one without."""
     pooling: TokenPooling
     num_train: PositiveInt
     """Training examples, the first of a seeded shuffle."""

@@ -40,6 +40,16 @@ def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Sp
     return Split(rows["id"][:], rows["input_ids"][:], rows["label"][:], **optional)
 
 
+def read_texts(
+    folder: Path, name: Literal["train", "validation", "test"]
+) -> tuple[list[str], list[list[str]]]:
+    """Ids of a split's rows, and the texts of each as they were; whole views alone have them."""
+    from datasets import load_from_disk
+
+    rows = load_from_disk(str(folder / name))
+    return rows["id"][:], rows["texts"][:]
+
+
 def read_labels(folder: Path) -> list[str]:
     """Names of the labels; a label's id is its position."""
     return json.loads((folder / "labels.json").read_text(encoding="utf-8"))

@@ -1,6 +1,7 @@
 """A gang: the actors that train one stage together, one process each, inside a placement group."""
 
 import contextlib
+import importlib
 import os
 import socket
 import time
@@ -21,6 +22,10 @@ from orchestrator.store.provenance import provenance
 
 if TYPE_CHECKING:
     from jobs.finetune import Finetuning
+    from jobs.pretrain import FurtherTraining
+
+RESUMABLE = {"finetune": "Finetuning", "pretrain": "FurtherTraining"}
+"""Of the kinds that can be advanced, saved and resumed, the class in `jobs.<kind>` that is one training."""
 
 
 def bundles(cluster: Cluster) -> list[dict[str, float]]:
@@ -69,14 +74,14 @@ class Gang:
         return self._all("run", stage, store)
 
     def begin(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, Any]:
-        """Load a fine-tuning stage, from its checkpoint where there is one.
+        """Load a stage of a resumable kind, from its checkpoint where there is one.
 
         Returns `num_evaluations` of the whole training.
         """
         return self._all("begin", stage, store, dict(labels))
 
     def advance(self, *, save: bool) -> dict[str, Any]:
-        """Train to the next evaluation; after the last one the artifact is committed."""
+        """Train to the next evaluation, or point of the curves; after the last the artifact is committed."""
         return self._all("advance", save)
 
     def close(self) -> None:
@@ -106,7 +111,7 @@ class _Process:
         self._rank, self._num_processes, self._use_gpu = rank, num_processes, use_gpu
         self._micro_batch_size = micro_batch_size
         self._open = contextlib.ExitStack()
-        self._training: Finetuning | None = None
+        self._training: Finetuning | FurtherTraining | None = None
 
     def meeting_point(self) -> tuple[str, int]:
         """Address and a free port of this node, where the gang can meet."""
@@ -120,8 +125,6 @@ class _Process:
         self._accelerator = join(Place(self._rank, self._num_processes, address, port), use_gpu=self._use_gpu)
 
     def run(self, stage: Stage, store: Store) -> dict[str, float]:
-        import importlib
-
         self._set_up(stage, store)
         with self._telling_losses_from_failures(), self._open:
             metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, self._context)
@@ -133,9 +136,8 @@ class _Process:
         self._set_up(stage, store)
         self._labels = labels
         with self._telling_losses_from_failures():
-            from jobs.finetune import Finetuning
-
-            self._training = Finetuning(stage.spec, self._context)
+            module = importlib.import_module(f"jobs.{stage.kind}")
+            self._training = getattr(module, RESUMABLE[stage.kind])(stage.spec, self._context)
         return {"num_evaluations": self._training.num_evaluations}
 
     def advance(self, save: bool) -> dict[str, Any]:
@@ -145,7 +147,7 @@ class _Process:
             result: dict[str, Any] = {} if training.is_over else dict(training.advance())
             if training.is_over:
                 result["metrics"] = training.finish()
-                self._commit(result["metrics"], {"variant": self._labels})
+                self._commit(result["metrics"], {"variant": self._labels} if self._labels else {})
                 self._release()
             elif save:
                 training.save()

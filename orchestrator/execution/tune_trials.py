@@ -9,7 +9,7 @@ from ray import tune
 from ray.tune import PlacementGroupFactory
 
 from orchestrator.errors import StageFailed
-from orchestrator.execution.gang import Gang, bundles
+from orchestrator.execution.gang import RESUMABLE, Gang, bundles
 from orchestrator.execution.worker import reason_of
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import Stage
@@ -65,7 +65,7 @@ class Trial(tune.Trainable):
         try:
             if self._gang is None:
                 self._gang = Gang(order.cluster, ray.util.get_current_placement_group())
-            if order.stage.kind == "finetune":
+            if order.stage.kind in RESUMABLE:
                 self._about = self._gang.begin(order.stage, order.store, order.labels)
         except StageFailed as error:
             self._failure = reason_of(error)
@@ -76,10 +76,17 @@ class Trial(tune.Trainable):
         if self._failure is not None:
             return {"failure": self._failure}
         assert self._gang is not None
-        if self._order.stage.kind == "pretrain":
+        if self._order.stage.kind not in RESUMABLE:
             return {"metrics": self._gang.run(self._order.stage, self._order.store)}
+        result = self._advance_once(self._gang)
+        # A trial without scores goes to its end: early stopping must not compare it with others.
+        while self._order.stage.kind == "pretrain" and "metrics" not in result:
+            result = self._advance_once(self._gang)
+        return result
+
+    def _advance_once(self, gang: Gang) -> dict[str, Any]:
         save = time.monotonic() - self._saved > self._order.cluster.checkpoint_seconds
-        result = self._gang.advance(save=save)
+        result = gang.advance(save=save)
         if save:
             self._saved = time.monotonic()
         return result

@@ -19,9 +19,10 @@ from orchestrator.experiment.experiment import (
     Recipe,
 )
 from orchestrator.experiment.faults import suggestion
+from orchestrator.experiment.pretrainings import pretraining_faults
 from orchestrator.experiment.shape import annotation_of, in_words, is_number
 from orchestrator.experiment.variants import grid_cells
-from orchestrator.experiment.written import PathTo
+from orchestrator.experiment.written import PathTo, dotted
 
 
 @dataclass(frozen=True)
@@ -68,12 +69,14 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
+    named = [(("tasks", index), task.task) for index, task in enumerate(experiment.tasks)]
+    named += [(("corpora", index), corpus.task) for index, corpus in enumerate(experiment.corpora)]
+    yield from _repeated_names(named)
+    yield from _repeated_names(
+        [(("probing", index), task.task) for index, task in enumerate(experiment.probing)]
+    )
     for part, tasks in (("tasks", experiment.tasks), ("probing", experiment.probing)):
-        names = [task.task for task in tasks]
         for index, task in enumerate(tasks):
-            if task.task in names[:index]:
-                message = f"two tasks are called '{task.task}'; the other is {part}.{names.index(task.task)}"
-                yield Contradiction((part, index, "task"), message)
             path = (part, index, "columns", "text_pair")
             if task.columns.text_pair is not None and task.data.source == "sample":
                 yield Contradiction(path, "the generator's documents are single texts: leave it out")
@@ -86,6 +89,15 @@ def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
     for index, task in enumerate(experiment.probing):
         if task.task == START:
             yield Contradiction(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
+
+
+def _repeated_names(named: list[tuple[PathTo, str]]) -> Iterator[Contradiction]:
+    first: dict[str, PathTo] = {}
+    for path, name in named:
+        if name in first:
+            message = f"two tasks are called '{name}'; the other is {dotted(first[name])}"
+            yield Contradiction((*path, "task"), message)
+        first.setdefault(name, path)
 
 
 def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
@@ -168,16 +180,9 @@ def _invalid(path: PathTo, factor: str, value: Any) -> Iterator[Contradiction]:
 
 
 def _pretraining(experiment: Experiment) -> Iterator[Contradiction]:
-    known = ("none", *(name for name in experiment.pretraining if name != "none"))
-    if "none" in experiment.pretraining:
-        message = "the name 'none' stands for no further pretraining: choose another"
-        yield Contradiction(("pretraining", "none"), message, of_key=True)
-    for path, name in _values(experiment, "pretraining"):
-        if name not in known:
-            message = (
-                f"there is no pretraining '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}"
-            )
-            yield Contradiction(path, message, rests_on=(("pretraining", name),))
+    values = [(path, str(value)) for path, value in _values(experiment, "pretraining")]
+    for fault in pretraining_faults(experiment, values):
+        yield Contradiction(fault.path, fault.message, of_key=fault.of_key, rests_on=fault.rests_on)
 
 
 def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:

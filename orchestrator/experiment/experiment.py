@@ -12,6 +12,11 @@ from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+Start = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(@[1-9][0-9]*)?$")]
+
+CorpusChoice = (
+    Literal["within-task", "in-domain", "cross-domain"] | Annotated[tuple[Name, ...], Field(min_length=1)]
+)
 
 
 class Files(Strict):
@@ -64,6 +69,31 @@ class Task(Strict):
     """A part of large data, for a small run."""
     validation: ValidationSplit = ValidationSplit()
     metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    domain: Name | None = None
+    """What the texts are about or like; further pretraining `in-domain` reads all texts of one domain."""
+
+
+class CorpusFiles(Files):
+    """Texts in files; only those to train on are read."""
+
+    test: str | None = None
+
+
+class Corpus(Task):
+    """Texts to train encoders further on; a task's file does too, of which only training texts are read."""
+
+    data: Annotated[CorpusFiles | Hub | SampleData, Field(discriminator="source")]
+
+
+class FurtherPretraining(Pretraining):
+    """Further training of the encoder on raw text: on which, after what, and how."""
+
+    corpus: CorpusChoice = "within-task"
+    """`within-task`: the training texts of the task itself; `in-domain`: those of every task and corpus of
+    its domain; `cross-domain`: those of all; or names of tasks and corpora. Never validation or test texts,
+    nor training texts that stand in the test set of a task too."""
+    after: Name | None = None
+    """Another pretraining, from whose encoder this one goes on."""
 
 
 class EncoderSource(Strict):
@@ -108,8 +138,8 @@ class Recipe(Training):
     window_pooling: WindowPooling = "mean"
     """What becomes of the windows of a text: the mean or maximum of their vectors, their weighted mean by
     additive attention, the mean of their logits, or (trained as `logits`) a vote of their predictions."""
-    pretraining: Name = "none"
-    """`none`, or a name under `pretraining`."""
+    pretraining: Start = "none"
+    """`none`, or a name under `pretraining`; `name@step` is one of its snapshots."""
 
 
 class Range(Strict):
@@ -212,8 +242,10 @@ class Experiment(Strict):
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
     probing: tuple[Task, ...] = ()
     """Tasks that are probed at every layer of each variant, beside its own: annotated sentences, or texts."""
+    corpora: tuple[Corpus, ...] = ()
+    """Texts to train encoders further on, beside those of the tasks."""
     recipe: Recipe = Recipe()
-    pretraining: dict[Name, Pretraining] = {}
+    pretraining: dict[Name, FurtherPretraining] = {}
     grid: Grid = Grid()
     exclude: tuple[Grid, ...] = ()
     """Cells of the grid that are left out: those with one of the values given of every factor of an entry."""

@@ -116,7 +116,7 @@ class _Reader:
         if encoders is not None and isinstance(encoders.value, dict):
             named = {name: _spelt_out(each) for name, each in encoders.value.items()}
             tree = with_child(tree, "encoders", replace(encoders, value=named))
-        for part in ("tasks", "probing"):
+        for part in ("tasks", "probing", "corpora"):
             tasks = tree.value.get(part)
             if tasks is not None and isinstance(tasks.value, tuple):
                 items = [
@@ -232,7 +232,7 @@ def _is_path(path: PathTo) -> bool:
         case (
             ("encoder", "folder")
             | ("encoders", str(), "folder")
-            | ("tasks" | "probing", int(), "data", "train" | "test" | "validation")
+            | ("tasks" | "probing" | "corpora", int(), "data", "train" | "test" | "validation")
         ):
             return True
         case _:

@@ -2,9 +2,18 @@
 
 from typing import Any
 
+from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.references import Paper
 from jobs.specs.stages import SampleData
-from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
+from orchestrator.experiment.experiment import (
+    AnnotatedFiles,
+    Corpus,
+    CorpusFiles,
+    Experiment,
+    Files,
+    Hub,
+    Task,
+)
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -18,8 +27,9 @@ def experiment_schema() -> dict[str, Any]:
         "description": "A name on the Hugging Face Hub, a folder (/..., ./..., ../...), or a mapping.",
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/EncoderSource"}],
     }
-    properties["tasks"]["description"] = "Names of files in ../tasks, paths that end in .yaml, or mappings."
-    properties["tasks"]["items"] = {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Task"}]}
+    for name, model in (("tasks", "Task"), ("probing", "Task"), ("corpora", "Corpus")):
+        properties[name]["description"] = "Names of files in ../tasks, paths that end in .yaml, or mappings."
+        properties[name]["items"] = {"anyOf": [{"type": "string"}, {"$ref": f"#/$defs/{model}"}]}
     schema["$defs"]["Reference"]["properties"]["paper"] = {
         "description": "The name of a file in ../references, a path that ends in .yaml, or a mapping.",
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/Paper"}],
@@ -33,8 +43,16 @@ def experiment_schema() -> dict[str, Any]:
 
 
 def task_schema() -> dict[str, Any]:
-    """The schema of a file in `configs/tasks`."""
-    schema = Task.model_json_schema()
+    """The schema of a file in `configs/tasks`; one without a test split can stand under `corpora` only."""
+    schema, corpus = Task.model_json_schema(), Corpus.model_json_schema()
+    schema["$defs"]["CorpusFiles"] = corpus["$defs"]["CorpusFiles"]
+    kinds = schema["properties"]["data"]
+    kinds["oneOf"] = [
+        {"$ref": "#/$defs/CorpusFiles"} if kind["$ref"] == "#/$defs/Files" else kind
+        for kind in kinds["oneOf"]
+    ]
+    kinds["discriminator"]["mapping"]["files"] = "#/$defs/CorpusFiles"
+    del schema["$defs"]["Files"]
     _require_source(schema)
     return {"$schema": DRAFT, **schema}
 
@@ -45,5 +63,9 @@ def reference_schema() -> dict[str, Any]:
 
 
 def _require_source(schema: dict[str, Any]) -> None:
-    for model in (Files, Hub, SampleData):
-        schema["$defs"][model.__name__]["required"].insert(0, "source")
+    for name in (
+        model.__name__
+        for model in (Files, CorpusFiles, Hub, SampleData, AnnotatedFiles, SampleAnnotationsData)
+    ):
+        if name in schema["$defs"]:
+            schema["$defs"][name]["required"].insert(0, "source")

@@ -1,6 +1,7 @@
 """The measures of a variant, and the states of layers that they rest on."""
 
 from collections.abc import Mapping
+from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
 from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
@@ -21,6 +22,7 @@ def measures_of(
     finetune: Stage,
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
+    snapshot: int | None = None,
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on.
 
@@ -28,17 +30,20 @@ def measures_of(
     """
     measures = experiment.measures
     begun_from = start.get("encoder")
-    tuned = _states(view, finetune, encoder, recipe, measures)
-    begun = _states(view, begun_from, encoder, recipe, measures)
+    states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
+    tuned, begun = states(view, finetune), states(view, begun_from, snapshot=snapshot)
     stages: dict[str, Stage] = {}
     if measures.probe:
         stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
         stages[f"probe/{START}"] = make_stage(ProbeSpec(), parents={"states": begun})
         for name, source in probing.items():
             data = _probed(source, encoder, recipe, measures)
-            for role, model in ((f"probe/{name}", finetune), (f"probe/{name}/{START}", begun_from)):
-                states = _states(data, model, encoder, recipe, measures)
-                stages[role] = make_stage(ProbeSpec(), parents={"states": states})
+            probed = {
+                f"probe/{name}": states(data, finetune),
+                f"probe/{name}/{START}": states(data, begun_from, snapshot=snapshot),
+            }
+            for role, of in probed.items():
+                stages[role] = make_stage(ProbeSpec(), parents={"states": of})
     if measures.cka:
         stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
         stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
@@ -64,15 +69,25 @@ def _probed(
 
 
 def _states(
-    data: Stage, model: Stage | None, encoder: LocatedEncoder, recipe: Recipe, measures: Measures
+    data: Stage,
+    model: Stage | None,
+    *,
+    encoder: LocatedEncoder,
+    recipe: Recipe,
+    measures: Measures,
+    snapshot: int | None = None,
 ) -> Stage:
     """Layers of a model, or of the encoder as it came, over the examples of a stage."""
-    sizes = {"num_train": measures.num_train, "num_test": measures.num_test}
+    common = {
+        "encoder": encoder.digest,
+        "snapshot": snapshot,
+        "num_train": measures.num_train,
+        "num_test": measures.num_test,
+    }
     if isinstance(data.spec, AnnotateSpec):
-        spec = RepresentSpec(encoder=encoder.digest, **sizes)
+        spec = RepresentSpec(**common)
     else:
-        pooling = "mean" if recipe.pooling == "mean" else "cls"
-        spec = ExtractSpec(encoder=encoder.digest, pooling=pooling, **sizes)
+        spec = ExtractSpec(pooling="mean" if recipe.pooling == "mean" else "cls", **common)
     if model is None:
         return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})
     return make_stage(spec, parents={"data": data, "model": model})

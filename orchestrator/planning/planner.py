@@ -1,50 +1,63 @@
 """From variants to stages: what is shared, what collapses, what is measured."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import cache, partial
 
-from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec
+from jobs.specs.stages import FinetuneSpec, PrepareSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
+from orchestrator.experiment.pretrainings import name_and_step
 from orchestrator.experiment.variants import Variant, varied_factors
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.measures import measures_of
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
+from orchestrator.planning.pretraining import pretraining_stage, snapshot_of
 from orchestrator.planning.recipes import training_of
-from orchestrator.planning.sources import Sources, TaskSource
-from orchestrator.planning.views import view_of, whole_texts
+from orchestrator.planning.sources import Sources
+from orchestrator.planning.views import view_of
 
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
     """The stages of these variants; variants whose views are identical become one."""
-    return merge(_plan_variant(experiment, sources, variant) for variant in variants)
+    pretrained = cache(partial(pretraining_stage, experiment, sources))
+    return merge(_plan_variant(experiment, sources, variant, pretrained) for variant in variants)
 
 
-def _plan_variant(experiment: Experiment, sources: Sources, variant: Variant) -> PlannedVariant:
+def _plan_variant(
+    experiment: Experiment,
+    sources: Sources,
+    variant: Variant,
+    pretrained: Callable[[LocatedEncoder, str, str], Stage],
+) -> PlannedVariant:
     recipe = variant.recipe
     source, encoder = sources.tasks[variant.task], sources.encoders[recipe.encoder]
     view = view_of(source, encoder, recipe)
     weights = {"encoder": str(encoder.folder)}
     stages: dict[str, Stage] = {}
     start: dict[str, Stage] = {}
+    snapshot = None
     if recipe.pretraining != "none":
-        stages["pretrain"] = _pretraining(experiment, source, encoder, recipe.pretraining)
+        name, _ = name_and_step(recipe.pretraining)
+        snapshot = snapshot_of(experiment, recipe.pretraining)
+        stages["pretrain"] = pretrained(encoder, variant.task, name)
         start = {"encoder": stages["pretrain"]}
     training = training_of(recipe, encoder, in_windows=view.spec.truncation == "windows")
-    spec = FinetuneSpec(encoder=encoder.digest, training=training, seed=variant.seed)
+    spec = FinetuneSpec(encoder=encoder.digest, snapshot=snapshot, training=training, seed=variant.seed)
     pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
     finetune = make_stage(spec, parents={"data": view} | start, files=weights | pooler)
     stages["finetune"] = finetune
     stages |= measures_of(
-        experiment, encoder, recipe, view=view, finetune=finetune, start=start, probing=sources.probing
+        experiment,
+        encoder,
+        recipe,
+        view=view,
+        finetune=finetune,
+        start=start,
+        probing=sources.probing,
+        snapshot=snapshot,
     )
     shown = _shown_recipe(recipe, view, finetune)
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
-
-
-def _pretraining(experiment: Experiment, source: TaskSource, encoder: LocatedEncoder, name: str) -> Stage:
-    spec = PretrainSpec(encoder=encoder.digest, training=experiment.pretraining[name])
-    corpus = whole_texts(source, encoder)
-    return make_stage(spec, parents={"corpus": corpus}, files={"encoder": str(encoder.folder)})
 
 
 def _shown_recipe(recipe: Recipe, view: Stage, finetune: Stage) -> dict[str, object]:

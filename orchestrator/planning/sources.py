@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
 from jobs.specs.stages import FilesData, HubData, SampleData
@@ -16,13 +17,14 @@ from jobs.text.frames import frame_of
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Experiment, Files, Hub, Task
+from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Corpus, Experiment, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.depths import depth_faults
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.heads import head_faults
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
+from orchestrator.planning.objectives import objective_faults
 from orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
@@ -43,6 +45,8 @@ class TaskSource:
     (Hub data)."""
     crowded: Callable[[LocatedEncoder, int, int], str | None] = lambda encoder, limit, overlap: None
     """The place of a pair whose first text leaves too little of windows of so many tokens for the second."""
+    text_only: bool = False
+    """Whether only its training texts are read: a corpus."""
 
     def num_special(self, encoder: LocatedEncoder) -> int:
         """Special tokens around a text, or around and between those of a pair."""
@@ -69,6 +73,7 @@ class Sources:
     """Those that the recipes use, by the name that they have there."""
     tasks: Mapping[str, TaskSource]
     probing: Mapping[str, TaskSource | AnnotatedSource]
+    corpora: Mapping[str, TaskSource]
 
 
 def look_at(
@@ -90,27 +95,31 @@ def look_at(
         for name in possible_values(experiment, "encoder")
     }
     faults: list[str] = []
-    tasks = _look_at_tasks(experiment.tasks, faults)
-    probing = _look_at_tasks(experiment.probing, faults)
+    tasks = _looked_at("task", _look_at_task, experiment.tasks, faults)
+    probing = _looked_at("task", _look_at_task, experiment.probing, faults)
+    corpora = _looked_at("corpus", _look_at_corpus, experiment.corpora, faults)
     for encoder in encoders.values():
         texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
         exceeds = {name: partial(source.exceeds, encoder) for name, source in texts.items()}
+        faults += objective_faults(experiment, encoder)
         faults += depth_faults(experiment, encoder)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
         faults += window_faults(experiment, encoder, texts)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
-    return Sources(encoders, tasks, probing)
+    return Sources(encoders, tasks, probing, corpora)
 
 
-def _look_at_tasks(tasks: Iterable[Task], faults: list[str]) -> dict[str, TaskSource | AnnotatedSource]:
+def _looked_at(
+    kind: str, look: Callable[[Any], Any], tasks: Iterable[Task], faults: list[str]
+) -> dict[str, Any]:
     found = {}
     for task in tasks:
         try:
-            found[task.task] = _look_at_task(task)
+            found[task.task] = look(task)
         except (ValueError, OSError) as error:
-            faults.append(f"task {task.task}: {error}")
+            faults.append(f"{kind} {task.task}: {error}")
     return found
 
 
@@ -136,6 +145,24 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
             return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True)
         case SampleData():
             return _look_at_sample(task, task.data)
+
+
+def _look_at_corpus(corpus: Corpus) -> TaskSource:
+    """A corpus; only whole texts are read of it, so no length matters."""
+    seen = partial(TaskSource, corpus, exceeds=lambda encoder, limit: True, text_only=True)
+    match corpus.data:
+        case Files() as written:
+            path = Path(written.train).expanduser().absolute()
+            if len(read_rows(path, text=corpus.columns.text, label=None)) < 2:
+                raise ValueError(f"{path.name} has one text only: a corpus needs two, as one is held out")
+            return seen(FilesData(train=digest(path)), READER_VERSION, {"train": str(path)})
+        case Hub(name=name, subset=subset, train=train) as written:
+            revision = resolve_revision(name, written.revision)
+            return seen(HubData(name=name, subset=subset, revision=revision, train=train), READER_VERSION, {})
+        case SampleData() as written:
+            from jobs.text.sample_corpus import VERSION
+
+            return seen(written, VERSION, {})
 
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:

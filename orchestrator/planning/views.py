@@ -40,6 +40,7 @@ def _prepare(source: TaskSource, encoder: LocatedEncoder, **cut: Any) -> Stage:
         sample=source.task.sample,
         validation=source.task.validation,
         tokenizer=encoder.tokenizer_digest,
+        text_only=source.text_only,
         **cut,
     )
     return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})

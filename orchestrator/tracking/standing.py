@@ -9,6 +9,7 @@ from orchestrator.experiment.reading import resolved_yaml
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
+from orchestrator.tracking.pretraining_notes import pretraining_notes
 from orchestrator.tracking.reference import study_reference
 
 STATE_BY_STAGE: Mapping[str, State] = {
@@ -86,8 +87,9 @@ def _notes(schedule: Schedule) -> list[str]:
     if cells > runs:
         notes.append(
             f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give "
-            "the same view, shown as truncation=whole."
+            "the same view, shown as truncation=whole; starts trained on the same texts are one, too."
         )
+    notes += pretraining_notes(schedule)
     for stage in schedule.plan.stages().values():
         if stage.kind != "finetune" and schedule.state(stage) == "failed":
             notes.append(f"{stage.kind} {stage.key} failed: {schedule.reason(stage)}")

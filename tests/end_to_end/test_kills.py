@@ -171,6 +171,36 @@ def test_a_training_that_loses_a_process_goes_on_from_its_checkpoint(place, undi
     assert table(place, "bereft") == undisturbed
 
 
+@pytest.mark.timeout(600)
+def test_a_pretraining_that_loses_a_process_goes_on_from_its_checkpoint(place, tmp_path):
+    training = {"steps": 400, "batch_size": 4, "block_length": 32, "snapshots": [100], "learning_rate": 1e-3}
+    write_experiment(
+        tmp_path / "tiny.yaml",
+        place / "encoder",
+        pretraining={"more": training},
+        grid={"pretraining": ["more", "more@100"]},
+        recipe=LONG | {"epochs": 1},
+        measures=MEASURES | {"depth": False},
+    )
+    (tmp_path / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
+    with Started(tmp_path, "bereft", "--json") as run:
+        wait_for(
+            lambda: any((tmp_path / "bereft" / ".scratch" / "pretrain").glob("*/checkpoint/progress.json"))
+        )
+        killed = time.time()
+        next(gang_of(run)).kill()
+        output, _ = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0
+    assert json.loads(output.splitlines()[-1])["variants"] == {"done": 2, "stopped": 0, "failed": 0}
+    (artifact,) = (tmp_path / "bereft" / "pretrain").iterdir()
+    lines = [json.loads(line) for line in (artifact / "curves.jsonl").read_text().splitlines()]
+    points = [line for line in lines if "train/mlm_loss" in line["values"]]
+    assert [point["step"] for point in points] == list(range(8, 401, 8))
+    # A run that begins anew begins its curves anew.
+    assert points[0]["time"] < killed < points[-1]["time"]
+    assert (artifact / "step-100" / "model.safetensors").exists()
+
+
 def test_a_trial_that_can_never_be_placed_is_refused_before_anything_starts(place):
     cores = os.cpu_count()
     (place / "large.yaml").write_text(f"workers: 8\ncpus_per_worker: {cores}\n", encoding="utf-8")

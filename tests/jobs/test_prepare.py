@@ -8,6 +8,7 @@ from jobs import prepare
 from jobs.context import StageContext
 from jobs.specs.stages import FilesData, HubData, PrepareSpec, Sample, SampleData
 from jobs.text.corpora import Row, digest
+from jobs.text.prepared import read_texts
 from jobs.text.tokenizer import tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
@@ -182,3 +183,33 @@ def test_trec_is_prepared_with_a_real_tokenizer(tmp_path):
         "NUM",
     ]
     assert metrics["train/num_cut"] == 0
+
+
+def test_a_corpus_is_its_training_texts_without_labels_or_a_test_split(inputs, tmp_path):
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("".join(json.dumps({"text": f"w{row} W11!"}) + "\n" for row in range(10, 20)))
+    inputs = {"train": path, "tokenizer": inputs["tokenizer"]}
+    spec = spec_of(inputs, truncation="whole", max_length=None, text_only=True)
+    metrics, data = run(spec, inputs, tmp_path / "out")
+    assert {split: len(rows) for split, rows in data.items()} == {"train": 9, "validation": 1}
+    assert set(data["train"]["label"]) == {-1}
+    assert json.loads((tmp_path / "out" / "labels.json").read_text()) == []
+    ids, texts = read_texts(tmp_path / "out", "train")
+    assert texts == [[f"w{9 + int(row)} W11!"] for row in ids]
+    assert metrics["train/num_texts"] == 9
+
+
+def test_a_task_as_a_corpus_has_the_training_texts_of_the_task(inputs, tmp_path):
+    only = {role: path for role, path in inputs.items() if role != "test"}
+    fields = {"truncation": "whole", "max_length": None}
+    _, task = run(spec_of(inputs, **fields), inputs, tmp_path / "task")
+    _, corpus = run(spec_of(only, text_only=True, **fields), only, tmp_path / "corpus")
+    texts = [
+        {tuple(text) for split in ("train", "validation") for text in of[split]["texts"]}
+        for of in (task, corpus)
+    ]
+    assert texts[0] == texts[1]
+    sample = SampleData(target="topic", num_train=20, num_test=5)
+    spec = PrepareSpec(data=sample, tokenizer=tokenizer_digest(inputs["tokenizer"]), text_only=True, **fields)
+    _, generated = run(spec, {"tokenizer": inputs["tokenizer"]}, tmp_path / "sample")
+    assert {split: len(rows) for split, rows in generated.items()} == {"train": 18, "validation": 2}

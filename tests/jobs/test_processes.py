@@ -36,6 +36,7 @@ ALIKE = (
     "finetune-crowded",
     "pretrain",
     "pretrain-single",
+    "pretrain-pairs",
 )
 TOLERANCE = {"finetune-parts": 1e-6, "finetune-crowded": 1e-6}
 """Of weights. One step of bert-adam, whose epsilon is large, leaves rounding errors as they are."""
@@ -48,7 +49,7 @@ def cases(tmp_path_factory):
     texts, labels = planted(121)
     task = write_rows(folder / "task", texts, labels, num_held_out=40)
     corpus = write_task(folder / "corpus", encoder, max_length=None)
-    labelled, raw = {"encoder": encoder, "data": task}, {"encoder": encoder, "corpus": corpus}
+    labelled, raw = {"encoder": encoder, "data": task}, {"encoder": encoder, "corpus/0": corpus}
     # 41 training rows in batches of 5: no batch divides by 2, and the last has one row for two processes.
     recipe = {"epochs": 2, "batch_size": 5, "learning_rate": 1e-3, "layer_decay": 0.9}
     once = {"epochs": 1, "batch_size": 41, "warmup": 0.0, "optimizer": "bert-adam", "learning_rate": 3e-3}
@@ -62,6 +63,10 @@ def cases(tmp_path_factory):
         "finetune-mean": Case(finetune_spec(pooling="mean", **recipe), labelled),
         "pretrain": Case(pretrain_spec(batch_size=3, learning_rate=1e-3), raw),
         "pretrain-single": Case(pretrain_spec(batch_size=1, steps=3, learning_rate=1e-3), raw),
+        "pretrain-pairs": Case(pretrain_spec(batch_size=3, masking="word", next_sentence=True), raw),
+        "pretrain-interrupted": Case(
+            pretrain_spec(batch_size=3, masking="word", next_sentence=True), raw, harm="interrupt"
+        ),
         "spoilt": Case(finetune_spec(epochs=16), labelled, harm="spoil"),
         "interrupted": Case(finetune_spec(pooling="mean", **recipe), labelled, harm="interrupt"),
     }
@@ -95,7 +100,7 @@ def test_both_processes_end_with_the_same_weights_and_scores(gang, name):
 @pytest.mark.parametrize("name", ALIKE)
 def test_two_processes_train_as_one_does(gang, cases, name, tmp_path):
     case = cases[name]
-    context = make_context(tmp_path, train=True, **case.inputs)
+    context = make_context(tmp_path, case.inputs, train=True)
     stage = pretrain if isinstance(case.spec, PretrainSpec) else finetune
     metrics = stage.run(case.spec, context)
     start = load_encoder(case.inputs["encoder"]).state_dict()
@@ -144,8 +149,11 @@ def test_processes_take_parts_of_their_own_share_and_halve_them_together(gang):
     ]
 
 
-def test_a_gang_resumes_where_it_was_interrupted(gang):
-    undisturbed, interrupted = (gang / name / "out" for name in ("finetune-mean", "interrupted"))
+@pytest.mark.parametrize(
+    "names", [("finetune-mean", "interrupted"), ("pretrain-pairs", "pretrain-interrupted")], ids=str
+)
+def test_a_gang_resumes_where_it_was_interrupted(gang, names):
+    undisturbed, interrupted = (gang / name / "out" for name in names)
     expected, found = weights_of(undisturbed), weights_of(interrupted)
     assert all(torch.equal(value, found[name]) for name, value in expected.items())
 

@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase
 from typing import Any
@@ -133,6 +133,32 @@ def write_rows(
     return folder
 
 
+def write_texts(
+    folder: Path,
+    *,
+    train: Sequence[str],
+    held_out: Sequence[str] = ("held out",),
+    test: Sequence[str] = ("test only",),
+) -> Path:
+    """A prepared task of given texts, of which there is nothing but the texts."""
+    import datasets
+
+    datasets.disable_progress_bars()
+    parts = {"train": train, "validation": held_out, "test": test}
+    datasets.DatasetDict(
+        {
+            name: datasets.Dataset.from_dict(
+                {"id": [str(row + 1) for row in range(len(texts))], "texts": [[text] for text in texts]},
+                features=datasets.Features(
+                    {"id": datasets.Value("string"), "texts": datasets.List(datasets.Value("string"))}
+                ),
+            )
+            for name, texts in parts.items()
+        }
+    ).save_to_disk(folder)
+    return folder
+
+
 def planted(num_texts: int, *, seed: int = 0) -> tuple[list[list[int]], list[int]]:
     """Texts of many lengths whose label is which of two tokens occurs in them."""
     random = np.random.default_rng(seed)
@@ -145,12 +171,14 @@ def planted(num_texts: int, *, seed: int = 0) -> tuple[list[list[int]], list[int
     return texts, labels
 
 
-def make_context(folder: Path, *, train: bool = False, **inputs: Path) -> StageContext:
+def make_context(
+    folder: Path, roles: Mapping[str, Path] | None = None, *, train: bool = False, **inputs: Path
+) -> StageContext:
     """A context whose `out` and `scratch` lie in a folder; one process trains alone."""
     (folder / "out").mkdir(parents=True, exist_ok=True)
     (folder / "scratch").mkdir(exist_ok=True)
     return StageContext(
-        inputs=inputs,
+        inputs={**(roles or {}), **inputs},
         out=folder / "out",
         scratch=folder / "scratch",
         accelerator=alone() if train else None,

@@ -56,7 +56,7 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
             micro_batch_size=case.micro_batch_size,
         )
         if isinstance(case.spec, PretrainSpec):
-            metrics = pretrain.run(case.spec, context)
+            metrics = _pretrain(case, context)
         else:
             metrics, weights = _finetune(case, context)
             torch.save(weights, own / WEIGHTS)
@@ -64,6 +64,20 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
         release(accelerator)
         accelerator.wait_for_everyone()
     torch.distributed.destroy_process_group()
+
+
+def _pretrain(case: Case, context: StageContext) -> dict[str, float]:
+    training = pretrain.FurtherTraining(case.spec, context)
+    if case.harm == "interrupt":
+        for _ in range(3):
+            training.advance()
+        training.save()
+        training.advance()
+        release(context.accelerator)
+        training = pretrain.FurtherTraining(case.spec, context)
+    while not training.is_over:
+        training.advance()
+    return training.finish()
 
 
 def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict[str, torch.Tensor]]:

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, BertModel
 
-from jobs.encoders.loading import load_encoder, load_masked_language_model, save_encoder
+from jobs.encoders.loading import load_encoder, load_for_pretraining, save_encoder
 from tests.jobs.tiny import CONFIGS, write_encoder, write_tokenizer
 
 IDS_BT = torch.tensor([[2, 7, 8, 9, 3], [2, 10, 11, 12, 3]])
@@ -54,7 +54,7 @@ def test_a_saved_encoder_loads_with_transformers_and_gives_the_same_states(folde
 
 def test_a_saved_encoder_can_be_pretrained_further(folder, tmp_path):
     save_encoder(load_encoder(folder), tmp_path, tokenizer_from=folder)
-    model = load_masked_language_model(tmp_path)
+    model = load_for_pretraining(tmp_path, next_sentence=False)
     assert torch.equal(states(model.bert), states(load_encoder(folder)))
 
 

@@ -80,6 +80,18 @@ def test_a_shared_pretraining_is_drawn_once(tmp_path):
     assert len(figure.axes[0].lines) == 1
 
 
+def test_snapshots_are_one_curve_under_the_name_of_their_pretraining(tmp_path):
+    loss = {"train/mlm_loss": {1: 3.0, 2: 2.0}}
+    variants = []
+    for name in ("own", "cross"):
+        last = write_curves(learning(tmp_path, pretraining=name), "pretrain", loss)
+        begun = replace(learning(tmp_path, pretraining=f"{name}@1"), folders=last.folders)
+        variants += [begun, last]
+    figure = study_figures(make_study(*variants))["pretraining/topic/train_mlm_loss"]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert sorted(labels) == ["pretraining=cross", "pretraining=own"]
+
+
 def test_a_running_variant_is_dotted(tmp_path):
     running = replace(learning(tmp_path), state="running")
     figure = study_figures(make_study(running))["learning/topic/validation_accuracy"]

@@ -87,6 +87,47 @@ import pytest
             "grid.head_tokens.1: must be below max_length, which is 32, not 40",
         ),
         (
+            "pretraining: {within: {after: x}, y: {}}",
+            "pretraining.within.after: there is no pretraining 'x'; known: y",
+        ),
+        (
+            "pretraining: {within: {after: a}, a: {after: b}, b: {after: a}}",
+            "pretraining.a.after: goes round in a circle: a after b after a",
+        ),
+        (
+            "pretraining: {within: {corpus: [trec, trek]}}",
+            "pretraining.within.corpus.1: there is no task or corpus 'trek' (did you mean 'trec'?); "
+            "known: trec",
+        ),
+        (
+            "pretraining: {within: {corpus: [trec, trec]}}",
+            "pretraining.within.corpus.1: trec stands here twice",
+        ),
+        (
+            "pretraining: {within: {corpus: in-domain}}\ngrid: {pretraining: [within]}",
+            "pretraining.within.corpus: in-domain needs to know the domain of each task: give domain in "
+            "trec, as domain: sentiment",
+        ),
+        (
+            "pretraining: {within: {steps: 9, snapshots: [9, 10]}}",
+            "pretraining.within.snapshots.1: must be at most steps, which is 9, not 10",
+        ),
+        ("pretraining: {within: {snapshots: [9, 9]}}", "pretraining.within.snapshots.1: 9 stands here twice"),
+        (
+            "grid: {pretraining: [within@20, within@10]}\npretraining: {within: {steps: 20, snapshots: [5]}}",
+            "grid.pretraining.1: pretraining 'within' keeps no encoder of step 10: it has within@5, "
+            "within@20 (pretraining.within.snapshots)",
+        ),
+        (
+            "recipe: {pretraining: none@5}",
+            "recipe.pretraining: there is no pretraining 'none@5' (did you mean 'none'?); "
+            "known: none, within",
+        ),
+        (
+            "corpora: [{task: trec, data: {source: files, train: a.jsonl}}]",
+            "corpora.0.task: two tasks are called 'trec'; the other is tasks.0",
+        ),
+        (
             "pretraining: {none: {steps: 2}}",
             "pretraining.none: the name 'none' stands for no further pretraining: choose another",
         ),

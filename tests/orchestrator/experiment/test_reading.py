@@ -36,7 +36,7 @@ grid:
 
 
 NAME = "a name (letters, digits, '_', '.', '-'; first a letter or digit)"
-KEYS = "task, data, columns, sample, validation, metric"
+KEYS = "task, data, columns, sample, validation, metric, domain"
 TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
 
 
@@ -307,3 +307,16 @@ print(json.dumps([time.process_time() - start, sorted(heavy)]))
     seconds, heavy = json.loads(answer.stdout)
     assert heavy == []
     assert seconds < 0.4
+
+
+def test_corpora_are_named_like_tasks_and_need_neither_labels_nor_a_test_split(folder, sound):
+    folder.write("tasks/films.yaml", "task: films\ndata: {source: files, train: '${DATA:-d}/films.jsonl'}\n")
+    inline = "{task: other, data: {source: files, train: other.jsonl}, domain: film}"
+    experiment = folder.read(f"{sound}corpora: [films, {inline}]\n", DATA="/data")
+    assert [corpus.task for corpus in experiment.corpora] == ["films", "other"]
+    assert experiment.corpora[0].data.train == "/data/films.jsonl"
+    assert folder.faults(sound.replace("[trec]", "[films]")) == [
+        "tasks/films.yaml:2:7: data.test: is missing; it must be text"
+    ]
+    (fault,) = folder.faults(f"{sound}corpora: [filmz]\n")
+    assert fault.startswith("x.yaml:13:11: corpora.0: there is no task 'filmz' (did you mean 'films'?)")

@@ -135,3 +135,26 @@ def test_cells_that_are_one_run_are_a_note(bench):
     study = workspace.study(workspace.schedule())
     assert [variant.num_cells for variant in study.variants] == [3, 3]
     assert study.notes[0].startswith("6 cells are 2 runs: where no text is longer than the limit")
+
+
+def test_what_was_left_out_of_a_pretraining_and_cautions_are_notes(bench):
+    workspace = bench.open(
+        pretraining={"more": {"steps": 3}}, recipe={"max_length": 400, "pretraining": "more"}
+    )
+    (stage,) = (one for one in workspace.schedule().plan.stages().values() if one.kind == "pretrain")
+    scores = {"train/overlap_removed": 2.0, "train/passes": 117.4, "train/next_sentence_share": 0.5}
+    bench.finish(stage, {}, **scores)
+    assert workspace.study(workspace.schedule()).notes == (
+        f"pretrain {stage.key} (more of topic): left out of training, as a test set has them too: 2 texts",
+        f"pretrain {stage.key} (more of topic): the corpus is passed over 117 times, and more than 40 may do "
+        "harm: fewer steps or more texts would be right",
+    )
+
+
+def test_a_pretraining_without_cautions_is_no_note(bench):
+    workspace = bench.open(
+        pretraining={"more": {"steps": 3}}, recipe={"max_length": 400, "pretraining": "more"}
+    )
+    (stage,) = (one for one in workspace.schedule().plan.stages().values() if one.kind == "pretrain")
+    bench.finish(stage, {}, **{"train/overlap_removed": 0.0, "train/passes": 40.0})
+    assert workspace.study(workspace.schedule()).notes == ()
