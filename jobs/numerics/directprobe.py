@@ -16,7 +16,7 @@ import torch
 from scipy.spatial.distance import cdist
 
 from jobs.numerics.contradictions import Duplicates, listed, same_points, without_contradictions
-from jobs.numerics.hulls import HullDistance, hull_distance
+from jobs.numerics.hulls import HullDistance, hull_distance, rough_distance
 from jobs.numerics.label_planes import LabelPlanes, label_planes
 from jobs.numerics.vetoes import Veto, vetoed_clusters
 from jobs.numerics.whitening import Whitened, whiten
@@ -63,7 +63,8 @@ class DirectProbe:
     distance_lower_KK: np.ndarray
     distance_upper_KK: np.ndarray
     """The distance of the hulls of two clusters lies between both. Where it was not asked for, the lower end
-    is the pair's plane's margin (0 inside a label) and the upper end the distance of the centroids."""
+    is the margin of the pair's plane (0 inside a label) and the upper end that of two points inside, mostly
+    the centroids."""
 
     num_points_C: np.ndarray
     rank: int
@@ -305,13 +306,12 @@ def _measured(
             continue
         normal_R = planes.normal_by_pair.get((class_K[left], class_K[right]))
         normal_R = clusters.normal_by_pair.get((left, right), normal_R)
-        measured[left, right] = hull_distance(
-            members_K[left],
-            members_K[right],
-            # A gap of any width proves a pair apart, and rough distances ask for no more.
-            tolerance=1.0 if distances == "rough" else tolerance,
-            start_D=None if normal_R is None else map_DR @ normal_R,
-        )
+        start_D = None if normal_R is None else map_DR @ normal_R
+        sides = members_K[left], members_K[right]
+        if distances == "rough":
+            measured[left, right] = rough_distance(*sides, start_D=start_D)
+        else:
+            measured[left, right] = hull_distance(*sides, tolerance=tolerance, start_D=start_D)
     return measured
 
 

@@ -76,6 +76,28 @@ def hull_distance(
     return search.run(start_D)
 
 
+def rough_distance(
+    left_PD: np.ndarray, right_QD: np.ndarray, *, start_D: np.ndarray | None = None
+) -> HullDistance:
+    """An interval from the gap along the direction, of either sign, to the distance of the means: where the
+    direction does not separate, the interval of the first one that does."""
+    if start_D is None or not start_D.any():
+        return hull_distance(left_PD, right_QD, tolerance=1.0)
+    normal_D = start_D / np.linalg.norm(start_D)
+    left_P, right_Q = left_PD @ normal_D, right_QD @ normal_D
+    if left_P[0] < right_Q[0]:
+        normal_D, left_P, right_Q = -normal_D, -left_P, -right_Q
+    low, high = float(left_P.min()), float(right_Q.max())
+    if low <= high:
+        return hull_distance(left_PD, right_QD, tolerance=1.0)
+    means = left_PD.mean(axis=0) - right_QD.mean(axis=0)
+    left_weights_P, right_weights_Q = (
+        np.full(len(points), 1 / len(points)) for points in (left_PD, right_QD)
+    )
+    upper = float(np.linalg.norm(means))
+    return HullDistance(low - high, upper, normal_D, (low + high) / 2, left_weights_P, right_weights_Q)
+
+
 class _Search:
     def __init__(self, left_PD: np.ndarray, right_QD: np.ndarray, tolerance: float):
         self.num_left = len(left_PD)
