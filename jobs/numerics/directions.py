@@ -14,13 +14,11 @@ class Directions:
     def __init__(self, points_NR: np.ndarray, cluster_N: np.ndarray, num_clusters: int, resolution: float):
         self.points_NR = points_NR
         self.resolution = resolution
-        order_N = np.argsort(cluster_N, kind="stable")
-        self._sorted_NR = points_NR[order_N]
-        self._starts_K = np.searchsorted(cluster_N[order_N], np.arange(num_clusters))
+        self._cluster_N = cluster_N.copy()
+        self._sort()
         self._normals: list[np.ndarray] = []
         self._low_PK = np.zeros((64, num_clusters))
         self._high_PK = np.zeros((64, num_clusters))
-        self._merged: list[tuple[int, int]] = []
         self.known_KK = np.full((num_clusters, num_clusters), NONE, dtype=np.int32)
         """A direction that separates the two clusters, or NONE."""
 
@@ -44,13 +42,11 @@ class Directions:
         normals_QR = normals_QR[lengths_Q > 0] / lengths_Q[lengths_Q > 0, None]
         first, last = len(self), len(self) + len(normals_QR)
         self._reserve(last)
-        height_NQ = self._sorted_NR @ normals_QR.T
-        low_QK = np.minimum.reduceat(height_NQ, self._starts_K, axis=0).T
-        high_QK = np.maximum.reduceat(height_NQ, self._starts_K, axis=0).T
-        for kept, gone in self._merged:
-            np.minimum(low_QK[:, kept], low_QK[:, gone], out=low_QK[:, kept])
-            np.maximum(high_QK[:, kept], high_QK[:, gone], out=high_QK[:, kept])
-        self._low_PK[first:last], self._high_PK[first:last] = low_QK, high_QK
+        if self._is_stale:
+            self._sort()
+        height_NQ = (self.points_NR @ normals_QR.T)[self._order_N]
+        self._low_PK[first:last, self._present] = np.minimum.reduceat(height_NQ, self._starts, axis=0).T
+        self._high_PK[first:last, self._present] = np.maximum.reduceat(height_NQ, self._starts, axis=0).T
         self._normals.extend(normals_QR)
         return np.arange(first, last)
 
@@ -63,7 +59,8 @@ class Directions:
         low_PK, high_PK = self.lows, self.highs
         np.minimum(low_PK[:, kept], low_PK[:, gone], out=low_PK[:, kept])
         np.maximum(high_PK[:, kept], high_PK[:, gone], out=high_PK[:, kept])
-        self._merged.append((kept, gone))
+        self._cluster_N[self._cluster_N == gone] = kept
+        self._is_stale = True
 
     def between(self, left: int, right: int, others_V: np.ndarray) -> np.ndarray:
         """For each other cluster a direction that separates it from left and right together, or NONE."""
@@ -93,6 +90,12 @@ class Directions:
         apart_PV = self.lows[:, others_V] - high_P1 > self.resolution
         apart_PV |= low_P1 - self.highs[:, others_V] > self.resolution
         return np.where(apart_PV.any(axis=0), apart_PV.argmax(axis=0), NONE).astype(np.int32)
+
+    def _sort(self) -> None:
+        """Points of one cluster side by side, so that a reduction over slices is one over clusters."""
+        self._order_N = np.argsort(self._cluster_N, kind="stable")
+        self._present, self._starts = np.unique(self._cluster_N[self._order_N], return_index=True)
+        self._is_stale = False
 
     def _reserve(self, count: int) -> None:
         capacity = len(self._low_PK)

@@ -7,6 +7,7 @@ every answer comes with its proof.
 Axes: N points, D coordinates, C labels, K clusters, V vetoes, S planes.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,13 +15,13 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from jobs.numerics.hulls import HullDistance, hull_distance
+from jobs.numerics.contradictions import Duplicates, listed, same_points, without_contradictions
+from jobs.numerics.hulls import HullDistance, hull_distance, rough_distance
 from jobs.numerics.label_planes import LabelPlanes, label_planes
 from jobs.numerics.vetoes import Veto, vetoed_clusters
 from jobs.numerics.whitening import Whitened, whiten
 
 Distances = Literal["rough", "different", "all"]
-Duplicates = Literal["refuse", "drop", "majority"]
 
 _DROPPED = -1
 
@@ -62,7 +63,8 @@ class DirectProbe:
     distance_lower_KK: np.ndarray
     distance_upper_KK: np.ndarray
     """The distance of the hulls of two clusters lies between both. Where it was not asked for, the lower end
-    is the pair's plane's margin (0 inside a label) and the upper end the distance of the centroids."""
+    is the margin of the pair's plane (0 inside a label) and the upper end that of two points inside, mostly
+    the centroids."""
 
     num_points_C: np.ndarray
     rank: int
@@ -104,6 +106,11 @@ class DirectProbe:
         different_KK = self.label_of_cluster_K[:, None] < self.label_of_cluster_K[None]
         width_KK = self.distance_upper_KK - self.distance_lower_KK
         return np.argwhere(different_KK & (width_KK > tolerance * self.distance_upper_KK))
+
+    @property
+    def culprits(self) -> np.ndarray:
+        """For each veto the cluster that the two would have met."""
+        return np.array([self.cluster_N[veto.right_rows[0]] for veto in self.vetoes], dtype=np.intp)
 
     @property
     def pair_capacity(self) -> np.ndarray:
@@ -158,34 +165,63 @@ def direct_probe(
     Raises ValueError for shapes that do not fit, values that are not finite, and duplicates.
     """
     points_ND, labels_N = _checked(points_ND, labels_N)
-    kept_N, label_N, changed_rows = _without_contradictions(points_ND, labels_N, duplicates)
-    points, label_N = points_ND[kept_N], label_N[kept_N]
+    consistent = without_contradictions(points_ND, labels_N, duplicates)
+    kept_N = consistent.is_kept_N
+    points, label_N = points_ND[kept_N], consistent.label_N[kept_N]
+    if not len(points):
+        raise ValueError(
+            "every row has the same point as a row of another label: nothing is left to cluster."
+        )
     labels_C, class_N = np.unique(label_N, return_inverse=True)
     whitened = whiten(torch.from_numpy(points).to(device))
     planes = label_planes(whitened, class_N)
-    clusters_N, veto_KK, vetoes = _clusters(points, whitened, class_N, planes)
-    vetoes = tuple(_in_all_rows(veto, np.flatnonzero(kept_N)) for veto in vetoes)
-    class_of_cluster_K = np.zeros(len(veto_KK), dtype=np.intp)
-    class_of_cluster_K[clusters_N] = class_N
-    centroid_KD = _centroids(points, clusters_N)
-    pairs = _measured(points, clusters_N, class_of_cluster_K, whitened, planes, distances, tolerance)
+    clusters = _clusters(points, whitened, class_N, planes)
+    centroid_KD = _centroids(points, clusters.cluster_N)
+    pairs = _measured(points, clusters, whitened, planes, distances, tolerance)
     lower_KK, upper_KK = _distance_matrices(pairs, centroid_KD)
     cluster_of_row_N = np.full(len(points_ND), _DROPPED)
-    cluster_of_row_N[kept_N] = clusters_N
+    cluster_of_row_N[kept_N] = clusters.cluster_N
     return DirectProbe(
         cluster_of_row_N,
-        labels_C[class_of_cluster_K],
+        labels_C[clusters.class_K],
         labels_C,
         centroid_KD,
-        _planes(pairs, class_of_cluster_K, points.shape[1]),
-        veto_KK,
-        vetoes,
+        _planes(pairs, clusters.class_K, points.shape[1]),
+        clusters.veto_KK,
+        tuple(_in_all_rows(veto, np.flatnonzero(kept_N)) for veto in clusters.vetoes),
         lower_KK,
         upper_KK,
         np.bincount(class_N),
         whitened.points_NR.shape[1],
-        changed_rows,
+        consistent.changed_rows,
     )
+
+
+def permuted_num_clusters(
+    points_ND: np.ndarray,
+    labels_N: np.ndarray,
+    *,
+    num_permutations: int,
+    seed: int,
+    device: str = "cpu",
+) -> np.ndarray:
+    """The numbers of clusters after the labels were permuted: a control for the number without.
+
+    Where they are as few as the labels, separability is a matter of too few points. A point that occurs
+    several times is taken once, with its first label, or permuting would make it contradict itself.
+    """
+    points_ND, labels_N = _checked(points_ND, labels_N)
+    first_rows = np.unique(same_points(points_ND), return_index=True)[1]
+    points = points_ND[first_rows]
+    class_N = np.unique(labels_N[first_rows], return_inverse=True)[1]
+    whitened = whiten(torch.from_numpy(points).to(device))
+    rng = np.random.default_rng(seed)
+    counts = []
+    for _ in range(num_permutations):
+        permuted_N = rng.permutation(class_N)
+        found = _clusters(points, whitened, permuted_N, label_planes(whitened, permuted_N))
+        counts.append(len(found.veto_KK))
+    return np.array(counts)
 
 
 def _checked(points_ND: np.ndarray, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -199,58 +235,46 @@ def _checked(points_ND: np.ndarray, labels_N: np.ndarray) -> tuple[np.ndarray, n
     points_ND = points_ND.astype(np.float64)
     finite_N = np.isfinite(points_ND).all(axis=1)
     if not finite_N.all():
-        raise ValueError(f"points must be finite; these rows are not: {_listed(np.flatnonzero(~finite_N))}.")
+        raise ValueError(f"points must be finite; these rows are not: {listed(np.flatnonzero(~finite_N))}.")
     return points_ND, labels_N
 
 
-def _without_contradictions(
-    points_ND: np.ndarray, labels_N: np.ndarray, duplicates: Duplicates
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which rows are kept, their labels, and the rows that were dropped or relabelled."""
-    _, group_N = np.unique(points_ND, axis=0, return_inverse=True)
-    labels_C, class_N = np.unique(labels_N, return_inverse=True)
-    votes_GC = np.zeros((group_N.max() + 1, len(labels_C)), dtype=np.intp)
-    np.add.at(votes_GC, (group_N, class_N), 1)
-    is_contradicted_N = ((votes_GC > 0).sum(axis=1) > 1)[group_N]
-    rows = np.flatnonzero(is_contradicted_N)
-    if not len(rows):
-        return np.ones(len(labels_N), dtype=bool), labels_N, rows
-    match duplicates:
-        case "drop":
-            return ~is_contradicted_N, labels_N, rows
-        case "majority":
-            majority_N = labels_C[votes_GC.argmax(axis=1)[group_N]]
-            return np.ones(len(labels_N), dtype=bool), majority_N, np.flatnonzero(majority_N != labels_N)
-    first = np.flatnonzero(group_N == group_N[rows[0]])
-    raise ValueError(
-        f"{len(rows)} rows have the same point as a row of another label, for example rows "
-        f"{_listed(first)} with labels {_listed(labels_N[first])}: drop them or give them one label "
-        "(duplicates='drop' or 'majority')."
-    )
-
-
-def _listed(values: np.ndarray) -> str:
-    return ", ".join(str(value) for value in values[:8].tolist()) + (", ..." if len(values) > 8 else "")
+@dataclass(frozen=True)
+class _Clusters:
+    cluster_N: np.ndarray
+    class_K: np.ndarray
+    veto_KK: np.ndarray
+    vetoes: tuple[Veto, ...]
+    normal_by_pair: dict[tuple[int, int], np.ndarray]
+    """Directions (whitened) between pairs of clusters whose labels no plane separates."""
 
 
 def _clusters(
     points_ND: np.ndarray, whitened: Whitened, class_N: np.ndarray, planes: LabelPlanes
-) -> tuple[np.ndarray, np.ndarray, tuple[Veto, ...]]:
-    """The cluster of each point, numbered by label and then by lowest row, with the vetoes between them."""
-    in_conflict_N = planes.conflicts_CC.any(axis=1)[class_N]
+) -> _Clusters:
+    """Numbered by label and then by lowest row. Only labels in conflict are clustered."""
+    rows = np.flatnonzero(planes.conflicts_CC.any(axis=1)[class_N])
     raw_N = len(class_N) + class_N
-    rows = np.flatnonzero(in_conflict_N)
-    veto_KK, vetoes = np.zeros((0, 0), dtype=np.int32), ()
+    found = None
     if len(rows):
         whitened_NR = whitened.points_NR.cpu().numpy()[rows]
         found = vetoed_clusters(points_ND[rows], whitened_NR, class_N[rows], planes.conflicts_CC)
         raw_N[rows] = found.cluster_N
-        veto_KK, vetoes = found.veto_KK, tuple(_in_all_rows(veto, rows) for veto in found.vetoes)
     raw_K, first_K, index_N = np.unique(raw_N, return_index=True, return_inverse=True)
     order_K = np.lexsort((first_K, class_N[first_K]))
-    all_veto_KK = np.full((len(raw_K), len(raw_K)), -1, dtype=np.int32)
-    all_veto_KK[: len(veto_KK), : len(veto_KK)] = veto_KK
-    return np.argsort(order_K)[index_N], all_veto_KK[np.ix_(order_K, order_K)], vetoes
+    number_K = np.argsort(order_K)
+    veto_KK = np.full((len(raw_K), len(raw_K)), -1, dtype=np.int32)
+    if found is None:
+        return _Clusters(number_K[index_N], class_N[first_K][order_K], veto_KK, (), {})
+    num_found = len(found.veto_KK)
+    veto_KK[:num_found, :num_found] = found.veto_KK
+    return _Clusters(
+        number_K[index_N],
+        class_N[first_K][order_K],
+        veto_KK[np.ix_(order_K, order_K)],
+        tuple(_in_all_rows(veto, rows) for veto in found.vetoes),
+        {tuple(sorted(number_K[list(pair)])): normal for pair, normal in found.normal_by_pair.items()},
+    )
 
 
 def _in_all_rows(veto: Veto, rows: np.ndarray) -> Veto:
@@ -266,29 +290,28 @@ def _centroids(points_ND: np.ndarray, cluster_N: np.ndarray) -> np.ndarray:
 
 def _measured(
     points_ND: np.ndarray,
-    cluster_N: np.ndarray,
-    class_of_cluster_K: np.ndarray,
+    clusters: _Clusters,
     whitened: Whitened,
     planes: LabelPlanes,
     distances: Distances,
     tolerance: float,
 ) -> dict[tuple[int, int], HullDistance]:
     """The interval of every pair that needs one, lower number first."""
-    members_K = [points_ND[cluster_N == cluster] for cluster in range(len(class_of_cluster_K))]
+    class_K = clusters.class_K.tolist()
+    members_K = [points_ND[clusters.cluster_N == cluster] for cluster in range(len(class_K))]
     map_DR = whitened.map_DR.cpu().numpy()
     measured = {}
-    for left in range(len(members_K)):
-        for right in range(left + 1, len(members_K)):
-            pair = int(class_of_cluster_K[left]), int(class_of_cluster_K[right])
-            if pair[0] == pair[1] and distances != "all":
-                continue
-            normal_R = planes.normal_by_pair.get(pair)
-            measured[left, right] = hull_distance(
-                members_K[left],
-                members_K[right],
-                tolerance=1.0 if distances == "rough" else tolerance,
-                start_D=None if normal_R is None else map_DR @ normal_R,
-            )
+    for left, right in itertools.combinations(range(len(class_K)), 2):
+        if class_K[left] == class_K[right] and distances != "all":
+            continue
+        normal_R = planes.normal_by_pair.get((class_K[left], class_K[right]))
+        normal_R = clusters.normal_by_pair.get((left, right), normal_R)
+        start_D = None if normal_R is None else map_DR @ normal_R
+        sides = members_K[left], members_K[right]
+        if distances == "rough":
+            measured[left, right] = rough_distance(*sides, start_D=start_D)
+        else:
+            measured[left, right] = hull_distance(*sides, tolerance=tolerance, start_D=start_D)
     return measured
 
 

@@ -1,33 +1,40 @@
 """The distance of two convex hulls as a certified interval.
 
-Axes: P left points, Q right points, M all of them, D coordinates; W points in the working set, A with an open
-hinge.
+Axes: P left points, Q right points, M all of them, D coordinates; W points in the working set, S those that
+carry weight.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import linalg
 
-from jobs.numerics.line_search import minimise_along
+from jobs.numerics.interior_point import nearest_combinations
 
-_FIRST_POINTS = 24
-"""Points of each side that open the working set: those that lie nearest along the first direction."""
-
-_ADDED_POINTS = 32
-"""Most points of each side that join the working set at once."""
+_FIRST_POINTS = 48
+"""Points of each side that open the working set: those that lie nearest along the first direction. At
+most as many join at once, or half of those that are there."""
 
 _ROUNDS = 60
-"""Most growths of the working set and sharpenings of the multipliers, together."""
+"""Most growths of the working set; 2 to 6 were seen."""
 
-_NEWTON_STEPS = 50
 _MEETING = 1e-10
 """Combinations nearer than this part of the radius count as the same point: no gap is sought any more."""
 
-_SOFTNESS = 1e-7
-"""Part of the mean squared norm that is the first penalty of a multiplier's change. It costs no exactness, as
-the multipliers are moved on until the interval closes; smaller values moved them in fewer rounds, and below
-1e-10 the systems became singular."""
+_LOOSE = 1e-2
+"""The tolerance as long as the working set grows much."""
+
+_FEW = 0.25
+"""The working set is nearly whole when it grows by less than this part of itself."""
+
+_MAY_CARRY = 1e-3
+"""Points that stay in a nearly whole working set have more than this part of the largest weight; one that was
+dismissed in error comes back."""
+
+_INNER = 0.3
+"""Part of the tolerance that the working set's solution may use up."""
+
+_CARRIES = 1e-6
+"""A point with less than this part of the largest weight is taken as one that the plane does not touch."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,36 @@ def hull_distance(
 ) -> HullDistance:
     """How far the convex hulls of two sets are apart, closed to `tolerance` of the upper end where possible.
 
-    It is the margin of the support vector machine without slack, twice its half. The machine is solved on a
-    working set by augmented Lagrangians (Rockafellar 1976) whose parts are minimised by finite Newton steps;
-    both ends are measured on all points. The distance of sets that meet, or nearly, is [0, something small]:
-    an interval that did not close is returned as it stands.
+    A direction to start from, of either sign, may save the work where it already separates.
+
+    It is the margin of the support vector machine without slack. The nearest points are found by an
+    interior-point method on a working set; both ends are measured on all points. An interval that did not
+    close is returned as it stands: that of sets that meet is [0, something small].
     """
     search = _Search(np.asarray(left_PD, np.float64), np.asarray(right_QD, np.float64), tolerance)
     return search.run(start_D)
+
+
+def rough_distance(
+    left_PD: np.ndarray, right_QD: np.ndarray, *, start_D: np.ndarray | None = None
+) -> HullDistance:
+    """An interval from the gap along the direction, of either sign, to the distance of the means: where the
+    direction does not separate, the interval of the first one that does."""
+    if start_D is None or not start_D.any():
+        return hull_distance(left_PD, right_QD, tolerance=1.0)
+    normal_D = start_D / np.linalg.norm(start_D)
+    left_P, right_Q = left_PD @ normal_D, right_QD @ normal_D
+    if left_P[0] < right_Q[0]:
+        normal_D, left_P, right_Q = -normal_D, -left_P, -right_Q
+    low, high = float(left_P.min()), float(right_Q.max())
+    if low <= high:
+        return hull_distance(left_PD, right_QD, tolerance=1.0)
+    means = left_PD.mean(axis=0) - right_QD.mean(axis=0)
+    left_weights_P, right_weights_Q = (
+        np.full(len(points), 1 / len(points)) for points in (left_PD, right_QD)
+    )
+    upper = float(np.linalg.norm(means))
+    return HullDistance(low - high, upper, normal_D, (low + high) / 2, left_weights_P, right_weights_Q)
 
 
 class _Search:
@@ -77,6 +107,10 @@ class _Search:
         self.tolerance = tolerance
         self.radius = float(np.sqrt(np.einsum("md,md->m", self.rows_MD, self.rows_MD).max()))
         self.lower, self.normal_D, self.offset = 0.0, np.zeros(left_PD.shape[1]), 0.0
+        self.points_W = np.zeros(0, dtype=np.intp)
+        self.weights_W = np.zeros(0)
+        self.signed_WD = np.zeros((0, left_PD.shape[1]))
+        self.gram_WW = np.zeros((0, 0))
         self.upper, self.weights_M = np.inf, np.zeros(len(self.rows_MD))
 
     def run(self, start_D: np.ndarray | None) -> HullDistance:
@@ -88,22 +122,74 @@ class _Search:
         height_M = self._offer_normal(means_D)
         if start_D is not None and start_D.any():
             lower = self.lower
-            other_M = self._offer_normal(start_D)
+            other_M = self._offer_normal(start_D if start_D @ means_D >= 0 else -start_D)
             height_M = other_M if self.lower > lower else height_M
-        problem = _Problem(self.rows_MD, self.sign_M, self.radius)
-        problem.add(_nearest(height_M, self.num_left, _FIRST_POINTS))
+        self._add(_nearest(height_M, self.num_left, _FIRST_POINTS))
+        tolerance = max(_LOOSE, self.tolerance)
         for _ in range(_ROUNDS):
-            if self._is_closed() or not problem.solve():
+            if self._is_closed():
                 break
-            height_M = self._offer(problem)
-            problem.add(self._violators(problem, height_M))
+            height_M = self._solve(tolerance)
+            added = self._violators(height_M)
+            if not len(added) and tolerance <= self.tolerance:
+                break
+            if tolerance > self.tolerance and len(added) <= _FEW * len(self.points_W):
+                tolerance = self.tolerance
+                self._keep(self.weights_W > _MAY_CARRY * self.weights_W.max())
+            self._add(added)
         return self._result()
 
-    def _offer(self, problem: "_Problem") -> np.ndarray:
+    def _add(self, points_N: np.ndarray) -> None:
+        """Points join the working set."""
+        signed_ND = self.rows_MD[points_N] * self.sign_M[points_N, None]
+        cross_WN = self.signed_WD @ signed_ND.T
+        self.gram_WW = np.block([[self.gram_WW, cross_WN], [cross_WN.T, signed_ND @ signed_ND.T]])
+        self.signed_WD = np.concatenate([self.signed_WD, signed_ND])
+        self.points_W = np.concatenate([self.points_W, points_N])
+
+    def _keep(self, is_kept_W: np.ndarray) -> None:
+        """Only these points stay in the working set."""
+        self.points_W, self.signed_WD = self.points_W[is_kept_W], self.signed_WD[is_kept_W]
+        self.gram_WW = self.gram_WW[np.ix_(is_kept_W, is_kept_W)]
+
+    def _solve(self, tolerance: float) -> np.ndarray:
+        """Offer the nearest points of the working set's hulls; the heights of all points along their line."""
+        weights_W = nearest_combinations(
+            self.signed_WD,
+            self.gram_WW,
+            self.sign_M[self.points_W] > 0,
+            tolerance=_INNER * tolerance,
+            smallest=_MEETING * self.radius,
+        )
+        self.weights_W = weights_W
         weights_M = np.zeros(len(self.sign_M))
-        weights_M[problem.points_W] = problem.multipliers_W
+        weights_M[self.points_W] = weights_W
         self._offer_weights(weights_M)
-        return self._offer_normal((weights_M * self.sign_M) @ self.rows_MD)
+        height_M = self._offer_normal(weights_W @ self.signed_WD)
+        if self._is_closed() or tolerance > self.tolerance:
+            return height_M
+        lower = self.lower
+        sharp_M = self._offer_normal(self._sharpened(weights_W))
+        return sharp_M if self.lower > lower else height_M
+
+    def _sharpened(self, weights_W: np.ndarray) -> np.ndarray:
+        """The direction in which all points that carry weight are equally high, side by side.
+
+        Solved on the points themselves: a product of points has lost half of the digits, which hulls that
+        nearly touch are in need of.
+        """
+        points_S = self.points_W[weights_W > _CARRIES * weights_W.max()]
+        left_SD = self.rows_MD[points_S[points_S < self.num_left]]
+        right_SD = self.rows_MD[points_S[points_S >= self.num_left]]
+        along_SD = np.concatenate([left_SD[1:] - left_SD[0], right_SD[1:] - right_SD[0]])
+        apart_D = left_SD[0] - right_SD[0]
+        if not len(along_SD):
+            return apart_D
+        basis_DS = np.linalg.qr(along_SD.T).Q
+        # Twice: what one projection leaves of the basis by rounding, the second takes away.
+        for _ in range(2):
+            apart_D = apart_D - basis_DS @ (basis_DS.T @ apart_D)
+        return apart_D
 
     def _offer_weights(self, weights_M: np.ndarray) -> None:
         left, right = weights_M[: self.num_left].sum(), weights_M[self.num_left :].sum()
@@ -131,14 +217,13 @@ class _Search:
             return True
         return self.lower > 0 and self.upper - self.lower <= self.tolerance * self.upper
 
-    def _violators(self, problem: "_Problem", height_M: np.ndarray) -> np.ndarray:
-        """Points outside the working set that lie nearer than its solution says, the nearest first."""
-        margin_M = self.sign_M * (height_M * problem.length + problem.threshold)
-        margin_M[problem.points_W] = np.inf
-        violates_M = margin_M < 1 - 1e-9
-        return _nearest(
-            np.where(violates_M, height_M, self.sign_M * np.inf), self.num_left, _ADDED_POINTS, violates_M
-        )
+    def _violators(self, height_M: np.ndarray) -> np.ndarray:
+        """Points outside the working set that lie nearer than all within it, the nearest first."""
+        is_left_M = self.sign_M > 0
+        low = height_M[self.points_W][is_left_M[self.points_W]].min()
+        high = height_M[self.points_W][~is_left_M[self.points_W]].max()
+        violates_M = np.where(is_left_M, height_M < low, height_M > high)
+        return _nearest(height_M, self.num_left, max(_FIRST_POINTS, len(self.points_W) // 2), violates_M)
 
     def _result(self) -> HullDistance:
         offset = self.offset + float(self.normal_D @ self.centre_D)
@@ -161,92 +246,3 @@ def _nearest(
         order = np.argsort(sign * height_M[low:high], kind="stable")[:count] + low
         chosen.append(order if eligible_M is None else order[eligible_M[order]])
     return np.concatenate(chosen)
-
-
-class _Problem:
-    """The support vector machine without slack on the points of the working set."""
-
-    def __init__(self, rows_MD: np.ndarray, sign_M: np.ndarray, radius: float):
-        self.rows_MD, self.sign_M = rows_MD, sign_M
-        self.softness = _SOFTNESS * radius**2
-        self.points_W = np.zeros(0, dtype=np.intp)
-        self.signed_WD = np.zeros((0, rows_MD.shape[1]))
-        self.gram_WW = np.zeros((0, 0))
-        self.multipliers_W = np.zeros(0)
-        self.threshold = 0.0
-
-    @property
-    def length(self) -> float:
-        """Of the normal: 2 / length is the gap of the working set."""
-        return float(np.linalg.norm(self.multipliers_W @ self.signed_WD))
-
-    def add(self, points_N: np.ndarray) -> None:
-        if not len(points_N):
-            return
-        signed_ND = self.rows_MD[points_N] * self.sign_M[points_N, None]
-        cross_WN = self.signed_WD @ signed_ND.T
-        self.gram_WW = np.block([[self.gram_WW, cross_WN], [cross_WN.T, signed_ND @ signed_ND.T]])
-        self.signed_WD = np.concatenate([self.signed_WD, signed_ND])
-        self.points_W = np.concatenate([self.points_W, points_N])
-        self.multipliers_W = np.concatenate([self.multipliers_W, np.zeros(len(points_N))])
-
-    def solve(self) -> bool:
-        """Move the multipliers to the minimum of the augmented Lagrangian around them; False if it failed."""
-        sign_W = self.sign_M[self.points_W]
-        target_W = 1 + self.softness * self.multipliers_W
-        weights_W, threshold = self.multipliers_W, self.threshold
-        product_W = self._product(weights_W)
-        for _ in range(_NEWTON_STEPS):
-            deficit_W = target_W - product_W - threshold * sign_W
-            is_open_W = deficit_W > 0
-            if not (is_open_W & (sign_W > 0)).any() or not (is_open_W & (sign_W < 0)).any():
-                is_open_W = self._with_nearest(is_open_W, deficit_W, sign_W)
-            solution = self._on(is_open_W, target_W, sign_W)
-            if solution is None:
-                return False
-            step_W, threshold_step = solution[0] - weights_W, solution[1] - threshold
-            product_step_W = self._product(step_W)
-            new_deficit_W = deficit_W - product_step_W - threshold_step * sign_W
-            if ((new_deficit_W > 0) == is_open_W).all():
-                self.multipliers_W, self.threshold = np.maximum(solution[0], 0), solution[1]
-                return True
-            length = minimise_along(
-                deficit_W,
-                product_step_W + threshold_step * sign_W,
-                slope=self.softness * float(weights_W @ product_step_W),
-                curvature=self.softness * float(step_W @ product_step_W),
-            )
-            length = min(length, 1.0) if length > 0 else 1.0
-            weights_W = weights_W + length * step_W
-            threshold += length * threshold_step
-            product_W = product_W + length * product_step_W
-        self.multipliers_W, self.threshold = np.maximum(deficit_W, 0) / self.softness, threshold
-        return True
-
-    def _product(self, weights_W: np.ndarray) -> np.ndarray:
-        return self.gram_WW @ weights_W
-
-    def _with_nearest(self, is_open_W, deficit_W, sign_W):
-        """Both sides need a point, or the threshold is free."""
-        is_open_W = is_open_W.copy()
-        for sign in (1, -1):
-            on_side_W = sign_W == sign
-            if not (is_open_W & on_side_W).any():
-                is_open_W[np.where(on_side_W, deficit_W, -np.inf).argmax()] = True
-        return is_open_W
-
-    def _on(self, is_open_W, target_W, sign_W) -> tuple[np.ndarray, float] | None:
-        """The minimum if exactly these hinges were open."""
-        open_A = np.flatnonzero(is_open_W)
-        system_AA = self.gram_WW[np.ix_(open_A, open_A)]
-        system_AA[np.diag_indices_from(system_AA)] += self.softness
-        try:
-            factor = linalg.cho_factor(system_AA, check_finite=False, overwrite_a=True)
-        except linalg.LinAlgError:
-            return None
-        sign_A = sign_W[open_A]
-        solved = linalg.cho_solve(factor, np.stack([target_W[open_A], sign_A], axis=1), check_finite=False)
-        threshold = float(sign_A @ solved[:, 0] / (sign_A @ solved[:, 1]))
-        weights_W = np.zeros(len(sign_W))
-        weights_W[open_A] = solved[:, 0] - threshold * solved[:, 1]
-        return weights_W, threshold

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.cluster import hierarchy
-from scipy.spatial.distance import cdist
+from scipy.spatial.distance import cdist, pdist
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ def free_linkage(points_ND: np.ndarray, label_N: np.ndarray) -> FreeLinkage:
     for label in np.unique(label_N):
         rows = np.flatnonzero(label_N == label)
         if len(rows) > 1:
-            tree = hierarchy.linkage(points_ND[rows], method="centroid")
+            # Distances, not points: given points, scipy warns where they look like a matrix of distances.
+            tree = hierarchy.linkage(pdist(points_ND[rows]), method="centroid")
             heights.append(tree[:, 2])
             merges.append(_lowest_rows(tree, rows))
     return FreeLinkage(_interleaved(heights, merges), len(points_ND))

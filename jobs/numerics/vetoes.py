@@ -25,7 +25,7 @@ class Veto:
     left_rows: np.ndarray
     left_weights: np.ndarray
     right_rows: np.ndarray
-    """All of one cluster of another label, the culprit."""
+    """In one cluster of another label, the culprit."""
 
     right_weights: np.ndarray
 
@@ -39,6 +39,8 @@ class VetoedClusters:
     """For each pair of clusters of one label the number of its veto; -1 elsewhere."""
 
     vetoes: tuple[Veto, ...]
+    normal_by_pair: dict[tuple[int, int], np.ndarray]
+    """A direction (R), of either sign, for the pairs that were found apart along one."""
 
 
 def vetoed_clusters(
@@ -66,8 +68,12 @@ def vetoed_clusters(
             linkage.veto(*pair, len(vetoes))
             vetoes.append(veto)
     active = np.flatnonzero(linkage.is_active_K)
-    cluster_N = np.unique(state.cluster_N, return_inverse=True)[1]
-    return VetoedClusters(cluster_N, linkage.veto_KK[np.ix_(active, active)], tuple(vetoes))
+    return VetoedClusters(
+        np.unique(state.cluster_N, return_inverse=True)[1],
+        linkage.veto_KK[np.ix_(active, active)],
+        tuple(vetoes),
+        state.normals_between(active),
+    )
 
 
 def _last_clean_state(
@@ -172,6 +178,14 @@ class _State:
         self.suspect_C[self.suspect_C == gone] = kept
         self.directions.merge(kept, gone)
 
+    def normals_between(self, clusters: np.ndarray) -> dict[tuple[int, int], np.ndarray]:
+        """The known directions, by the places of two clusters in the list."""
+        known = np.triu(self.directions.known_KK[np.ix_(clusters, clusters)] + 1)
+        return {
+            (left, right): self.directions.normal(known[left, right] - 1)
+            for left, right in np.argwhere(known).tolist()
+        }
+
     def solved(self) -> np.ndarray:
         """The directions that had to be solved for; they help with other states of the same points."""
         return np.array(self._solved[-_KEPT_DIRECTIONS:]).reshape(-1, self.points_NR.shape[1])
@@ -205,5 +219,6 @@ class _State:
         return direction_V
 
     def _veto(self, meeting: Meeting, together: np.ndarray, rows: np.ndarray, culprit: int) -> Veto:
-        of_culprit = self.cluster_N[rows] == culprit
-        return Veto(together, meeting.left_weights_P, rows[of_culprit], meeting.right_weights_Q[of_culprit])
+        right_weights = np.where(self.cluster_N[rows] == culprit, meeting.right_weights_Q, 0)
+        left, right = meeting.left_weights_P > 0, right_weights > 0
+        return Veto(together[left], meeting.left_weights_P[left], rows[right], right_weights[right])

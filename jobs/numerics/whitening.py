@@ -10,6 +10,9 @@ import torch
 _NO_SPREAD = 1e-13
 """A direction in which points spread by less than this part of the widest is rounding of float64."""
 
+_WELL_CONDITIONED = 1e-5
+"""Least part of the greatest entry on the diagonal of a triangular factor for it to be used as it is."""
+
 _LEAST_SPREAD = 1e-9
 """Directions with a spread below this part of the widest are kept, but not stretched to the full."""
 
@@ -24,13 +27,18 @@ class Whitened:
 
 
 def whiten(points_ND: torch.Tensor) -> Whitened:
-    """Rotate to the principal directions and stretch each to a mean square of 1.
+    """Coordinates with the unit matrix as their covariance, or nearly so.
 
+    A triangular factor of the covariance gives them where it is well conditioned; else the principal
+    directions do, each stretched to a mean square of 1 as far as float64 knows it.
     Every direction in which the points spread at all is kept, so two sets are separable afterwards if and
     only if they were before. Of identical points R is 0.
     """
     mean_D = points_ND.mean(dim=0)
     centred_ND = points_ND - mean_D
+    map_DD = _triangular_map(centred_ND)
+    if map_DD is not None:
+        return Whitened(centred_ND @ map_DD, map_DD, mean_D)
     basis_DR = _principal_basis(centred_ND)
     rotated_NR = centred_ND @ basis_DR
     # Measured on the points: an eigenvalue knows the square of a spread, and so half of its digits.
@@ -39,6 +47,18 @@ def whiten(points_ND: torch.Tensor) -> Whitened:
     kept_R = spread_R > _NO_SPREAD * widest
     scale_R = spread_R[kept_R].clamp(min=_LEAST_SPREAD * widest)
     return Whitened(rotated_NR[:, kept_R] / scale_R, basis_DR[:, kept_R] / scale_R, mean_D)
+
+
+def _triangular_map(centred_ND: torch.Tensor) -> torch.Tensor | None:
+    num_points, width = centred_ND.shape
+    if num_points <= width:
+        return None
+    factor_DD, failed = torch.linalg.cholesky_ex(centred_ND.mT @ centred_ND / num_points)
+    diagonal_D = factor_DD.diagonal()
+    if failed or not diagonal_D.min() > _WELL_CONDITIONED * diagonal_D.max():
+        return None
+    unit_DD = torch.eye(width, dtype=centred_ND.dtype, device=centred_ND.device)
+    return torch.linalg.solve_triangular(factor_DD.mT, unit_DD, upper=True)
 
 
 def _principal_basis(centred_ND: torch.Tensor) -> torch.Tensor:
