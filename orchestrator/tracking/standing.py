@@ -6,6 +6,7 @@ from pathlib import Path
 from jobs.reporting.study import State, Study, VariantResult
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.reading import resolved_yaml
+from orchestrator.planning.measures import depth_note
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 
@@ -30,7 +31,7 @@ def stand(experiment: Experiment, schedule: Schedule, *, encoder: str) -> Study:
         yaml=resolved_yaml(experiment),
         metric_by_task={task.task: task.metric for task in experiment.tasks},
         variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
-        notes=tuple(_notes(schedule)),
+        notes=tuple(_notes(experiment, schedule)),
     )
 
 
@@ -66,7 +67,7 @@ def _folders(schedule: Schedule, variant: PlannedVariant, state: State) -> dict[
     return folders
 
 
-def _notes(schedule: Schedule) -> list[str]:
+def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
     cells = sum(variant.num_cells for variant in schedule.plan.variants)
     runs = len(schedule.plan.variants)
     notes = []
@@ -75,6 +76,8 @@ def _notes(schedule: Schedule) -> list[str]:
             f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give "
             "the same view, shown as truncation=whole."
         )
+    if note := depth_note(experiment, schedule.plan.variants):
+        notes.append(f"{note[0].upper()}{note[1:]}.")
     for stage in schedule.plan.stages().values():
         if stage.kind != "finetune" and schedule.state(stage) == "failed":
             notes.append(f"{stage.kind} {stage.key} failed: {schedule.reason(stage)}")
