@@ -13,6 +13,8 @@ SIMILARITY = "similarity.npy"
 def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
     """Writes the map (rows: layers of the tuned model) and logs its diagonal at step = layer.
 
+    The start may have more layers than the tuned model: the diagonal is then that of the common depth.
+
     Raises:
         ValueError: the two extracts do not hold the same examples in the same order.
     """

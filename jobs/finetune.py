@@ -282,7 +282,7 @@ class Finetuning:
     def _write(self, test: Split, logits_NK: np.ndarray) -> None:
         model, out = self._accelerator.unwrap_model(self._model), self._context.out
         save_encoder(model.encoder, out, tokenizer_from=self._start)
-        save_head(model, out)
+        save_head(model, out, labels=read_labels(self._context.inputs["data"]))
         predictions = {
             "ids": list(test.ids),
             "labels": list(test.labels),

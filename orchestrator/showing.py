@@ -6,6 +6,7 @@ from typing import Any
 
 from jobs.reporting.study import Study
 from jobs.text.pretraining_texts import CORPUS
+from orchestrator.planning.measures import depth_note
 from orchestrator.planning.plan import Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.workspace import Workspace
@@ -117,6 +118,8 @@ def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, flo
     known = [seconds[stage.kind] for stage in todo if stage.kind in seconds]
     if known:
         lines.append(f"about {sum(known) / 60:.1f} minutes of work, by what such stages took before")
+    if note := depth_note(workspace.experiment, schedule.plan.variants):
+        lines.append(note)
     if workspace.experiment.search is not None:
         lines.append(f"a search proposes up to {workspace.experiment.search.trials} conditions while it runs")
     return "\n".join(lines)

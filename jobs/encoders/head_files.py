@@ -5,6 +5,7 @@
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import load_file, save_file
@@ -15,8 +16,8 @@ from jobs.encoders.loading import load_encoder
 HEAD, READING = "head.safetensors", "head.json"
 
 
-def save_head(model: Classifier, folder: Path) -> None:
-    """Write every part of the head, and how it reads the encoder."""
+def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None:
+    """Write every part of the head, and how it reads the encoder and what its logits stand for."""
     parts = {
         name.removeprefix("head."): value.contiguous()
         for name, value in model.state_dict().items()
@@ -24,7 +25,7 @@ def save_head(model: Classifier, folder: Path) -> None:
     }
     save_file(parts, folder / HEAD)
     reading = {
-        "num_labels": model.head.out_features,
+        "labels": list(labels),
         "pooling": model.pooling,
         "layers": list(model.layers),
         "layer_pooling": model.layer_pooling,
@@ -36,7 +37,8 @@ def save_head(model: Classifier, folder: Path) -> None:
 def load_classifier(folder: Path) -> Classifier:
     """The encoder and head of a fine-tuning's folder, as they predicted there."""
     reading = json.loads((folder / READING).read_text(encoding="utf-8"))
-    model = Classifier(load_encoder(folder), **reading | {"layers": tuple(reading["layers"])})
+    layers, labels = tuple(reading.pop("layers")), reading.pop("labels")
+    model = Classifier(load_encoder(folder), num_labels=len(labels), layers=layers, **reading)
     parts = load_file(folder / HEAD)
     head = {name if "." in name else f"head.{name}": value for name, value in parts.items()}
     encoder = {name: value for name, value in model.state_dict().items() if name.startswith("encoder.")}

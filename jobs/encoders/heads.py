@@ -53,7 +53,7 @@ class Classifier(nn.Module):
         nn.init.normal_(self.head.weight, std=std)
         nn.init.zeros_(self.head.bias)
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooling == "pooler" else None
-        self.attention = WindowAttention(width, std=std) if window_pooling == "attention" else None
+        self.attention = WindowAttention(width) if window_pooling == "attention" else None
 
     def head_parts(self) -> nn.ModuleList:
         """Everything but the encoder."""

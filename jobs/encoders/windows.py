@@ -14,13 +14,10 @@ from torch.nn.utils.rnn import pad_sequence
 class WindowAttention(nn.Module):
     """A text's windows weighted by additive attention (Yang et al. 2016, equations 8 to 10)."""
 
-    def __init__(self, num_features: int, *, std: float) -> None:
+    def __init__(self, num_features: int) -> None:
         super().__init__()
         self.hidden = nn.Linear(num_features, num_features)
         self.score = nn.Linear(num_features, 1, bias=False)
-        for layer in (self.hidden, self.score):
-            nn.init.normal_(layer.weight, std=std)
-        nn.init.zeros_(self.hidden.bias)
 
     def forward(self, values_WF: torch.Tensor, num_windows_B: Sequence[int]) -> torch.Tensor:
         """One vector a text (B, F)."""

@@ -89,13 +89,18 @@ def scatter_chart(title: str, x_label: str, y_label: str, points: Sequence[tuple
 
 
 def heat_maps(title: str, x_label: str, y_label: str, maps: Mapping[str, np.ndarray]) -> Figure:
-    """Square maps of layers by layers on one scale from 0 to 1; hatched grey where undefined (NaN)."""
+    """Maps of layers by layers on one scale from 0 to 1; hatched grey where undefined (NaN) or without layer.
+
+    All have the axes of the largest, so that layers stand at the same place in each.
+    """
     columns = min(3, len(maps))
     rows = math.ceil(len(maps) / columns)
     with rc_context(STYLE | {"axes.grid": False}):
         figure, panels, scale = _map_panels(title, rows, columns)
         for axes, (label, values) in zip(panels, maps.items(), strict=False):
             image = _draw_map(axes, label, values, width=22 if columns > 1 else 60)
+        heights, widths = zip(*(values.shape for values in maps.values()), strict=True)
+        panels[0].set(xlim=(-0.5, max(widths) - 0.5), ylim=(-0.5, max(heights) - 0.5))  # Shared by all.
         for axes in panels[len(maps) :]:
             axes.set_axis_off()
         figure.colorbar(image, cax=scale, orientation="horizontal", label="CKA")

@@ -166,7 +166,8 @@ def _panel_labels(conditions: Conditions) -> tuple[dict[str, str], str]:
 
 
 def _mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
-    """Mean over the done seeds, (L+1, L+1), NaN where a seed has NaN; None without a map."""
+    """Mean over the done seeds, (layers of the tuned model, of the other), NaN where a seed has NaN; None
+    without a map. The start has more layers where the tuned model was cut off above those that it reads."""
     paths = [v.folders[role] / SIMILARITY for v in variants if v.state == "done" and role in v.folders]
     maps = [np.load(path) for path in paths if path.exists()]
     return np.mean(maps, axis=0) if maps else None

@@ -197,7 +197,9 @@ def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
     others = [layers for _, layers in _values(experiment, "layers") if layers != "last"]
     for path, pooling in _values(experiment, "pooling"):
         if pooling == "pooler" and others:
-            message = f"the pooler reads the last layer alone: must be cls or mean with layers {others[0]}"
+            message = (
+                f"the pooler reads the last layer alone: must be cls or mean with layers {_tidy(others[0])}"
+            )
             yield Contradiction(path, message, rests_on=_written("layers"))
 
 

@@ -47,6 +47,8 @@ def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str
     for layers in possible_values(experiment, "layers"):
         if layers == "last":
             continue
+        if isinstance(layers, float):  # An end of a searched range.
+            layers = int(layers)
         if total is None:
             yield f"layers: config.json of {encoder.name} does not say how many there are; use last"
             break

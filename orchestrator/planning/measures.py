@@ -1,6 +1,6 @@
 """The measures of a variant, and the states of layers that they rest on."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
@@ -8,7 +8,7 @@ from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, Pro
 from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
-from orchestrator.planning.plan import Stage, make_stage
+from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
 
@@ -51,6 +51,17 @@ def measures_of(
     if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
     return stages
+
+
+def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
+    """Says of how many variants accuracy against depth cannot be measured; nothing where it is of all."""
+    without = [variant for variant in variants if "depth" not in variant.stages]
+    if not experiment.measures.depth or not without:
+        return None
+    return (
+        f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
+        "it needs a linear head on one layer (no pooler, no several layers, no windows)"
+    )
 
 
 def _probed(

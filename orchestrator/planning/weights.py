@@ -5,6 +5,7 @@ import pickletools
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 WEIGHTS = ("model*.safetensors", "pytorch_model*.bin")
 """The first kind that is there counts."""
@@ -28,8 +29,12 @@ def _pickled(file: Path) -> Iterator[str]:
     if zipfile.is_zipfile(file):
         with zipfile.ZipFile(file) as archive:
             (name,) = (name for name in archive.namelist() if name.endswith("/data.pkl"))
-            pickles = [archive.read(name)]
+            yield from _words(archive.read(name))
     else:
-        pickles = [file.open("rb")] * PICKLES_OF_OLD_FILES
-    for pickle in pickles:
-        yield from (word for _, word, _ in pickletools.genops(pickle) if isinstance(word, str))
+        with file.open("rb") as opened:
+            for _ in range(PICKLES_OF_OLD_FILES):
+                yield from _words(opened)
+
+
+def _words(pickle: bytes | BinaryIO) -> Iterator[str]:
+    yield from (word for _, word, _ in pickletools.genops(pickle) if isinstance(word, str))

@@ -7,6 +7,7 @@ from jobs.reporting.study import State, Study, VariantResult
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.reading import resolved_yaml
 from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.measures import depth_note
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.tracking.pretraining_notes import pretraining_notes
@@ -33,7 +34,7 @@ def stand(experiment: Experiment, schedule: Schedule, *, encoders: Mapping[str, 
         yaml=resolved_yaml(experiment),
         metric_by_task={task.task: task.metric for task in experiment.tasks},
         variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
-        notes=tuple(_notes(schedule)),
+        notes=tuple(_notes(experiment, schedule)),
         reference=study_reference(experiment, next(iter(encoders.values()))),
     )
 
@@ -80,7 +81,7 @@ def _view(stage: Stage) -> Stage | None:
     return next(prepared, next(filter(None, map(_view, sources)), None))
 
 
-def _notes(schedule: Schedule) -> list[str]:
+def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
     cells = sum(variant.num_cells for variant in schedule.plan.variants)
     runs = len(schedule.plan.variants)
     notes = []
@@ -90,6 +91,8 @@ def _notes(schedule: Schedule) -> list[str]:
             "the same view, shown as truncation=whole; starts trained on the same texts are one, too."
         )
     notes += pretraining_notes(schedule)
+    if note := depth_note(experiment, schedule.plan.variants):
+        notes.append(f"{note[0].upper()}{note[1:]}.")
     for stage in schedule.plan.stages().values():
         if stage.kind != "finetune" and schedule.state(stage) == "failed":
             notes.append(f"{stage.kind} {stage.key} failed: {schedule.reason(stage)}")

@@ -6,9 +6,9 @@ import pytest
 
 from jobs import prepare
 from jobs.context import StageContext
-from jobs.specs.stages import FilesData, HubData, PrepareSpec, Sample, SampleData
+from jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
 from jobs.text.corpora import Row, digest
-from jobs.text.prepared import read_texts
+from jobs.text.prepared import read_split, read_texts
 from jobs.text.tokenizer import tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
@@ -213,3 +213,71 @@ def test_a_task_as_a_corpus_has_the_training_texts_of_the_task(inputs, tmp_path)
     spec = PrepareSpec(data=sample, tokenizer=tokenizer_digest(inputs["tokenizer"]), text_only=True, **fields)
     _, generated = run(spec, {"tokenizer": inputs["tokenizer"]}, tmp_path / "sample")
     assert {split: len(rows) for split, rows in generated.items()} == {"train": 18, "validation": 2}
+
+
+def write_pairs(path: Path, num_rows: int, *, first: int = 3, second: int = 5) -> Path:
+    rows = [
+        {
+            "a": " ".join(["w10"] * first),
+            "b": " ".join(f"w{10 + row}" for _ in range(second)),
+            "label": "ny"[row % 2],
+        }
+        for row in range(num_rows)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def pairs(tmp_path, tokenizer) -> dict[str, Path]:
+    return {
+        "train": write_pairs(tmp_path / "train.jsonl", 40),
+        "test": write_pairs(tmp_path / "test.jsonl", 10),
+        "tokenizer": tokenizer,
+    }
+
+
+PAIRED = Columns(text="a", text_pair="b")
+
+
+def test_pairs_have_token_types_and_are_cut_together(pairs, tmp_path):
+    metrics, data = run(spec_of(pairs, columns=PAIRED, max_length=10), pairs, tmp_path / "out")
+    assert data["test"].column_names == ["id", "input_ids", "label", "type_ids"]
+    split = read_split(tmp_path / "out", "test")
+    assert split.texts[1] == [2, 5, 5, 5, 3, 6, 6, 6, 6, 3]
+    assert split.type_ids[1] == [0, 0, 0, 0, 0, 1, 1, 1, 1, 1]
+    assert split.window_lengths is None
+    assert (metrics["test/num_cut"], metrics["test/tokens_lost"], metrics["test/tokens"]) == (10, 10, 100)
+
+
+def test_pairs_apart_are_texts_of_their_own_in_the_split_of_their_pair(pairs, tmp_path):
+    spec = spec_of(pairs, columns=PAIRED, truncation="whole", max_length=None)
+    _, joined = run(spec, pairs, tmp_path / "joined")
+    metrics, data = run(spec.model_copy(update={"pairs": "apart"}), pairs, tmp_path / "apart")
+    assert metrics["train/num_texts"] == 2 * len(joined["train"])
+    assert data["validation"]["id"][:] == [
+        f"{row}{end}" for end in ("", "/pair") for row in joined["validation"]["id"]
+    ]
+    assert data["test"][1]["input_ids"] == [2, 5, 5, 5, 3]
+    assert data["test"][11]["input_ids"] == [2, 6, 6, 6, 6, 6, 3]
+    splits = [json.loads((tmp_path / name / "split.json").read_text()) for name in ("joined", "apart")]
+    assert splits[0] == splits[1]
+
+
+def test_windows_are_stored_one_after_the_other_with_their_lengths(inputs, tmp_path):
+    spec = spec_of(inputs, truncation="windows", max_length=5, window_overlap=1, max_windows=2)
+    metrics, data = run(spec, inputs, tmp_path / "out")
+    assert data["test"].column_names == ["id", "input_ids", "label", "window_lengths"]
+    split = read_split(tmp_path / "out", "test")
+    # 6 words: 0 1 2, 2 3 4, and the last in none.
+    assert split.texts[1] == [2, 6, 5, 6, 3, 2, 6, 7, 8, 3]
+    assert split.window_lengths[1] == [5, 5]
+    assert (metrics["test/num_cut"], metrics["test/tokens_lost"], metrics["test/tokens"]) == (10, 10, 100)
+    chosen = split.rows([1, 0])
+    assert (chosen.ids, chosen.window_lengths, chosen.type_ids) == (["2", "1"], [[5, 5], [5, 5]], None)
+
+
+def test_a_first_text_that_fills_the_windows_is_refused_by_the_stage_too(pairs, tmp_path):
+    spec = spec_of(pairs, columns=PAIRED, truncation="windows", max_length=9, window_overlap=0, max_windows=2)
+    with pytest.raises(ValueError, match="the first text of a pair has 3 tokens"):
+        run(spec, pairs, tmp_path / "out")

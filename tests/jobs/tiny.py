@@ -13,6 +13,7 @@ import torch
 from tokenizers import BertWordPieceTokenizer
 from transformers import (
     AlbertConfig,
+    AutoModel,
     AutoModelForMaskedLM,
     BertConfig,
     DebertaV2Config,
@@ -50,20 +51,19 @@ CONFIGS: dict[str, Callable[..., PreTrainedConfig]] = {
     "roberta": lambda **fields: RobertaConfig(**SHAPE | fields),
     "electra": lambda **fields: ElectraConfig(**SHAPE | {"embedding_size": 16} | fields),
     "distilbert": lambda **fields: DistilBertConfig(
-        vocab_size=VOCABULARY, dim=32, n_layers=2, n_heads=2, hidden_dim=64, **fields
+        **{"vocab_size": VOCABULARY, "dim": 32, "n_layers": 2, "n_heads": 2, "hidden_dim": 64} | fields
     ),
     "mpnet": lambda **fields: MPNetConfig(**SHAPE | fields),
     "deberta-v2": lambda **fields: DebertaV2Config(
-        **SHAPE,
+        **SHAPE | fields,
         relative_attention=True,
         position_buckets=8,
         pos_att_type=["p2c", "c2p"],
         norm_rel_ebd="layer_norm",
         share_att_key=True,
-        **fields,
     ),
     "modernbert": lambda **fields: ModernBertConfig(
-        **SHAPE, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3, **fields
+        **SHAPE | fields, bos_token_id=2, eos_token_id=3, cls_token_id=2, sep_token_id=3
     ),
     "albert": lambda **fields: AlbertConfig(**SHAPE | {"embedding_size": 16} | fields),
 }
@@ -111,14 +111,28 @@ def write_task(
     return folder
 
 
+def write_pooler(folder: Path, *, architecture: str = "bert", seed: int = 1, **fields: Any) -> Path:
+    """A folder with random weights, a pooler among them, and the tokenizer."""
+    folder.mkdir(parents=True)
+    torch.manual_seed(seed)
+    AutoModel.from_config(CONFIGS[architecture](**fields)).save_pretrained(folder)
+    write_tokenizer(folder)
+    return folder
+
+
 def write_rows(
-    folder: Path, texts: Sequence[Sequence[int]], labels: Sequence[int], *, num_held_out: int
+    folder: Path,
+    texts: Sequence[Sequence[int]],
+    labels: Sequence[int],
+    *,
+    num_held_out: int,
+    **columns: Sequence[Sequence[int]],
 ) -> Path:
     """A prepared task of given token ids: the last rows are the test split, those before them validation."""
     import datasets
 
     rows = datasets.Dataset.from_dict(
-        {"id": [str(row) for row in range(len(texts))], "input_ids": texts, "label": labels}
+        {"id": [str(row) for row in range(len(texts))], "input_ids": texts, "label": labels} | columns
     )
     border = len(texts) - 2 * num_held_out
     parts = {
@@ -169,6 +183,19 @@ def planted(num_texts: int, *, seed: int = 0) -> tuple[list[list[int]], list[int
         body[random.integers(len(body))] = 5 + label
         texts.append([2, *body, 3])
     return texts, labels
+
+
+def planted_windows(num_texts: int, *, seed: int = 0) -> dict[str, list]:
+    """Such texts, most of them in two windows or three: columns of a prepared task."""
+    texts, labels = planted(num_texts, seed=seed)
+    windows = [
+        [[2, *text[1:-1][start : start + 5], 3] for start in range(0, len(text) - 2, 5)] for text in texts
+    ]
+    return {
+        "texts": [[token for window in of for token in window] for of in windows],
+        "labels": labels,
+        "window_lengths": [[len(window) for window in of] for of in windows],
+    }
 
 
 def make_context(

@@ -121,3 +121,13 @@ def test_the_mean_of_curves_leaves_out_what_is_not_finished():
     running = band([{1: 9.0}], is_finished=False)
     np.testing.assert_allclose(mean_band([*finished, running]).mean, [0.3, 0.5])
     assert mean_band([running]) is None
+
+
+def test_maps_of_a_tuned_model_with_fewer_layers_lie_on_the_axes_of_the_largest(tmp_path):
+    variants = [
+        write_map(learning(tmp_path, decay=decay), "cka/start", np.full(shape, 0.5))
+        for decay, shape in ((0.9, (5, 5)), (0.8, (3, 5)))
+    ]
+    figure = study_figures(make_study(*variants))["maps/topic/cka_start"]
+    assert [axes.images[0].get_array().shape for axes in figure.axes[:2]] == [(5, 5), (3, 5)]
+    assert {(axes.get_xlim(), axes.get_ylim()) for axes in figure.axes[:2]} == {((-0.5, 4.5), (-0.5, 4.5))}

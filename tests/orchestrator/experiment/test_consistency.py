@@ -2,6 +2,11 @@
 
 import pytest
 
+LAYERS = (
+    "must be last, all, first-N, last-N, a whole number of at least 1 or a list, each item a whole number of "
+    "at least 1"
+)
+
 
 @pytest.mark.parametrize(
     ("lines", "fault"),
@@ -160,6 +165,20 @@ import pytest
             "search.space.frozen_layers.choices.1: frozen_layers must be a whole number of at least 0 or "
             "'all', not \"some\"",
         ),
+        (
+            "grid: {pooling: [cls, pooler], layers: [last, 3]}",
+            "grid.pooling.1: the pooler reads the last layer alone: must be cls or mean with layers 3",
+        ),
+        (
+            "tasks: [{task: t, data: {source: sample, target: topic}, columns: {text_pair: b}}]",
+            "tasks.0.columns.text_pair: the generator's documents are single texts: leave it out",
+        ),
+        (
+            "tasks: [{task: t, data: {source: hub, name: a}, columns: {text: b, text_pair: b}}]",
+            "tasks.0.columns.text_pair: is the same column as text, 'b'",
+        ),
+        ("recipe: {layers: first-0}", f"recipe.layers: {LAYERS}, not the text 'first-0'"),
+        ("grid: {layers: [[1, 0]]}", f"grid.layers.0: {LAYERS}, not a list"),
         ("encoder: {revision: main}", "encoder: names no source: give folder, hub, package or mlflow"),
     ],
 )

@@ -54,7 +54,7 @@ def test_a_variant_has_the_texts_that_it_was_tuned_on_and_not_those_of_its_pretr
     )
     (planned,) = workspace.schedule().plan.variants
     finetune = planned.stages["finetune"]
-    corpus, view = finetune.parents["encoder"].parents["corpus"], finetune.parents["data"]
+    corpus, view = finetune.parents["encoder"].parents["corpus/0"], finetune.parents["data"]
     bench.finish(corpus, {})
     (variant,) = workspace.study(workspace.schedule()).variants
     assert variant.folders == {}
