@@ -122,6 +122,16 @@ def test_cka_against_the_start_has_the_tuned_layers_as_rows(tmp_path):
     assert curve(context, "same_layer") == dict(enumerate(np.diagonal(similarity_LL)))
 
 
+def test_a_tuned_model_that_was_cut_is_compared_over_the_common_depth(tmp_path):
+    states, other = states_of(tmp_path / "states"), states_of(tmp_path / "other", num_layers=5, seed=1)
+    context = make_context(tmp_path, states=states, other=other)
+    metrics = cka.run(CkaSpec(against="start"), context)
+    similarity_LL = np.load(context.out / "similarity.npy")
+    assert similarity_LL.shape == (3, 5)
+    assert curve(context, "same_layer") == {layer: similarity_LL[layer, layer] for layer in range(3)}
+    assert metrics == {"mean_same_layer": pytest.approx(np.diagonal(similarity_LL).mean())}
+
+
 def test_a_layer_that_is_the_same_for_all_texts_is_left_out_of_the_curve(tmp_path):
     # Pooled by the first token, the embeddings are those of the same special token in every text.
     states = states_of(tmp_path / "states")
