@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,8 @@ class StageContext:
     """False on all but the first process of a gang: only the main one logs and writes."""
     accelerator: "Accelerator | None" = None
     """Set for the kinds that train, which run alike on one process or N."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Numbers that the stage must stay within, by name; they say whether it is computed, never what."""
 
     def log(self, step: int, **values: float) -> None:
         """Append values at a step to the artifact's curves; layer-wise measures use step = layer."""

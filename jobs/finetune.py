@@ -22,6 +22,7 @@ from jobs.processes import share
 from jobs.specs.stages import FinetuneSpec
 from jobs.text.batches import length_bucketed_batches, pad
 from jobs.text.prepared import Split, read_labels, read_split
+from jobs.text.subsets import part_of_train
 
 LOSSES_LOGGED_PER_EVALUATION = 10
 EVALUATION_BATCH_SIZE = 64
@@ -53,7 +54,8 @@ class Finetuning:
         self._spec, self._context, self._accelerator = spec, context, context.accelerator
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
-        self._train, self._validation = read_split(data, "train"), read_split(data, "validation")
+        self._train = part_of_train(read_split(data, "train"), size=training.train_size, seed=spec.seed)
+        self._validation = read_split(data, "validation")
         encoder = load_encoder(context.inputs["encoder"])
         classifier = Classifier(encoder, num_labels=len(read_labels(data)), pooling=training.pooling)
         self.groups = parameter_groups(encoder, classifier.head, training)
@@ -135,6 +137,7 @@ class Finetuning:
             | {
                 "train/seconds": progress.seconds,
                 "train/steps": progress.step,
+                "train/num_texts": len(self._train.texts),
                 "train/examples_per_second": num_seen / max(progress.seconds, 1e-9),
                 "diverged": float(progress.diverged),
             }

@@ -14,7 +14,7 @@ from jobs.reporting.study import Study, VariantResult, read_metrics
 
 Format = Literal["json", "md", "latex", "parquet"]
 
-NOT_MEASURES = ("finetune", "pretrain")
+NOT_MEASURES = ("finetune", "pretrain", "multitask")
 """Roles whose curves run over optimizer steps; those of all others run over layers."""
 
 

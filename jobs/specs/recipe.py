@@ -8,6 +8,7 @@ from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict
 
 Truncation = Literal["head", "tail", "head+tail"]
 Pooling = Literal["cls", "mean"]
+TrainSize = PositiveInt | Annotated[float, Field(gt=0, lt=1)]
 
 
 class Training(Strict):
@@ -30,6 +31,9 @@ class Training(Strict):
     """How often the validation split is scored; the best weights are kept."""
     pooling: Pooling = "cls"
     """What of the last layer the head reads: the first token, or the mean over tokens."""
+    train_size: TrainSize | None = None
+    """Training texts that are learnt from, as a number or a share: stratified, drawn with the variant's seed,
+    and each size inside the larger ones; null takes all."""
 
 
 class Pretraining(Strict):

@@ -107,6 +107,18 @@ def any_exceeds(texts: Sequence[str], tokenizer: "Tokenizer", limit: int) -> boo
     return any(len(body) > room for body in _bodies(suspects, tokenizer))
 
 
+def count_tokens(texts: Sequence[str], tokenizer: "Tokenizer", limit: int, *, enough: int) -> int:
+    """Tokens of all texts when each is cut to `limit`, special ones included.
+
+    Quick where a bound is no more than `enough`: then it is the bound that is returned.
+    """
+    num_special = sum(map(len, special_tokens(tokenizer)))
+    most = sum(min(limit, _most_tokens(text) + num_special) for text in texts)
+    if most <= enough:
+        return most
+    return sum(min(limit, len(body) + num_special) for body in _bodies(texts, tokenizer))
+
+
 def _most_tokens(text: str) -> int:
     """A bound on the tokens of a text's body, without tokenizing it.
 

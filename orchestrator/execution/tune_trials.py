@@ -76,8 +76,9 @@ class Trial(tune.Trainable):
         if self._failure is not None:
             return {"failure": self._failure}
         assert self._gang is not None
-        if self._order.stage.kind == "pretrain":
-            return {"metrics": self._gang.run(self._order.stage, self._order.store)}
+        order = self._order
+        if order.stage.kind != "finetune":
+            return {"metrics": self._gang.run(order.stage, order.store, order.labels)}
         save = time.monotonic() - self._saved > self._order.cluster.checkpoint_seconds
         result = self._gang.advance(save=save)
         if save:

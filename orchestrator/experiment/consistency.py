@@ -34,6 +34,8 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _repeated_values(experiment)
     yield from _space(experiment)
     yield from _pretraining(experiment)
+    yield from _multi_task(experiment)
+    yield from _heads(experiment)
     yield from _head_tokens(experiment)
     yield from _early_stopping(experiment)
 
@@ -93,6 +95,9 @@ def _range(path: PathTo, factor: str, values: Range) -> Iterator[Contradiction]:
     if values.low >= values.high:
         message = f"must be above low, which is {_tidy(values.low)}, not {_tidy(values.high)}"
         yield Contradiction((*path, "high"), message, rests_on=((*path, "low"),))
+    if factor == "train_size" and (values.low < 1) != (values.high < 1):
+        message = "low and high must both be shares below 1, or both numbers of texts"
+        yield Contradiction(path, message, rests_on=((*path, "low"), (*path, "high")))
     if values.log and values.low <= 0:
         message = f"must be above 0 on a logarithmic scale, not {_tidy(values.low)}"
         yield Contradiction((*path, "low"), message)
@@ -108,7 +113,7 @@ def _invalid(path: PathTo, factor: str, value: Any) -> Iterator[Contradiction]:
 
 
 def _pretraining(experiment: Experiment) -> Iterator[Contradiction]:
-    known = ("none", *(name for name in experiment.pretraining if name != "none"))
+    known = ("none", *(name for name in (*experiment.pretraining, *experiment.multi_task) if name != "none"))
     if "none" in experiment.pretraining:
         message = "the name 'none' stands for no further pretraining: choose another"
         yield Contradiction(("pretraining", "none"), message, of_key=True)
@@ -117,7 +122,59 @@ def _pretraining(experiment: Experiment) -> Iterator[Contradiction]:
             message = (
                 f"there is no pretraining '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}"
             )
-            yield Contradiction(path, message, rests_on=(("pretraining", name),))
+            yield Contradiction(path, message, rests_on=(("pretraining", name), ("multi_task", name)))
+
+
+def _multi_task(experiment: Experiment) -> Iterator[Contradiction]:
+    tasks = tuple(task.task for task in experiment.tasks)
+    for name, joint in experiment.multi_task.items():
+        path = ("multi_task", name)
+        if name == "none" or name in experiment.pretraining:
+            message = f"the name '{name}' is taken by pretraining: choose another"
+            yield Contradiction(path, message, of_key=True, rests_on=(("pretraining", name),))
+        if (joint.epochs is None) == (joint.steps is None):
+            given = "neither epochs nor steps is" if joint.steps is None else "epochs and steps are both"
+            yield Contradiction(path, f"{given} given: say one of them")
+        for index, task in enumerate(joint.tasks or ()):
+            if task not in tasks:
+                message = f"there is no task '{task}'{suggestion(task, tasks)}; known: {', '.join(tasks)}"
+                yield Contradiction((*path, "tasks", index), message, rests_on=(("tasks",),))
+            elif task in (joint.tasks or ())[:index]:
+                yield Contradiction((*path, "tasks", index), f"{task} stands here twice")
+        if joint.head_tokens is not None and joint.head_tokens >= joint.max_length:
+            message = f"must be below max_length, which is {joint.max_length}, not {joint.head_tokens}"
+            yield Contradiction((*path, "head_tokens"), message, rests_on=((*path, "max_length"),))
+        yield from _after(experiment, name)
+
+
+def _after(experiment: Experiment, name: str) -> Iterator[Contradiction]:
+    joint, path = experiment.multi_task[name], ("multi_task", name, "after")
+    if joint.after is None:
+        return
+    known = tuple(experiment.pretraining)
+    if joint.after not in known:
+        message = f"there is no pretraining '{joint.after}'{suggestion(joint.after, known)}; known: "
+        message += ", ".join(known) or "none"
+        yield Contradiction(path, message, rests_on=(("pretraining", joint.after),))
+    elif experiment.pretraining[joint.after].corpus == "within-task":
+        tasks = joint.tasks or tuple(task.task for task in experiment.tasks)
+        if len(tasks) > 1:
+            message = (
+                f"'{joint.after}' reads the texts of one task, and {name} has {len(tasks)}: name one task"
+            )
+            yield Contradiction(path, message, rests_on=((*path[:2], "tasks"), ("tasks",)))
+
+
+def _heads(experiment: Experiment) -> Iterator[Contradiction]:
+    """A head with an LSTM stands on frozen features only."""
+    ends_to_end = any(value is None for _, value in _values(experiment, "features"))
+    for path, head in _values(experiment, "head"):
+        if head == "bilstm" and ends_to_end:
+            message = (
+                "stands on frozen features, and features has null, which trains the encoder: "
+                "give it layers only, such as last"
+            )
+            yield Contradiction(path, message, rests_on=_written("features"))
 
 
 def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:

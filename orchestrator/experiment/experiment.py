@@ -4,8 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
+from jobs.specs.features import FeatureHead, FeatureLayers
+from jobs.specs.multitask import JointTraining
 from jobs.specs.recipe import Pretraining, Training, Truncation
-from jobs.specs.spec import PositiveInt, Strict
+from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from jobs.specs.stages import Columns, SampleData, ValidationSplit
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -69,7 +71,27 @@ class Recipe(Training):
     head_tokens: PositiveInt | None = None
     """Tokens kept from the head under head+tail; by default a quarter of the budget (128 of 510)."""
     pretraining: Name = "none"
-    """`none`, or a name under `pretraining`."""
+    """`none`, or a name under `pretraining` or `multi_task`."""
+    features: FeatureLayers | None = None
+    """Null trains the encoder too; `last`, a layer or `last-N` freezes it, stores the states of these layers
+    once, and trains a head on them. Nothing is measured of such variants: their layers are the start's."""
+    head: FeatureHead = "linear"
+    """What is trained on frozen features: a linear classifier of pooled states, or a bidirectional LSTM
+    with self-attention."""
+    head_hidden: PositiveInt = 128
+    """Width of each direction of the LSTM."""
+
+
+class MultiTask(JointTraining):
+    """Joint training of several tasks, from whose encoder recipes start that name it as `pretraining`."""
+
+    tasks: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Names of tasks of the experiment; null takes all."""
+    truncation: Literal["head", "tail", "head+tail"] = "head"
+    max_length: Annotated[int, Field(ge=8)] = 128
+    head_tokens: PositiveInt | None = None
+    after: Name | None = None
+    """A name under `pretraining` from whose encoder the joint training starts."""
 
 
 class Range(Strict):
@@ -156,8 +178,11 @@ class Experiment(Strict):
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
     recipe: Recipe = Recipe()
     pretraining: dict[Name, Pretraining] = {}
+    multi_task: dict[Name, MultiTask] = {}
     grid: Grid = Grid()
     search: Search | None = None
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     early_stopping: EarlyStopping | None = None
     measures: Measures = Measures()
+    feature_budget_gb: PositiveFloat = 5.0
+    """Most that the frozen features of one task and view may take on disk, in 10^9 bytes."""

@@ -13,6 +13,7 @@ from orchestrator.experiment.written import Node, PathTo, child_of
 
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name (letters, digits, '_', '.', '-'; first a letter or digit)",
+    r"^last(-[1-9][0-9]*)?$": "last or last-N",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits (0-9, a-f)",
     r"^(auto|[^\s/:]+:\d+)$": "auto or HOST:PORT",
 }

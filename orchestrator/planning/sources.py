@@ -15,8 +15,10 @@ from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.experiment import Experiment, Files, Hub, Task
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
+from orchestrator.planning.feature_stages import feature_faults
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
+from orchestrator.planning.task_texts import TaskTexts, texts_of, train_size_faults
 
 READER_VERSION = 1
 """Raised by hand when the same file comes to be read differently."""
@@ -33,6 +35,8 @@ class TaskSource:
     """Paths of the splits by role."""
     exceeds: Callable[[int], bool]
     """Whether any text has more tokens than a limit; true where the texts were not looked at (Hub data)."""
+    texts: TaskTexts | None = None
+    """What the texts say; none where they were not looked at."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,9 @@ def look_at(
         except (ValueError, OSError) as error:
             faults.append(f"task {task.task}: {error}")
     faults += length_faults(experiment, encoder, {name: source.exceeds for name, source in tasks.items()})
+    texts_by_task = {name: source.texts for name, source in tasks.items() if source.texts is not None}
+    faults += train_size_faults(experiment, texts_by_task)
+    faults += feature_faults(experiment, encoder, texts_by_task)
     if faults:
         raise ConfigurationError("\n".join(faults))
     return Sources(encoder, tasks)
@@ -97,7 +104,8 @@ def _look_at_files(task: Task, files: Files, encoder: LocatedEncoder) -> TaskSou
     check_labels(rows, names={role: path.name for role, path in paths.items()})
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
-    return TaskSource(task, data, READER_VERSION, located, _exceeds(rows, encoder))
+    texts = texts_of(task, rows, encoder)
+    return TaskSource(task, data, READER_VERSION, located, _exceeds(rows, encoder), texts)
 
 
 def _look_at_sample(task: Task, data: SampleData, encoder: LocatedEncoder) -> TaskSource:
@@ -105,7 +113,7 @@ def _look_at_sample(task: Task, data: SampleData, encoder: LocatedEncoder) -> Ta
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}
-    return TaskSource(task, data, VERSION, {}, _exceeds(rows, encoder))
+    return TaskSource(task, data, VERSION, {}, _exceeds(rows, encoder), texts_of(task, rows, encoder))
 
 
 def _exceeds(rows: Mapping[str, list[Row]], encoder: LocatedEncoder) -> Callable[[int], bool]:

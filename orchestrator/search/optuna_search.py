@@ -27,7 +27,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from jobs.reporting.study import read_curves
 from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
 from orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
-from orchestrator.planning.plan import Plan, PlannedVariant
+from orchestrator.planning.plan import VARIANT_KINDS, Plan, PlannedVariant
 from orchestrator.search.schedule import Schedule
 from orchestrator.store.artifacts import Store
 
@@ -159,7 +159,7 @@ class _Cell:
         distribution = self.distributions[name]
         if isinstance(distribution, CategoricalDistribution):
             return distribution.choices[0]
-        assert isinstance(distribution, IntDistribution)
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
         return distribution.low
 
 
@@ -276,7 +276,7 @@ def _cells(experiment: Experiment, planner: Planner) -> list[_Cell]:
 def _known_variants(store: Store) -> list[_KnownVariant]:
     """Variants that were tried, in the order in which they ended; those that failed are tried again."""
     found = []
-    for record in store.records("finetune"):
+    for record in (one for kind in VARIANT_KINDS for one in store.records(kind)):
         origin = record["provenance"]
         if "variant" in origin:
             ended = datetime.fromisoformat(origin["started"]).timestamp() + origin["seconds"]
@@ -289,14 +289,14 @@ def _known_variants(store: Store) -> list[_KnownVariant]:
 
 
 def _is_without_effect(name: str, shown: Any) -> bool:
-    """Whether a plan shows that a factor changed nothing: no text was cut, or none at both ends."""
-    return (name, shown) in (("truncation", "whole"), ("head_tokens", None))
+    """Whether a plan shows that a factor changed nothing: no text was cut, or it is none of this recipe's."""
+    return shown is None or (name, shown) == ("truncation", "whole")
 
 
 def _distribution(name: str, given: Range | Choices) -> BaseDistribution:
     if isinstance(given, Choices):
         return CategoricalDistribution(given.choices)
-    if Recipe.model_fields[name].annotation is float:
+    if Recipe.model_fields[name].annotation is float or not float(given.high).is_integer():
         return FloatDistribution(given.low, given.high, log=given.log)
     return IntDistribution(int(given.low), int(given.high), log=given.log)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from jobs.reporting.study import State, Study, VariantResult
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.reading import resolved_yaml
-from orchestrator.planning.plan import PlannedVariant, Stage
+from orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 
 STATE_BY_STAGE: Mapping[str, State] = {
@@ -67,15 +67,23 @@ def _folders(schedule: Schedule, variant: PlannedVariant, state: State) -> dict[
 
 
 def _notes(schedule: Schedule) -> list[str]:
-    cells = sum(variant.num_cells for variant in schedule.plan.variants)
-    runs = len(schedule.plan.variants)
+    frozen = [one for one in schedule.plan.variants if one.stages["finetune"].kind == "feature_head"]
+    tuned = [one for one in schedule.plan.variants if one not in frozen]
+    cells, runs = sum(variant.num_cells for variant in tuned), len(tuned)
     notes = []
     if cells > runs:
         notes.append(
             f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give "
             "the same view, shown as truncation=whole."
         )
+    if frozen:
+        of_cells = sum(variant.num_cells for variant in frozen)
+        notes.append(
+            f"{len(frozen)} runs ({of_cells} cells) train a head on frozen features. Nothing is measured of "
+            "them, since the layers of their encoder are those of the start, and factors that are shown as "
+            "None change nothing there."
+        )
     for stage in schedule.plan.stages().values():
-        if stage.kind != "finetune" and schedule.state(stage) == "failed":
+        if stage.kind not in VARIANT_KINDS and schedule.state(stage) == "failed":
             notes.append(f"{stage.kind} {stage.key} failed: {schedule.reason(stage)}")
     return notes

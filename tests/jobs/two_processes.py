@@ -3,16 +3,18 @@
 import multiprocessing
 import socket
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 import torch
 import torch.multiprocessing
 
-from jobs import finetune, pretrain
+from jobs import finetune
 from jobs.context import StageContext
 from jobs.processes import Place, join, release
-from jobs.specs.stages import FinetuneSpec, PretrainSpec
+from jobs.specs.spec import Spec
+from jobs.specs.stages import FinetuneSpec
 
 METRICS, WEIGHTS = "metrics.pt", "weights.pt"
 NUM_PROCESSES = 2
@@ -22,7 +24,7 @@ NUM_PROCESSES = 2
 class Case:
     """One training, and what is done to it."""
 
-    spec: FinetuneSpec | PretrainSpec
+    spec: Spec
     inputs: dict[str, Path]
     harm: Literal["none", "spoil", "interrupt"] = "none"
     """`spoil` the weights of both processes once something is learnt, or `interrupt` after the first
@@ -49,8 +51,8 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
         context = StageContext(
             inputs=case.inputs, out=out, scratch=scratch, is_main=rank == 0, accelerator=accelerator
         )
-        if isinstance(case.spec, PretrainSpec):
-            metrics = pretrain.run(case.spec, context)
+        if not isinstance(case.spec, FinetuneSpec):
+            metrics = import_module(f"jobs.{case.spec.kind}").run(case.spec, context)
         else:
             metrics, weights = _finetune(case, context)
             torch.save(weights, own / WEIGHTS)
