@@ -160,7 +160,7 @@ def _after(experiment: Experiment, name: str) -> Iterator[Contradiction]:
         tasks = joint.tasks or tuple(task.task for task in experiment.tasks)
         if len(tasks) > 1:
             message = (
-                f"'{joint.after}' reads the texts of one task, and {name} has {len(tasks)}: name one task"
+                f"'{joint.after}' reads the texts of one task, not of {len(tasks)}: name one under tasks"
             )
             yield Contradiction(path, message, rests_on=((*path[:2], "tasks"), ("tasks",)))
 

@@ -102,10 +102,12 @@ def test_states_too_large_for_half_precision_are_refused(task, tmp_path):
         write_features(tmp_path, folder, task)
 
 
-@pytest.mark.parametrize("head", ["linear", "bilstm"])
-def test_a_head_learns_the_planted_task_from_frozen_states(head, stored, task, tmp_path):
+# Random weights blur the planted token in a mean over tokens: the linear head only has to be three standard
+# deviations of 40 guesses above chance.
+@pytest.mark.parametrize(("head", "least"), [("linear", 0.74), ("bilstm", 0.9)])
+def test_a_head_learns_the_planted_task_from_frozen_states(head, least, stored, task, tmp_path):
     context, metrics = train(tmp_path, head_spec(head=head), stored, task)
-    assert metrics["test/accuracy"] > 0.9
+    assert metrics["test/accuracy"] > least
     assert metrics["train/num_texts"] == 120
     assert metrics["train/steps"] == 12 * 15
     validation = curve(context, "validation/accuracy")

@@ -15,10 +15,8 @@ def slow_counts(labels, size: int) -> dict[int, int]:
     taken = dict.fromkeys(sorted(have, key=lambda label: (-have[label], label))[:size], 1)
     while sum(taken.values()) < size:
         open_labels = [label for label in have if taken[label] < have[label]]
-        best = min(
-            open_labels, key=lambda label: (-have[label] / (2 * taken[label] + 1), -have[label], label)
-        )
-        taken[best] += 1
+        claim = {label: have[label] / (2 * taken[label] + 1) for label in open_labels}
+        taken[min(claim, key=lambda label: (-claim[label], -have[label], label))] += 1
     return taken
 
 

@@ -190,11 +190,12 @@ def test_a_search_without_anything_is_told_once_for_each_key_it_lacks(folder, so
         ),
         (
             "recipe: {train_size: 1.5}",
-            "recipe.train_size: must be a number above 0 and below 1 or a whole number of at least 1, not 1.5",
+            "recipe.train_size: must be a whole number of at least 1 or a number above 0 and below 1, "
+            "not 1.5",
         ),
         (
             "recipe: {features: first-2}",
-            "recipe.features: must be a whole number of at least 0 or last or last-N, not 'first-2'",
+            "recipe.features: must be a whole number of at least 0 or last or last-N, not the text 'first-2'",
         ),
     ],
 )
