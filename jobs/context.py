@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,8 @@ class StageContext:
     """Set for the kinds that train, which run alike on one process or N."""
     micro_batch_size: int | None = None
     """The most examples that one process of a training runs forward and backward at once."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Numbers that the stage must stay within, by name; they say whether it is computed, never what."""
 
     def log(self, step: int, **values: float) -> None:
         """Append values at a step to the artifact's curves; layer-wise measures use step = layer."""

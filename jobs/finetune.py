@@ -28,6 +28,7 @@ from jobs.specs.stages import FinetuneSpec
 from jobs.text.batches import length_bucketed_batches
 from jobs.text.inputs import groups_of_rows, inputs_of
 from jobs.text.prepared import Split, read_labels, read_split
+from jobs.text.subsets import part_of_train
 
 LOSSES_LOGGED_PER_EVALUATION = 10
 EVALUATION_BATCH_SIZE = 64
@@ -63,7 +64,8 @@ class Finetuning:
         self._spec, self._context, self._accelerator = spec, context, context.accelerator
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
-        self._train, self._validation = read_split(data, "train"), read_split(data, "validation")
+        self._train = part_of_train(read_split(data, "train"), size=training.train_size, seed=spec.seed)
+        self._validation = read_split(data, "validation")
         self._start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
         encoder = load_encoder(self._start)
         classifier = Classifier(
@@ -164,6 +166,7 @@ class Finetuning:
             | {
                 "train/seconds": progress.seconds,
                 "train/steps": progress.step,
+                "train/num_texts": len(self._train.texts),
                 "train/examples_per_second": num_seen / max(progress.seconds, 1e-9),
                 "train/micro_batch_size": self._micro_batches.examples_at_once(
                     min(training.batch_size, len(self._train.texts))

@@ -18,7 +18,7 @@ STATE_SHOWN = {
     "stopped": "stored",
     "unneeded": "stored",
 }
-LISTED_KINDS = ("prepare", "pretrain", "finetune")
+LISTED_KINDS = ("prepare", "pretrain", "multitask", "features", "finetune", "feature_head")
 """Kinds of which every stage has a line in the plan; of the others only their number is shown."""
 
 
@@ -164,7 +164,12 @@ def _describe(schedule: Schedule, stage: Stage) -> str:
             return f"{tasks}: {view}"
         case "pretrain":
             return f"{tasks}: {_described_pretraining(stage)}"
-        case "finetune":
+        case "multitask":
+            joined = [role.removeprefix("data/") for role in stage.parents if role.startswith("data/")]
+            return f"{tasks}: joint training of {', '.join(joined)}, {stage.spec.training.sampling}"
+        case "features":
+            return f"{tasks}: token states of layers {', '.join(map(str, stage.spec.layers))}"
+        case "finetune" | "feature_head":
             cells = f" ({users[0].num_cells} cells)" if users[0].num_cells > 1 else ""
             return f"{tasks}: {users[0].condition} seed={users[0].seed}{cells}"
         case "extract":

@@ -43,7 +43,7 @@ SECTIONS = {
         "over the examples or is not finite.",
     ),
     "pretraining": (
-        "Further pretraining",
+        "Further pretraining and joint training",
         "Each is computed once and shared by the variants that start from it.",
     ),
 }

@@ -42,7 +42,9 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= _layer_figures(task, conditions)
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
         figures |= _map_figures(task, best_first)
-        figures |= _pretraining_figures(task, conditions)
+        figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
+        own = rf"multitask/(train/loss|{re.escape(task)}/validation/(accuracy|macro_f1|loss))"
+        figures |= _start_figures(task, "multitask", conditions, wanted=own)
     return {_slug(name): figure for name, figure in figures.items()}
 
 
@@ -185,24 +187,24 @@ def _map_axes(role: str) -> tuple[str, str]:
     )
 
 
-def _pretraining_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
-    """Each further pretraining once, told apart by the factors and seed that all variants using it share."""
+def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str) -> dict[str, Figure]:
+    """Each training that others start from once, told apart by the factors and seed that its users share."""
     variants = [
         _as_if_from_the_end(variant)
         for of in conditions.values()
         for variant in of
-        if "pretrain" in variant.folders
+        if role in variant.folders
     ]
     users: dict[str, list[VariantResult]] = {}
     for variant in variants:
-        users.setdefault(str(variant.folders["pretrain"]), []).append(variant)
+        users.setdefault(str(variant.folders[role]), []).append(variant)
     series = {
-        _shared_label(of, variants): series_by_metric(of[0].folders["pretrain"], "pretrain")
+        _shared_label(of, variants): series_by_metric(of[0].folders[role], role)
         for of in list(users.values())
     }
     figures = {}
     for metric in dict.fromkeys(
-        metric for one in series.values() for metric in one if metric.endswith("loss")
+        metric for one in series.values() for metric in one if re.fullmatch(wanted, metric)
     ):
         curves = {label: [thinned(band([one[metric]]))] for label, one in series.items() if metric in one}
         shown = dict(list(curves.items())[:MAX_LEVELS])

@@ -12,7 +12,7 @@ from jobs.reporting.references import StudyReference
 State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
 
 RECORD = "record.json"
-NOT_MEASURES = ("finetune", "pretrain", "view")
+NOT_MEASURES = ("finetune", "pretrain", "multitask", "view")
 """Roles whose curves, if any, do not run over layers."""
 
 

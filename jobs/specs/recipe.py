@@ -16,6 +16,7 @@ DecayConvention = Literal["sun-code", "sun-eq", "revisit", "electra", "timm"]
 Schedule = Literal["linear", "cosine", "constant"]
 Precision = Literal["float32", "bfloat16"]
 Masking = Literal["token", "word"]
+TrainSize = PositiveInt | Annotated[float, Field(gt=0, lt=1)]
 
 
 class Training(Strict):
@@ -72,6 +73,9 @@ class Training(Strict):
     window_pooling: WindowPooling | None = None
     """What becomes of the windows of a text: the mean or maximum of their vectors, their weighted mean by
     additive attention, the mean of their logits, or (trained as `logits`) a vote of their predictions."""
+    train_size: TrainSize | None = None
+    """Training texts that are learnt from, as a number or a share: stratified, drawn with the variant's seed,
+    and each size inside the larger ones; null takes all."""
 
 
 class Pretraining(Strict):

@@ -208,6 +208,18 @@ def bodies_of(texts: Sequence[str], tokenizer: "Tokenizer") -> Iterator[list[int
             yield encoding.ids
 
 
+def count_tokens(texts: Sequence[str], tokenizer: "Tokenizer", limit: int, *, enough: int) -> int:
+    """Tokens of all texts when each is cut to `limit`, special ones included.
+
+    Quick where a bound is no more than `enough`: then it is the bound that is returned.
+    """
+    num_special = frame_of(tokenizer, num_parts=1).num_special
+    most = sum(min(limit, _most_tokens(text) + num_special) for text in texts)
+    if most <= enough:
+        return most
+    return sum(min(limit, len(body) + num_special) for body in bodies_of(texts, tokenizer))
+
+
 def _most_tokens(text: str) -> int:
     """A bound on the tokens of a text's body, without tokenizing it.
 

@@ -69,9 +69,9 @@ class Gang:
         address, port = self._first("meeting_point")
         self._all("join", address, port)
 
-    def run(self, stage: Stage, store: Store) -> dict[str, float]:
+    def run(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, float]:
         """Train a stage from beginning to end; returns its summary metrics."""
-        return self._all("run", stage, store)
+        return self._all("run", stage, store, dict(labels))
 
     def begin(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, Any]:
         """Load a stage of a resumable kind, from its checkpoint where there is one.
@@ -124,11 +124,11 @@ class _Process:
 
         self._accelerator = join(Place(self._rank, self._num_processes, address, port), use_gpu=self._use_gpu)
 
-    def run(self, stage: Stage, store: Store) -> dict[str, float]:
+    def run(self, stage: Stage, store: Store, labels: dict[str, Any]) -> dict[str, float]:
         self._set_up(stage, store)
         with self._telling_losses_from_failures(), self._open:
             metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, self._context)
-            self._commit(metrics, {})
+            self._commit(metrics, {"variant": labels} if labels else {})
         self._release()
         return metrics
 

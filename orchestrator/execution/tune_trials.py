@@ -76,11 +76,12 @@ class Trial(tune.Trainable):
         if self._failure is not None:
             return {"failure": self._failure}
         assert self._gang is not None
-        if self._order.stage.kind not in RESUMABLE:
-            return {"metrics": self._gang.run(self._order.stage, self._order.store)}
+        order = self._order
+        if order.stage.kind not in RESUMABLE:
+            return {"metrics": self._gang.run(order.stage, order.store, order.labels)}
         result = self._advance_once(self._gang)
         # A trial without scores goes to its end: early stopping must not compare it with others.
-        while self._order.stage.kind == "pretrain" and "metrics" not in result:
+        while order.stage.kind == "pretrain" and "metrics" not in result:
             result = self._advance_once(self._gang)
         return result
 

@@ -56,7 +56,12 @@ def make_context(
 ) -> StageContext:
     """What the stage is given, with its inputs looked up in the store."""
     return StageContext(
-        inputs=store.inputs(stage), out=aside, scratch=store.scratch(stage), device=device, is_main=is_main
+        inputs=store.inputs(stage),
+        out=aside,
+        scratch=store.scratch(stage),
+        device=device,
+        is_main=is_main,
+        limits=stage.limits,
     )
 
 

@@ -1,7 +1,7 @@
 """What must hold between the parts of an experiment, each of which is sound by itself."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -46,6 +46,8 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _exclude(experiment)
     yield from _space(experiment)
     yield from _pretraining(experiment)
+    yield from _multi_task(experiment)
+    yield from _heads(experiment)
     yield from _head_tokens(experiment)
     yield from _pooler(experiment)
     yield from _early_stopping(experiment)
@@ -165,6 +167,9 @@ def _range(path: PathTo, factor: str, values: Range) -> Iterator[Contradiction]:
     if values.low >= values.high:
         message = f"must be above low, which is {_tidy(values.low)}, not {_tidy(values.high)}"
         yield Contradiction((*path, "high"), message, rests_on=((*path, "low"),))
+    if factor == "train_size" and (values.low < 1) != (values.high < 1):
+        message = "low and high must both be shares below 1, or both numbers of texts"
+        yield Contradiction(path, message, rests_on=((*path, "low"), (*path, "high")))
     if values.log and values.low <= 0:
         message = f"must be above 0 on a logarithmic scale, not {_tidy(values.low)}"
         yield Contradiction((*path, "low"), message)
@@ -183,6 +188,78 @@ def _pretraining(experiment: Experiment) -> Iterator[Contradiction]:
     values = [(path, str(value)) for path, value in _values(experiment, "pretraining")]
     for fault in pretraining_faults(experiment, values):
         yield Contradiction(fault.path, fault.message, of_key=fault.of_key, rests_on=fault.rests_on)
+
+
+def _multi_task(experiment: Experiment) -> Iterator[Contradiction]:
+    tasks = tuple(task.task for task in experiment.tasks)
+    for name, joint in experiment.multi_task.items():
+        path = ("multi_task", name)
+        if name == "none" or name in experiment.pretraining:
+            message = f"the name '{name}' is taken by pretraining: choose another"
+            yield Contradiction(path, message, of_key=True, rests_on=(("pretraining", name),))
+        if (joint.epochs is None) == (joint.steps is None):
+            given = "neither epochs nor steps is" if joint.steps is None else "epochs and steps are both"
+            yield Contradiction(path, f"{given} given: say one of them")
+        for index, task in enumerate(joint.tasks or ()):
+            if task not in tasks:
+                message = f"there is no task '{task}'{suggestion(task, tasks)}; known: {', '.join(tasks)}"
+                yield Contradiction((*path, "tasks", index), message, rests_on=(("tasks",),))
+            elif task in (joint.tasks or ())[:index]:
+                yield Contradiction((*path, "tasks", index), f"{task} stands here twice")
+        if joint.head_tokens is not None and joint.head_tokens >= joint.max_length:
+            message = f"must be below max_length, which is {joint.max_length}, not {joint.head_tokens}"
+            yield Contradiction((*path, "head_tokens"), message, rests_on=((*path, "max_length"),))
+        yield from _after(experiment, name)
+
+
+def _after(experiment: Experiment, name: str) -> Iterator[Contradiction]:
+    joint, path = experiment.multi_task[name], ("multi_task", name, "after")
+    if joint.after is None:
+        return
+    known = tuple(experiment.pretraining)
+    if joint.after not in known:
+        message = f"there is no pretraining '{joint.after}'{suggestion(joint.after, known)}; known: "
+        message += ", ".join(known) or "none"
+        yield Contradiction(path, message, rests_on=(("pretraining", joint.after),))
+    elif experiment.pretraining[joint.after].corpus == "within-task":
+        tasks = joint.tasks or tuple(task.task for task in experiment.tasks)
+        if len(tasks) > 1:
+            message = (
+                f"'{joint.after}' reads the texts of one task, not of {len(tasks)}: name one under tasks"
+            )
+            yield Contradiction(path, message, rests_on=((*path[:2], "tasks"), ("tasks",)))
+
+
+def _heads(experiment: Experiment) -> Iterator[Contradiction]:
+    """A head with an LSTM stands on frozen features only, and those are of texts that are one sequence."""
+    cells = grid_cells(experiment)
+    together = {
+        (features, head, truncation)
+        for cell in cells
+        for features in _options(experiment, cell, "features")
+        for head in _options(experiment, cell, "head")
+        for truncation in _options(experiment, cell, "truncation")
+    }
+    if any(head == "bilstm" and features is None for features, head, _ in together):
+        message = (
+            "stands on frozen features, and features has null, which trains the encoder: "
+            "give it layers only, such as last, or exclude null with bilstm"
+        )
+        for path, head in _values(experiment, "head"):
+            if head == "bilstm":
+                yield Contradiction(path, message, rests_on=_written("features"))
+    is_paired = any(task.columns.text_pair is not None for task in experiment.tasks)
+    if is_paired or any(features is not None and cut == "windows" for features, _, cut in together):
+        what = "the tasks have pairs of texts" if is_paired else "windows are read"
+        for path, features in _values(experiment, "features"):
+            if features is not None:
+                message = f"frozen features are of single texts in one sequence, and {what}: must be null"
+                yield Contradiction(path, message, rests_on=_written("truncation"))
+
+
+def _options(experiment: Experiment, cell: Mapping[str, Any], factor: str) -> tuple[Any, ...]:
+    """What a factor may be in a cell of the grid."""
+    return (cell[factor],) if factor in cell else tuple(value for _, value in _values(experiment, factor))
 
 
 def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:

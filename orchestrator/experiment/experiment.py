@@ -5,9 +5,11 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from jobs.specs.annotations import SampleAnnotationsData
+from jobs.specs.features import FeatureHead, FeatureLayers
+from jobs.specs.multitask import JointTraining
 from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
 from jobs.specs.references import Paper
-from jobs.specs.spec import PositiveInt, Strict
+from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -139,7 +141,27 @@ class Recipe(Training):
     """What becomes of the windows of a text: the mean or maximum of their vectors, their weighted mean by
     additive attention, the mean of their logits, or (trained as `logits`) a vote of their predictions."""
     pretraining: Start = "none"
-    """`none`, or a name under `pretraining`; `name@step` is one of its snapshots."""
+    """`none`, or a name under `pretraining` or `multi_task`; `name@step` is a snapshot of a pretraining."""
+    features: FeatureLayers | None = None
+    """Null trains the encoder too; `last`, a layer or `last-N` freezes it, stores the states of these layers
+    once, and trains a head on them. Nothing is measured of such variants: their layers are the start's."""
+    head: FeatureHead = "linear"
+    """What is trained on frozen features: a linear classifier of pooled states, or a bidirectional LSTM
+    with self-attention."""
+    head_hidden: PositiveInt = 128
+    """Width of each direction of the LSTM."""
+
+
+class MultiTask(JointTraining):
+    """Joint training of several tasks, from whose encoder recipes start that name it as `pretraining`."""
+
+    tasks: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
+    """Names of tasks of the experiment; null takes all."""
+    truncation: Literal["head", "tail", "head+tail"] = "head"
+    max_length: Annotated[int, Field(ge=8)] = 128
+    head_tokens: PositiveInt | None = None
+    after: Name | None = None
+    """A name under `pretraining` from whose encoder the joint training starts."""
 
 
 class Range(Strict):
@@ -246,6 +268,7 @@ class Experiment(Strict):
     """Texts to train encoders further on, beside those of the tasks."""
     recipe: Recipe = Recipe()
     pretraining: dict[Name, FurtherPretraining] = {}
+    multi_task: dict[Name, MultiTask] = {}
     grid: Grid = Grid()
     exclude: tuple[Grid, ...] = ()
     """Cells of the grid that are left out: those with one of the values given of every factor of an entry."""
@@ -254,3 +277,5 @@ class Experiment(Strict):
     early_stopping: EarlyStopping | None = None
     measures: Measures = Measures()
     reference: Reference | None = None
+    feature_budget_gb: PositiveFloat = 5.0
+    """Most that the frozen features of one task and view may take on disk, in 10^9 bytes."""

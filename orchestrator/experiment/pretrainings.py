@@ -72,10 +72,13 @@ def pretraining_faults(
 
 def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[PretrainingFault]:
     name, step = name_and_step(start)
-    known = (NONE, *(name for name in experiment.pretraining if name != NONE))
-    if name not in known or (name == NONE and step is not None):
+    if start in experiment.multi_task:
+        return
+    starts = (*experiment.pretraining, *experiment.multi_task)
+    known = (NONE, *(name for name in starts if name != NONE))
+    if name not in known or (name not in experiment.pretraining and step is not None):
         message = f"there is no pretraining '{start}'{suggestion(name, known)}; known: {', '.join(known)}"
-        yield PretrainingFault(path, message, (("pretraining", name),))
+        yield PretrainingFault(path, message, (("pretraining", name), ("multi_task", name)))
     elif name != NONE and step is not None:
         pretraining = experiment.pretraining[name]
         kept = sorted({*pretraining.snapshots, pretraining.steps})

@@ -16,6 +16,7 @@ _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name (letters, digits, '_', '.', '-'; first a letter or digit)",
     LAYER_WORDS: "last, all, first-N, last-N",
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*(@[1-9][0-9]*)?$": "none, a name under pretraining, or name@step",
+    r"^last(-[1-9][0-9]*)?$": "last or last-N",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits (0-9, a-f)",
     r"^(auto|[^\s/:]+:\d+)$": "auto or HOST:PORT",
 }

@@ -7,8 +7,12 @@ from typing import Any
 from jobs.specs.spec import Spec
 from orchestrator.planning.fingerprint import stage_key
 
-TRAINED_KINDS = ("pretrain", "finetune")
-"""Kinds whose stages run on a gang of processes; pretrainings first, since variants wait for them."""
+TRAINED_KINDS = ("pretrain", "multitask", "finetune", "feature_head")
+"""Kinds whose stages run on a gang of processes; first those that variants wait for."""
+VARIANT_KINDS = ("finetune", "feature_head")
+"""Kinds of the stages that are a variant's own training; each has the role finetune."""
+START_ROLES = ("pretrain", "multitask")
+"""Roles of the trainings that a variant's own one starts from; none is done for its own sake."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,8 @@ class Stage:
     parents: Mapping[str, "Stage"] = field(default_factory=dict, repr=False)
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Paths of outside files by role; their digests are in the spec, the paths are not identity."""
+    limits: Mapping[str, float] = field(default_factory=dict, repr=False)
+    """Numbers that the stage must stay within, by name; not identity."""
 
     @property
     def kind(self) -> str:
@@ -28,12 +34,16 @@ class Stage:
 
 
 def make_stage(
-    spec: Spec, *, parents: Mapping[str, Stage] | None = None, files: Mapping[str, str] | None = None
+    spec: Spec,
+    *,
+    parents: Mapping[str, Stage] | None = None,
+    files: Mapping[str, str] | None = None,
+    limits: Mapping[str, float] | None = None,
 ) -> Stage:
     """A stage with its key."""
     parents = dict(parents or {})
     key = stage_key(spec, {role: parent.key for role, parent in parents.items()})
-    return Stage(spec, key, parents, dict(files or {}))
+    return Stage(spec, key, parents, dict(files or {}), dict(limits or {}))
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,7 @@ class PlannedVariant:
     condition: str
     """The factors that vary in the experiment; variants of one condition and task differ only in the seed."""
     stages: Mapping[str, Stage]
-    """By role: finetune, and as the experiment asks pretrain, probe, probe/start, depth, cka/start, ..."""
+    """By role: finetune, and as the experiment asks pretrain, multitask, probe, probe/start, depth, ..."""
     num_cells: int = 1
     """Cells of the grid that are this variant because their views are identical."""
 

@@ -8,6 +8,8 @@ from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.pretrainings import name_and_step
 from orchestrator.experiment.variants import Variant, varied_factors
 from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.feature_stages import feature_head, without_effect
+from orchestrator.planning.joint import joint_tasks, joint_training
 from orchestrator.planning.measures import measures_of
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
 from orchestrator.planning.pretraining import pretraining_stage, snapshot_of
@@ -35,44 +37,69 @@ def _plan_variant(
     stages: dict[str, Stage] = {}
     start: dict[str, Stage] = {}
     snapshot = None
-    if recipe.pretraining != "none":
+    if recipe.pretraining in experiment.multi_task:
+        stages |= _joint(experiment, sources, encoder, recipe.pretraining, pretrained)
+        start = {"encoder": stages["multitask"]}
+    elif recipe.pretraining != "none":
         name, _ = name_and_step(recipe.pretraining)
         snapshot = snapshot_of(experiment, recipe.pretraining)
         stages["pretrain"] = pretrained(encoder, variant.task, name)
         start = {"encoder": stages["pretrain"]}
-    training = training_of(recipe, encoder, in_windows=view.spec.truncation == "windows")
-    spec = FinetuneSpec(encoder=encoder.digest, snapshot=snapshot, training=training, seed=variant.seed)
-    pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
-    finetune = make_stage(spec, parents={"data": view} | start, files=weights | pooler)
-    stages["finetune"] = finetune
-    stages |= measures_of(
-        experiment,
-        encoder,
-        recipe,
-        view=view,
-        finetune=finetune,
-        start=start,
-        probing=sources.probing,
-        snapshot=snapshot,
-    )
-    shown = _shown_recipe(recipe, view, finetune)
+    if recipe.features is not None:
+        stages["finetune"] = feature_head(
+            experiment, encoder, recipe, view=view, start=start, snapshot=snapshot, seed=variant.seed
+        )
+    else:
+        training = training_of(recipe, encoder, in_windows=view.spec.truncation == "windows")
+        spec = FinetuneSpec(encoder=encoder.digest, snapshot=snapshot, training=training, seed=variant.seed)
+        pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
+        finetune = make_stage(spec, parents={"data": view} | start, files=weights | pooler)
+        stages["finetune"] = finetune
+        stages |= measures_of(
+            experiment,
+            encoder,
+            recipe,
+            view=view,
+            finetune=finetune,
+            start=start,
+            probing=sources.probing,
+            snapshot=snapshot,
+        )
+    shown = _shown_recipe(recipe, view, stages["finetune"])
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
+
+
+def _joint(
+    experiment: Experiment,
+    sources: Sources,
+    encoder: LocatedEncoder,
+    name: str,
+    pretrained: Callable[[LocatedEncoder, str, str], Stage],
+) -> dict[str, Stage]:
+    """A joint training, and before it the pretraining that it comes after."""
+    after = experiment.multi_task[name].after
+    before = {}
+    if after is not None:
+        before["pretrain"] = pretrained(encoder, joint_tasks(experiment, name)[0], after)
+    joint = joint_training(experiment, sources, encoder, name, after=before.get("pretrain"))
+    return before | {"multitask": joint}
 
 
 def _shown_recipe(recipe: Recipe, view: Stage, finetune: Stage) -> dict[str, object]:
     """The recipe as it was written, with nothing in place of what has no effect."""
     spec, tuned = view.spec, finetune.spec
     assert isinstance(spec, PrepareSpec)
-    assert isinstance(tuned, FinetuneSpec)
-    return recipe.model_dump() | {
+    shown = recipe.model_dump() | {
         "truncation": "whole" if spec.truncation == "whole" else recipe.truncation,
         "head_tokens": spec.head_tokens if recipe.truncation == "head+tail" else None,
         "window_overlap": spec.window_overlap,
         "max_windows": spec.max_windows,
-        "layer_pooling": tuned.training.layer_pooling,
-        "window_pooling": tuned.training.window_pooling,
     }
+    if isinstance(tuned, FinetuneSpec):
+        shown["layer_pooling"] = tuned.training.layer_pooling
+        shown["window_pooling"] = tuned.training.window_pooling
+    return shown | dict.fromkeys(without_effect(recipe))
 
 
 def _shown(value: object) -> str:

@@ -21,10 +21,12 @@ from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Corpus, Exp
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.depths import depth_faults
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
+from orchestrator.planning.feature_stages import feature_faults
 from orchestrator.planning.heads import head_faults
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
 from orchestrator.planning.objectives import objective_faults
+from orchestrator.planning.task_texts import TaskTexts, texts_of, train_size_faults
 from orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
@@ -47,6 +49,8 @@ class TaskSource:
     """The place of a pair whose first text leaves too little of windows of so many tokens for the second."""
     text_only: bool = False
     """Whether only its training texts are read: a corpus."""
+    texts: TaskTexts | None = None
+    """What the texts say; none where they were not looked at."""
 
     def num_special(self, encoder: LocatedEncoder) -> int:
         """Special tokens around a text, or around and between those of a pair."""
@@ -98,6 +102,10 @@ def look_at(
     tasks = _looked_at("task", _look_at_task, experiment.tasks, faults)
     probing = _looked_at("task", _look_at_task, experiment.probing, faults)
     corpora = _looked_at("corpus", _look_at_corpus, experiment.corpora, faults)
+    seen = {
+        name: source.texts for name, source in tasks.items() if getattr(source, "texts", None) is not None
+    }
+    faults += train_size_faults(experiment, seen)
     for encoder in encoders.values():
         texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
         exceeds = {name: partial(source.exceeds, encoder) for name, source in texts.items()}
@@ -106,6 +114,7 @@ def look_at(
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
         faults += window_faults(experiment, encoder, texts)
+        faults += feature_faults(experiment, encoder, seen)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
     return Sources(encoders, tasks, probing, corpora)
@@ -178,7 +187,8 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
     rows = sampled(rows, task.sample)
-    source = TaskSource(task, data, READER_VERSION, located, _exceeds(rows))
+    texts = texts_of(task, rows)
+    source = TaskSource(task, data, READER_VERSION, located, _exceeds(rows), texts=texts)
     if task.columns.text_pair is None:
         return source
     by_file = {paths[role].name: part for role, part in rows.items()}
@@ -204,7 +214,8 @@ def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}
-    return TaskSource(task, data, VERSION, {}, _exceeds(sampled(rows, task.sample)))
+    rows = sampled(rows, task.sample)
+    return TaskSource(task, data, VERSION, {}, _exceeds(rows), texts=texts_of(task, rows))
 
 
 def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int], bool]:

@@ -28,7 +28,7 @@ from jobs.reporting.study import read_curves
 from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
 from orchestrator.experiment.shape import annotation_of, takes_fractions
 from orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
-from orchestrator.planning.plan import Plan, PlannedVariant
+from orchestrator.planning.plan import VARIANT_KINDS, Plan, PlannedVariant
 from orchestrator.search.schedule import Schedule
 from orchestrator.store.artifacts import Store
 
@@ -42,10 +42,6 @@ MOST_ATTEMPTS = 50
 def storage_url(store: Store) -> str:
     """Where the studies are mirrored; `optuna-dashboard URL` opens it."""
     return f"sqlite:///{store.root / STORAGE}"
-
-
-WITHOUT_EFFECT_IF_NONE = ("head_tokens", "window_overlap", "max_windows", "window_pooling", "layer_pooling")
-"""Factors of which a plan shows nothing where they change nothing."""
 
 
 @dataclass
@@ -164,7 +160,7 @@ class _Cell:
         distribution = self.distributions[name]
         if isinstance(distribution, CategoricalDistribution):
             return distribution.choices[0]
-        assert isinstance(distribution, IntDistribution)
+        assert isinstance(distribution, FloatDistribution | IntDistribution)
         return distribution.low
 
 
@@ -281,7 +277,7 @@ def _cells(experiment: Experiment, planner: Planner) -> list[_Cell]:
 def _known_variants(store: Store) -> list[_KnownVariant]:
     """Variants that were tried, in the order in which they ended; those that failed are tried again."""
     found = []
-    for record in store.records("finetune"):
+    for record in (one for kind in VARIANT_KINDS for one in store.records(kind)):
         origin = record["provenance"]
         if "variant" in origin:
             ended = datetime.fromisoformat(origin["started"]).timestamp() + origin["seconds"]
@@ -294,8 +290,8 @@ def _known_variants(store: Store) -> list[_KnownVariant]:
 
 
 def _is_without_effect(name: str, shown: Any) -> bool:
-    """Whether a plan shows that a factor changed nothing: no text was cut, or none at both ends, ..."""
-    return (name, shown) == ("truncation", "whole") or (name in WITHOUT_EFFECT_IF_NONE and shown is None)
+    """Whether a plan shows that a factor changed nothing: no text was cut, or it is none of this recipe's."""
+    return shown is None or (name, shown) == ("truncation", "whole")
 
 
 def _distribution(name: str, given: Range | Choices) -> BaseDistribution:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of, merge
+from orchestrator.planning.plan import START_ROLES, Plan, PlannedVariant, Stage, labels_of, merge
 from orchestrator.store.artifacts import Store
 
 StageState = Literal["stored", "todo", "running", "computed", "failed", "blocked", "stopped", "unneeded"]
@@ -117,7 +117,7 @@ class Schedule:
         needed: set[str] = set()
         for variant in self.plan.variants:
             for role, stage in variant.stages.items():
-                if role != "pretrain":
+                if role not in START_ROLES:
                     self._collect(stage, needed)
         for key, state in self._state.items():
             if state in ("todo", "unneeded"):

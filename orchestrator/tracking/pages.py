@@ -35,7 +35,7 @@ from orchestrator.tracking.tracker import Dataset, Page, Status
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-TRAINING_ROLES = ("finetune", "pretrain")
+TRAINING_ROLES = ("finetune", "pretrain", "multitask")
 """Roles whose curves run over optimizer steps; all others run over layers."""
 UNFINISHED = ("running", "todo")
 LOGGED_TABLE = json.dumps([{"path": PARAMETER_GROUPS, "type": "table"}])

@@ -8,7 +8,7 @@ from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.reading import resolved_yaml
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.measures import depth_note
-from orchestrator.planning.plan import PlannedVariant, Stage
+from orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.tracking.pretraining_notes import pretraining_notes
 from orchestrator.tracking.reference import study_reference
@@ -82,8 +82,9 @@ def _view(stage: Stage) -> Stage | None:
 
 
 def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
-    cells = sum(variant.num_cells for variant in schedule.plan.variants)
-    runs = len(schedule.plan.variants)
+    frozen = [one for one in schedule.plan.variants if one.stages["finetune"].kind == "feature_head"]
+    tuned = [one for one in schedule.plan.variants if one not in frozen]
+    cells, runs = sum(variant.num_cells for variant in tuned), len(tuned)
     notes = []
     if cells > runs:
         notes.append(
@@ -91,9 +92,16 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
             "the same view, shown as truncation=whole; starts trained on the same texts are one, too."
         )
     notes += pretraining_notes(schedule)
-    if note := depth_note(experiment, schedule.plan.variants):
+    if note := depth_note(experiment, tuned):
         notes.append(f"{note[0].upper()}{note[1:]}.")
+    if frozen:
+        of_cells = sum(variant.num_cells for variant in frozen)
+        notes.append(
+            f"{len(frozen)} runs ({of_cells} cells) train a head on frozen features. Nothing is measured of "
+            "them, since the layers of their encoder are those of the start, and factors that are shown as "
+            "None change nothing there."
+        )
     for stage in schedule.plan.stages().values():
-        if stage.kind != "finetune" and schedule.state(stage) == "failed":
+        if stage.kind not in VARIANT_KINDS and schedule.state(stage) == "failed":
             notes.append(f"{stage.kind} {stage.key} failed: {schedule.reason(stage)}")
     return notes

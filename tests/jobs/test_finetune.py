@@ -75,6 +75,7 @@ def test_a_prepared_sample_corpus_is_trained_on_from_end_to_end(encoder, tmp_pat
         ),
         "train/seconds",
         "train/steps",
+        "train/num_texts",
         "train/examples_per_second",
         "train/loss_first",
         "train/loss_last",
@@ -247,3 +248,12 @@ def test_without_dropout_a_step_of_a_schedule_without_warmup_is_that_of_adamw(ta
         expected, found = start[name] * kept - 1e-3 * step, training._model.get_parameter(name)
         clear = parameter.grad.abs() > 1e-6
         torch.testing.assert_close(found[clear], expected[clear], atol=1e-6, rtol=0)
+
+
+def test_a_training_size_learns_from_so_many_texts_and_no_more_than_there_are(encoder, task, tmp_path):
+    context = make_context(tmp_path / "part", train=True, encoder=encoder, data=task)
+    metrics = finetune.run(finetune_spec(epochs=1, train_size=20), context)
+    assert (metrics["train/num_texts"], metrics["train/steps"]) == (20, 3)
+    context = make_context(tmp_path / "more", train=True, encoder=encoder, data=task)
+    with pytest.raises(ValueError, match="train_size 1000 is more than the"):
+        finetune.run(finetune_spec(train_size=1000), context)

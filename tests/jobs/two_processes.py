@@ -3,6 +3,7 @@
 import multiprocessing
 import socket
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
@@ -12,6 +13,7 @@ import torch.multiprocessing
 from jobs import finetune, pretrain
 from jobs.context import StageContext
 from jobs.processes import Place, join, release
+from jobs.specs.spec import Spec
 from jobs.specs.stages import FinetuneSpec, PretrainSpec
 
 METRICS, WEIGHTS = "metrics.pt", "weights.pt"
@@ -22,7 +24,7 @@ NUM_PROCESSES = 2
 class Case:
     """One training, and what is done to it."""
 
-    spec: FinetuneSpec | PretrainSpec
+    spec: Spec
     inputs: dict[str, Path]
     harm: Literal["none", "spoil", "interrupt", "crowd"] = "none"
     """`spoil` the weights of both processes once something is learnt, `interrupt` after the first evaluation
@@ -57,6 +59,8 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
         )
         if isinstance(case.spec, PretrainSpec):
             metrics = _pretrain(case, context)
+        elif not isinstance(case.spec, FinetuneSpec):
+            metrics = import_module(f"jobs.{case.spec.kind}").run(case.spec, context)
         else:
             metrics, weights = _finetune(case, context)
             torch.save(weights, own / WEIGHTS)

@@ -234,3 +234,97 @@ def test_a_search_without_anything_is_told_once_for_each_key_it_lacks(folder, so
         "search.space",
         "search.trials",
     ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "fault"),
+    [
+        (
+            "multi_task: {joint: {tasks: [trek], steps: 2}}",
+            "multi_task.joint.tasks.0: there is no task 'trek' (did you mean 'trec'?); known: trec",
+        ),
+        (
+            "multi_task: {joint: {tasks: [trec, trec], steps: 2}}",
+            "multi_task.joint.tasks.1: trec stands here twice",
+        ),
+        (
+            "multi_task: {within: {steps: 2}}",
+            "multi_task.within: the name 'within' is taken by pretraining: choose another",
+        ),
+        (
+            "multi_task: {joint: {}}",
+            "multi_task.joint: neither epochs nor steps is given: say one of them",
+        ),
+        (
+            "multi_task: {joint: {epochs: 1, steps: 2}}",
+            "multi_task.joint: epochs and steps are both given: say one of them",
+        ),
+        (
+            "multi_task: {joint: {steps: 2, after: witin}}",
+            "multi_task.joint.after: there is no pretraining 'witin' (did you mean 'within'?); known: within",
+        ),
+        (
+            "tasks: [trec, {task: other, data: {source: hub, name: a}}]\n"
+            "multi_task: {joint: {steps: 2, after: within}}",
+            "multi_task.joint.after: 'within' reads the texts of one task, not of 2: name one under tasks",
+        ),
+        (
+            "multi_task: {joint: {steps: 2, head_tokens: 40, max_length: 32}}",
+            "multi_task.joint.head_tokens: must be below max_length, which is 32, not 40",
+        ),
+        (
+            "multi_task: {joint: {steps: 2}}\ngrid: {pretraining: [none, joined]}",
+            "grid.pretraining.1: there is no pretraining 'joined' (did you mean 'joint'?); "
+            "known: none, within, joint",
+        ),
+        (
+            "recipe: {features: last, truncation: windows}",
+            "recipe.features: frozen features are of single texts in one sequence, and windows are read: "
+            "must be null",
+        ),
+        (
+            "recipe: {head: bilstm}",
+            "recipe.head: stands on frozen features, and features has null, which trains the encoder: "
+            "give it layers only, such as last, or exclude null with bilstm",
+        ),
+        (
+            "grid: {head: [linear, bilstm], features: [null, last]}",
+            "grid.head.1: stands on frozen features, and features has null, which trains the encoder: "
+            "give it layers only, such as last, or exclude null with bilstm",
+        ),
+        (
+            "search: {space: {train_size: {low: 0.5, high: 20}}, trials: 1}",
+            "search.space.train_size: low and high must both be shares below 1, or both numbers of texts",
+        ),
+        (
+            "recipe: {train_size: 1.5}",
+            "recipe.train_size: must be a whole number of at least 1 or a number above 0 and below 1, "
+            "not 1.5",
+        ),
+        (
+            "recipe: {features: first-2}",
+            "recipe.features: must be a whole number of at least 0 or last or last-N, not the text 'first-2'",
+        ),
+    ],
+)
+def test_a_contradiction_of_joint_training_features_or_sizes_is_told(folder, lines, fault):
+    base = {
+        "experiment": "experiment: x",
+        "encoder": "encoder: some/encoder",
+        "tasks": "tasks: [trec]",
+        "pretraining": "pretraining: {within: {steps: 2}}",
+    }
+    changed = {line.split(":")[0]: line for line in lines.splitlines()}
+    told = folder.faults("\n".join({**base, **changed}.values()))
+    assert [line.split(": ", 1)[1] for line in told] == [fault]
+
+
+def test_a_cell_that_is_excluded_contradicts_nothing(folder):
+    lines = [
+        "experiment: x",
+        "encoder: some/encoder",
+        "tasks: [trec]",
+        "grid: {head: [linear, bilstm], features: [null, last]}",
+        "exclude: [{head: [bilstm], features: [null]}]",
+    ]
+    folder.read("\n".join(lines))

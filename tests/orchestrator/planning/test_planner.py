@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.planning.plan import TRAINED_KINDS, Plan, merge
+from orchestrator.planning.plan import Plan, merge
 from tests.orchestrator.bench import LONG, SAMPLE, Bench, keys
 
 PRETRAINING = {"more": {"steps": 3}}
@@ -167,11 +167,12 @@ def test_everything_a_stage_trains_with_is_in_its_key(bench):
         "max_grad_norm": 2.0,
         "evaluations_per_epoch": 2,
         "pooling": "mean",
+        "train_size": 0.5,
     }
     plans = [bench.plan(), bench.plan(seeds=[7])]
     plans += [bench.plan(recipe={"max_length": 400, name: value}) for name, value in factors.items()]
     found = [keys(plan, "finetune") for plan in plans]
-    assert len(set().union(*found)) == len(found) == 11
+    assert len(set().union(*found)) == len(found) == 12
 
 
 def test_other_weights_are_other_work(bench):
@@ -212,12 +213,6 @@ def test_merging_keeps_the_first_of_each_and_counts_cells(bench):
     one, other = bench.plan(seeds=[0, 1]).variants
     plan = merge([one, other, one, one])
     assert [(variant.seed, variant.num_cells) for variant in plan.variants] == [(0, 3), (1, 1)]
-
-
-def test_the_kinds_that_train_are_those_that_the_plan_trains(bench):
-    plan = bench.plan(pretraining=PRETRAINING, grid={"pretraining": ["more"]})
-    trained = {stage.kind for stage in plan.stages().values() if hasattr(stage.spec, "training")}
-    assert trained == set(TRAINED_KINDS)
 
 
 def test_encoders_are_a_factor_like_any_other(bench):

@@ -99,7 +99,9 @@ def test_further_pretraining_reads_the_texts_of_pairs_apart(bench):
     task = pair_task(bench, first=10, second=10)
     plan = bench.plan(pretraining={"more": {"steps": 2}}, recipe={"pretraining": "more"}, **task)
     assert sorted(view.pairs for view in views(plan)) == ["apart", "joined"]
-    (corpus,) = (stage.parents["corpus/0"].spec for stage in plan.stages().values() if stage.kind == "pretrain")
+    (corpus,) = (
+        stage.parents["corpus/0"].spec for stage in plan.stages().values() if stage.kind == "pretrain"
+    )
     assert corpus.pairs == "apart"
 
 

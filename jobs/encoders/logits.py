@@ -1,0 +1,45 @@
+"""Logits of every text of a split, computed by all processes of a gang together.
+
+Axes: N texts, B texts of a batch, K labels.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+
+from jobs.numerics.scores import accuracy, cross_entropy, macro_f1
+from jobs.processes import share
+
+BATCH_SIZE = 64
+
+
+def logits_of(
+    forward: Callable[[Sequence[int]], torch.Tensor], lengths: Sequence[int], accelerator: Accelerator
+) -> np.ndarray:
+    """Logits (N, K) of every text, on every process.
+
+    Args:
+        forward: Logits (B, K) of the texts at some positions, by a model that is not training.
+        lengths: Of every text: those of similar length are computed together.
+    """
+    own = share(sorted(range(len(lengths)), key=lengths.__getitem__), accelerator)
+    found: list[tuple[int, list[float]]] = []
+    with torch.inference_mode():
+        for first in range(0, len(own), BATCH_SIZE):
+            rows = own[first : first + BATCH_SIZE]
+            found += zip(rows, forward(rows).float().tolist(), strict=True)
+    by_row = dict(gather_object(found))
+    return np.array([by_row[row] for row in range(len(lengths))])
+
+
+def scores_of(labels: Sequence[int], logits_NK: np.ndarray, *, prefix: str) -> dict[str, float]:
+    """Accuracy, macro F1 and mean cross entropy, as `<prefix>/accuracy`."""
+    labels_N, predictions_N = np.asarray(labels), logits_NK.argmax(axis=1)
+    return {
+        f"{prefix}/accuracy": accuracy(labels_N, predictions_N),
+        f"{prefix}/macro_f1": macro_f1(labels_N, predictions_N),
+        f"{prefix}/loss": cross_entropy(labels_N, logits_NK),
+    }

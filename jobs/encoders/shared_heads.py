@@ -1,0 +1,40 @@
+"""One encoder under the linear heads of several tasks.
+
+Axes: B texts, T tokens, D features, K labels.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from jobs.encoders.heads import pool
+
+
+class SharedEncoder(nn.Module):
+    """An encoder with dropout, and a linear head for each task over its pooled last layer."""
+
+    def __init__(
+        self, encoder: PreTrainedModel, *, num_labels: Sequence[int], pooling: Literal["cls", "mean"]
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.pooling = pooling
+        self.dropout = nn.Dropout(getattr(encoder.config, "hidden_dropout_prob", 0.1))
+        self.heads = nn.ModuleList(nn.Linear(encoder.config.hidden_size, number) for number in num_labels)
+        for head in self.heads:
+            nn.init.normal_(head.weight, std=getattr(encoder.config, "initializer_range", 0.02))
+            nn.init.zeros_(head.bias)
+
+    def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, task: int) -> torch.Tensor:
+        """Logits (B, K) of one task."""
+        hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+        logits_BK = self.heads[task](self.dropout(pool(hidden_BTD, mask_BT, self.pooling)))
+        if not self.training:
+            return logits_BK
+        # Data-parallel training waits for a gradient of every parameter: the other heads get one of zeros.
+        others = [head for position, head in enumerate(self.heads) if position != task]
+        nothing = sum(parameter.sum() for head in others for parameter in head.parameters())
+        return logits_BK + 0.0 * nothing

@@ -1,0 +1,47 @@
+"""States of every token of a task's texts in chosen layers of a frozen encoder, one file a split."""
+
+import json
+import math
+
+from jobs.context import StageContext
+from jobs.encoders.loading import load_encoder, snapshot_folder
+from jobs.encoders.token_files import ABOUT, write_tokens
+from jobs.encoders.token_states import token_states
+from jobs.specs.features import FeaturesSpec
+from jobs.text.prepared import read_split
+
+SPLITS = ("train", "validation", "test")
+BUDGET = "feature_budget_gb"
+"""The limit that the experiment sets on what is written, in 10^9 bytes."""
+
+
+def run(spec: FeaturesSpec, context: StageContext) -> dict[str, float]:
+    """Leave `<split>.safetensors` of each split, and what a head must know of the encoder.
+
+    Raises:
+        ValueError: the files would be larger than the budget, or a state does not fit float16.
+    """
+    encoder = load_encoder(snapshot_folder(context.inputs["encoder"], spec.snapshot))
+    splits = {name: read_split(context.inputs["data"], name) for name in SPLITS}
+    width = encoder.config.hidden_size * len(spec.layers)
+    num_tokens = sum(len(text) for split in splits.values() for text in split.texts)
+    gigabytes = num_tokens * width * 2 / 1e9
+    budget = context.limits.get(BUDGET, math.inf)
+    if gigabytes > budget:
+        raise ValueError(
+            f"the features take {gigabytes:.3g} GB, over {BUDGET} {budget:g}: a shorter max_length, fewer "
+            "layers, a higher budget, or training end to end (features: null) would be right"
+        )
+    for name, split in splits.items():
+        states = token_states(
+            encoder,
+            split.texts,
+            layers=spec.layers,
+            pad_id=encoder.config.pad_token_id or 0,
+            device=context.device,
+        )
+        lengths = [len(text) for text in split.texts]
+        write_tokens(context.out / f"{name}.safetensors", states, lengths=lengths, width=width)
+    about = {"layers": spec.layers, "dropout": getattr(encoder.config, "hidden_dropout_prob", 0.1)}
+    (context.out / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    return {"tokens": float(num_tokens), "width": float(width), "gigabytes": gigabytes}

@@ -1,0 +1,30 @@
+"""Which task each step of a joint training belongs to."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from jobs.specs.multitask import Sampling
+
+
+def task_probabilities(sizes: Sequence[int], sampling: Sampling) -> np.ndarray:
+    """How likely a step is to be each task's, by the numbers of their training texts."""
+    size_K = np.asarray(sizes, dtype=np.float64)
+    match sampling:
+        case "proportional":
+            weight_K = size_K
+        case "square-root":
+            weight_K = np.sqrt(size_K)
+        case "uniform":
+            weight_K = np.ones_like(size_K)
+    return weight_K / weight_K.sum()
+
+
+def task_order(sizes: Sequence[int], *, sampling: Sampling, num_steps: int, seed: int) -> list[int]:
+    """Position of the task of each step, drawn independently; the same on every process.
+
+    The draw rests on raw output of PCG64, which NumPy keeps the same on every platform and in every version.
+    """
+    uniform_S = np.random.PCG64(seed).random_raw(num_steps) / 2.0**64
+    border_K = np.cumsum(task_probabilities(sizes, sampling))
+    return np.minimum(np.searchsorted(border_K, uniform_S, side="right"), len(sizes) - 1).tolist()

@@ -1,0 +1,114 @@
+"""Frozen features and the heads trained on them as stages, and whether their files stay within the budget."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
+from jobs.specs.recipe import Training
+from orchestrator.experiment.experiment import Experiment, Recipe
+from orchestrator.experiment.variants import possible_values
+from orchestrator.planning.depths import DEPTH_FIELDS, depth_of
+from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.plan import Stage, make_stage
+from orchestrator.planning.task_texts import TaskTexts
+
+HEAD_FACTORS = (
+    "learning_rate",
+    "epochs",
+    "batch_size",
+    "warmup",
+    "weight_decay",
+    "max_grad_norm",
+    "evaluations_per_epoch",
+    "train_size",
+)
+"""Factors of training that concern a head alone; of a frozen encoder the others change nothing."""
+BUDGET = "feature_budget_gb"
+BYTES = 2
+"""Of a number in float16."""
+_WIDTHS = ("hidden_size", "dim", "d_model", "n_embd")
+
+
+def feature_head(
+    experiment: Experiment,
+    encoder: LocatedEncoder,
+    recipe: Recipe,
+    *,
+    view: Stage,
+    start: Mapping[str, Stage],
+    snapshot: int | None,
+    seed: int,
+) -> Stage:
+    """The training of a head on the features of a view; heads, sizes and seeds share one set of features."""
+    depth, _ = shape_of(encoder.folder)
+    features = make_stage(
+        FeaturesSpec(encoder=encoder.digest, snapshot=snapshot, layers=chosen_layers(recipe.features, depth)),
+        parents={"data": view} | dict(start),
+        files={"encoder": str(encoder.folder)},
+        limits={BUDGET: experiment.feature_budget_gb},
+    )
+    factors = {name: getattr(recipe, name) for name in HEAD_FACTORS}
+    spec = FeatureHeadSpec(
+        training=Training(**factors, **({"pooling": recipe.pooling} if recipe.head == "linear" else {})),
+        head=recipe.head,
+        head_hidden=recipe.head_hidden if recipe.head == "bilstm" else Recipe().head_hidden,
+        seed=seed,
+    )
+    return make_stage(spec, parents={"features": features, "data": view})
+
+
+def without_effect(recipe: Recipe) -> Iterator[str]:
+    """Factors that change nothing of a recipe, whatever they are."""
+    if recipe.features is not None:
+        yield from (name for name in Training.model_fields if name not in (*HEAD_FACTORS, "pooling"))
+    if recipe.head == "bilstm":
+        yield "pooling"
+    else:
+        yield "head_hidden"
+
+
+def feature_faults(
+    experiment: Experiment, encoder: LocatedEncoder, texts_by_task: Mapping[str, TaskTexts]
+) -> list[str]:
+    """Layers that the encoder lacks, and features that would be larger than the budget, in words."""
+    asked = [value for value in possible_values(experiment, "features") if value is not None]
+    if not asked:
+        return []
+    try:
+        depth, width = shape_of(encoder.folder)
+    except KeyError as missing:
+        return [f"features: {encoder.name}: its config.json has none of {missing.args[0]}"]
+    faults, num_layers = [], 0
+    for value in asked:
+        try:
+            num_layers = max(num_layers, len(chosen_layers(value, depth)))
+        except ValueError as error:
+            faults.append(f"features: {encoder.name}: {error}")
+    longest = max(int(value) for value in possible_values(experiment, "max_length"))
+    row = width * num_layers * BYTES
+    budget = experiment.feature_budget_gb
+    for task, texts in texts_by_task.items() if row else ():
+        gigabytes = texts.count_tokens(encoder, longest, int(budget * 1e9 / row)) * row / 1e9
+        if gigabytes > budget:
+            faults.append(
+                f"features: task {task} takes up to {gigabytes:.3g} GB at {longest} tokens and "
+                f"{num_layers} x {width} numbers each, over {BUDGET} {budget:g}: a shorter max_length, fewer "
+                "layers, a higher budget, or training end to end (features: null) would be right"
+            )
+    return faults
+
+
+def shape_of(folder: Path) -> tuple[int, int]:
+    """Layers above the embeddings, and features of a state, as an encoder's configuration has them.
+
+    Raises:
+        KeyError: it does not say.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    depth = depth_of(folder).num_layers
+    width = next((config[name] for name in _WIDTHS if name in config), None)
+    for names, found in ((DEPTH_FIELDS, depth), (_WIDTHS, width)):
+        if found is None:
+            raise KeyError(", ".join(names))
+    return depth, width
