@@ -15,6 +15,15 @@ from scipy.optimize import isotonic_regression
 _SMALLEST = 2
 """Layers of a block: a single layer that differs from all others is no block."""
 
+_LENGTHS = (
+    lambda similarity: 1 - similarity,
+    lambda similarity: np.sqrt(1 - similarity),
+    lambda similarity: -np.log(similarity),
+    lambda similarity: np.sqrt(-np.log(similarity)),
+)
+"""How far a similarity is from 1, in units of which one may add up along the layers: every step goes in a
+direction of its own, or all in one. The unit that fits best is taken."""
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -166,22 +175,35 @@ def _drift_maps(similarity_LL: np.ndarray, num_draws: int, rng: np.random.Genera
     tested, so it is no part of the null. Residuals are permuted with their layers, rows and columns together.
     """
     num_layers = len(similarity_LL)
-    steps = np.clip(1 - np.diagonal(similarity_LL, 1), 1e-6, None)
-    low, high = np.quantile(np.log(steps), [0.25, 0.75])
-    steps = np.minimum(steps, np.exp(high + 1.5 * (high - low)))
-    upper = np.triu_indices(num_layers, 1)
-    distances = _distances(steps)[upper]
-    order = np.argsort(distances, kind="stable")
-    fitted = isotonic_regression(similarity_LL[upper][order], increasing=False).x
-    known, values = np.append(0, distances[order]), np.append(1, fitted)
-    residual_LL = similarity_LL - np.interp(_distances(steps), known, values)
-    np.fill_diagonal(residual_LL, 0)
+    fits = [_line_fit(similarity_LL, length(similarity_LL.clip(1e-3, 1))) for length in _LENGTHS]
+    steps, known, values = min(fits, key=lambda fit: np.square(_residual(similarity_LL, *fit)).sum())
+    residual_LL = _residual(similarity_LL, steps, known, values)
     maps = []
     for _ in range(num_draws):
         layers = rng.permutation(num_layers)
         drift_LL = np.interp(_distances(rng.permutation(steps)), known, values)
         maps.append(drift_LL + residual_LL[np.ix_(layers, layers)])
     return np.array(maps).reshape(num_draws, num_layers, num_layers)
+
+
+def _line_fit(similarity_LL: np.ndarray, length_LL: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps between neighbours, and the similarity at the distances they add up to, which never rises."""
+    steps = np.clip(np.diagonal(length_LL, 1), 1e-6, None)
+    low, high = np.quantile(np.log(steps), [0.25, 0.75])
+    steps = np.minimum(steps, np.exp(high + 1.5 * (high - low)))
+    upper = np.triu_indices(len(length_LL), 1)
+    distances = _distances(steps)[upper]
+    order = np.argsort(distances, kind="stable")
+    fitted = isotonic_regression(similarity_LL[upper][order], increasing=False).x
+    return steps, np.append(0, distances[order]), np.append(1, fitted)
+
+
+def _residual(
+    similarity_LL: np.ndarray, steps: np.ndarray, known: np.ndarray, values: np.ndarray
+) -> np.ndarray:
+    residual_LL = similarity_LL - np.interp(_distances(steps), known, values)
+    np.fill_diagonal(residual_LL, 0)
+    return residual_LL
 
 
 def _distances(steps: np.ndarray) -> np.ndarray:
