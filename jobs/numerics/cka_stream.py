@@ -10,7 +10,7 @@ import numpy as np
 from jobs.numerics.activations import check_layer, is_rounding
 from jobs.numerics.hsic import debiased_hsic, norms, refuse_few_examples
 
-_ROWS = 2048
+_ROWS = 1024
 """Rows of one float32 product."""
 
 
