@@ -4,6 +4,7 @@ import numpy as np
 
 from jobs.context import StageContext
 from jobs.encoders.layer_files import read_layers
+from jobs.numerics.activations import check_paired
 from jobs.numerics.cka import cka_map
 from jobs.specs.stages import CkaSpec
 
@@ -24,8 +25,7 @@ def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
         metric, curve = "next_layer", np.diagonal(similarity_LL, offset=1)
     else:
         other = read_layers(context.inputs["other"], "test")
-        if list(own.ids) != list(other.ids):
-            raise ValueError("the rows of the two extracts are not the same examples in the same order")
+        check_paired(own.ids, other.ids)
         similarity_LL = cka_map(own.layers, other.layers, debiased=spec.debiased)
         metric, curve = "same_layer", np.diagonal(similarity_LL)
     np.save(context.out / SIMILARITY, similarity_LL)

@@ -120,10 +120,11 @@ def add_mean(rng, layer, kappa):
     return (layer + mean).astype(np.float32)
 
 
-def test_many_bands_of_rows_give_what_one_gives(monkeypatch, rng):
+def test_many_tiles_give_what_one_gives(monkeypatch, rng):
     layers = related_layers(rng, num_examples=50, widths=[64, 96])
     expected = cka_map(layers)
-    monkeypatch.setattr("jobs.numerics.cka._BAND_ENTRIES", 50 * 4 * 7)
+    monkeypatch.setattr("jobs.numerics.gram_products._BAND", 28)
+    monkeypatch.setattr("jobs.numerics.gram_products._TILE", 7)
     assert cka_map(layers) == pytest.approx(expected, abs=1e-7)
 
 
@@ -208,8 +209,8 @@ def test_tiny_and_huge_values_neither_vanish_nor_overflow(rng):
 
 
 def test_an_unknown_kernel_is_refused_by_naming_those_there_are():
-    with pytest.raises(ValueError, match="'rbf' does not exist: there is linear"):
-        cka_map([np.eye(5)], kernel="rbf")
+    with pytest.raises(ValueError, match="'poly' does not exist: there is linear, rbf"):
+        cka_map([np.eye(5)], kernel="poly")
 
 
 def test_different_numbers_of_examples_are_refused_by_naming_both():
