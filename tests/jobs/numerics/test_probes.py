@@ -47,7 +47,7 @@ def test_each_layer_gets_what_it_gets_alone():
     for index in range(len(train)):
         alone = probe((train[index : index + 1], labels, test[index : index + 1], test_labels))
         assert alone.penalty_L[0] == together.penalty_L[index]
-        assert (alone.predictions_LN[0] == together.predictions_LN[index]).all()
+        assert (alone.predictions_LRN[0, 0] == together.predictions_LRN[index, 0]).all()
 
 
 @pytest.mark.parametrize("penalty", [1e-3, 1e-1])
@@ -58,14 +58,16 @@ def test_predictions_agree_with_scikit_learn_but_for_one_example(penalty):
         scaler = StandardScaler().fit(train_ND)
         peer = LogisticRegression(C=1 / (penalty * len(labels)), tol=1e-8, max_iter=5000)
         expected = peer.fit(scaler.transform(train_ND), labels).predict(scaler.transform(test_ND))
-        assert (result.predictions_LN[index] != expected).sum() <= 1
+        assert (result.predictions_LRN[index, 0] != expected).sum() <= 1
         assert result.accuracy_L[index] == pytest.approx(np.mean(expected == test_labels), abs=1.1 / 150)
 
 
 def test_macro_f1_is_that_of_scikit_learn():
     data = planted(strength=0.5)
     result = probe(data)
-    expected = [f1_score(data[3], predictions, average="macro") for predictions in result.predictions_LN]
+    expected = [
+        f1_score(data[3], predictions, average="macro") for predictions in result.predictions_LRN[:, 0]
+    ]
     assert result.macro_f1_L == pytest.approx(expected)
 
 
@@ -75,7 +77,7 @@ def test_scale_and_shift_of_a_feature_change_no_prediction():
     moved_train, moved_test = ([layer * scale + shift for layer in part] for part in (train, test))
     expected = probe((train, labels, test, test_labels))
     result = probe((moved_train, labels, moved_test, test_labels))
-    assert (result.predictions_LN == expected.predictions_LN).all()
+    assert (result.predictions_LRN == expected.predictions_LRN).all()
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 12345.678])
@@ -84,7 +86,7 @@ def test_a_layer_that_is_the_same_for_all_examples_predicts_the_majority(value):
     labels[:100] = 1
     train[0][:], test[0][:] = value, value + 1
     result = probe((train, labels, test, test_labels))
-    assert (result.predictions_LN[0] == 1).all()
+    assert (result.predictions_LRN[0, 0] == 1).all()
     assert result.accuracy_L[0] == result.majority_accuracy == np.mean(test_labels == 1)
 
 
@@ -94,21 +96,21 @@ def test_a_constant_feature_is_ignored_even_where_test_moves_it():
     widened_train = [np.column_stack([layer, np.full(len(layer), np.float32(0.1))]) for layer in train]
     widened_test = [np.column_stack([layer, np.arange(len(layer))]) for layer in test]
     result = probe((widened_train, labels, widened_test, test_labels))
-    assert (result.predictions_LN == expected.predictions_LN).all()
+    assert (result.predictions_LRN == expected.predictions_LRN).all()
 
 
 def test_a_class_may_be_missing_in_test_and_another_in_train():
     train, labels, test, test_labels = planted()
     test_labels = np.where(test_labels == 0, 3, test_labels)
     result = probe((train, labels, test, test_labels), num_classes=5)
-    assert set(result.predictions_LN[2]) <= {0, 1, 2}
+    assert set(result.predictions_LRN[2, 0]) <= {0, 1, 2}
     assert result.accuracy_L[2] == pytest.approx(np.mean(test_labels != 3), abs=0.05)
 
 
 def test_a_single_class_is_always_predicted():
     train, labels, test, test_labels = planted()
     result = probe((train, np.full_like(labels, 2), test, test_labels))
-    assert (result.predictions_LN == 2).all()
+    assert (result.predictions_LRN == 2).all()
 
 
 def test_of_equally_accurate_penalties_the_strongest_is_chosen_whatever_their_order():
@@ -141,7 +143,9 @@ def test_read_only_inputs_of_any_float_type_are_taken_and_left_as_they_were():
 def test_the_same_seed_gives_the_same_result():
     data = planted(strength=0.5)
     first, again = probe(data), probe(data)
-    assert (first.predictions_LN == again.predictions_LN).all() and (first.penalty_L == again.penalty_L).all()
+    assert (first.predictions_LRN == again.predictions_LRN).all() and (
+        first.penalty_L == again.penalty_L
+    ).all()
 
 
 def without_layers(train, labels, test, test_labels):

@@ -1,0 +1,81 @@
+"""Layers with labels before a probe sees them: checked, standardised, and a part held out.
+
+Axes: L layers, N examples, D features.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+_HELD_OUT = 0.2
+"""Part of the train examples of each class that settings are chosen on."""
+
+
+def check_train_and_test(
+    train_LND: Sequence[np.ndarray],
+    train_labels: np.ndarray,
+    test_LND: Sequence[np.ndarray],
+    test_labels: np.ndarray,
+    num_classes: int,
+) -> None:
+    """Raises ValueError unless both are labelled layers of one encoder."""
+    check_labelled(train_LND, train_labels, "train", num_classes)
+    check_labelled(test_LND, test_labels, "test", num_classes)
+    if len(train_LND) != len(test_LND) or train_LND[0].shape[1] != test_LND[0].shape[1]:
+        raise ValueError(
+            f"train has {len(train_LND)} layers of width {train_LND[0].shape[1]} and test has "
+            f"{len(test_LND)} of width {test_LND[0].shape[1]}: both must come from one encoder."
+        )
+
+
+def check_labelled(layers_LND: Sequence[np.ndarray], labels: np.ndarray, part: str, num_classes: int) -> None:
+    """Raises ValueError unless layers are finite, of one shape, with a label in 0..num_classes-1 a row."""
+    if not len(layers_LND):
+        raise ValueError(f"{part} holds no layers.")
+    if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or not len(labels):
+        raise ValueError(
+            f"{part} labels must be a list of integers, got {labels.dtype} of shape {labels.shape}."
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(
+            f"{part} labels run from {labels.min()} to {labels.max()}: with num_classes={num_classes} "
+            f"they must lie in 0 to {num_classes - 1}."
+        )
+    expected = (len(labels), layers_LND[0].shape[-1])
+    for index, layer_ND in enumerate(layers_LND):
+        if layer_ND.shape != expected:
+            raise ValueError(
+                f"{part} layer {index} has shape {layer_ND.shape}: with {len(labels)} labels and the width "
+                f"of layer 0 it must be {expected}."
+            )
+        if not np.isfinite(layer_ND).all():
+            raise ValueError(f"{part} layer {index} holds values that are not finite.")
+
+
+def hold_out(labels: np.ndarray, *, seed: int) -> np.ndarray:
+    """True for a fifth of each class, rounded; a class of one or two keeps all its examples.
+
+    Raises ValueError where that is nobody.
+    """
+    rng = np.random.default_rng(seed)
+    chosen_N = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
+        chosen_N[members[: round(_HELD_OUT * len(members))]] = True
+    if not chosen_N.any():
+        raise ValueError(
+            "no class has the 3 examples from which one can be held out to choose a penalty: "
+            "give more examples or a single penalty."
+        )
+    return chosen_N
+
+
+def standardised(train_ND: np.ndarray, *others_ND: np.ndarray) -> list[np.ndarray]:
+    """Train and the others in units of train's deviations from train's means, in float64."""
+    mean_D = train_ND.mean(axis=0, dtype=np.float64)
+    deviation_D = train_ND.std(axis=0, dtype=np.float64)
+    # Activations are float32 at best: a deviation within its rounding of the mean is no signal, and dividing
+    # by it would make one. Such a column is 0 in all parts.
+    varies_D = deviation_D > np.finfo(np.float32).eps * np.abs(mean_D)
+    scale_D = np.divide(1, deviation_D, out=np.zeros_like(deviation_D), where=varies_D)
+    return [(part_ND - mean_D) * scale_D for part_ND in (train_ND, *others_ND)]

@@ -1,0 +1,188 @@
+"""Networks trained side by side: the plain loop over one, independence, stopping, and the gradient."""
+
+import numpy as np
+import pytest
+import torch
+
+from jobs.numerics import mlp_training
+from jobs.numerics.mlp_training import Examples, Member, Schedule, train_members
+
+SHORT = Schedule(batch_size=16, max_epochs=8, learning_rate=3e-3)
+
+
+def examples(*, num_layers=2, num_examples=90, width=12, num_classes=3, strength=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    labels = torch.from_numpy(rng.integers(num_classes, size=num_examples))
+    centres = torch.from_numpy(strength * rng.normal(size=(num_layers, num_classes, width)))
+    noise = torch.from_numpy(rng.normal(size=(num_layers, num_examples, width)))
+    layers = (noise + centres[:, labels]).float()
+    third = num_examples // 3
+    return Examples(
+        layers[:, :third],
+        labels[:third],
+        layers[:, third : 2 * third],
+        labels[third : 2 * third],
+        layers[:, 2 * third :],
+        num_classes,
+    )
+
+
+def train_one(data, member, schedule, seed):
+    """The slow obvious version: one torch module, autograd and torch.optim.Adam; epoch by epoch accuracy."""
+    width, (first, second) = data.fitted_LND.shape[2], member.sizes
+    network = torch.nn.Sequential(
+        torch.nn.Linear(width, first),
+        torch.nn.ReLU(),
+        torch.nn.Linear(first, second),
+        torch.nn.ReLU(),
+        torch.nn.Linear(second, data.num_classes),
+    )
+    shapes = mlp_training._shapes(data, member.sizes)
+    start = mlp_training._parts(mlp_training._initial_weights(shapes, seed, member.start)[None], shapes)
+    linear = network[0], network[2], network[4]
+    with torch.no_grad():
+        for index, layer in enumerate(linear):
+            layer.weight.copy_(start[2 * index][0].T)
+            layer.bias.copy_(start[2 * index + 1][0, 0])
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+    features_ND = data.fitted_LND[member.layer]
+    best, waited, predictions = -1.0, 0, None
+    for epoch in range(1, schedule.max_epochs + 1):
+        order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(features_ND)))
+        for batch in order.split(schedule.batch_size):
+            optimiser.zero_grad()
+            squares = sum(layer.weight.square().sum() for layer in linear)
+            loss = torch.nn.functional.cross_entropy(network(features_ND[batch]), data.fitted_labels_N[batch])
+            (loss + member.decay / (2 * len(batch)) * squares).backward()
+            optimiser.step()
+        with torch.no_grad():
+            answers = network(data.validation_LND[member.layer]).argmax(dim=1)
+            accuracy = (answers == data.validation_labels_N).double().mean().item()
+            waited = 0 if accuracy >= best + 1e-4 else waited + 1
+            if accuracy > best:
+                best, predictions = accuracy, network(data.test_LND[member.layer]).argmax(dim=1).numpy()
+        if waited > schedule.patience:
+            break
+    return best, epoch, predictions
+
+
+MEMBERS = [
+    Member(layer, sizes, decay, start)
+    for layer in (0, 1)
+    for sizes in ((8, 4), (5, 9))
+    for decay, start in ((1e-3, 0), (10.0, 0), (1e-3, 1))
+]
+
+
+def test_each_network_trains_as_the_plain_loop_trains_it():
+    data = examples()
+    trained = train_members(data, MEMBERS, schedule=SHORT, seed=3)
+    for index, member in enumerate(MEMBERS):
+        accuracy, epochs, predictions = train_one(data, member, SHORT, seed=3)
+        # Sums of float32 are taken in another order: over some 20 small steps weights part by 1e-6 or so, by
+        # which an example right on the border may change sides, here none.
+        assert trained.accuracy_M[index] == pytest.approx(accuracy, abs=1e-6)
+        assert trained.epochs_M[index] == epochs
+        assert (trained.predictions_MN[index] == predictions).mean() >= 1 - 1.1 / 30
+
+
+def test_a_network_trains_alike_alone_and_among_others():
+    data = examples()
+    together = train_members(data, MEMBERS, schedule=SHORT, seed=3)
+    for index, member in enumerate(MEMBERS):
+        alone = train_members(data, [member], schedule=SHORT, seed=3)
+        # As above: the same sums, perhaps by another kernel.
+        assert alone.accuracy_M[0] == pytest.approx(together.accuracy_M[index], abs=1e-6)
+        assert (alone.predictions_MN[0] == together.predictions_MN[index]).mean() >= 1 - 1.1 / 30
+
+
+def cohort_weights(data, members, epochs):
+    """The weights after some epochs, with no early stop."""
+    shapes = mlp_training._shapes(data, members[0].sizes)
+    running, step = mlp_training._begin(data, members, shapes, seed=0), torch.zeros(())
+    for epoch in range(1, epochs + 1):
+        order = mlp_training._order(data, 0, epoch)
+        mlp_training._train_epoch(data, running, shapes, SHORT, step, order)
+    return running.weights_MP
+
+
+def test_the_weights_are_those_of_a_network_alone_whatever_layers_are_beside_it():
+    """Members of one layer share its features, those of several hold their own: both ways must agree."""
+    data = examples()
+    members = [Member(layer, (8, 4), decay) for layer in (0, 1) for decay in (1e-3, 1.0)]
+    together = cohort_weights(data, members, epochs=5)
+    for index, member in enumerate(members):
+        alone = cohort_weights(data, [member], epochs=5)[0]
+        # Adam's first steps are +-learning_rate whatever the gradient's size, so rounding of 1e-7 in a
+        # gradient near 0 may move a weight by a part of 3e-3; after 15 steps they were seen 1e-7 apart.
+        torch.testing.assert_close(together[index], alone, rtol=1e-4, atol=1e-5)
+
+
+def test_members_of_several_layers_in_one_cohort_end_as_they_would_layer_by_layer(monkeypatch):
+    """A GPU trains all layers in one cohort; here the grouping of a processor is undone."""
+    data = examples()
+    members = [Member(layer, (8, 4), decay) for layer in (0, 1) for decay in (1e-3, 1e-1)]
+    patient = Schedule(batch_size=16, max_epochs=60, patience=5, learning_rate=1e-2)
+    by_layer = train_members(data, members, schedule=patient, seed=0)
+    monkeypatch.setattr(mlp_training, "_cohorts", lambda examples, members: [list(range(len(members)))])
+    at_once = train_members(data, members, schedule=patient, seed=0)
+    assert len(set(at_once.epochs_M)) > 1, "all ended at once: no member had to leave the others"
+    assert (at_once.epochs_M == by_layer.epochs_M).all()
+    assert at_once.accuracy_M == pytest.approx(by_layer.accuracy_M, abs=1e-6)
+
+
+def test_a_cohort_too_large_is_split_and_gives_the_same(monkeypatch):
+    data = examples()
+    expected = train_members(data, MEMBERS, schedule=SHORT, seed=3)
+    monkeypatch.setattr(mlp_training, "_BYTES_AT_ONCE", 1)
+    assert all(len(cohort) == 1 for cohort in mlp_training._cohorts(data, MEMBERS))
+    split = train_members(data, MEMBERS, schedule=SHORT, seed=3)
+    assert split.accuracy_M == pytest.approx(expected.accuracy_M, abs=1e-6)
+
+
+def test_the_gradient_is_that_of_autograd():
+    """In float64, where the two ways agree to rounding, with a last hidden unit that never fires."""
+    data = examples()
+    shapes = mlp_training._shapes(data, (8, 4))
+    weights_MP = torch.stack([mlp_training._initial_weights(shapes, 0, start) for start in (0, 1)]).double()
+    parts = [part.clone().requires_grad_() for part in mlp_training._parts(weights_MP, shapes)]
+    with torch.no_grad():
+        parts[3][..., -1] = -1e3
+    features_MBD = data.fitted_LND.double()
+    targets_BC = torch.nn.functional.one_hot(data.fitted_labels_N, 3).double()
+    decay_M11 = torch.tensor([0.1, 2.0], dtype=torch.float64)[:, None, None]
+    gradients = [torch.empty_like(part) for part in parts]
+    with torch.no_grad():
+        mlp_training._write_gradient(parts, features_MBD, targets_BC, decay_M11, gradients)
+
+    logits_MBC = mlp_training._forward(parts, features_MBD)[-1]
+    entropy_M = -(logits_MBC.log_softmax(dim=2) * targets_BC).sum(dim=2).mean(dim=1)
+    squares_M = sum(matrix.square().sum(dim=(1, 2)) for matrix in parts[::2])
+    (entropy_M + decay_M11[:, 0, 0] / (2 * len(targets_BC)) * squares_M).sum().backward()
+    for part, gradient in zip(parts, gradients, strict=True):
+        torch.testing.assert_close(gradient, part.grad, rtol=1e-10, atol=1e-12)
+
+
+def test_a_network_stops_after_patience_without_gain_and_keeps_its_best():
+    data = examples(strength=4.0)
+    longer = Schedule(batch_size=16, max_epochs=500, patience=20, learning_rate=1e-2)
+    trained = train_members(data, MEMBERS[:1], schedule=longer, seed=0)
+    accuracy, epochs, _ = train_one(data, MEMBERS[0], longer, seed=0)
+    assert trained.epochs_M[0] == epochs < 500
+    assert trained.accuracy_M[0] == accuracy == 1.0
+
+
+def test_a_strong_decay_leaves_less_to_learn_by_heart():
+    data = examples(strength=0.0)
+    long = Schedule(batch_size=16, max_epochs=120, patience=120, learning_rate=1e-2)
+    weak, strong = (
+        cohort_norm(data, Member(0, (8, 4), decay), epochs=long.max_epochs) for decay in (0.0, 10.0)
+    )
+    assert strong < 0.1 * weak
+
+
+def cohort_norm(data, member, epochs):
+    matrices = mlp_training._parts(
+        cohort_weights(data, [member], epochs), mlp_training._shapes(data, member.sizes)
+    )[::2]
+    return sum(matrix.square().sum() for matrix in matrices)
