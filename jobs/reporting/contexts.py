@@ -100,7 +100,8 @@ def _candidates(
 
 def _words(reference: StudyReference, where: WhereAny, variant: VariantResult) -> str:
     values = {
-        factor: reference.encoder if factor == ENCODER else factor_label(variant, factor) for factor in where
+        factor: reference.encoder_of(variant.recipe) if factor == ENCODER else factor_label(variant, factor)
+        for factor in where
     }
     return " ".join(f"{factor}={value}" for factor, value in values.items())
 

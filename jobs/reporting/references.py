@@ -15,8 +15,8 @@ class StudyReference:
     paper: Paper
     paper_task_by_task: Mapping[str, str]
     """The paper's data set for each of our tasks that has one."""
-    encoder: str
-    """The study's."""
+    encoders: Mapping[str, str]
+    """The study's encoders by what its recipes call them; the first is the study's own."""
     num_layers: int | None = None
     """Layers of the study's encoder, where known."""
 
@@ -27,11 +27,15 @@ class StudyReference:
         its name, whoever published it.
         """
         known = {factor: self._known(factor, value) for factor, value in recipe.items()}
-        known[ENCODER] = self.encoder.rpartition("/")[2]
+        known[ENCODER] = self.encoder_of(recipe).rpartition("/")[2]
         return all(
             factor in known and _has(known[factor], self._known(factor, asked))
             for factor, asked in where.items()
         )
+
+    def encoder_of(self, recipe: Mapping[str, object]) -> str:
+        """The encoder that a recipe names; the study's own where it names none."""
+        return self.encoders.get(str(recipe.get(ENCODER)), next(iter(self.encoders.values())))
 
     def _known(self, factor: str, value: object) -> object:
         if factor == LAYERS and value == "last" and self.num_layers is not None:

@@ -191,6 +191,7 @@ class _Process:
             try:
                 yield
             except Exception as error:
+                self._open.close()
                 if is_loss_of_another(error):
                     raise WorkerLost(f"process {self._rank} lost another one: {error}") from None
                 raise

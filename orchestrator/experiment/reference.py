@@ -36,11 +36,13 @@ def reference_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _unknown("claims", reference.claims, [claim.claim for claim in paper.claims], paper.paper)
     ours = [task.task for task in experiment.tasks]
     theirs = _data_sets(paper)
+    if reference.tasks and not set(reference.tasks) & set(ours):
+        # A profile may have other tasks than the file, so a name that is none of ours is no fault by itself.
+        named = next(iter(reference.tasks))
+        message = f"names none of the tasks{suggestion(named, ours)}; they are {', '.join(ours)}"
+        yield Contradiction(("reference", "tasks"), message, rests_on=(("tasks",),))
     for name, paper_name in reference.tasks.items():
         path: PathTo = ("reference", "tasks", name)
-        if name not in ours:
-            message = f"there is no task '{name}'{suggestion(name, ours)}; known: {', '.join(ours)}"
-            yield Contradiction(path, message, of_key=True, rests_on=(("tasks",),))
         if paper_name not in theirs:
             known = f"{suggestion(paper_name, theirs)}; it has {', '.join(theirs)}"
             yield Contradiction(path, f"{paper.paper} has no data set '{paper_name}'{known}")

@@ -1,12 +1,14 @@
 """What a study takes of the paper that its experiment names."""
 
+from collections.abc import Mapping
+
 from jobs.reporting.references import StudyReference
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.planning.depths import depth_of
 from orchestrator.planning.encoders import LocatedEncoder
 
 
-def study_reference(experiment: Experiment, encoder: LocatedEncoder) -> StudyReference | None:
+def study_reference(experiment: Experiment, encoders: Mapping[str, LocatedEncoder]) -> StudyReference | None:
     """The reference of a study; tasks without a name of their own in it have the paper's."""
     if experiment.reference is None:
         return None
@@ -16,6 +18,6 @@ def study_reference(experiment: Experiment, encoder: LocatedEncoder) -> StudyRef
     return StudyReference(
         paper=paper,
         paper_task_by_task={task: name for task, name in by_task.items() if name in known},
-        encoder=encoder.name,
-        num_layers=depth_of(encoder.folder).num_layers,
+        encoders={name: encoder.name for name, encoder in encoders.items()},
+        num_layers=depth_of(next(iter(encoders.values())).folder).num_layers,
     )

@@ -35,7 +35,7 @@ def stand(experiment: Experiment, schedule: Schedule, *, encoders: Mapping[str, 
         metric_by_task={task.task: task.metric for task in experiment.tasks},
         variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
         notes=tuple(_notes(experiment, schedule)),
-        reference=study_reference(experiment, next(iter(encoders.values()))),
+        reference=study_reference(experiment, encoders),
     )
 
 

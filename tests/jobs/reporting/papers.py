@@ -26,7 +26,7 @@ def reference(
     """A paper's reference; tables and claims are written as in a file."""
     written = {"paper": "known2020", "title": "What is known", "source": "nowhere"} | changes
     paper = Paper.model_validate(written | {"tables": tuple(tables), "claims": tuple(claims)}, strict=False)
-    return StudyReference(paper, dict(tasks), encoder=encoder, num_layers=num_layers)
+    return StudyReference(paper, dict(tasks), encoders={"main": encoder}, num_layers=num_layers)
 
 
 def claim(kind: str, **check: Any) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def test_a_resolved_experiment_holds_its_paper_and_reads_back_as_the_same(known,
         ("{paper: known, claims: [z]}", "reference.claims.0: known has no claim 'z'; it has a, b"),
         (
             "{paper: known, tasks: {tre: questions}}",
-            "x.yaml:13:35: reference.tasks.tre: there is no task 'tre' (did you mean 'trec'?); known: trec",
+            "reference.tasks: names none of the tasks (did you mean 'trec'?); they are trec",
         ),
         (
             "{paper: known, tasks: {trec: question}}",
