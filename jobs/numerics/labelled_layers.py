@@ -64,8 +64,8 @@ def hold_out(labels: np.ndarray, *, seed: int) -> np.ndarray:
         chosen_N[members[: round(_HELD_OUT * len(members))]] = True
     if not chosen_N.any():
         raise ValueError(
-            "no class has the 3 examples from which one can be held out to choose a penalty: "
-            "give more examples or a single penalty."
+            "no class has the 3 examples from which one can be held out to choose settings on: "
+            "give more examples, or to a linear probe a single penalty."
         )
     return chosen_N
 

@@ -37,6 +37,7 @@ class Schedule:
     """How all members train; the defaults are scikit-learn's for Adam."""
 
     batch_size: int = 200
+    """Nearly: an epoch is cut into batches of equal size."""
     learning_rate: float = 1e-3
     max_epochs: int = 1000
     patience: int = 10
@@ -202,7 +203,7 @@ def _train_epoch(
     weights, gradients = _parts(running.weights_MP, shapes), _parts(gradient_MP, shapes)
     layers_LND, layer_M = examples.fitted_LND, running.layer_M
     of_one_layer = _of_one_layer(layer_M)
-    for batch_B in order_N.split(schedule.batch_size):
+    for batch_B in _batches(order_N, schedule.batch_size):
         if of_one_layer:
             features_MBD = layers_LND[layer_M[0], batch_B].expand(len(layer_M), -1, -1)
         else:
@@ -224,6 +225,15 @@ def _train_epoch(
             eps=1e-8,
             maximize=False,
         )
+
+
+def _batches(order_N: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
+    """As many as come closest to the batch size, their sizes at most one apart.
+
+    A remnant of an example or two would have a gradient so large that Adam's second moments, and with them
+    all other steps, suffer: of 801 examples, 1 alone in a batch cost 0.1 of accuracy, averaged over a grid.
+    """
+    return order_N.tensor_split(max(1, round(len(order_N) / batch_size)))
 
 
 def _parts(values_MP: torch.Tensor, shapes: list[tuple[int, int]]) -> list[torch.Tensor]:

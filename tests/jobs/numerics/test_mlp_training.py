@@ -49,7 +49,7 @@ def train_one(data, member, schedule, seed):
     best, waited, predictions = -1.0, 0, None
     for epoch in range(1, schedule.max_epochs + 1):
         order = torch.from_numpy(np.random.default_rng([seed, epoch]).permutation(len(features_ND)))
-        for batch in order.split(schedule.batch_size):
+        for batch in order.tensor_split(round(len(order) / schedule.batch_size)):
             optimiser.zero_grad()
             squares = sum(layer.weight.square().sum() for layer in linear)
             loss = torch.nn.functional.cross_entropy(network(features_ND[batch]), data.fitted_labels_N[batch])
@@ -161,6 +161,15 @@ def test_the_gradient_is_that_of_autograd():
     (entropy_M + decay_M11[:, 0, 0] / (2 * len(targets_BC)) * squares_M).sum().backward()
     for part, gradient in zip(parts, gradients, strict=True):
         torch.testing.assert_close(gradient, part.grad, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("num_examples", "sizes"), [(801, [201, 200, 200, 200]), (7, [7]), (330, [165, 165]), (400, [200, 200])]
+)
+def test_an_epoch_has_batches_of_equal_size_and_shows_each_example_once(num_examples, sizes):
+    batches = mlp_training._batches(torch.arange(num_examples), 200)
+    assert [len(batch) for batch in batches] == sizes
+    assert torch.equal(torch.cat(batches), torch.arange(num_examples))
 
 
 def test_a_network_stops_after_patience_without_gain_and_keeps_its_best():
