@@ -55,10 +55,11 @@ class Classifier(nn.Module):
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooling == "pooler" else None
         self.attention = WindowAttention(width) if window_pooling == "attention" else None
 
-    def head_parts(self) -> nn.ModuleList:
-        """Everything but the encoder."""
-        parts = (self.head, self.pooler, self.attention)
-        return nn.ModuleList(part for part in parts if part is not None)
+    def head_parts(self) -> nn.Module:
+        """Everything but the encoder: the linear classifier, and by name what else there is below it."""
+        below = {"pooler": self.pooler, "attention": self.attention}
+        below = {name: part for name, part in below.items() if part is not None}
+        return nn.ModuleDict({"classifier": self.head} | below) if below else self.head
 
     def forward(
         self,

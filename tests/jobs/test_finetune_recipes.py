@@ -80,7 +80,7 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(encoder, task, tmp_path
 
 @pytest.mark.parametrize("name", ["bert-adam", "bfloat16", "lora", "anew"])
 def test_a_planted_signal_is_learnt(encoder, task, tmp_path, name):
-    spec = finetune_spec(**{"epochs": 10} | RECIPES[name])
+    spec = finetune_spec(**{"epochs": 14} | RECIPES[name])
     metrics = finetune.run(spec, context_of(tmp_path, encoder, task))
     assert metrics["test/accuracy"] > 0.9
     assert metrics["learned"] == 1
