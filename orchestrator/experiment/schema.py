@@ -27,6 +27,8 @@ def experiment_schema() -> dict[str, Any]:
         "description": "A name on the Hugging Face Hub, a folder (/..., ./..., ../...), or a mapping.",
         "anyOf": [{"type": "string"}, {"$ref": "#/$defs/EncoderSource"}],
     }
+    for pattern in properties["encoders"]["patternProperties"]:
+        properties["encoders"]["patternProperties"][pattern] = properties["encoder"]
     for name, model in (("tasks", "Task"), ("probing", "Task"), ("corpora", "Corpus")):
         properties[name]["description"] = "Names of files in ../tasks, paths that end in .yaml, or mappings."
         properties[name]["items"] = {"anyOf": [{"type": "string"}, {"$ref": f"#/$defs/{model}"}]}

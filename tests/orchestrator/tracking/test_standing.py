@@ -75,7 +75,7 @@ def test_a_study_knows_its_paper_the_depth_of_its_encoder_and_whose_columns_its_
     workspace = bench.open(tasks=tasks, recipe={"max_length": 40}, reference=reference)
     known = workspace.study(workspace.schedule()).reference
     assert known.paper_task_by_task == {"mine": "mood", "news": "news"}
-    assert (known.encoder, known.num_layers) == ("encoder", 3)
+    assert (known.encoders, known.num_layers) == ({"main": "encoder"}, 3)
     assert known.paper.tables[0].rows[0].values == {"mood": 5.0, "news": 3.0}
     assert bench.open().study(bench.open().schedule()).reference is None
 
