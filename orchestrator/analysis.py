@@ -45,7 +45,7 @@ def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: 
         "encoders": sources,
         "tasks": texts,
         "probing": annotated,
-        "recipe": {"features": "last", "learning_rate": 1e-3, "epochs": 20},
+        "recipe": {"features": "last", "pooling": "mean", "learning_rate": 1e-3, "epochs": 20},
         "grid": {"encoder": list(sources)},
     }
 
