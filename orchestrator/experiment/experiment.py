@@ -144,7 +144,7 @@ class Recipe(Training):
     """`none`, or a name under `pretraining` or `multi_task`; `name@step` is a snapshot of a pretraining."""
     features: FeatureLayers | None = None
     """Null trains the encoder too; `last`, a layer or `last-N` freezes it, stores the states of these layers
-    once, and trains a head on them. Nothing is measured of such variants: their layers are the start's."""
+    once, and trains a head on them. What is measured then are the layers of the encoder as it came."""
     head: FeatureHead = "linear"
     """What is trained on frozen features: a linear classifier of pooled states, or a bidirectional LSTM
     with self-attention."""

@@ -19,7 +19,7 @@ def measures_of(
     recipe: Recipe,
     *,
     view: Stage,
-    finetune: Stage,
+    finetune: Stage | None,
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
     snapshot: int | None = None,
@@ -27,11 +27,25 @@ def measures_of(
     """The measures of a variant by role, each on the tuned model, and what they rest on.
 
     Accuracy against depth is left out where the head is not a linear one on the highest layer alone.
+
+    Args:
+        finetune: None where the encoder is frozen: its layers are then measured in place of a tuned model's,
+            and there is nothing to set them against.
     """
     measures = experiment.measures
     begun_from = start.get("encoder")
     states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
-    tuned, begun = states(view, finetune), states(view, begun_from, snapshot=snapshot)
+    begun = states(view, begun_from, snapshot=snapshot)
+    if finetune is None:
+        return _of_frozen(
+            measures,
+            begun,
+            {
+                name: states(_probed(source, encoder, recipe, measures), begun_from, snapshot=snapshot)
+                for name, source in probing.items()
+            },
+        )
+    tuned = states(view, finetune)
     stages: dict[str, Stage] = {}
     if measures.probe:
         stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
@@ -50,6 +64,17 @@ def measures_of(
     assert isinstance(finetune.spec, FinetuneSpec)
     if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
+    return stages
+
+
+def _of_frozen(measures: Measures, states: Stage, probed: Mapping[str, Stage]) -> dict[str, Stage]:
+    stages: dict[str, Stage] = {}
+    if measures.probe:
+        stages["probe"] = make_stage(ProbeSpec(), parents={"states": states})
+        for name, of in probed.items():
+            stages[f"probe/{name}"] = make_stage(ProbeSpec(), parents={"states": of})
+    if measures.cka:
+        stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": states})
     return stages
 
 

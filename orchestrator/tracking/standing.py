@@ -97,9 +97,8 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
     if frozen:
         of_cells = sum(variant.num_cells for variant in frozen)
         notes.append(
-            f"{len(frozen)} runs ({of_cells} cells) train a head on frozen features. Nothing is measured of "
-            "them, since the layers of their encoder are those of the start, and factors that are shown as "
-            "None change nothing there."
+            f"{len(frozen)} runs ({of_cells} cells) train a head on frozen features: the layers that are "
+            "measured are those of the encoder as it came, and factors that are shown as None change nothing."
         )
     for stage in schedule.plan.stages().values():
         if stage.kind not in VARIANT_KINDS and schedule.state(stage) == "failed":
