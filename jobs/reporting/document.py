@@ -59,8 +59,8 @@ CURVE_NOTES = {
 STANDINGS = {
     "best": "best",
     "highest": "highest score",
-    "indistinguishable": "indistinguishable from the best",
-    "worse": "worse than the highest",
+    "indistinguishable": "not told apart",
+    "worse": "worse",
     "diverged": "diverged",
     "did not learn": "did not learn",
     "not compared": "not compared",
@@ -115,6 +115,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         versions=_versions(study),
         file_name=f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', study.experiment).strip('._-') or 'experiment'}.yaml",
         remarks=_remarks,
+        tasks_with_remarks={task for task, group in ranking_by_task.items() if any(map(_remarks, group))},
         isnan=math.isnan,
     )
 

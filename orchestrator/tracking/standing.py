@@ -88,8 +88,9 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
     notes = []
     if cells > runs:
         notes.append(
-            f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give "
-            "the same view, shown as truncation=whole; starts trained on the same texts are one, too."
+            f"{cells} cells are {runs} runs: cells that differ only in what has no effect are one, as all "
+            "truncations where no text is longer than the limit (truncation=whole), the pooling of layers "
+            "where one layer is read, and starts trained on the same texts."
         )
     notes += pretraining_notes(schedule)
     if note := depth_note(experiment, tuned):
