@@ -22,6 +22,7 @@ from jobs.reporting.conditions import condition_label, conditions_by_task, facto
 from jobs.reporting.drawing import INK
 from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
+from jobs.reporting.geometry_tables import geometry_rows
 from jobs.reporting.ranking import RankedCondition, rank_conditions
 from jobs.reporting.recipes import cuts, rates
 from jobs.reporting.study import RECORD, Study
@@ -42,12 +43,18 @@ SECTIONS = {
         "Mean over seeds, all on one scale from 0 to 1. Hatched grey: undefined, as a layer does not vary "
         "over the examples or is not finite.",
     ),
+    "geometry": (
+        "Geometry of labels",
+        "Clusters, distances and correlations of labels in every layer (Zhou and Srikumar 2021, 2022). Bands "
+        "of correlations are 95 % bootstrap bounds over labels; those of distances go from the lower to the "
+        "upper end of what is proved, over all seeds.",
+    ),
     "pretraining": (
         "Further pretraining and joint training",
         "Each is computed once and shared by the variants that start from it.",
     ),
 }
-CURVE_SECTIONS = ("learning", "probe", "depth", "cka")
+CURVE_SECTIONS = ("learning", "probe", "depth", "cka", "geometry")
 CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",
@@ -91,6 +98,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         lstrip_blocks=True,
     )
     environment.filters |= {"score": _score, "signed": _signed, "p": _p_value, "duration": _duration}
+    environment.filters |= {"count": _count, "bounds": _bounds}
     environment.filters |= {"percent": _percent, "points": _points, "comparison": comparison_line}
     ranking = rank_conditions(study)
     ranking_by_task = {
@@ -107,6 +115,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         effects=_grouped(main_effects(study), lambda effect: effect.task),
         sections=_sections(study_figures(study) if figures is None else figures),
         troubles=_troubles(study),
+        geometry_rows=geometry_rows(study),
         setting=smaller_setting(study),
         claims=check_claims(study),
         tables=beside_tables(study),
@@ -276,6 +285,18 @@ def _versions(study: Study) -> dict[str, str]:
 
 def _score(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
+
+
+def _count(value: float) -> str:
+    """A number of things, or the mean of some."""
+    return "–" if math.isnan(value) else f"{value:.0f}" if value == round(value) else f"{value:.1f}"
+
+
+def _bounds(interval: Interval) -> str:
+    if math.isnan(interval.low):
+        return _score(interval.mean).replace("-", "−")
+    low, mean, high = (f"{v:.3f}".replace("-", "−") for v in (interval.low, interval.mean, interval.high))
+    return f"{mean} [{low}, {high}]"
 
 
 def _signed(interval: Interval) -> str:

@@ -233,6 +233,11 @@ class Measures(Strict):
     probe: bool = True
     cka: bool = True
     depth: bool = True
+    geometry: bool = False
+    """DirectProbe: clusters of the labels and their distances before and after tuning, and how far each
+    label moved."""
+    permutations: Annotated[int, Field(ge=0)] = 1
+    """How often labels are permuted, to see how many clusters chance would need; 0 leaves it out."""
     num_train: PositiveInt = 500
     """Training examples whose layers are looked at (probes learn from them)."""
     num_test: PositiveInt = 500

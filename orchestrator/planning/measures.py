@@ -8,6 +8,7 @@ from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, Pro
 from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
+from orchestrator.planning.layer_measures import Subject, layer_measures
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
@@ -32,25 +33,23 @@ def measures_of(
     begun_from = start.get("encoder")
     states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
     tuned, begun = states(view, finetune), states(view, begun_from, snapshot=snapshot)
+    subjects = {"": Subject(view, tuned, begun)}
+    for name, source in probing.items():
+        data = _probed(source, encoder, recipe, measures)
+        subjects[name] = Subject(data, states(data, finetune), states(data, begun_from, snapshot=snapshot))
     stages: dict[str, Stage] = {}
     if measures.probe:
-        stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
-        stages[f"probe/{START}"] = make_stage(ProbeSpec(), parents={"states": begun})
-        for name, source in probing.items():
-            data = _probed(source, encoder, recipe, measures)
-            probed = {
-                f"probe/{name}": states(data, finetune),
-                f"probe/{name}/{START}": states(data, begun_from, snapshot=snapshot),
-            }
-            for role, of in probed.items():
-                stages[role] = make_stage(ProbeSpec(), parents={"states": of})
+        for name, subject in subjects.items():
+            role = f"probe/{name}" if name else "probe"
+            stages[role] = make_stage(ProbeSpec(), parents={"states": subject.tuned})
+            stages[f"{role}/{START}"] = make_stage(ProbeSpec(), parents={"states": subject.begun})
     if measures.cka:
         stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
         stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
     assert isinstance(finetune.spec, FinetuneSpec)
     if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
-    return stages
+    return stages | layer_measures(measures, subjects)
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:

@@ -261,6 +261,24 @@ def test_probing_tasks_are_probed_at_every_layer_before_and_after_tuning(bench):
     assert num_stages(plan)["annotate"] == 1
 
 
+def test_geometry_is_measured_of_every_task_before_and_after_tuning(bench):
+    plan = bench.plan(probing=[WORDS], measures={"geometry": True, "permutations": 3})
+    (variant,) = plan.variants
+    roles = [role for role in variant.stages if role.startswith("geometry")]
+    assert roles == ["geometry", "geometry/start", "geometry/pos", "geometry/pos/start"]
+    for role in roles:
+        assert variant.stages[role].spec.permutations == 3
+        probed = variant.stages[role.replace("geometry", "probe")]
+        assert variant.stages[role].parents["states"] == probed.parents["states"]
+        assert variant.stages[role].parents["data"].kind == ("annotate" if "pos" in role else "prepare")
+    shift = variant.stages["shift/pos"]
+    assert shift.parents["geometry"] is variant.stages["geometry/pos"]
+    assert shift.parents["other_geometry"] is variant.stages["geometry/pos/start"]
+    assert shift.parents["other"] == variant.stages["probe/pos/start"].parents["states"]
+    # What else is measured keeps its keys.
+    assert keys(bench.plan(probing=[WORDS])) < keys(plan)
+
+
 def test_annotated_sentences_are_for_probing_only(bench):
     with pytest.raises(ConfigurationError, match="can be probed, not fine-tuned on"):
         bench.plan(tasks=[WORDS])
