@@ -49,12 +49,17 @@ SECTIONS = {
         "of correlations are 95 % bootstrap bounds over labels; those of distances go from the lower to the "
         "upper end of what is proved, over all seeds.",
     ),
+    "spread": (
+        "Spread of layers",
+        "How many directions the states of test examples use, how evenly, and how far the labels' means are "
+        "apart for the variance around them.",
+    ),
     "pretraining": (
         "Further pretraining and joint training",
         "Each is computed once and shared by the variants that start from it.",
     ),
 }
-CURVE_SECTIONS = ("learning", "probe", "depth", "cka", "geometry")
+CURVE_SECTIONS = ("learning", "probe", "depth", "cka", "geometry", "spread")
 CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",

@@ -19,6 +19,7 @@ from jobs.reporting.conditions import (
 from jobs.reporting.drawing import curve_chart, dot_chart, heat_maps, scatter_chart
 from jobs.reporting.effects import scored_variants
 from jobs.reporting.geometry_figures import OWN_FIGURES, geometry_figures, label_figures
+from jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
 from jobs.reporting.ranking import rank_conditions
 from jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
@@ -44,6 +45,7 @@ def study_figures(study: Study) -> dict[str, Figure]:
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
         figures |= _map_figures(task, best_first)
         figures |= geometry_figures(task, conditions, best=next(iter(best_first)))
+        figures |= beside_start(task, conditions, WORDS_BY_METRIC)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
         own = rf"multitask/(train/loss|{re.escape(task)}/validation/(accuracy|macro_f1|loss))"
         figures |= _start_figures(task, "multitask", conditions, wanted=own)
@@ -90,7 +92,8 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    return [role for role in roles if role not in NOT_MEASURES and measure_of(role) not in OWN_FIGURES]
+    drawn = (*NOT_MEASURES, *OWN_FIGURES, *WORDS_BY_METRIC)
+    return [role for role in roles if measure_of(role) not in drawn]
 
 
 def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:

@@ -1,15 +1,25 @@
 """Curves over layers of the tuned models, set beside those of what they started from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
 from jobs.reporting.comparing import Conditions, compared
 from jobs.reporting.series import Band, bands_by_metric
 from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import RANDOM, START, baseline_band, role_of, spoken_subject
+from jobs.reporting.subjects import RANDOM, START, baseline_band, role_of, spoken_subject, subjects_of
 
 LAYER = "layer (0: embeddings)"
+WORDS_BY_METRIC = {
+    "spread": {
+        "effective_rank": "effective rank",
+        "mean_cosine": "mean cosine of two examples",
+        "isoscore": "IsoScore",
+        "intrinsic_dimension": "intrinsic dimension (TwoNN)",
+        "between_within": "variance between labels over that within",
+    },
+}
+"""What is drawn of a measure, tuned and start in one figure."""
 LABEL_BY_BASELINE = {START: "before fine-tuning", RANDOM: "random encoder"}
 
 
@@ -22,34 +32,38 @@ def tuned_curves(conditions: Conditions, measure: str, subject: str, metric: str
 
 def baselines(conditions: Conditions, measure: str, subject: str, metric: str) -> dict[str, Band]:
     """The curves of the starts and of random encoders, by label; only those that there are."""
-    variants = [variant for of in conditions.values() for variant in of]
     found = {
-        label: baseline_band(variants, role_of(measure, subject, baseline), metric)
+        label: baseline_band(variants_of(conditions), role_of(measure, subject, baseline), metric)
         for baseline, label in LABEL_BY_BASELINE.items()
     }
     return {label: curve for label, curve in found.items() if curve is not None}
 
 
 def beside_start(
-    task: str,
-    conditions: Conditions,
-    measure: str,
-    subjects: Sequence[str],
-    words_by_metric: Mapping[str, str],
+    task: str, conditions: Conditions, words_by_metric: Mapping[str, Mapping[str, str]]
 ) -> dict[str, Figure]:
-    """Metrics of a measure as figures by name, as `<measure>/<task>/<probing task>_<metric>`."""
+    """Metrics as figures by name, as `<measure>/<task>/<probing task>_<metric>`.
+
+    Args:
+        words_by_metric: By measure.
+    """
     figures: dict[str, Figure] = {}
-    for subject in subjects:
-        for metric, words in words_by_metric.items():
-            figures |= compared(
-                figure_name(measure, task, subject, metric),
-                f"{spoken_subject(task, subject)}: {words}",
-                LAYER,
-                words,
-                tuned_curves(conditions, measure, subject, metric),
-                conditions,
-                references=baselines(conditions, measure, subject, metric),
-            )
+    wanted = [
+        (measure, subject, metric, words)
+        for measure, metrics in words_by_metric.items()
+        for subject in subjects_of(variants_of(conditions), measure)
+        for metric, words in metrics.items()
+    ]
+    for measure, subject, metric, words in wanted:
+        figures |= compared(
+            figure_name(measure, task, subject, metric),
+            f"{spoken_subject(task, subject)}: {words}",
+            LAYER,
+            words,
+            tuned_curves(conditions, measure, subject, metric),
+            conditions,
+            references=baselines(conditions, measure, subject, metric),
+        )
     return figures
 
 

@@ -33,3 +33,9 @@ class ShiftSpec(Spec):
     resamples: PositiveInt = 2000
     """Of the labels, for the bounds of the correlation."""
     seed: int = 0
+
+
+class SpreadSpec(Spec):
+    """How the states of test examples are spread in every layer. Parents: states (extract or represent)."""
+
+    kind: Literal["spread"] = "spread"

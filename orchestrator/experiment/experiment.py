@@ -238,6 +238,8 @@ class Measures(Strict):
     label moved."""
     permutations: Annotated[int, Field(ge=0)] = 1
     """How often labels are permuted, to see how many clusters chance would need; 0 leaves it out."""
+    spread: bool = False
+    """Effective rank, isotropy, intrinsic dimension, and variance between labels over that within."""
     num_train: PositiveInt = 500
     """Training examples whose layers are looked at (probes learn from them)."""
     num_test: PositiveInt = 500

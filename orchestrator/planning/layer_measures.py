@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.specs.measures import GeometrySpec, ShiftSpec
+from jobs.specs.measures import GeometrySpec, ShiftSpec, SpreadSpec
 from orchestrator.experiment.experiment import START, Measures
 from orchestrator.planning.plan import Stage, make_stage
 
@@ -29,6 +29,11 @@ def layer_measures(measures: Measures, subjects: Mapping[str, Subject]) -> dict[
     for name, subject in subjects.items():
         if measures.geometry:
             stages |= _geometry(measures, name, subject)
+        if measures.spread:
+            stages |= {
+                _role("spread", name, *end): make_stage(SpreadSpec(), parents={"states": states})
+                for end, states in (((), subject.tuned), ((START,), subject.begun))
+            }
     return stages
 
 

@@ -279,6 +279,16 @@ def test_geometry_is_measured_of_every_task_before_and_after_tuning(bench):
     assert keys(bench.plan(probing=[WORDS])) < keys(plan)
 
 
+def test_spread_is_measured_of_every_task_before_and_after_tuning(bench):
+    (variant,) = bench.plan(probing=[WORDS], measures={"spread": True}).variants
+    roles = [role for role in variant.stages if role.startswith("spread")]
+    assert roles == ["spread", "spread/start", "spread/pos", "spread/pos/start"]
+    assert all(
+        variant.stages[role].parents == variant.stages[role.replace("spread", "probe")].parents
+        for role in roles
+    )
+
+
 def test_annotated_sentences_are_for_probing_only(bench):
     with pytest.raises(ConfigurationError, match="can be probed, not fine-tuned on"):
         bench.plan(tasks=[WORDS])
