@@ -1,38 +1,73 @@
-"""Measures of layers besides the linear probe, CKA and depth: of a tuned model and of its start."""
+"""Measures of layers besides CKA and depth: probes, geometry and spread of a model and of its start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.specs.measures import GeometrySpec, ShiftSpec, SpreadSpec
+from jobs.specs.annotations import AnnotateSpec
+from jobs.specs.measures import (
+    ControlProbeSpec,
+    DescriptionLengthSpec,
+    GeometrySpec,
+    MlpProbeSpec,
+    ShiftSpec,
+    SpreadSpec,
+)
+from jobs.specs.spec import Spec
+from jobs.specs.stages import ProbeSpec
 from orchestrator.experiment.experiment import START, Measures
 from orchestrator.planning.plan import Stage, make_stage
+
+TUNED = ""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Examples of a task, and their states in the tuned model and in its start."""
+    """Examples of a task, and their states in the tuned model and what it is set against."""
 
     data: Stage
-    tuned: Stage
-    begun: Stage
+    states: Mapping[str, Stage]
+    """By name of the model: `TUNED`, `START` and, where it is asked for, `RANDOM`."""
 
 
-def layer_measures(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
-    """The measures by role, as `geometry`, `geometry/start`, `geometry/<task>` and `geometry/<task>/start`.
-
-    What compares both, as `shift`, has no `start`.
+def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
+    """Probes and description lengths by role, as `probe`, `probe/start`, `probe/<task>`, `mlp_probe`, ...
 
     Args:
         subjects: By name of the probing task; the variant's own task has the name "".
     """
+    kinds: dict[str, Spec] = {}
+    if "linear" in measures.probes:
+        kinds["probe"] = ProbeSpec()
+    if "mlp" in measures.probes:
+        kinds["mlp_probe"] = MlpProbeSpec(networks=measures.networks)
+    if measures.description_length:
+        kinds["description_length"] = DescriptionLengthSpec()
+    stages: dict[str, Stage] = {}
+    for kind, spec in kinds.items():
+        for name, subject in subjects.items():
+            for model, states in subject.states.items():
+                probe = make_stage(spec, parents={"states": states})
+                stages[_role(kind, name, model)] = probe
+                if measures.control and kind != "description_length" and _has_words(subject):
+                    parents = {"states": states, "data": subject.data, "probe": probe}
+                    control = make_stage(ControlProbeSpec(probe=spec), parents=parents)
+                    stages[_role(f"{kind}_control", name, model)] = control
+    return stages
+
+
+def geometry_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
+    """Geometry and spread by role, as `geometry`, `geometry/start` and `geometry/<task>`; what compares both
+    models, as `shift`, has no `start`. `subjects` as in `probes_of`."""
     stages: dict[str, Stage] = {}
     for name, subject in subjects.items():
         if measures.geometry:
             stages |= _geometry(measures, name, subject)
         if measures.spread:
             stages |= {
-                _role("spread", name, *end): make_stage(SpreadSpec(), parents={"states": states})
-                for end, states in (((), subject.tuned), ((START,), subject.begun))
+                _role("spread", name, model): make_stage(
+                    SpreadSpec(), parents={"states": subject.states[model]}
+                )
+                for model in (TUNED, START)
             }
     return stages
 
@@ -40,12 +75,12 @@ def layer_measures(measures: Measures, subjects: Mapping[str, Subject]) -> dict[
 def _geometry(measures: Measures, name: str, subject: Subject) -> dict[str, Stage]:
     spec = GeometrySpec(permutations=measures.permutations)
     tuned, begun = (
-        make_stage(spec, parents={"states": states, "data": subject.data})
-        for states in (subject.tuned, subject.begun)
+        make_stage(spec, parents={"states": subject.states[model], "data": subject.data})
+        for model in (TUNED, START)
     )
     moved = {
-        "states": subject.tuned,
-        "other": subject.begun,
+        "states": subject.states[TUNED],
+        "other": subject.states[START],
         "geometry": tuned,
         "other_geometry": begun,
     }
@@ -54,6 +89,10 @@ def _geometry(measures: Measures, name: str, subject: Subject) -> dict[str, Stag
         _role("geometry", name, START): begun,
         _role("shift", name): make_stage(ShiftSpec(), parents=moved),
     }
+
+
+def _has_words(subject: Subject) -> bool:
+    return isinstance(subject.data.spec, AnnotateSpec)
 
 
 def _role(measure: str, *names: str) -> str:

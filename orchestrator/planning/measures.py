@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
-from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
+from jobs.specs.measures import RandomEncoderSpec
+from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec
+from orchestrator.experiment.experiment import RANDOM, START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
-from orchestrator.planning.layer_measures import Subject, layer_measures
+from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
@@ -32,24 +33,26 @@ def measures_of(
     measures = experiment.measures
     begun_from = start.get("encoder")
     states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
-    tuned, begun = states(view, finetune), states(view, begun_from, snapshot=snapshot)
-    subjects = {"": Subject(view, tuned, begun)}
-    for name, source in probing.items():
-        data = _probed(source, encoder, recipe, measures)
-        subjects[name] = Subject(data, states(data, finetune), states(data, begun_from, snapshot=snapshot))
-    stages: dict[str, Stage] = {}
-    if measures.probe:
-        for name, subject in subjects.items():
-            role = f"probe/{name}" if name else "probe"
-            stages[role] = make_stage(ProbeSpec(), parents={"states": subject.tuned})
-            stages[f"{role}/{START}"] = make_stage(ProbeSpec(), parents={"states": subject.begun})
+    data_by_name = {"": view} | {
+        name: _probed(source, encoder, recipe, measures) for name, source in probing.items()
+    }
+    subjects = {
+        name: Subject(
+            data,
+            {TUNED: states(data, finetune), START: states(data, begun_from, snapshot=snapshot)}
+            | ({RANDOM: states(data, _random_encoder(encoder))} if measures.random_encoder else {}),
+        )
+        for name, data in data_by_name.items()
+    }
+    tuned, begun = (subjects[""].states[model] for model in (TUNED, START))
+    stages = probes_of(measures, subjects)
     if measures.cka:
         stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
         stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
     assert isinstance(finetune.spec, FinetuneSpec)
     if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
-    return stages | layer_measures(measures, subjects)
+    return stages | geometry_of(measures, subjects)
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
@@ -61,6 +64,10 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
         "it needs a linear head on one layer (no pooler, no several layers, no windows)"
     )
+
+
+def _random_encoder(encoder: LocatedEncoder) -> Stage:
+    return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
 
 
 def _probed(
