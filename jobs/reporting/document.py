@@ -23,6 +23,9 @@ from jobs.reporting.drawing import INK
 from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
 from jobs.reporting.geometry_tables import geometry_rows
+from jobs.reporting.layer_curves import WORDS_BY_METRIC
+from jobs.reporting.numbers import bounds, change, count, signed_score
+from jobs.reporting.probe_tables import cross_tables, probe_rows
 from jobs.reporting.ranking import RankedCondition, rank_conditions
 from jobs.reporting.recipes import cuts, rates
 from jobs.reporting.study import RECORD, Study
@@ -33,6 +36,19 @@ SECTIONS = {
     "factors": ("Factors", "A dot is the test score of one variant; a bar is the mean of a value's dots."),
     "learning": ("Learning curves", ""),
     "probe": ("Probes of every layer", "Layer 0 is the embeddings."),
+    "mlp_probe": (
+        "Probes of two hidden layers",
+        "The best of many networks on held-out examples, trained anew; mean over initialisations.",
+    ),
+    "probe_control": (
+        "Selectivity of linear probes",
+        "How much better a probe reads the labels than labels drawn at random for each word.",
+    ),
+    "mlp_probe_control": ("Selectivity of probes of two hidden layers", ""),
+    "description_length": (
+        "Description length of the labels",
+        "Compression: bits that the training labels take without the layer, over those with it.",
+    ),
     "depth": ("Accuracy against depth", "The score when only the first layers are kept."),
     "cka": (
         "Similarity of layers",
@@ -59,7 +75,7 @@ SECTIONS = {
         "Each is computed once and shared by the variants that start from it.",
     ),
 }
-CURVE_SECTIONS = ("learning", "probe", "depth", "cka", "geometry", "spread")
+CURVE_SECTIONS = ("learning", "probe", *WORDS_BY_METRIC, "depth", "cka", "geometry")
 CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",
@@ -103,7 +119,8 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         lstrip_blocks=True,
     )
     environment.filters |= {"score": _score, "signed": _signed, "p": _p_value, "duration": _duration}
-    environment.filters |= {"count": _count, "bounds": _bounds}
+    environment.filters |= {"count": count, "bounds": bounds, "change": change}
+    environment.filters |= {"signed_score": signed_score}
     environment.filters |= {"percent": _percent, "points": _points, "comparison": comparison_line}
     ranking = rank_conditions(study)
     ranking_by_task = {
@@ -121,6 +138,8 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         sections=_sections(study_figures(study) if figures is None else figures),
         troubles=_troubles(study),
         geometry_rows=geometry_rows(study),
+        probe_rows=probe_rows(study),
+        cross_tables=cross_tables(study),
         setting=smaller_setting(study),
         claims=check_claims(study),
         tables=beside_tables(study),
@@ -290,18 +309,6 @@ def _versions(study: Study) -> dict[str, str]:
 
 def _score(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _count(value: float) -> str:
-    """A number of things, or the mean of some."""
-    return "–" if math.isnan(value) else f"{value:.0f}" if value == round(value) else f"{value:.1f}"
-
-
-def _bounds(interval: Interval) -> str:
-    if math.isnan(interval.low):
-        return _score(interval.mean).replace("-", "−")
-    low, mean, high = (f"{v:.3f}".replace("-", "−") for v in (interval.low, interval.mean, interval.high))
-    return f"{mean} [{low}, {high}]"
 
 
 def _signed(interval: Interval) -> str:

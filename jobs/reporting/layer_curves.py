@@ -11,6 +11,10 @@ from jobs.reporting.subjects import RANDOM, START, baseline_band, role_of, spoke
 
 LAYER = "layer (0: embeddings)"
 WORDS_BY_METRIC = {
+    "mlp_probe": {"accuracy": "accuracy of a probe of two hidden layers"},
+    "probe_control": {"selectivity": "selectivity of the linear probe"},
+    "mlp_probe_control": {"selectivity": "selectivity of the probe of two hidden layers"},
+    "description_length": {"compression": "compression of the labels"},
     "spread": {
         "effective_rank": "effective rank",
         "mean_cosine": "mean cosine of two examples",
