@@ -134,7 +134,7 @@ def plane_charts(
     labels = [textwrap.fill(names[point], LABEL_WIDTH // 2) for point in told]
     lines = sum(1 + label.count("\n") for label in labels) / 2
     title = textwrap.fill(title, 52)
-    top, bottom = 0.45 + 0.17 * (1 + title.count("\n")), 0.45 + 0.17 * math.ceil(lines + 0.5)
+    top, bottom = 0.45 + 0.17 * (1 + title.count("\n")), 0.4 + 0.17 * math.ceil(lines)
     height = top + 1.35 * rows + 0.45 * (rows - 1) + bottom
     with rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height))
