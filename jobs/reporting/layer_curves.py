@@ -63,7 +63,7 @@ def beside_start(
             figure_name(measure, task, subject, metric),
             f"{spoken_subject(task, subject)}: {words}",
             LAYER,
-            words,
+            metric.replace("_", " "),
             tuned_curves(conditions, measure, subject, metric),
             conditions,
             references=baselines(conditions, measure, subject, metric),
