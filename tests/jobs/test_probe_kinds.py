@@ -21,14 +21,14 @@ from tests.jobs.clouds import clouds, write_states
 from tests.jobs.tiny import curve, make_context, planted, write_encoder, write_rows
 from tests.jobs.words import LABELS, write_word_states, write_words
 
-FEW = Networks(sizes=((16, 16), (8, 8)), decays=(1e-3, 1.0), starts=3, max_epochs=60)
+FEW = Networks(sizes=((64, 64), (128, 64)), decays=(1e-4, 1e-2), starts=3, max_epochs=200)
 
 
 def crosswise(folder):
     """A layer in which the label is which of two signs agree, and one of noise: no line tells the first."""
     random = np.random.default_rng(0)
     layers, labels = {}, {}
-    for name, size in (("train", 300), ("test", 200)):
+    for name, size in (("train", 900), ("test", 200)):
         states = random.normal(size=(size, 4))
         states[:, :2] += 1.5 * np.sign(states[:, :2])
         labels[name] = (states[:, 0] * states[:, 1] > 0).astype(int)
@@ -57,7 +57,7 @@ def test_hidden_layers_read_what_no_line_tells_apart(tmp_path):
 def words(tmp_path_factory):
     """Twelve words in all labels; the first layer has the words, the second one the labels."""
     folder, random = tmp_path_factory.mktemp("words"), np.random.default_rng(1)
-    words = {"train": random.integers(12, size=360), "test": random.integers(12, size=180)}
+    words = {"train": random.integers(12, size=900), "test": random.integers(12, size=180)}
     labels = {split: random.integers(len(LABELS), size=len(of)) for split, of in words.items()}
     layers = {
         split: [
