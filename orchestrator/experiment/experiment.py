@@ -6,6 +6,7 @@ from pydantic import Field, create_model
 
 from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.features import FeatureHead, FeatureLayers
+from jobs.specs.measures import Networks, ProbeKind
 from jobs.specs.multitask import JointTraining
 from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
 from jobs.specs.references import Paper
@@ -57,6 +58,8 @@ ANNOTATED = (AnnotatedFiles, SampleAnnotationsData)
 """Data of sentences with labelled words, of which each label is an example."""
 START = "start"
 """What measures of the encoder before fine-tuning are called."""
+RANDOM = "random"
+"""What measures of an encoder with fresh weights are called."""
 
 
 class Task(Strict):
@@ -230,15 +233,43 @@ class EarlyStopping(Strict):
 class Measures(Strict):
     """What is measured at every layer of each finished variant."""
 
-    probe: bool = True
+    probe: bool | ProbeKind | Annotated[tuple[ProbeKind, ...], Field(min_length=1)] = True
+    """`linear` (which is what true means), `mlp` (two hidden layers), a list of both, or false."""
+    networks: Networks = Networks()
+    """From which the mlp probe is chosen."""
+    control: bool = False
+    """Probes of labels drawn at random for each word, and by how much the true labels are read better; of
+    probing tasks with annotated words, pairs and spans."""
+    description_length: bool = False
+    """Bits that tell the training labels to someone who has the layer."""
+    random_encoder: bool = False
+    """Probes and description lengths also of an encoder of the same shape with fresh weights."""
     cka: bool = True
     depth: bool = True
+    geometry: bool = False
+    """DirectProbe: clusters of the labels and their distances before and after tuning, and how far each
+    label moved."""
+    permutations: Annotated[int, Field(ge=0)] = 1
+    """How often labels are permuted, to see how many clusters chance would need; 0 leaves it out."""
+    spread: bool = False
+    """Effective rank, isotropy, intrinsic dimension, and variance between labels over that within."""
     num_train: PositiveInt = 500
     """Training examples whose layers are looked at (probes learn from them)."""
     num_test: PositiveInt = 500
     """Test examples whose layers are looked at."""
     sentence_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of an annotated sentence, special tokens included; longer sentences are left out."""
+
+    @property
+    def probes(self) -> tuple[ProbeKind, ...]:
+        """The kinds of probes."""
+        match self.probe:
+            case bool():
+                return ("linear",) if self.probe else ()
+            case str():
+                return (self.probe,)
+            case kinds:
+                return kinds
 
 
 class Reference(Strict):

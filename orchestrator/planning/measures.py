@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
-from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
+from jobs.specs.measures import RandomEncoderSpec
+from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec
+from orchestrator.experiment.experiment import RANDOM, START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
+from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
@@ -35,47 +37,27 @@ def measures_of(
     measures = experiment.measures
     begun_from = start.get("encoder")
     states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
-    begun = states(view, begun_from, snapshot=snapshot)
-    if finetune is None:
-        return _of_frozen(
-            measures,
-            begun,
-            {
-                name: states(_probed(source, encoder, recipe, measures), begun_from, snapshot=snapshot)
-                for name, source in probing.items()
-            },
-        )
-    tuned = states(view, finetune)
-    stages: dict[str, Stage] = {}
-    if measures.probe:
-        stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
-        stages[f"probe/{START}"] = make_stage(ProbeSpec(), parents={"states": begun})
-        for name, source in probing.items():
-            data = _probed(source, encoder, recipe, measures)
-            probed = {
-                f"probe/{name}": states(data, finetune),
-                f"probe/{name}/{START}": states(data, begun_from, snapshot=snapshot),
-            }
-            for role, of in probed.items():
-                stages[role] = make_stage(ProbeSpec(), parents={"states": of})
+    models = {TUNED: partial(states, model=finetune)} if finetune else {}
+    models[START if finetune else TUNED] = partial(states, model=begun_from, snapshot=snapshot)
+    if measures.random_encoder:
+        models[RANDOM] = partial(states, model=_random_encoder(encoder))
+    data_by_name = {"": view} | {
+        name: _probed(source, encoder, recipe, measures) for name, source in probing.items()
+    }
+    subjects = {
+        name: Subject(data, {model: of(data) for model, of in models.items()})
+        for name, data in data_by_name.items()
+    }
+    own = subjects[""].states
+    stages = probes_of(measures, subjects)
     if measures.cka:
-        stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
-        stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
-    assert isinstance(finetune.spec, FinetuneSpec)
-    if measures.depth and is_plain(finetune.spec.training):
-        stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
-    return stages
-
-
-def _of_frozen(measures: Measures, states: Stage, probed: Mapping[str, Stage]) -> dict[str, Stage]:
-    stages: dict[str, Stage] = {}
-    if measures.probe:
-        stages["probe"] = make_stage(ProbeSpec(), parents={"states": states})
-        for name, of in probed.items():
-            stages[f"probe/{name}"] = make_stage(ProbeSpec(), parents={"states": of})
-    if measures.cka:
-        stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": states})
-    return stages
+        stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": own[TUNED]})
+        if START in own:
+            against = {"states": own[TUNED], "other": own[START]}
+            stages["cka/start"] = make_stage(CkaSpec(against="start"), parents=against)
+    if measures.depth and finetune is not None and _has_plain_head(finetune):
+        stages["depth"] = make_stage(DepthSpec(), parents={"states": own[TUNED], "model": finetune})
+    return stages | geometry_of(measures, subjects)
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
@@ -87,6 +69,15 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
         "it needs a linear head on one layer (no pooler, no several layers, no windows)"
     )
+
+
+def _random_encoder(encoder: LocatedEncoder) -> Stage:
+    return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
+
+
+def _has_plain_head(finetune: Stage) -> bool:
+    assert isinstance(finetune.spec, FinetuneSpec)
+    return is_plain(finetune.spec.training)
 
 
 def _probed(

@@ -136,6 +136,18 @@ def test_of_a_frozen_encoder_the_start_is_measured_and_a_note_says_so(bench):
     trained, frozen = schedule.plan.variants
     assert list(frozen.stages) == ["finetune", "probe", "cka/within"]
     assert frozen.stages["probe"] == trained.stages["probe/start"]
+
+
+def test_geometry_and_spread_of_a_frozen_encoder_are_not_set_against_anything(bench):
+    measures = {"probe": False, "cka": False, "geometry": True, "spread": True}
+    (frozen,) = bench.plan(recipe=SHORT | {"features": "last"}, measures=measures).variants
+    assert list(frozen.stages) == ["finetune", "geometry", "spread"]
+
+
+def test_the_note_of_frozen_encoders(bench):
+    workspace = bench.open(grid={"features": [None, "last"]})
+    schedule = workspace.schedule()
+    _, frozen = schedule.plan.variants
     assert frozen.stages["finetune"].kind == "feature_head"
     assert "1 runs (1 cells) train a head on frozen features: " in workspace.study(schedule).notes[0]
 
