@@ -319,6 +319,24 @@ def test_geometry_is_measured_of_every_task_before_and_after_tuning(bench):
     assert keys(bench.plan(probing=[WORDS])) < keys(plan)
 
 
+def test_a_frozen_encoder_has_a_geometry_and_nothing_that_it_moved_from(bench):
+    measures = {"geometry": True, "spread": True, "random_encoder": True}
+    recipe = {"max_length": 400, "features": "last"}
+    bench.encoder(num_hidden_layers=2, hidden_size=8)
+    (variant,) = bench.plan(recipe=recipe, probing=[WORDS], measures=measures).variants
+    assert [role for role in variant.stages if "cka" not in role] == [
+        "finetune",
+        "probe",
+        "probe/random",
+        "probe/pos",
+        "probe/pos/random",
+        "geometry",
+        "spread",
+        "geometry/pos",
+        "spread/pos",
+    ]
+
+
 def test_spread_is_measured_of_every_task_before_and_after_tuning(bench):
     (variant,) = bench.plan(probing=[WORDS], measures={"spread": True}).variants
     roles = [role for role in variant.stages if role.startswith("spread")]
