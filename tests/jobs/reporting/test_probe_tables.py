@@ -56,6 +56,9 @@ def test_compression_is_a_row_of_its_own(tmp_path):
     variant = probed(tmp_path, after=3.0, before=2.0, measure="description_length", metric="compression")
     (row,) = probe_rows(make_study(variant))
     assert (row.probe, row.before, row.after) == ("description length, compression", 2, 3)
+    page = words(render_report(make_study(variant)))
+    assert "description length, compression 1 2.000 3.000 +1.000 (one seed: no interval)" in page
+    assert "Fresh weights" not in page and "Selectivity" not in page
 
 
 def test_tasks_that_were_tuned_on_stand_against_those_that_were_probed(tmp_path):
