@@ -256,6 +256,13 @@ def test_a_plan_for_people_says_the_same(bench):
     assert len([line for line in collapsed.splitlines() if line.startswith("finetune")]) == 2
 
 
+def test_a_plan_tells_of_which_model_states_are(bench):
+    said = of_bench(bench, "plan", "--all", "measures.random_encoder=true").stdout
+    told = [line for line in said.splitlines() if line.startswith("extract")]
+    for model in ("tuned", "start", "fresh weights"):
+        assert any(f": {model};" in line for line in told)
+
+
 def test_a_status_as_json_has_its_agreed_shape(bench):
     status = json.loads(of_bench(bench, "status", "--json").stdout)
     assert status["experiment"] == "bench"
