@@ -105,15 +105,18 @@ def scatter_chart(title: str, x_label: str, y_label: str, points: Sequence[tuple
     return figure
 
 
-def slope_chart(title: str, y_label: str, ends_by_label: Mapping[str, tuple[float, float]]) -> Figure:
-    """A line from before to after for each of up to six labels."""
+def slope_chart(
+    title: str, y_label: str, moments: Sequence[str], values_by_label: Mapping[str, Sequence[float]]
+) -> Figure:
+    """A line through the moments, from before to after, for each of up to six labels."""
     with rc_context(STYLE):
-        handles = {label: _handle(index) for index, label in enumerate(ends_by_label)}
+        handles = {label: _handle(index) for index, label in enumerate(values_by_label)}
         figure, axes = _panel(title, handles)
-        for index, ends in enumerate(ends_by_label.values()):
-            axes.plot([0, 1], ends, "o", linestyle=DASHES[index], color=COLOURS[index], linewidth=2.2)
-        axes.set_xticks([0, 1], ["before fine-tuning", "after"])
-        axes.set(ylabel=y_label, xlim=(-0.3, 1.3))
+        places = range(len(moments))
+        for index, values in enumerate(values_by_label.values()):
+            axes.plot(places, values, "o", linestyle=DASHES[index], color=COLOURS[index], linewidth=2.2)
+        axes.set_xticks(places, [textwrap.fill(moment, 12) for moment in moments])
+        axes.set(ylabel=y_label, xlim=(-0.3, len(moments) - 0.7))
         axes.grid(False, axis="x")
     return figure
 

@@ -7,18 +7,25 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jobs.reporting.comparing import Conditions, compared
-from jobs.reporting.conditions import condition_label
-from jobs.reporting.drawing import plane_charts, slope_chart
+from jobs.reporting.conditions import MAX_LEVELS, condition_label
+from jobs.reporting.drawing import curve_chart, plane_charts, slope_chart
 from jobs.reporting.label_shift import LabelShift, read_label_shift
 from jobs.reporting.layer_curves import LAYER, baselines, figure_name, tuned_curves, variants_of
-from jobs.reporting.series import Band, mean_band
+from jobs.reporting.series import Band, bands_by_metric, mean_band
 from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import role_of, spoken_subject, subjects_of
+from jobs.reporting.subjects import (
+    checkpoints_of,
+    role_of,
+    spoken_checkpoint,
+    spoken_subject,
+    subjects_of,
+)
 
 OWN_FIGURES = ("geometry", "shift")
 """Measures whose curves are drawn here."""
 NUM_MOST, NUM_LEAST = 3, 3
 """Labels whose change is drawn: those whose distance rose most, and least."""
+AFTER = "after"
 MAX_PANELS = 6
 """Layers whose shifts are drawn: every other one, from the last down."""
 NUM_TOLD = 6
@@ -43,6 +50,7 @@ def geometry_figures(task: str, conditions: Conditions, *, best: str) -> dict[st
             task, subject, conditions, "shift", "pearson", "label distances before and after fine-tuning"
         )
         figures |= _movement(task, subject, conditions)
+        figures |= _along(task, subject, best, conditions[best])
     of_labels = label_figures(task, conditions[best], title=condition_label(best))
     return figures | {f"geometry/{task}/{name}": figure for name, figure in of_labels.items()}
 
@@ -54,17 +62,17 @@ def label_figures(task: str, variants: Sequence[VariantResult], *, title: str = 
     for subject in subjects_of(done, "shift"):
         of = spoken_subject(task, subject) + (f" ({title})" if title else "")
         prefix = f"{subject}_" if subject else ""
-        role = role_of("shift", subject)
-        shifts = [read_label_shift(variant.folders[role]) for variant in done if role in variant.folders]
-        if ends := _nearest_ends(shifts):
+        shifts_by_moment = _shifts_by_moment(done, subject)
+        if nearest := _nearest(shifts_by_moment):
             figures[f"{prefix}nearest"] = slope_chart(
                 f"{of}: distance to the nearest other label in the last layer, of the labels where it rose "
                 "most and least",
                 "distance",
-                ends,
+                ["before", *shifts_by_moment],
+                nearest,
             )
         # Planes of different seeds have nothing in common.
-        figures[f"{prefix}plane"] = _plane(of, shifts[0])
+        figures[f"{prefix}plane"] = _plane(of, shifts_by_moment[AFTER][0])
     return figures
 
 
@@ -148,16 +156,52 @@ def _movement(task: str, subject: str, conditions: Conditions) -> dict[str, Figu
     return figures
 
 
-def _nearest_ends(shifts: Sequence[LabelShift]) -> Mapping[str, tuple[float, float]]:
-    """Before and after, mean over the seeds, of the labels whose distance rose most and least."""
-    before_C, after_C = (
-        np.mean([getattr(shift, f"nearest_{end}_LC")[-1] for shift in shifts], axis=0)
-        for end in ("before", "after")
-    )
-    change_C = after_C - before_C
+def _along(task: str, subject: str, best: str, variants: Sequence[VariantResult]) -> dict[str, Figure]:
+    """Correlation with the start at the checkpoints of one condition, where there are some."""
+    roles = _role_by_moment(variants, subject)
+    if len(roles) < 2:
+        return {}
+    chosen = np.unique(np.linspace(0, len(roles) - 1, MAX_LEVELS).round().astype(int))
+    curves = {}
+    for said in (list(roles)[place] for place in chosen):
+        bands = bands_by_metric(variants, roles[said])
+        if f"{roles[said]}/pearson" in bands:
+            curves[said] = [bands[f"{roles[said]}/pearson"]]
+    title = f"{spoken_subject(task, subject)} ({condition_label(best)}): correlation of label distances with "
+    return {
+        figure_name("geometry", task, subject, "pearson_along"): curve_chart(
+            f"{title}those before fine-tuning, along the training", LAYER, "Pearson correlation", curves
+        )
+    }
+
+
+def _role_by_moment(variants: Sequence[VariantResult], subject: str) -> dict[str, str]:
+    """The roles of the shifts at the checkpoints and, last, at the end."""
+    names = {spoken_checkpoint(name): name for name in checkpoints_of(variants, "shift", subject)}
+    return {said: role_of("shift", subject, name) for said, name in (names | {AFTER: ""}).items()}
+
+
+def _shifts_by_moment(done: Sequence[VariantResult], subject: str) -> dict[str, list[LabelShift]]:
+    """The shifts of the seeds at the checkpoints that all have, and at the end."""
+    roles = _role_by_moment(done, subject)
+    measured = [variant for variant in done if roles[AFTER] in variant.folders]
+    return {
+        said: [read_label_shift(variant.folders[role]) for variant in measured]
+        for said, role in roles.items()
+        if all(role in variant.folders for variant in measured)
+    }
+
+
+def _nearest(shifts_by_moment: Mapping[str, Sequence[LabelShift]]) -> dict[str, Sequence[float]]:
+    """Before and at each moment, mean over the seeds, of the labels whose distance rose most and least."""
+    at_moments = [[shift.nearest_after_LC[-1] for shift in shifts] for shifts in shifts_by_moment.values()]
+    before = [shift.nearest_before_LC[-1] for shift in shifts_by_moment[AFTER]]
+    value_MC = np.array([np.mean(seeds, axis=0) for seeds in (before, *at_moments)])
+    change_C = value_MC[-1] - value_MC[0]
     order = [int(label) for label in np.argsort(-change_C, kind="stable") if np.isfinite(change_C[label])]
     chosen = order if len(order) <= NUM_MOST + NUM_LEAST else order[:NUM_MOST] + order[-NUM_LEAST:]
-    return {shifts[0].labels[label]: (before_C[label], after_C[label]) for label in chosen}
+    labels = shifts_by_moment[AFTER][0].labels
+    return {labels[label]: value_MC[:, label].tolist() for label in chosen}
 
 
 def _plane(of: str, shift: LabelShift) -> Figure:

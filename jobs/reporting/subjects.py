@@ -1,6 +1,7 @@
 """What a measure was taken of: the examples of which task, and the tuned model or what it is set against.
 
-A role is `<measure>`, `<measure>/<probing task>`, and either with `/start` or `/random` behind it.
+A role is `<measure>`, `<measure>/<probing task>`, and either with `/start` or `/random` behind it, or with
+`/at-<checkpoint>`, as `/at-0.5` half way through the training.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,8 @@ START = "start"
 RANDOM = "random"
 """An encoder of the same shape with fresh weights."""
 BASELINES = (START, RANDOM)
+AT = "at-"
+"""What the name of a checkpoint begins with."""
 
 
 def measure_of(role: str) -> str:
@@ -29,7 +32,24 @@ def subjects_of(variants: Iterable[VariantResult], measure: str) -> list[str]:
     """Names of the probing tasks that were measured after tuning, in order; "" is a variant's own task."""
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
     found = [role.partition("/")[2] for role in roles if measure_of(role) == measure]
-    return [name for name in found if name.rpartition("/")[2] not in BASELINES]
+    return [name for name in found if not _is_other_model(name.rpartition("/")[2])]
+
+
+def checkpoints_of(variants: Iterable[VariantResult], measure: str, subject: str) -> list[str]:
+    """Names of the checkpoints at which a subject was measured, in the order of the training."""
+    roles = dict.fromkeys(role for variant in variants for role in variant.folders)
+    prefix = role_of(measure, subject, AT)
+    return [AT + role.removeprefix(prefix) for role in roles if role.startswith(prefix)]
+
+
+def spoken_checkpoint(name: str) -> str:
+    """`at-0.5` as "0.5 of the training", `at-200` as "200 steps"."""
+    checkpoint = name.removeprefix(AT)
+    return f"{checkpoint} of the training" if "." in checkpoint else f"{checkpoint} steps"
+
+
+def _is_other_model(name: str) -> bool:
+    return name in BASELINES or name.startswith(AT)
 
 
 def spoken_subject(task: str, subject: str) -> str:

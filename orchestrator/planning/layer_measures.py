@@ -26,7 +26,8 @@ class Subject:
 
     data: Stage
     states: Mapping[str, Stage]
-    """By name of the model: `TUNED`, `START` where that is another, and `RANDOM` where it is asked for."""
+    """By name of the model: `TUNED`, `START` where that is another, `RANDOM` where it is asked for, and any
+    others along the training."""
 
     @property
     def trained(self) -> Mapping[str, Stage]:
@@ -84,14 +85,13 @@ def _geometry(measures: Measures, name: str, subject: Subject) -> dict[str, Stag
         for model, states in subject.trained.items()
     }
     stages = {_role("geometry", name, model): stage for model, stage in geometries.items()}
-    if START in geometries:
-        moved = {
-            "states": subject.states[TUNED],
-            "other": subject.states[START],
-            "geometry": geometries[TUNED],
-            "other_geometry": geometries[START],
-        }
-        stages[_role("shift", name)] = make_stage(ShiftSpec(), parents=moved)
+    if START not in geometries:
+        return stages
+    other = {"other": subject.states[START], "other_geometry": geometries[START]}
+    for model in geometries:
+        if model != START:
+            moved = {"states": subject.states[model], "geometry": geometries[model]} | other
+            stages[_role("shift", name, model)] = make_stage(ShiftSpec(), parents=moved)
     return stages
 
 

@@ -9,6 +9,7 @@ import pytest
 from jobs.reporting.document import render_report
 from jobs.reporting.figures import study_figures, variant_figures
 from jobs.reporting.geometry_tables import geometry_rows
+from jobs.reporting.label_shift import read_label_shift, write_label_shift
 from tests.jobs.reporting.geometries import measured
 from tests.jobs.reporting.studies import make_study, write_curves
 from tests.jobs.reporting.test_document import Page, words
@@ -130,3 +131,33 @@ def test_the_page_has_figures_and_a_table_that_wraps(tmp_path):
     )
     assert Page(html).tags.count("table") == Page(html).tags.count("caption")
     assert "Labels in the last layer" not in words(render_report(make_study()))
+
+
+def test_checkpoints_stand_between_before_and_after(tmp_path):
+    variant = measured(tmp_path, subject="pos", decay=0.9)
+    end = variant.folders["shift/pos"]
+    for name, pearson in (("at-0.25", 0.8), ("at-0.5", 0.7)):
+        variant = write_curves(variant, f"shift/pos/{name}", {"pearson": {0: 0.9, 1: pearson}})
+        shift = read_label_shift(end)
+        middle = replace(shift, nearest_after_LC=10 * pearson * shift.nearest_before_LC)
+        write_label_shift(variant.folders[f"shift/pos/{name}"], middle)
+        variant = write_curves(variant, f"geometry/pos/{name}", {"clusters": {0: 1.0, 1: 1.0}})
+    figures = study_figures(make_study(variant))
+    axes = figures["geometry/topic/pos_nearest"].axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [1, 8, 7, 8])
+    ticks = [" ".join(text.get_text().split()) for text in axes.get_xticklabels()]
+    assert ticks == ["before", "0.25 of the training", "0.5 of the training", "after"]
+    along = figures["geometry/topic/pos_pearson_along"]
+    assert legend(along) == ["0.25 of the training", "0.5 of the training", "after"]
+    assert [line.get_ydata()[-1] for line in along.axes[0].lines] == [0.8, 0.7, 0.6]
+    # They are no probing tasks of their own.
+    assert not [name for name in figures if "at-" in name]
+    assert len(geometry_rows(make_study(variant))) == 1
+
+
+def test_of_many_checkpoints_six_moments_are_drawn_the_end_among_them(tmp_path):
+    variant = measured(tmp_path)
+    for step in range(1, 12):
+        variant = write_curves(variant, f"shift/at-{step}", {"pearson": {0: 0.9, 1: 0.5}})
+    figure = study_figures(make_study(replace(variant, state="running")))["geometry/topic/pearson_along"]
+    assert legend(figure) == ["1 steps", "3 steps", "5 steps", "8 steps", "10 steps", "after"]

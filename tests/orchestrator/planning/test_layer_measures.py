@@ -1,0 +1,45 @@
+"""Measures of layers are planned of every model that a subject has states of."""
+
+from jobs.specs.spec import Spec
+from orchestrator.experiment.experiment import Measures
+from orchestrator.planning.layer_measures import RANDOM, START, TUNED, Subject, geometry_of, probes_of
+from orchestrator.planning.plan import make_stage
+
+
+class States(Spec):
+    kind: str = "states"
+    name: str
+
+
+def subject(*models: str) -> Subject:
+    states = {model: make_stage(States(name=model)) for model in models}
+    return Subject(make_stage(States(name="data")), states)
+
+
+def test_models_along_the_training_are_probed_and_set_against_the_start():
+    of = subject(TUNED, START, RANDOM, "at-0.5")
+    assert list(probes_of(Measures(), {"pos": of})) == [
+        "probe/pos",
+        "probe/pos/start",
+        "probe/pos/random",
+        "probe/pos/at-0.5",
+    ]
+    stages = geometry_of(Measures(geometry=True, spread=True), {"": of})
+    assert set(stages) == {
+        "geometry",
+        "geometry/start",
+        "geometry/at-0.5",
+        "shift",
+        "shift/at-0.5",
+        "spread",
+        "spread/start",
+        "spread/at-0.5",
+    }
+    half_way = stages["shift/at-0.5"].parents
+    assert half_way["states"] is of.states["at-0.5"]
+    assert half_way["geometry"] is stages["geometry/at-0.5"]
+    assert half_way["other_geometry"] is stages["geometry/start"]
+
+
+def test_without_a_start_nothing_is_set_against_it():
+    assert list(geometry_of(Measures(geometry=True), {"": subject(TUNED)})) == ["geometry"]
