@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 
 from jobs.numerics.intervals import Interval
 from jobs.reporting.beside import beside_tables, smaller_setting
+from jobs.reporting.blocks import block_rows
 from jobs.reporting.claims import check_claims, comparison_line
 from jobs.reporting.conditions import condition_label, conditions_by_task, factor_label, varied_factors
 from jobs.reporting.drawing import INK
@@ -110,6 +111,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         setting=smaller_setting(study),
         claims=check_claims(study),
         tables=beside_tables(study),
+        blocks=block_rows(study),
         cuts=cuts(study),
         rates=rates(study),
         versions=_versions(study),

@@ -1,10 +1,9 @@
 """The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from jobs.reporting.conditions import (
@@ -13,19 +12,18 @@ from jobs.reporting.conditions import (
     conditions_by_task,
     factor_label,
     level_by_label,
+    shared_label,
+    users_by_folder,
     varied_factors,
 )
-from jobs.reporting.drawing import curve_chart, dot_chart, heat_maps, scatter_chart
+from jobs.reporting.drawing import curve_chart, dot_chart, scatter_chart
 from jobs.reporting.effects import scored_variants
+from jobs.reporting.maps import map_figures, variant_map_figures
 from jobs.reporting.ranking import rank_conditions
 from jobs.reporting.series import Band, band, bands_by_metric, series_by_metric, thinned
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
 
 Conditions = Mapping[str, tuple[VariantResult, ...]]
-
-SIMILARITY = "similarity.npy"
-MAX_MAPS = 12
-"""Heat maps in one figure; the best conditions are shown first."""
 
 
 def study_figures(study: Study) -> dict[str, Figure]:
@@ -41,7 +39,7 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= _learning_figures(task, metric, conditions)
         figures |= _layer_figures(task, conditions)
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
-        figures |= _map_figures(task, best_first)
+        figures |= map_figures(task, best_first)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
         own = rf"multitask/(train/loss|{re.escape(task)}/validation/(accuracy|macro_f1|loss))"
         figures |= _start_figures(task, "multitask", conditions, wanted=own)
@@ -50,12 +48,7 @@ def study_figures(study: Study) -> dict[str, Figure]:
 
 def variant_figures(variant: VariantResult) -> dict[str, Figure]:
     """Similarity maps of one variant by name, as `cka_start`; a tracker draws curves by itself."""
-    figures = {}
-    for role in ("cka/start", "cka/within"):
-        if (similarity := _mean_map([variant], role)) is not None:
-            label = condition_label(variant.condition)
-            figures[role] = heat_maps(_map_title(variant.task, role), *_map_axes(role), {label: similarity})
-    return {_slug(name): figure for name, figure in figures.items()}
+    return {_slug(name): figure for name, figure in variant_map_figures(variant).items()}
 
 
 def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:
@@ -134,59 +127,6 @@ def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:
     return figures
 
 
-def _map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
-    figures = {}
-    for role in ("cka/start", "cka/within"):
-        maps = {name: _mean_map(variants, role) for name, variants in conditions.items()}
-        maps = {name: similarity for name, similarity in maps.items() if similarity is not None}
-        if maps:
-            shown = dict(list(maps.items())[:MAX_MAPS])
-            title = _map_title(task, role)
-            if len(shown) < len(maps):
-                title += f" (the {len(shown)} best of {len(maps)} conditions)"
-            label_by_condition, legend = _panel_labels(conditions)
-            if len(shown) > 1 and legend:
-                title += f"; each panel: {legend}"
-            figures[f"maps/{task}/{role.replace('/', '_')}"] = heat_maps(
-                title,
-                *_map_axes(role),
-                {label_by_condition[name]: similarity for name, similarity in shown.items()},
-            )
-    return figures
-
-
-def _panel_labels(conditions: Conditions) -> tuple[dict[str, str], str]:
-    """The values of each condition's factors, and the factors' names; whole names where ambiguous."""
-    factors = list(varied_factors(variant for variants in conditions.values() for variant in variants))
-    labels = {
-        name: " · ".join(factor_label(variants[0], factor) for factor in factors)
-        for name, variants in conditions.items()
-    }
-    if factors and len(set(labels.values())) == len(labels):
-        return labels, " · ".join(factors)
-    return {name: condition_label(name) for name in conditions}, ""
-
-
-def _mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
-    """Mean over the done seeds, (layers of the tuned model, of the other), NaN where a seed has NaN; None
-    without a map. The start has more layers where the tuned model was cut off above those that it reads."""
-    paths = [v.folders[role] / SIMILARITY for v in variants if v.state == "done" and role in v.folders]
-    maps = [np.load(path) for path in paths if path.exists()]
-    return np.mean(maps, axis=0) if maps else None
-
-
-def _map_title(task: str, role: str) -> str:
-    pair = "tuned against its start" if role == "cka/start" else "within the tuned model"
-    return f"{task}: CKA of layers, {pair}"
-
-
-def _map_axes(role: str) -> tuple[str, str]:
-    return (
-        "layer before fine-tuning" if role == "cka/start" else "layer of the tuned model",
-        "layer of the tuned model",
-    )
-
-
 def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str) -> dict[str, Figure]:
     """Each training that others start from once, told apart by the factors and seed that its users share."""
     variants = [
@@ -195,12 +135,9 @@ def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str)
         for variant in of
         if role in variant.folders
     ]
-    users: dict[str, list[VariantResult]] = {}
-    for variant in variants:
-        users.setdefault(str(variant.folders[role]), []).append(variant)
     series = {
-        _shared_label(of, variants): series_by_metric(of[0].folders[role], role)
-        for of in list(users.values())
+        shared_label(of, variants) or "further pretraining": series_by_metric(folder, role)
+        for folder, of in users_by_folder(variants, role).items()
     }
     figures = {}
     for metric in dict.fromkeys(
@@ -221,17 +158,6 @@ def _as_if_from_the_end(variant: VariantResult) -> VariantResult:
     """Snapshots `name@step` stand on the curve of `name`."""
     name = str(variant.recipe.get("pretraining")).partition("@")[0]
     return replace(variant, recipe={**variant.recipe, "pretraining": name})
-
-
-def _shared_label(users: Sequence[VariantResult], variants: Sequence[VariantResult]) -> str:
-    inner = varied_factors(users)
-    shared = [
-        f"{name}={factor_label(users[0], name)}" for name in varied_factors(variants) if name not in inner
-    ]
-    seeds = {user.seed for user in users}
-    if len(seeds) == 1 and len({variant.seed for variant in variants}) > 1:
-        shared.append(f"seed={users[0].seed}")
-    return " ".join(shared) or "further pretraining"
 
 
 def _layer_axis(metric: str) -> str:

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
+from jobs.specs.stages import DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
 from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
+from orchestrator.planning.similarity import similarity_of
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
 
@@ -44,9 +45,7 @@ def measures_of(
             }
             for role, of in probed.items():
                 stages[role] = make_stage(ProbeSpec(), parents={"states": of})
-    if measures.cka:
-        stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
-        stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
+    stages |= similarity_of(measures, tuned=tuned, begun=begun)
     assert isinstance(finetune.spec, FinetuneSpec)
     if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
