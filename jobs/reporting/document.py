@@ -25,6 +25,7 @@ from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
 from jobs.reporting.ranking import RankedCondition, rank_conditions
 from jobs.reporting.recipes import cuts, rates
+from jobs.reporting.similarity import similarity_tables
 from jobs.reporting.study import RECORD, Study
 
 TEMPLATE = "report.html.jinja"
@@ -38,17 +39,19 @@ SECTIONS = {
         "Similarity of layers",
         "Centred kernel alignment (CKA): 1 is the same up to rotation and scale.",
     ),
+    "similarity": ("Further measures of similarity", "A layer compared with itself has 1."),
+    "between": ("Between tuned models", "CKA of the same layer of two models on the same examples."),
     "maps": (
         "Similarity maps",
-        "Mean over seeds, all on one scale from 0 to 1. Hatched grey: undefined, as a layer does not vary "
-        "over the examples or is not finite.",
+        "Mean over seeds, all on one scale from 0 to 1; what is below 0 is drawn as 0. Hatched grey: "
+        "undefined, as a layer does not vary over the examples or is not finite.",
     ),
     "pretraining": (
         "Further pretraining and joint training",
         "Each is computed once and shared by the variants that start from it.",
     ),
 }
-CURVE_SECTIONS = ("learning", "probe", "depth", "cka")
+CURVE_SECTIONS = ("learning", "probe", "depth", "cka", "similarity", "between")
 CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",
@@ -112,6 +115,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         claims=check_claims(study),
         tables=beside_tables(study),
         blocks=block_rows(study),
+        similarities=similarity_tables(study),
         cuts=cuts(study),
         rates=rates(study),
         versions=_versions(study),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
+from jobs.reporting.between import BETWEEN, between_figures
 from jobs.reporting.conditions import (
     MAX_LEVELS,
     condition_label,
@@ -21,6 +22,7 @@ from jobs.reporting.effects import scored_variants
 from jobs.reporting.maps import map_figures, variant_map_figures
 from jobs.reporting.ranking import rank_conditions
 from jobs.reporting.series import Band, band, bands_by_metric, series_by_metric, thinned
+from jobs.reporting.similarity import INTERVAL_ENDS, interval_figures
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
 
 Conditions = Mapping[str, tuple[VariantResult, ...]]
@@ -39,7 +41,9 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= _learning_figures(task, metric, conditions)
         figures |= _layer_figures(task, conditions)
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
+        figures |= interval_figures(task, best_first)
         figures |= map_figures(task, best_first)
+        figures |= between_figures(task, best_first)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
         own = rf"multitask/(train/loss|{re.escape(task)}/validation/(accuracy|macro_f1|loss))"
         figures |= _start_figures(task, "multitask", conditions, wanted=own)
@@ -68,6 +72,8 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     for role in _measure_roles(variant for variants in conditions.values() for variant in variants):
         bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
         for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
+            if metric.endswith(INTERVAL_ENDS):
+                continue
             curves = {name: of[metric] for name, of in bands.items() if metric in of}
             title = f"{task}: {_spoken(metric)}"
             measure, _, rest = metric.partition("/")
@@ -78,7 +84,7 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    return [role for role in roles if role not in NOT_MEASURES]
+    return [role for role in roles if role not in NOT_MEASURES and not role.startswith(BETWEEN)]
 
 
 def _compared(

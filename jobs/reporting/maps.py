@@ -32,6 +32,19 @@ PAIRS = {
     ),
 }
 """What a map's title, its x and its y axis say of the models, by the end of its role."""
+MEASURES = {
+    "cka": "CKA",
+    "biased_cka": "biased CKA",
+    "rbf": "CKA with a Gaussian kernel",
+    "procrustes": "Procrustes similarity",
+    "svcca": "SVCCA",
+    "pwcca": "PWCCA",
+    "rsa": "RSA",
+    "mutual_knn": "shared neighbours",
+    "leverage": "CKA without the top 1 % of examples",
+    "partial_cka": "CKA without the words",
+}
+"""What the measures are called in words."""
 BLOCKS_BY_ROLE = {"cka/within": "blocks", "cka/within/start": "blocks/start"}
 
 
@@ -43,9 +56,9 @@ def map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     everyone = [variant for variants in conditions.values() for variant in variants]
     figures = {}
     for role in _map_roles(everyone):
-        is_start = _pair(role) == "within/start"
+        is_start = measure_and_pair(role)[1] == "within/start"
         groups, legend = (_by_start(everyone, role), "") if is_start else _by_condition(conditions)
-        maps = {label: _mean_map(variants, role) for label, variants in groups.items()}
+        maps = {label: mean_map(variants, role) for label, variants in groups.items()}
         maps = {label: similarity for label, similarity in maps.items() if similarity is not None}
         if not maps:
             continue
@@ -60,9 +73,10 @@ def map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 
 def variant_map_figures(variant: VariantResult) -> dict[str, Figure]:
-    """The maps of one variant by role."""
+    """The maps of one variant by role; that of its start alone, which others share, is the study's."""
     label = condition_label(variant.condition)
-    maps = {role: _mean_map([variant], role) for role in _map_roles([variant])}
+    roles = [role for role in _map_roles([variant]) if measure_and_pair(role)[1] != "within/start"]
+    maps = {role: mean_map([variant], role) for role in roles}
     return {
         role: _figure(_title(variant.task, role), role, {label: similarity}, {label: [variant]})
         for role, similarity in maps.items()
@@ -70,26 +84,36 @@ def variant_map_figures(variant: VariantResult) -> dict[str, Figure]:
     }
 
 
+def measure_and_pair(role: str) -> tuple[str, str]:
+    """A measure of `MEASURES` and a key of `PAIRS`, from `cka/start` or `similarity/rbf/start`."""
+    kind, _, rest = role.partition("/")
+    if kind == "cka":
+        return kind, rest
+    measure, _, pair = rest.partition("/")
+    return measure, pair
+
+
 def _figure(
     title: str, role: str, maps: Mapping[str, np.ndarray], groups: Mapping[str, Sequence[VariantResult]]
 ) -> Figure:
-    _, x_label, y_label = PAIRS[_pair(role)]
+    measure, pair = measure_and_pair(role)
+    _, x_label, y_label = PAIRS[pair]
     marked = BLOCKS_BY_ROLE.get(role)
     blocks = {label: agreed_blocks(groups[label], marked) for label in maps} if marked else None
-    return heat_maps(title, x_label, y_label, maps, blocks=blocks)
+    return heat_maps(title, x_label, y_label, maps, measure=MEASURES[measure], blocks=blocks)
 
 
 def _map_roles(variants: Sequence[VariantResult]) -> list[str]:
-    found = dict.fromkeys(role for variant in variants for role in variant.folders if role.startswith("cka/"))
-    return sorted(found, key=lambda role: list(PAIRS).index(_pair(role)))
-
-
-def _pair(role: str) -> str:
-    return role.partition("/")[2]
+    """Those of CKA first, then the further measures."""
+    roles = dict.fromkeys(role for variant in variants for role in variant.folders)
+    found = [role for role in roles if role.startswith(("cka/", "similarity/"))]
+    found = [role for role in found if measure_and_pair(role)[1] in PAIRS]
+    return sorted(found, key=lambda role: (role.partition("/")[0], measure_and_pair(role)[1] != "start"))
 
 
 def _title(task: str, role: str) -> str:
-    return f"{task}: CKA of layers, {PAIRS[_pair(role)][0]}"
+    measure, pair = measure_and_pair(role)
+    return f"{task}: {MEASURES[measure]} of layers, {PAIRS[pair][0]}"
 
 
 def _by_condition(conditions: Conditions) -> tuple[dict[str, Sequence[VariantResult]], str]:
@@ -110,7 +134,7 @@ def _by_start(variants: Sequence[VariantResult], role: str) -> dict[str, Sequenc
     return {shared_label(of, variants) or "the start": of[:1] for of in users.values()}
 
 
-def _mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
+def mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
     """Mean over the done seeds, (layers of the tuned model, of the other), NaN where a seed has NaN; None
     without a map. The start has more layers where the tuned model was cut off above those that it reads."""
     folders = [v.folders[role] for v in variants if v.state == "done" and role in v.folders]

@@ -9,6 +9,7 @@ from jobs.specs.features import FeatureHead, FeatureLayers
 from jobs.specs.multitask import JointTraining
 from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
 from jobs.specs.references import Paper
+from jobs.specs.similarity import SimilarityMeasure
 from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
 
@@ -227,12 +228,20 @@ class EarlyStopping(Strict):
     """Of so many variants one goes on at each rung."""
 
 
+Between = Literal["seeds", "conditions", "tasks"]
+
+
 class Measures(Strict):
     """What is measured at every layer of each finished variant."""
 
     probe: bool = True
     cka: bool = True
     depth: bool = True
+    similarity: tuple[SimilarityMeasure, ...] = ()
+    """Further measures of how alike layers are, within the tuned model and against its start."""
+    cka_between: tuple[Between, ...] = ()
+    """Pairs of tuned models whose layers are compared on the same examples: `seeds` of one recipe and task,
+    `conditions` of one task and seed, `tasks` of one recipe and seed (over the texts under probing)."""
     num_train: PositiveInt = 500
     """Training examples whose layers are looked at (probes learn from them)."""
     num_test: PositiveInt = 500

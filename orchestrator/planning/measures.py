@@ -31,21 +31,21 @@ def measures_of(
     """
     measures = experiment.measures
     begun_from = start.get("encoder")
-    states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
+    states = partial(states_of, encoder=encoder, recipe=recipe, measures=measures)
     tuned, begun = states(view, finetune), states(view, begun_from, snapshot=snapshot)
     stages: dict[str, Stage] = {}
     if measures.probe:
         stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
         stages[f"probe/{START}"] = make_stage(ProbeSpec(), parents={"states": begun})
         for name, source in probing.items():
-            data = _probed(source, encoder, recipe, measures)
+            data = probed_examples(source, encoder, recipe, measures)
             probed = {
                 f"probe/{name}": states(data, finetune),
                 f"probe/{name}/{START}": states(data, begun_from, snapshot=snapshot),
             }
             for role, of in probed.items():
                 stages[role] = make_stage(ProbeSpec(), parents={"states": of})
-    stages |= similarity_of(measures, tuned=tuned, begun=begun)
+    stages |= similarity_of(measures, view=view, tuned=tuned, begun=begun)
     assert isinstance(finetune.spec, FinetuneSpec)
     if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
@@ -63,7 +63,7 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
     )
 
 
-def _probed(
+def probed_examples(
     source: TaskSource | AnnotatedSource, encoder: LocatedEncoder, recipe: Recipe, measures: Measures
 ) -> Stage:
     """The examples of a probing task."""
@@ -78,7 +78,7 @@ def _probed(
     return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})
 
 
-def _states(
+def states_of(
     data: Stage,
     model: Stage | None,
     *,
