@@ -20,6 +20,7 @@ from jobs.reporting.beside import beside_tables, smaller_setting
 from jobs.reporting.blocks import block_rows
 from jobs.reporting.claims import check_claims, comparison_line
 from jobs.reporting.conditions import condition_label, conditions_by_task, factor_label, varied_factors
+from jobs.reporting.depth import TOLERANCE, drop_rows
 from jobs.reporting.drawing import INK
 from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
@@ -114,6 +115,8 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         setting=smaller_setting(study),
         claims=check_claims(study),
         tables=beside_tables(study),
+        drops=drop_rows(study),
+        tolerance=TOLERANCE,
         blocks=block_rows(study),
         similarities=similarity_tables(study),
         cuts=cuts(study),

@@ -17,6 +17,7 @@ from jobs.reporting.conditions import (
     users_by_folder,
     varied_factors,
 )
+from jobs.reporting.depth import head_figures
 from jobs.reporting.drawing import curve_chart, dot_chart, scatter_chart
 from jobs.reporting.effects import scored_variants
 from jobs.reporting.maps import map_figures, variant_map_figures
@@ -41,6 +42,7 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= _learning_figures(task, metric, conditions)
         figures |= _layer_figures(task, conditions)
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
+        figures |= head_figures(task, best_first)
         figures |= interval_figures(task, best_first)
         figures |= map_figures(task, best_first)
         figures |= between_figures(task, best_first)

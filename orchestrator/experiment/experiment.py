@@ -237,6 +237,8 @@ class Measures(Strict):
     probe: bool = True
     cka: bool = True
     depth: bool = True
+    refit: bool = False
+    """Accuracy against depth with a linear head that is fitted anew on each layer, beside the tuned head."""
     similarity: tuple[SimilarityMeasure, ...] = ()
     """Further measures of how alike layers are, within the tuned model and against its start."""
     cka_between: tuple[Between, ...] = ()

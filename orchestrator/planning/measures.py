@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.stages import DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
+from jobs.specs.stages import DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec, RefitSpec
 from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
@@ -49,13 +49,15 @@ def measures_of(
     assert isinstance(finetune.spec, FinetuneSpec)
     if measures.depth and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
+    if measures.refit and is_plain(finetune.spec.training):
+        stages["depth/refit"] = make_stage(RefitSpec(), parents={"states": tuned})
     return stages
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
     """Says of how many variants accuracy against depth cannot be measured; nothing where it is of all."""
-    without = [variant for variant in variants if "depth" not in variant.stages]
-    if not experiment.measures.depth or not without:
+    without = [one for one in variants if not {"depth", "depth/refit"} & one.stages.keys()]
+    if not (experiment.measures.depth or experiment.measures.refit) or not without:
         return None
     return (
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
