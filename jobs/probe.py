@@ -4,7 +4,7 @@ import numpy as np
 
 from jobs.context import StageContext
 from jobs.encoders.layer_files import read_layers, read_num_labels
-from jobs.numerics.probes import linear_probes
+from jobs.encoders.layer_probes import probe_layers
 from jobs.specs.stages import ProbeSpec
 
 
@@ -12,16 +12,7 @@ def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:
     """All layers together; logs accuracy and macro F1 on test examples at step = layer."""
     states = context.inputs["states"]
     train, test = read_layers(states, "train"), read_layers(states, "test")
-    result = linear_probes(
-        train.layers,
-        np.asarray(train.labels),
-        test.layers,
-        np.asarray(test.labels),
-        penalties=spec.penalties,
-        num_classes=read_num_labels(states),
-        seed=spec.seed,
-        device=context.device,
-    )
+    result = probe_layers(spec, train, test, num_labels=read_num_labels(states), device=context.device)
     for layer in range(len(train.layers)):
         context.log(
             layer,

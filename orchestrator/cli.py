@@ -1,5 +1,4 @@
-"""The command line: `layerscope run`, `plan`, `status`, `report`, `compare`, `publish`, `export`, `ui`,
-`schema`."""
+"""The command line: `layerscope run`, `analyze`, `plan`, `status`, `report`, `compare`, `publish`, ..."""
 
 import json
 import logging
@@ -17,6 +16,7 @@ from orchestrator.errors import ConfigurationError, LayerscopeError, Prerequisit
 from orchestrator.tracking.tracker import check_tracking_uri, redacted
 
 if TYPE_CHECKING:
+    from orchestrator.experiment.cluster import Cluster
     from orchestrator.workspace import Workspace
 
 app = typer.Typer(
@@ -93,15 +93,66 @@ def run(
 ) -> int:
     """Compute whatever is missing and write the report; running again is resuming."""
     from orchestrator.experiment.cluster import at_address, read_cluster
-    from orchestrator.running import run_experiment
-    from orchestrator.tracking.mlflow_runs import MlflowTracker
-    from orchestrator.tracking.progress import make_reporter
 
     where = read_cluster(cluster, os.environ)
     if address is not None:
         where = at_address(where, address)
     uri = _tracking_uri(tracking_uri, store)
     workspace = _open(experiment, overrides, store, uri, profile)
+    return _run(workspace, where, uri, store, serial=serial, as_json=as_json)
+
+
+@app.command()
+@_with_exit_codes
+def analyze(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="A folder, a key of the store, package:NAME, models:/... of MLflow, or a name on the Hub.",
+        ),
+    ],
+    task: Annotated[list[Path], typer.Option(help="Task file; may be repeated. Annotated ones are probed.")],
+    name: Annotated[str, typer.Option(help="What the experiment is called.")] = "analysis",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, as measures.cka=false.")
+    ] = None,
+    store: StoreFolder = RUNS,
+    tracking_uri: TrackingUri = None,
+    cluster: ClusterFile = None,
+    serial: Annotated[bool, typer.Option("--serial", help="Compute in this process, without Ray.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Measure the layers of models trained elsewhere, as an experiment that is kept in the store."""
+    from tempfile import TemporaryDirectory
+
+    from orchestrator.analysis import analysis, analysis_yaml
+    from orchestrator.experiment.cluster import read_cluster
+    from orchestrator.store.artifacts import Store
+
+    where = read_cluster(cluster, os.environ)
+    uri = _tracking_uri(tracking_uri, store)
+    text = analysis_yaml(analysis(name, models, task, store=store))
+    with TemporaryDirectory() as folder:
+        written = Path(folder) / f"{name}.yaml"
+        written.write_text(text, encoding="utf-8")
+        workspace = _open(written, changes, store, uri, None)
+    Store(store).create()
+    kept = store / "analyses" / f"{name}.yaml"
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text(text, encoding="utf-8")
+    if not as_json:
+        print(f"experiment: {kept}")
+    return _run(workspace, where, uri, store, serial=serial, as_json=as_json)
+
+
+def _run(
+    workspace: "Workspace", where: "Cluster", uri: str, store: Path, *, serial: bool, as_json: bool
+) -> int:
+    from orchestrator.running import run_experiment
+    from orchestrator.tracking.mlflow_runs import MlflowTracker
+    from orchestrator.tracking.progress import make_reporter
+
     tracker, reporter = MlflowTracker(uri), make_reporter(as_json=as_json, console=Console(soft_wrap=True))
     try:
         outcome = run_experiment(workspace, where, tracker, reporter, serially=serial)

@@ -177,7 +177,7 @@ def _describe(schedule: Schedule, stage: Stage) -> str:
             cells = f" ({users[0].num_cells} cells)" if users[0].num_cells > 1 else ""
             return f"{tasks}: {users[0].condition} seed={users[0].seed}{cells}"
         case "extract":
-            return f"{tasks}: {'tuned' if _is_tuned(stage) else 'start'}"
+            return f"{tasks}: {_model(stage)}"
         case "cka":
             return f"{tasks}: against {stage.spec.against}"
         case "similarity":
@@ -195,8 +195,10 @@ def _described_pretraining(stage: Stage) -> str:
     return ", ".join(parts)
 
 
-def _is_tuned(stage: Stage) -> bool:
-    return "model" in stage.parents and stage.parents["model"].kind == "finetune"
+def _model(stage: Stage) -> str:
+    """Which model an extraction is of."""
+    kind = stage.parents["model"].kind if "model" in stage.parents else None
+    return {"finetune": "tuned", "random_encoder": "fresh weights"}.get(kind, "start")
 
 
 def _keys_of(variant: PlannedVariant, *, pairs: bool) -> set[str]:

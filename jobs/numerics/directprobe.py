@@ -96,7 +96,8 @@ class DirectProbe:
             ends.append(join.reduceat(rows, starts, axis=1))
         if over == "mean":
             sizes_C = member_CK.sum(axis=1)
-            ends = [end / np.outer(sizes_C, sizes_C) for end in ends]
+            # Sums over rows and over columns round differently; a distance is symmetric.
+            ends = [(end + end.T) / 2 / np.outer(sizes_C, sizes_C) for end in ends]
         for end in ends:
             np.fill_diagonal(end, 0)
         return ends[0], ends[1]

@@ -100,6 +100,16 @@ def correlate_distances(
     )
 
 
+def compare_distances(
+    distances_a_KK: np.ndarray, distances_b_KK: np.ndarray, *, num_resamples: int = 2000, seed: int
+) -> Interval:
+    """Pearson's correlation as in `correlate_distances`, all NaN where fewer than 3 pairs are known."""
+    pairs = np.triu_indices(len(distances_a_KK), k=1)
+    if np.isfinite((distances_a_KK + distances_b_KK)[pairs]).sum() < 3:
+        return Interval(float("nan"), float("nan"), float("nan"))
+    return correlate_distances(distances_a_KK, distances_b_KK, num_resamples=num_resamples, seed=seed).pearson
+
+
 def nearest_distances(distances_KK: np.ndarray) -> np.ndarray:
     """Each label's smallest distance to another one; leading axes (steps, layers) are kept: (..., K).
 
@@ -136,6 +146,28 @@ def shift_centroids(
         before_ND, labels_N, num_labels=num_labels
     )
     return CentroidShift(vector_KD, np.linalg.norm(vector_KD, axis=1))
+
+
+def shift_plane(vector_KD: np.ndarray) -> tuple[np.ndarray, float]:
+    """The shifts in the plane through no shift that holds most of their squares: (K, 2), and its share.
+
+    The largest loading of a direction is positive, which fixes its sign. A label whose shift is not known is
+    NaN; so is the share where nothing moved.
+
+    Raises ValueError where no shift is known.
+    """
+    vector_KD = np.asarray(vector_KD, dtype=np.float64)
+    known_K = np.isfinite(vector_KD).all(axis=1)
+    if not known_K.any():
+        raise ValueError("no label has a known shift.")
+    _, lengths, directions_RD = np.linalg.svd(vector_KD[known_K], full_matrices=False)
+    directions_RD = directions_RD[:2]
+    largest_R = np.take_along_axis(directions_RD, np.abs(directions_RD).argmax(axis=1)[:, None], axis=1)
+    position_KR = vector_KD @ (directions_RD * np.where(largest_R < 0, -1, 1)).T
+    position_K2 = np.pad(position_KR, ((0, 0), (0, 2 - position_KR.shape[1])))
+    position_K2[~known_K] = np.nan
+    total = np.square(lengths).sum()
+    return position_K2, float(np.square(lengths[:2]).sum() / total) if total else float("nan")
 
 
 def follow_centroids(

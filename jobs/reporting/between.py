@@ -15,8 +15,10 @@ from jobs.reporting.drawing import curve_chart, heat_maps
 from jobs.reporting.maps import MAX_MAPS, mean_map
 from jobs.reporting.series import Band, band, series_by_metric
 from jobs.reporting.study import VariantResult
+from jobs.reporting.subjects import measure_of
 
-BETWEEN = "between/"
+BETWEEN = "between"
+"""The measure of their roles."""
 AXES = {
     "seeds": ("layer with the other seed", "layer with one seed"),
     "conditions": ("layer of the second condition", "layer of the first condition"),
@@ -61,14 +63,14 @@ def _by_kind(conditions: Mapping[str, Sequence[VariantResult]]) -> dict[str, dic
     for variants in conditions.values():
         for variant in variants:
             for role in variant.folders:
-                if variant.state == "done" and role.startswith(BETWEEN):
+                if variant.state == "done" and measure_of(role) == BETWEEN:
                     kind, label = _kind_and_label(variant, role, several=len(conditions) > 1)
                     found.setdefault(kind, {}).setdefault(label, []).append(_Pair(variant, role))
     return found
 
 
 def _kind_and_label(variant: VariantResult, role: str, *, several: bool) -> tuple[str, str]:
-    kind, _, other = role.removeprefix(BETWEEN).partition("/")
+    kind, _, other = role.removeprefix(f"{BETWEEN}/").partition("/")
     label = condition_label(variant.condition)
     match kind:
         case "conditions":

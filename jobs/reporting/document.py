@@ -24,6 +24,10 @@ from jobs.reporting.depth import TOLERANCE, drop_rows
 from jobs.reporting.drawing import INK
 from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
+from jobs.reporting.geometry_tables import geometry_rows
+from jobs.reporting.layer_curves import WORDS_BY_METRIC
+from jobs.reporting.numbers import bounds, change, count, signed_score
+from jobs.reporting.probe_tables import cross_tables, probe_rows
 from jobs.reporting.ranking import RankedCondition, rank_conditions
 from jobs.reporting.recipes import cuts, rates
 from jobs.reporting.similarity import similarity_tables
@@ -35,6 +39,19 @@ SECTIONS = {
     "factors": ("Factors", "A dot is the test score of one variant; a bar is the mean of a value's dots."),
     "learning": ("Learning curves", ""),
     "probe": ("Probes of every layer", "Layer 0 is the embeddings."),
+    "mlp_probe": (
+        "Probes of two hidden layers",
+        "The best of many networks on held-out examples, trained anew; mean over initialisations.",
+    ),
+    "probe_control": (
+        "Selectivity of linear probes",
+        "How much better a probe reads the labels than labels drawn at random for each word.",
+    ),
+    "mlp_probe_control": ("Selectivity of probes of two hidden layers", ""),
+    "description_length": (
+        "Description length of the labels",
+        "Compression: bits that the training labels take without the layer, over those with it.",
+    ),
     "depth": ("Accuracy against depth", "The score when only the first layers are kept."),
     "cka": (
         "Similarity of layers",
@@ -47,12 +64,32 @@ SECTIONS = {
         "Mean over seeds, all on one scale from 0 to 1; what is below 0 is drawn as 0. Hatched grey: "
         "undefined, as a layer does not vary over the examples or is not finite.",
     ),
+    "geometry": (
+        "Geometry of labels",
+        "Clusters, distances and correlations of labels in every layer (Zhou and Srikumar 2021, 2022). Bands "
+        "of correlations are 95 % bootstrap bounds over labels; those of distances go from the lower to the "
+        "upper end of what is proved, over all seeds.",
+    ),
+    "spread": (
+        "Spread of layers",
+        "How many directions the states of test examples use, how evenly, and how far the labels' means are "
+        "apart for the variance around them.",
+    ),
     "pretraining": (
         "Further pretraining and joint training",
         "Each is computed once and shared by the variants that start from it.",
     ),
 }
-CURVE_SECTIONS = ("learning", "probe", "depth", "cka", "similarity", "between")
+CURVE_SECTIONS = (
+    "learning",
+    "probe",
+    *WORDS_BY_METRIC,
+    "depth",
+    "cka",
+    "similarity",
+    "between",
+    "geometry",
+)
 CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",
@@ -64,8 +101,8 @@ CURVE_NOTES = {
 STANDINGS = {
     "best": "best",
     "highest": "highest score",
-    "indistinguishable": "indistinguishable from the best",
-    "worse": "worse than the highest",
+    "indistinguishable": "not told apart",
+    "worse": "worse",
     "diverged": "diverged",
     "did not learn": "did not learn",
     "not compared": "not compared",
@@ -96,6 +133,8 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         lstrip_blocks=True,
     )
     environment.filters |= {"score": _score, "signed": _signed, "p": _p_value, "duration": _duration}
+    environment.filters |= {"count": count, "bounds": bounds, "change": change}
+    environment.filters |= {"signed_score": signed_score}
     environment.filters |= {"percent": _percent, "points": _points, "comparison": comparison_line}
     ranking = rank_conditions(study)
     ranking_by_task = {
@@ -112,6 +151,9 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         effects=_grouped(main_effects(study), lambda effect: effect.task),
         sections=_sections(study_figures(study) if figures is None else figures),
         troubles=_troubles(study),
+        geometry_rows=geometry_rows(study),
+        probe_rows=probe_rows(study),
+        cross_tables=cross_tables(study),
         setting=smaller_setting(study),
         claims=check_claims(study),
         tables=beside_tables(study),
@@ -124,6 +166,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         versions=_versions(study),
         file_name=f"{re.sub(r'[^A-Za-z0-9_.-]+', '_', study.experiment).strip('._-') or 'experiment'}.yaml",
         remarks=_remarks,
+        tasks_with_remarks={task for task, group in ranking_by_task.items() if any(map(_remarks, group))},
         isnan=math.isnan,
     )
 

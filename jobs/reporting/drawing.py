@@ -21,6 +21,9 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 FRAME = COLOURS[4]
 """Stands out from both ends of the colours of a map."""
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+MARKERS = ("o", "s", "^", "D", "v", "P")
+REFERENCE_DASHES = ((0, (6, 2)), (0, (1, 1.5)), "-")
+"""Of lines in ink that curves are set beside."""
 
 LABEL_WIDTH = 62
 """Characters in a line of a legend."""
@@ -49,16 +52,30 @@ STYLE = {
 
 
 def curve_chart(
-    title: str, x_label: str, y_label: str, curves_by_label: Mapping[str, Sequence[Band]]
+    title: str,
+    x_label: str,
+    y_label: str,
+    curves_by_label: Mapping[str, Sequence[Band]],
+    references: Mapping[str, Band] | None = None,
 ) -> Figure:
     """A colour for each label: one curve with its band, or several thin curves and their mean.
 
-    Curves that are not finished are thin and dotted; a cross ends one whose training went wrong.
+    Curves that are not finished are thin and dotted; a cross ends one whose training went wrong. Up to three
+    references are lines in ink.
     """
+    references = references or {}
     with rc_context(STYLE):
-        figure, axes = _panel(title, list(curves_by_label) if len(curves_by_label) > 1 else ())
+        told_apart = len(curves_by_label) + len(references) > 1
+        handles = {label: _handle(index) for index, label in enumerate(curves_by_label)}
+        handles |= {label: _reference(index) for index, label in enumerate(references)}
+        figure, axes = _panel(title, handles if told_apart else {})
         for index, curves in enumerate(curves_by_label.values()):
             _draw_curves(axes, curves, index)
+        for index, curve in enumerate(references.values()):
+            line = _reference(index)
+            line.set_data(curve.steps, curve.mean)
+            axes.add_line(line)
+        axes.autoscale_view()
         axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         axes.set(xlabel=x_label, ylabel=y_label)
     return figure
@@ -88,6 +105,60 @@ def scatter_chart(title: str, x_label: str, y_label: str, points: Sequence[tuple
         if x.min() > 0 and x.max() / x.min() >= 20:
             axes.set_xscale("log")
         axes.set(xlabel=x_label, ylabel=y_label)
+    return figure
+
+
+def slope_chart(title: str, y_label: str, ends_by_label: Mapping[str, tuple[float, float]]) -> Figure:
+    """A line from before to after for each of up to six labels."""
+    with rc_context(STYLE):
+        handles = {label: _handle(index) for index, label in enumerate(ends_by_label)}
+        figure, axes = _panel(title, handles)
+        for index, ends in enumerate(ends_by_label.values()):
+            axes.plot([0, 1], ends, "o", linestyle=DASHES[index], color=COLOURS[index], linewidth=2.2)
+        axes.set_xticks([0, 1], ["before fine-tuning", "after"])
+        axes.set(ylabel=y_label, xlim=(-0.3, 1.3))
+        axes.grid(False, axis="x")
+    return figure
+
+
+def plane_charts(
+    title: str, points_by_panel: Mapping[str, np.ndarray], names: Sequence[str], told: Sequence[int]
+) -> Figure:
+    """Panels of points (points, 2), each on a scale of its own and with the origin.
+
+    Up to six points are told by colour and name, the same ones in all panels; the others are grey.
+    """
+    columns = min(3, len(points_by_panel))
+    rows = math.ceil(len(points_by_panel) / columns)
+    handles = [
+        Line2D([], [], marker=MARKERS[index], linestyle="", color=COLOURS[index])
+        for index in range(len(told))
+    ]
+    labels = [textwrap.fill(names[point], LABEL_WIDTH // 2) for point in told]
+    lines = sum(1 + label.count("\n") for label in labels) / 2
+    title = textwrap.fill(title, 52)
+    top, bottom = 0.45 + 0.17 * (1 + title.count("\n")), 0.4 + 0.17 * math.ceil(lines)
+    height = top + 1.35 * rows + 0.45 * (rows - 1) + bottom
+    with rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height))
+        figure.suptitle(title, y=1 - 0.08 / height, va="top")
+        grid = figure.add_gridspec(
+            rows,
+            columns,
+            left=0.4 / WIDTH,
+            right=1 - 0.1 / WIDTH,
+            bottom=bottom / height,
+            top=1 - top / height,
+            wspace=0.35,
+            hspace=0.45 / 1.35,
+        )
+        panels = list(grid.subplots(squeeze=False).flat)
+        for axes, (label, points) in zip(panels, points_by_panel.items(), strict=False):
+            _draw_points(axes, points, told)
+            axes.set_title(label, fontsize=8)
+        for axes in panels[len(points_by_panel) :]:
+            axes.set_axis_off()
+        figure.legend(handles, labels, loc="lower center", ncols=2, handletextpad=0.2, labelspacing=0.2)
     return figure
 
 
@@ -125,9 +196,9 @@ def heat_maps(
     return figure
 
 
-def _panel(title: str, labels: Sequence[str] = ()) -> tuple[Figure, Axes]:
+def _panel(title: str, handles: Mapping[str, Line2D] | None = None) -> tuple[Figure, Axes]:
     """One axes between title and legend; margins are fixed, as a layout engine takes four times as long."""
-    title = textwrap.fill(title, 52)
+    title, labels = textwrap.fill(title, 52), list(handles or ())
     longest = max(map(len, labels), default=0)
     columns = 1 if longest > 22 else 2 if longest > 12 else 3
     rows = math.ceil(len(labels) / columns) + sum(len(label) > LABEL_WIDTH for label in labels)
@@ -140,15 +211,19 @@ def _panel(title: str, labels: Sequence[str] = ()) -> tuple[Figure, Axes]:
     axes.yaxis.set_label_coords(-0.55 / width, 0.5)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 5, 10]))
     axes.ticklabel_format(scilimits=(-3, 4))
-    if labels:
-        handles = [_handle(index) for index in range(len(labels))]
+    if handles:
         wrapped = [textwrap.fill(label, LABEL_WIDTH) for label in labels]
-        figure.legend(handles, wrapped, loc="lower center", ncols=columns, handlelength=3, labelspacing=0.2)
+        lines = list(handles.values())
+        figure.legend(lines, wrapped, loc="lower center", ncols=columns, handlelength=3, labelspacing=0.2)
     return figure, axes
 
 
 def _handle(index: int) -> Line2D:
     return Line2D([], [], linestyle=DASHES[index], color=COLOURS[index], linewidth=2.2)
+
+
+def _reference(index: int) -> Line2D:
+    return Line2D([], [], linestyle=REFERENCE_DASHES[index], color=INK, linewidth=1.3, alpha=0.75)
 
 
 def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
@@ -165,6 +240,18 @@ def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
         axes.plot(main.steps, main.mean, linestyle=DASHES[index], color=colour, linewidth=2.2)
     if main is curves[0]:
         axes.fill_between(main.steps, main.low, main.high, color=colour, alpha=0.18, linewidth=0)
+
+
+def _draw_points(axes: Axes, points: np.ndarray, told: Sequence[int]) -> None:
+    axes.axhline(0, color=INK, linewidth=0.7, alpha=0.5)
+    axes.axvline(0, color=INK, linewidth=0.7, alpha=0.5)
+    others = np.setdiff1d(np.arange(len(points)), told)
+    axes.plot(*points[others].T, "o", color="#808080", alpha=0.6, markersize=3)
+    for index, point in enumerate(told):
+        axes.plot(*points[point], MARKERS[index], color=COLOURS[index], markersize=5)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(nbins=4))
+    axes.tick_params(labelsize=7)
 
 
 def _map_panels(title: str, rows: int, columns: int) -> tuple[Figure, list[Axes], Axes]:

@@ -1,15 +1,15 @@
 """The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 
 from matplotlib.figure import Figure
 
 from jobs.reporting.between import BETWEEN, between_figures
+from jobs.reporting.comparing import Conditions, compared, layer_axis, spoken
 from jobs.reporting.conditions import (
     MAX_LEVELS,
-    condition_label,
     conditions_by_task,
     factor_label,
     level_by_label,
@@ -20,13 +20,14 @@ from jobs.reporting.conditions import (
 from jobs.reporting.depth import head_figures
 from jobs.reporting.drawing import curve_chart, dot_chart, scatter_chart
 from jobs.reporting.effects import scored_variants
+from jobs.reporting.geometry_figures import OWN_FIGURES, geometry_figures, label_figures
+from jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
 from jobs.reporting.maps import map_figures, variant_map_figures
 from jobs.reporting.ranking import rank_conditions
-from jobs.reporting.series import Band, band, bands_by_metric, series_by_metric, thinned
+from jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
 from jobs.reporting.similarity import INTERVAL_ENDS, interval_figures
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
-
-Conditions = Mapping[str, tuple[VariantResult, ...]]
+from jobs.reporting.subjects import measure_of
 
 
 def study_figures(study: Study) -> dict[str, Figure]:
@@ -46,6 +47,8 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= interval_figures(task, best_first)
         figures |= map_figures(task, best_first)
         figures |= between_figures(task, best_first)
+        figures |= geometry_figures(task, conditions, best=next(iter(best_first)))
+        figures |= beside_start(task, conditions, WORDS_BY_METRIC)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
         own = rf"multitask/(train/loss|{re.escape(task)}/validation/(accuracy|macro_f1|loss))"
         figures |= _start_figures(task, "multitask", conditions, wanted=own)
@@ -53,8 +56,11 @@ def study_figures(study: Study) -> dict[str, Figure]:
 
 
 def variant_figures(variant: VariantResult) -> dict[str, Figure]:
-    """Similarity maps of one variant by name, as `cka_start`; a tracker draws curves by itself."""
-    return {_slug(name): figure for name, figure in variant_map_figures(variant).items()}
+    """Similarity maps and label geometry of one variant by name, as `cka_start`; a tracker draws curves by
+    itself."""
+    labels = label_figures(variant.task, [variant])
+    figures = variant_map_figures(variant) | {f"geometry/{name}": figure for name, figure in labels.items()}
+    return {_slug(name): figure for name, figure in figures.items()}
 
 
 def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:
@@ -63,8 +69,8 @@ def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[st
     for wanted in dict.fromkeys([f"validation/{metric}", "train/loss"]):
         curves = {name: thinned(of[wanted]) for name, of in bands.items() if wanted in of}
         name = f"learning/{task}/{wanted.replace('/', '_')}"
-        figures |= _compared(
-            name, f"{task}: {_spoken(wanted)}", "optimizer step", _spoken(wanted), curves, conditions
+        figures |= compared(
+            name, f"{task}: {spoken(wanted)}", "optimizer step", spoken(wanted), curves, conditions
         )
     return figures
 
@@ -77,43 +83,17 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
             if metric.endswith(INTERVAL_ENDS):
                 continue
             curves = {name: of[metric] for name, of in bands.items() if metric in of}
-            title = f"{task}: {_spoken(metric)}"
+            title = f"{task}: {spoken(metric)}"
             measure, _, rest = metric.partition("/")
             name = f"{measure}/{task}/{rest.replace('/', '_')}"
-            figures |= _compared(name, title, _layer_axis(metric), _spoken(metric), curves, conditions)
+            figures |= compared(name, title, layer_axis(metric), spoken(metric), curves, conditions)
     return figures
 
 
 def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    return [role for role in roles if role not in NOT_MEASURES and not role.startswith(BETWEEN)]
-
-
-def _compared(
-    name: str, title: str, x_label: str, y_label: str, curves: Mapping[str, Band], conditions: Conditions
-) -> dict[str, Figure]:
-    """One figure that tells the conditions apart, or, of many, one for each factor."""
-    if not curves:
-        return {}
-    if len(conditions) <= MAX_LEVELS:
-        by_label = {
-            condition_label(condition) + (f" ({curve.trouble})" if curve.trouble else ""): [curve]
-            for condition, curve in curves.items()
-        }
-        return {name: curve_chart(title, x_label, y_label, by_label)}
-    figures = {}
-    for factor, level_of in _levels_by_factor(conditions).items():
-        by_level: dict[str, list[Band]] = {level: [] for level in dict.fromkeys(level_of.values())}
-        for condition, curve in curves.items():
-            by_level[level_of[factor_label(conditions[condition][0], factor)]].append(curve)
-        shown = {level: bands for level, bands in by_level.items() if bands}
-        figures[f"{name}/by_{factor}"] = curve_chart(f"{title} by {factor}", x_label, y_label, shown)
-    return figures
-
-
-def _levels_by_factor(conditions: Conditions) -> dict[str, dict[str, str]]:
-    factors = varied_factors(variant for variants in conditions.values() for variant in variants)
-    return {factor: level_by_label(values) for factor, values in factors.items()}
+    drawn = (*NOT_MEASURES, *OWN_FIGURES, *WORDS_BY_METRIC, BETWEEN)
+    return [role for role in roles if measure_of(role) not in drawn]
 
 
 def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:
@@ -153,11 +133,11 @@ def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str)
     ):
         curves = {label: [thinned(band([one[metric]]))] for label, one in series.items() if metric in one}
         shown = dict(list(curves.items())[:MAX_LEVELS])
-        title = f"{task}: {_spoken(metric)}"
+        title = f"{task}: {spoken(metric)}"
         if len(shown) < len(curves):
             title += f" (the first {len(shown)} of {len(curves)})"
         figures[f"pretraining/{task}/{metric.removeprefix('pretrain/').replace('/', '_')}"] = curve_chart(
-            title, "optimizer step", _spoken(metric), shown
+            title, "optimizer step", spoken(metric), shown
         )
     return figures
 
@@ -166,15 +146,6 @@ def _as_if_from_the_end(variant: VariantResult) -> VariantResult:
     """Snapshots `name@step` stand on the curve of `name`."""
     name = str(variant.recipe.get("pretraining")).partition("@")[0]
     return replace(variant, recipe={**variant.recipe, "pretraining": name})
-
-
-def _layer_axis(metric: str) -> str:
-    return "layers kept" if metric.startswith("depth/") else "layer (0: embeddings)"
-
-
-def _spoken(metric: str) -> str:
-    """`probe/pos/accuracy` as "probe pos accuracy"."""
-    return metric.replace("/", " ").replace("_", " ")
 
 
 def _slug(name: str) -> str:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from orchestrator.experiment.experiment import (
     ANNOTATED,
     MAIN,
+    RANDOM,
     START,
     Choices,
     Experiment,
@@ -42,6 +43,7 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     """Everything in an experiment that does not go together."""
     yield from _encoder(experiment)
     yield from _tasks(experiment)
+    yield from _measures(experiment)
     yield from _repeated_values(experiment)
     yield from _exclude(experiment)
     yield from _space(experiment)
@@ -92,6 +94,22 @@ def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
     for index, task in enumerate(experiment.probing):
         if task.task == START:
             yield Contradiction(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
+        if task.task == RANDOM:
+            yield Contradiction(("probing", index, "task"), f"'{RANDOM}' stands for fresh weights")
+
+
+def _measures(experiment: Experiment) -> Iterator[Contradiction]:
+    measures = experiment.measures
+    annotated = any(isinstance(task.data, ANNOTATED) for task in (*experiment.tasks, *experiment.probing))
+    if measures.control and not measures.probes:
+        message = "there is no probe to control: must be false where probe is"
+        yield Contradiction(("measures", "control"), message, rests_on=(("measures", "probe"),))
+    elif measures.control and not annotated:
+        message = "labels are drawn for each word: name a task of annotated sentences under probing"
+        yield Contradiction(("measures", "control"), message, rests_on=(("probing",),))
+    if measures.random_encoder and not (measures.probes or measures.description_length):
+        message = "nothing is measured of fresh weights: must be false without probe and description_length"
+        yield Contradiction(("measures", "random_encoder"), message, rests_on=(("measures", "probe"),))
 
 
 def _repeated_names(named: list[tuple[PathTo, str]]) -> Iterator[Contradiction]:

@@ -6,6 +6,7 @@ from pydantic import Field, create_model
 
 from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.features import FeatureHead, FeatureLayers
+from jobs.specs.measures import Networks, ProbeKind
 from jobs.specs.multitask import JointTraining
 from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
 from jobs.specs.references import Paper
@@ -58,6 +59,8 @@ ANNOTATED = (AnnotatedFiles, SampleAnnotationsData)
 """Data of sentences with labelled words, of which each label is an example."""
 START = "start"
 """What measures of the encoder before fine-tuning are called."""
+RANDOM = "random"
+"""What measures of an encoder with fresh weights are called."""
 
 
 class Task(Strict):
@@ -145,7 +148,7 @@ class Recipe(Training):
     """`none`, or a name under `pretraining` or `multi_task`; `name@step` is a snapshot of a pretraining."""
     features: FeatureLayers | None = None
     """Null trains the encoder too; `last`, a layer or `last-N` freezes it, stores the states of these layers
-    once, and trains a head on them. Nothing is measured of such variants: their layers are the start's."""
+    once, and trains a head on them. What is measured then are the layers of the encoder as it came."""
     head: FeatureHead = "linear"
     """What is trained on frozen features: a linear classifier of pooled states, or a bidirectional LSTM
     with self-attention."""
@@ -234,7 +237,17 @@ Between = Literal["seeds", "conditions", "tasks"]
 class Measures(Strict):
     """What is measured at every layer of each finished variant."""
 
-    probe: bool = True
+    probe: bool | ProbeKind | Annotated[tuple[ProbeKind, ...], Field(min_length=1)] = True
+    """`linear` (which is what true means), `mlp` (two hidden layers), a list of both, or false."""
+    networks: Networks = Networks()
+    """From which the mlp probe is chosen."""
+    control: bool = False
+    """Probes of labels drawn at random for each word, and by how much the true labels are read better; of
+    probing tasks with annotated words, pairs and spans."""
+    description_length: bool = False
+    """Bits that tell the training labels to someone who has the layer."""
+    random_encoder: bool = False
+    """Probes and description lengths also of an encoder of the same shape with fresh weights."""
     cka: bool = True
     depth: bool = True
     refit: bool = False
@@ -244,12 +257,30 @@ class Measures(Strict):
     cka_between: tuple[Between, ...] = ()
     """Pairs of tuned models whose layers are compared on the same examples: `seeds` of one recipe and task,
     `conditions` of one task and seed, `tasks` of one recipe and seed (over the texts under probing)."""
+    geometry: bool = False
+    """DirectProbe: clusters of the labels and their distances before and after tuning, and how far each
+    label moved."""
+    permutations: Annotated[int, Field(ge=0)] = 1
+    """How often labels are permuted, to see how many clusters chance would need; 0 leaves it out."""
+    spread: bool = False
+    """Effective rank, isotropy, intrinsic dimension, and variance between labels over that within."""
     num_train: PositiveInt = 500
     """Training examples whose layers are looked at (probes learn from them)."""
     num_test: PositiveInt = 500
     """Test examples whose layers are looked at."""
     sentence_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of an annotated sentence, special tokens included; longer sentences are left out."""
+
+    @property
+    def probes(self) -> tuple[ProbeKind, ...]:
+        """The kinds of probes."""
+        match self.probe:
+            case bool():
+                return ("linear",) if self.probe else ()
+            case str():
+                return (self.probe,)
+            case kinds:
+                return kinds
 
 
 class Reference(Strict):

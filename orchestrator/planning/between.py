@@ -8,6 +8,7 @@ from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import Variant
 from orchestrator.planning.measures import probed_examples, states_of
 from orchestrator.planning.plan import PlannedVariant, Stage
+from orchestrator.planning.pretraining import snapshot_of
 from orchestrator.planning.similarity import similarity_stage
 from orchestrator.planning.sources import Sources
 
@@ -21,27 +22,39 @@ def with_pairs(experiment: Experiment, sources: Sources, planned: Sequence[Plann
     """The variants, the first of each pair with the roles `between/seeds/<seed>`,
     `between/conditions/<condition>` and `between/tasks/<texts>/<task>`, named after the second.
 
-    Variants that are one run are one here; nothing is measured of heads on frozen features.
+    Variants that are one run are one here, and models that are one are not compared: frozen encoders differ
+    in no seed.
     """
     distinct: dict[str, Planned] = {}
     for variant, one in planned:
-        if one.stages["finetune"].kind == "finetune":
-            distinct.setdefault(one.key, (variant, one))
+        distinct.setdefault(one.key, (variant, one))
     stages: dict[str, dict[str, Stage]] = {}
     for first, second in combinations(distinct.values(), 2):
         for role, examples in _compared(experiment, sources, first, second):
-            states, other = (
-                states_of(
-                    one.stages["finetune"].parents["data"] if examples is None else examples,
-                    one.stages["finetune"],
-                    encoder=sources.encoders[variant.recipe.encoder],
-                    recipe=variant.recipe,
-                    measures=experiment.measures,
-                )
-                for variant, one in (first, second)
-            )
-            stages.setdefault(first[1].key, {})[role] = similarity_stage("cka", states, other)
+            states, other = (_states(experiment, sources, each, examples) for each in (first, second))
+            if states.parents.get("model") != other.parents.get("model") or states.files != other.files:
+                stages.setdefault(first[1].key, {})[role] = similarity_stage("cka", states, other)
     return [replace(one, stages=dict(one.stages) | stages.get(one.key, {})) for _, one in planned]
+
+
+def _states(experiment: Experiment, sources: Sources, one: Planned, examples: Stage | None) -> Stage:
+    """Those of a variant's model; on its own texts where no other examples are given."""
+    variant, planned = one
+    finetune, pretraining = planned.stages["finetune"], variant.recipe.pretraining
+    model, snapshot = finetune, None
+    if finetune.kind == "feature_head":
+        starts = [planned.stages[role] for role in ("multitask", "pretrain") if role in planned.stages]
+        model = starts[0] if starts else None
+        is_joint = pretraining in experiment.multi_task
+        snapshot = None if pretraining == "none" or is_joint else snapshot_of(experiment, pretraining)
+    return states_of(
+        finetune.parents["data"] if examples is None else examples,
+        model,
+        encoder=sources.encoders[variant.recipe.encoder],
+        recipe=variant.recipe,
+        measures=experiment.measures,
+        snapshot=snapshot,
+    )
 
 
 def _compared(

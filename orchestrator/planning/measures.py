@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.stages import DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec, RefitSpec
-from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
+from jobs.specs.measures import RandomEncoderSpec
+from jobs.specs.stages import DepthSpec, ExtractSpec, FinetuneSpec, RefitSpec
+from orchestrator.experiment.experiment import RANDOM, START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
+from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from orchestrator.planning.similarity import similarity_of
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
@@ -20,7 +22,7 @@ def measures_of(
     recipe: Recipe,
     *,
     view: Stage,
-    finetune: Stage,
+    finetune: Stage | None,
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
     snapshot: int | None = None,
@@ -28,30 +30,34 @@ def measures_of(
     """The measures of a variant by role, each on the tuned model, and what they rest on.
 
     Accuracy against depth is left out where the head is not a linear one on the highest layer alone.
+
+    Args:
+        finetune: None where the encoder is frozen: its layers are then measured in place of a tuned model's,
+            and there is nothing to set them against.
     """
     measures = experiment.measures
     begun_from = start.get("encoder")
     states = partial(states_of, encoder=encoder, recipe=recipe, measures=measures)
-    tuned, begun = states(view, finetune), states(view, begun_from, snapshot=snapshot)
-    stages: dict[str, Stage] = {}
-    if measures.probe:
-        stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
-        stages[f"probe/{START}"] = make_stage(ProbeSpec(), parents={"states": begun})
-        for name, source in probing.items():
-            data = probed_examples(source, encoder, recipe, measures)
-            probed = {
-                f"probe/{name}": states(data, finetune),
-                f"probe/{name}/{START}": states(data, begun_from, snapshot=snapshot),
-            }
-            for role, of in probed.items():
-                stages[role] = make_stage(ProbeSpec(), parents={"states": of})
-    stages |= similarity_of(measures, view=view, tuned=tuned, begun=begun)
-    assert isinstance(finetune.spec, FinetuneSpec)
-    if measures.depth and is_plain(finetune.spec.training):
-        stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
-    if measures.refit and is_plain(finetune.spec.training):
-        stages["depth/refit"] = make_stage(RefitSpec(), parents={"states": tuned})
-    return stages
+    models = {TUNED: partial(states, model=finetune)} if finetune else {}
+    models[START if finetune else TUNED] = partial(states, model=begun_from, snapshot=snapshot)
+    if measures.random_encoder:
+        models[RANDOM] = partial(states, model=_random_encoder(encoder))
+    data_by_name = {"": view} | {
+        name: probed_examples(source, encoder, recipe, measures) for name, source in probing.items()
+    }
+    subjects = {
+        name: Subject(data, {model: of(data) for model, of in models.items()})
+        for name, data in data_by_name.items()
+    }
+    own = subjects[""].states
+    stages = probes_of(measures, subjects)
+    stages |= similarity_of(measures, view=view, tuned=own[TUNED], begun=own.get(START))
+    if finetune is not None and _has_plain_head(finetune):
+        if measures.depth:
+            stages["depth"] = make_stage(DepthSpec(), parents={"states": own[TUNED], "model": finetune})
+        if measures.refit:
+            stages["depth/refit"] = make_stage(RefitSpec(), parents={"states": own[TUNED]})
+    return stages | geometry_of(measures, subjects)
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
@@ -63,6 +69,15 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
         "it needs a linear head on one layer (no pooler, no several layers, no windows)"
     )
+
+
+def _random_encoder(encoder: LocatedEncoder) -> Stage:
+    return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
+
+
+def _has_plain_head(finetune: Stage) -> bool:
+    assert isinstance(finetune.spec, FinetuneSpec)
+    return is_plain(finetune.spec.training)
 
 
 def probed_examples(

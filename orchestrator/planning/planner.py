@@ -47,6 +47,7 @@ def _plan_variant(
         snapshot = snapshot_of(experiment, recipe.pretraining)
         stages["pretrain"] = pretrained(encoder, variant.task, name)
         start = {"encoder": stages["pretrain"]}
+    tuned = None
     if recipe.features is not None:
         stages["finetune"] = feature_head(
             experiment, encoder, recipe, view=view, start=start, snapshot=snapshot, seed=variant.seed
@@ -55,18 +56,18 @@ def _plan_variant(
         training = training_of(recipe, encoder, in_windows=view.spec.truncation == "windows")
         spec = FinetuneSpec(encoder=encoder.digest, snapshot=snapshot, training=training, seed=variant.seed)
         pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
-        finetune = make_stage(spec, parents={"data": view} | start, files=weights | pooler)
-        stages["finetune"] = finetune
-        stages |= measures_of(
-            experiment,
-            encoder,
-            recipe,
-            view=view,
-            finetune=finetune,
-            start=start,
-            probing=sources.probing,
-            snapshot=snapshot,
-        )
+        tuned = make_stage(spec, parents={"data": view} | start, files=weights | pooler)
+        stages["finetune"] = tuned
+    stages |= measures_of(
+        experiment,
+        encoder,
+        recipe,
+        view=view,
+        finetune=tuned,
+        start=start,
+        probing=sources.probing,
+        snapshot=snapshot,
+    )
     shown = _shown_recipe(recipe, view, stages["finetune"])
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)

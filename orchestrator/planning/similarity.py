@@ -10,23 +10,27 @@ from orchestrator.planning.feature_stages import shape_of
 from orchestrator.planning.plan import Stage, make_stage
 
 
-def similarity_of(measures: Measures, *, view: Stage, tuned: Stage, begun: Stage) -> dict[str, Stage]:
+def similarity_of(measures: Measures, *, view: Stage, tuned: Stage, begun: Stage | None) -> dict[str, Stage]:
     """The stages by role.
 
     Args:
-        tuned, begun: States of the tuned model and of its start on the texts of the view.
+        tuned, begun: States of the model and of its start, if that is another, on the texts of the view.
     """
     stages: dict[str, Stage] = {}
+    models = {"": tuned} | ({} if begun is None else {f"/{START}": begun})
     if measures.cka:
-        stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
-        stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
-        stages[f"cka/within/{START}"] = make_stage(CkaSpec(against="itself"), parents={"states": begun})
-        for role, of in (("blocks", "cka/within"), (f"blocks/{START}", f"cka/within/{START}")):
-            stages[role] = make_stage(BlocksSpec(), parents={"map": stages[of]})
+        for suffix, states in models.items():
+            stages[f"cka/within{suffix}"] = make_stage(CkaSpec(against="itself"), parents={"states": states})
+        if begun is not None:
+            against = {"states": tuned, "other": begun}
+            stages[f"cka/{START}"] = make_stage(CkaSpec(against="start"), parents=against)
+        for suffix in models:
+            parents = {"map": stages[f"cka/within{suffix}"]}
+            stages[f"blocks{suffix}"] = make_stage(BlocksSpec(), parents=parents)
     for measure in measures.similarity:
-        role = f"similarity/{measure}"
-        stages[f"{role}/within"] = similarity_stage(measure, tuned, view=view)
-        stages[f"{role}/{START}"] = similarity_stage(measure, tuned, begun, view=view)
+        stages[f"similarity/{measure}/within"] = similarity_stage(measure, tuned, view=view)
+        if begun is not None:
+            stages[f"similarity/{measure}/{START}"] = similarity_stage(measure, tuned, begun, view=view)
     return stages
 
 

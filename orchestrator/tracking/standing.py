@@ -88,8 +88,9 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
     notes = []
     if cells > runs:
         notes.append(
-            f"{cells} cells are {runs} runs: where no text is longer than the limit, all truncations give "
-            "the same view, shown as truncation=whole; starts trained on the same texts are one, too."
+            f"{cells} cells are {runs} runs: cells that differ only in what has no effect are one, as all "
+            "truncations where no text is longer than the limit (truncation=whole), the pooling of layers "
+            "where one layer is read, and starts trained on the same texts."
         )
     notes += pretraining_notes(schedule)
     if note := depth_note(experiment, tuned):
@@ -97,9 +98,8 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
     if frozen:
         of_cells = sum(variant.num_cells for variant in frozen)
         notes.append(
-            f"{len(frozen)} runs ({of_cells} cells) train a head on frozen features. Nothing is measured of "
-            "them, since the layers of their encoder are those of the start, and factors that are shown as "
-            "None change nothing there."
+            f"{len(frozen)} runs ({of_cells} cells) train a head on frozen features: the layers that are "
+            "measured are those of the encoder as it came, and factors that are shown as None change nothing."
         )
     for stage in schedule.plan.stages().values():
         if stage.kind not in VARIANT_KINDS and schedule.state(stage) == "failed":

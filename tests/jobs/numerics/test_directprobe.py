@@ -141,6 +141,7 @@ def test_label_distances_are_least_and_mean_over_the_cluster_pairs(hard):
             assert lower[a, b] == pytest.approx(join(probe.distance_lower_KK[block]))
             assert upper[a, b] == pytest.approx(join(probe.distance_upper_KK[block]))
         assert (np.diag(lower) == 0).all()
+        assert (lower == lower.T).all() and (upper == upper.T).all()
 
 
 def test_known_clusters_in_the_plane():

@@ -9,10 +9,12 @@ from jobs.numerics.divergence import (
     _spearman,
     centroids,
     change_of,
+    compare_distances,
     correlate_distances,
     follow_centroids,
     nearest_distances,
     shift_centroids,
+    shift_plane,
 )
 
 
@@ -175,3 +177,37 @@ SQUARE = np.ones((3, 3)) - np.eye(3)
 def test_what_cannot_be_compared_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_too_few_known_pairs_have_no_correlation_and_enough_have_that_of_all():
+    a, b = distances(noise=0.5)
+    assert compare_distances(a, b, seed=0) == correlate_distances(a, b, seed=0).pearson
+    a[2:], a[:, 2:] = np.nan, np.nan
+    assert np.isnan(compare_distances(a, b, seed=0).mean)
+
+
+def test_shifts_within_a_plane_keep_their_lengths_and_angles_there():
+    rng = np.random.default_rng(0)
+    in_plane = rng.normal(size=(9, 2))
+    directions = np.linalg.qr(rng.normal(size=(6, 2)))[0].T
+    vectors = in_plane @ directions
+    vectors[4] = np.nan
+    position, share = shift_plane(vectors)
+    assert share == pytest.approx(1)
+    known = np.arange(9) != 4
+    assert position[known] @ position[known].T == pytest.approx(in_plane[known] @ in_plane[known].T)
+    assert np.isnan(position[4]).all()
+
+
+def test_a_plane_holds_the_squares_that_it_says_and_goes_through_no_shift():
+    vectors = np.diag([3.0, 2.0, 1.0])
+    position, share = shift_plane(vectors)
+    assert share == pytest.approx(13 / 14)
+    assert np.square(position).sum() == pytest.approx(13)
+    # One label, or one common shift: a line through the origin.
+    position, share = shift_plane(np.array([[0.0, -2.0, 0.0]]))
+    assert position.tolist() == [[-2, 0]] and share == 1
+    position, share = shift_plane(np.zeros((3, 4)))
+    assert not position.any() and np.isnan(share)
+    with pytest.raises(ValueError, match="no label has a known shift"):
+        shift_plane(np.full((2, 3), np.nan))

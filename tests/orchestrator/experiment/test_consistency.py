@@ -21,6 +21,24 @@ LAYERS = (
             "search: {space: {pretraining: {choices: [none, x]}}, trials: 1}",
             "search.space.pretraining.choices.1: there is no pretraining 'x'; known: none, within",
         ),
+        (
+            "measures: {control: true}",
+            "measures.control: labels are drawn for each word: name a task of annotated sentences under "
+            "probing",
+        ),
+        (
+            "measures: {control: true, probe: false}",
+            "measures.control: there is no probe to control: must be false where probe is",
+        ),
+        (
+            "measures: {random_encoder: true, probe: false}",
+            "measures.random_encoder: nothing is measured of fresh weights: must be false without probe and "
+            "description_length",
+        ),
+        (
+            "probing: [{task: random, data: {source: sample, target: topic}}]",
+            "probing.0.task: 'random' stands for fresh weights",
+        ),
         ("recipe: {encoder: x}", "recipe.encoder: there is no encoder 'x'; known: main"),
         (
             "encoders: {main: some/other}",

@@ -130,14 +130,26 @@ def test_what_concerns_the_encoder_alone_changes_nothing_of_a_frozen_one(bench):
     ]
 
 
-def test_nothing_is_measured_of_a_frozen_encoder_and_a_note_says_so(bench):
+def test_of_a_frozen_encoder_the_start_is_measured_and_a_note_says_so(bench):
     workspace = bench.open(grid={"features": [None, "last"]})
     schedule = workspace.schedule()
     trained, frozen = schedule.plan.variants
-    assert "probe" in trained.stages
-    assert list(frozen.stages) == ["finetune"]
+    assert list(frozen.stages) == ["finetune", "probe", "cka/within", "blocks"]
+    assert frozen.stages["probe"] == trained.stages["probe/start"]
+
+
+def test_geometry_and_spread_of_a_frozen_encoder_are_not_set_against_anything(bench):
+    measures = {"probe": False, "cka": False, "geometry": True, "spread": True}
+    (frozen,) = bench.plan(recipe=SHORT | {"features": "last"}, measures=measures).variants
+    assert list(frozen.stages) == ["finetune", "geometry", "spread"]
+
+
+def test_the_note_of_frozen_encoders(bench):
+    workspace = bench.open(grid={"features": [None, "last"]})
+    schedule = workspace.schedule()
+    _, frozen = schedule.plan.variants
     assert frozen.stages["finetune"].kind == "feature_head"
-    assert "1 runs (1 cells) train a head on frozen features." in workspace.study(schedule).notes[0]
+    assert "1 runs (1 cells) train a head on frozen features: " in workspace.study(schedule).notes[0]
 
 
 def test_features_start_where_a_joint_training_ended(bench):

@@ -28,8 +28,8 @@ def test_a_variant_is_prepared_trained_and_measured_beside_its_start(bench):
         "probe",
         "probe/start",
         "cka/within",
-        "cka/start",
         "cka/within/start",
+        "cka/start",
         "blocks",
         "blocks/start",
         "depth",
@@ -270,6 +270,74 @@ def test_probing_tasks_are_probed_at_every_layer_before_and_after_tuning(bench):
     assert first.stages["probe/pos/start"] == second.stages["probe/pos/start"]
     assert first.stages["probe/pos"] != second.stages["probe/pos"]
     assert num_stages(plan)["annotate"] == 1
+
+
+def test_probes_of_both_kinds_are_controlled_and_set_against_fresh_weights(bench):
+    measures = {
+        "probe": ["linear", "mlp"],
+        "control": True,
+        "description_length": True,
+        "random_encoder": True,
+        "networks": {"sizes": [[8, 8]]},
+    }
+    plan = bench.plan(probing=[WORDS], measures=measures, grid={"layer_decay": [1.0, 0.9]})
+    first, second = plan.variants
+    kinds = {"probe": "probe", "mlp_probe": "mlp_probe", "description_length": "description_length"}
+    kinds |= {"probe_control": "control_probe", "mlp_probe_control": "control_probe"}
+    for measure, kind in kinds.items():
+        of = [role for role in first.stages if role.split("/")[0] == measure]
+        # Labels are drawn for words: the texts of the task have none.
+        own = [] if "control" in measure else [measure, f"{measure}/start", f"{measure}/random"]
+        assert of == [*own, f"{measure}/pos", f"{measure}/pos/start", f"{measure}/pos/random"]
+        assert {first.stages[role].kind for role in of} == {kind}
+        for role in of:
+            assert (first.stages[role] == second.stages[role]) == role.endswith(("/start", "/random"))
+    assert first.stages["mlp_probe"].spec.networks.sizes == ((8, 8),)
+    control = first.stages["mlp_probe_control/pos"]
+    assert control.parents["probe"] is first.stages["mlp_probe/pos"]
+    assert control.spec.probe == first.stages["mlp_probe/pos"].spec
+    fresh = first.stages["probe/random"].parents["states"].parents["model"]
+    assert (fresh.kind, num_stages(plan)["random_encoder"]) == ("random_encoder", 1)
+    assert keys(bench.plan(probing=[WORDS], grid={"layer_decay": [1.0, 0.9]})) < keys(plan)
+
+
+def test_a_kind_of_probe_can_stand_alone(bench):
+    for written, expected in (
+        (True, {"probe"}),
+        ("linear", {"probe"}),
+        ("mlp", {"mlp_probe"}),
+        (False, set()),
+    ):
+        kinds = set(num_stages(bench.plan(measures={"probe": written})))
+        assert kinds & {"probe", "mlp_probe"} == expected
+
+
+def test_geometry_is_measured_of_every_task_before_and_after_tuning(bench):
+    plan = bench.plan(probing=[WORDS], measures={"geometry": True, "permutations": 3})
+    (variant,) = plan.variants
+    roles = [role for role in variant.stages if role.startswith("geometry")]
+    assert roles == ["geometry", "geometry/start", "geometry/pos", "geometry/pos/start"]
+    for role in roles:
+        assert variant.stages[role].spec.permutations == 3
+        probed = variant.stages[role.replace("geometry", "probe")]
+        assert variant.stages[role].parents["states"] == probed.parents["states"]
+        assert variant.stages[role].parents["data"].kind == ("annotate" if "pos" in role else "prepare")
+    shift = variant.stages["shift/pos"]
+    assert shift.parents["geometry"] is variant.stages["geometry/pos"]
+    assert shift.parents["other_geometry"] is variant.stages["geometry/pos/start"]
+    assert shift.parents["other"] == variant.stages["probe/pos/start"].parents["states"]
+    # What else is measured keeps its keys.
+    assert keys(bench.plan(probing=[WORDS])) < keys(plan)
+
+
+def test_spread_is_measured_of_every_task_before_and_after_tuning(bench):
+    (variant,) = bench.plan(probing=[WORDS], measures={"spread": True}).variants
+    roles = [role for role in variant.stages if role.startswith("spread")]
+    assert roles == ["spread", "spread/start", "spread/pos", "spread/pos/start"]
+    assert all(
+        variant.stages[role].parents == variant.stages[role.replace("spread", "probe")].parents
+        for role in roles
+    )
 
 
 def test_annotated_sentences_are_for_probing_only(bench):

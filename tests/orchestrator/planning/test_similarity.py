@@ -1,5 +1,7 @@
 """Measures of similarity as stages, and which pairs of variants are compared."""
 
+import shutil
+
 import pytest
 
 from orchestrator.errors import ConfigurationError
@@ -133,12 +135,22 @@ def test_a_plan_for_people_names_the_variant_that_a_training_is_of(bench, capsys
     assert any(line.endswith("topic: cka against other; after extract") for line in lines)
 
 
-def test_heads_on_frozen_features_are_not_compared(bench):
-    bench.encoder(num_hidden_layers=2, hidden_size=8)
+def test_frozen_encoders_are_compared_where_they_are_two(bench):
+    folder = bench.encoder(num_hidden_layers=2, hidden_size=8)
+    other = shutil.copytree(folder, bench.root / "other")
+    (other / "model.safetensors").write_bytes(b"other weights")
     plan = bench.plan(
-        measures={"cka_between": ["seeds"]}, seeds=[0, 1], recipe={"features": "last", "max_length": 400}
+        encoders={"other": str(other)},
+        recipe={"features": "last", "max_length": 400},
+        grid={"encoder": ["main", "other"]},
+        seeds=[0, 1],
+        measures=ALONE | {"cka_between": ["seeds", "conditions"]},
     )
-    assert pairs(plan) == []
+    assert pairs(plan) == [
+        ("topic", seed, "encoder=main", "between/conditions/encoder=other") for seed in (0, 1)
+    ]
+    # One pair of encoders, whatever heads stand on them.
+    assert len(keys(plan, "similarity")) == 1
 
 
 @pytest.mark.parametrize(

@@ -134,7 +134,7 @@ def test_cells_that_are_one_run_are_a_note(bench):
     workspace = bench.open(grid={"truncation": ["head", "tail", "head+tail"]}, seeds=[0, 1])
     study = workspace.study(workspace.schedule())
     assert [variant.num_cells for variant in study.variants] == [3, 3]
-    assert study.notes[0].startswith("6 cells are 2 runs: where no text is longer than the limit")
+    assert study.notes[0].startswith("6 cells are 2 runs: cells that differ only in what has no effect")
 
 
 def test_what_was_left_out_of_a_pretraining_and_cautions_are_notes(bench):

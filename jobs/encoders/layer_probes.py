@@ -1,0 +1,35 @@
+"""The probe that a spec describes, on every layer of some states."""
+
+import numpy as np
+
+from jobs.encoders.layer_files import Part
+from jobs.numerics.mlp_probes import mlp_probes
+from jobs.numerics.mlp_training import Schedule
+from jobs.numerics.probe_result import ProbeResult
+from jobs.numerics.probes import linear_probes
+from jobs.specs.measures import MlpProbeSpec
+from jobs.specs.stages import ProbeSpec
+
+
+def probe_layers(
+    spec: ProbeSpec | MlpProbeSpec, train: Part, test: Part, *, num_labels: int, device: str
+) -> ProbeResult:
+    """Fitted on train, scored on test.
+
+    Raises:
+        ValueError: states that are not finite, or too few examples to hold some out.
+    """
+    examples = (train.layers, np.asarray(train.labels), test.layers, np.asarray(test.labels))
+    common = {"num_classes": num_labels, "seed": spec.seed, "device": device}
+    match spec:
+        case ProbeSpec():
+            return linear_probes(*examples, penalties=spec.penalties, **common)
+        case MlpProbeSpec(networks=networks):
+            return mlp_probes(
+                *examples,
+                sizes=networks.sizes,
+                decays=networks.decays,
+                num_starts=networks.starts,
+                schedule=Schedule(max_epochs=networks.max_epochs),
+                **common,
+            )

@@ -1,0 +1,18 @@
+"""An encoder of the same shape with fresh weights: what of a probe's accuracy needs no pretraining?"""
+
+import torch
+from transformers import AutoConfig, AutoModel
+
+from jobs.context import StageContext
+from jobs.encoders.loading import save_encoder
+from jobs.specs.measures import RandomEncoderSpec
+
+
+def run(spec: RandomEncoderSpec, context: StageContext) -> dict[str, float]:
+    """Leave the encoder as `AutoModel` loads it, with the tokenizer of the outside file."""
+    folder = context.inputs["encoder"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
+    save_encoder(encoder, context.out, tokenizer_from=folder)
+    return {"parameters": float(sum(weights.numel() for weights in encoder.parameters()))}

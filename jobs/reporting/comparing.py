@@ -1,0 +1,69 @@
+"""Curves of conditions in one chart, told apart one by one or by factor."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from jobs.reporting.conditions import (
+    MAX_LEVELS,
+    condition_label,
+    factor_label,
+    level_by_label,
+    varied_factors,
+)
+from jobs.reporting.drawing import curve_chart
+from jobs.reporting.series import Band
+from jobs.reporting.study import VariantResult
+
+Conditions = Mapping[str, tuple[VariantResult, ...]]
+"""The variants of each condition of one task, by name."""
+
+
+def compared(
+    name: str,
+    title: str,
+    x_label: str,
+    y_label: str,
+    curves: Mapping[str, Band],
+    conditions: Conditions,
+    *,
+    references: Mapping[str, Band] | None = None,
+) -> dict[str, Figure]:
+    """One figure that tells the conditions apart, or, of many, one for each factor, by name.
+
+    Args:
+        references: Curves in ink that all are set beside.
+    """
+    if not curves:
+        return {}
+    if len(conditions) <= MAX_LEVELS:
+        by_label = {
+            condition_label(condition) + (f" ({curve.trouble})" if curve.trouble else ""): [curve]
+            for condition, curve in curves.items()
+        }
+        return {name: curve_chart(title, x_label, y_label, by_label, references)}
+    figures = {}
+    for factor, level_of in _levels_by_factor(conditions).items():
+        by_level: dict[str, list[Band]] = {level: [] for level in dict.fromkeys(level_of.values())}
+        for condition, curve in curves.items():
+            by_level[level_of[factor_label(conditions[condition][0], factor)]].append(curve)
+        shown = {level: bands for level, bands in by_level.items() if bands}
+        figures[f"{name}/by_{factor}"] = curve_chart(
+            f"{title} by {factor}", x_label, y_label, shown, references
+        )
+    return figures
+
+
+def _levels_by_factor(conditions: Conditions) -> dict[str, dict[str, str]]:
+    factors = varied_factors(variant for variants in conditions.values() for variant in variants)
+    return {factor: level_by_label(values) for factor, values in factors.items()}
+
+
+def layer_axis(metric: str) -> str:
+    """What the steps of a layer-wise metric are."""
+    return "layers kept" if metric.startswith("depth/") else "layer (0: embeddings)"
+
+
+def spoken(metric: str) -> str:
+    """`probe/pos/accuracy` as "probe pos accuracy"."""
+    return metric.replace("/", " ").replace("_", " ")

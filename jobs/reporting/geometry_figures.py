@@ -1,0 +1,177 @@
+"""Figures of the geometry of labels: clusters, distances and how tuning moved them, layer by layer."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from jobs.reporting.comparing import Conditions, compared
+from jobs.reporting.conditions import condition_label
+from jobs.reporting.drawing import plane_charts, slope_chart
+from jobs.reporting.label_shift import LabelShift, read_label_shift
+from jobs.reporting.layer_curves import LAYER, baselines, figure_name, tuned_curves, variants_of
+from jobs.reporting.series import Band, mean_band
+from jobs.reporting.study import VariantResult
+from jobs.reporting.subjects import role_of, spoken_subject, subjects_of
+
+OWN_FIGURES = ("geometry", "shift")
+"""Measures whose curves are drawn here."""
+NUM_MOST, NUM_LEAST = 3, 3
+"""Labels whose change is drawn: those whose distance rose most, and least."""
+MAX_PANELS = 6
+"""Layers whose shifts are drawn: every other one, from the last down."""
+NUM_TOLD = 6
+"""Labels that are told apart among the shifts: those that moved farthest in the last layer."""
+
+
+def geometry_figures(task: str, conditions: Conditions, *, best: str) -> dict[str, Figure]:
+    """Figures by name, as `geometry/<task>/<probing task>_clusters`.
+
+    Args:
+        best: The condition of which single labels are drawn.
+    """
+    figures: dict[str, Figure] = {}
+    for subject in subjects_of(variants_of(conditions), "geometry"):
+        figures |= _clusters(task, subject, conditions)
+        figures |= _distances(task, subject, conditions)
+        figures |= _correlation(
+            task, subject, conditions, "geometry", "test_pearson", "label distances in train and test"
+        )
+    for subject in subjects_of(variants_of(conditions), "shift"):
+        figures |= _correlation(
+            task, subject, conditions, "shift", "pearson", "label distances before and after fine-tuning"
+        )
+        figures |= _movement(task, subject, conditions)
+    of_labels = label_figures(task, conditions[best], title=condition_label(best))
+    return figures | {f"geometry/{task}/{name}": figure for name, figure in of_labels.items()}
+
+
+def label_figures(task: str, variants: Sequence[VariantResult], *, title: str = "") -> dict[str, Figure]:
+    """Single labels of one condition in figures by name, as `<probing task>_nearest` and `..._plane`."""
+    figures: dict[str, Figure] = {}
+    done = [variant for variant in variants if variant.state == "done"]
+    for subject in subjects_of(done, "shift"):
+        of = spoken_subject(task, subject) + (f" ({title})" if title else "")
+        prefix = f"{subject}_" if subject else ""
+        role = role_of("shift", subject)
+        shifts = [read_label_shift(variant.folders[role]) for variant in done if role in variant.folders]
+        if ends := _nearest_ends(shifts):
+            figures[f"{prefix}nearest"] = slope_chart(
+                f"{of}: distance to the nearest other label in the last layer, of the labels where it rose "
+                "most and least",
+                "distance",
+                ends,
+            )
+        # Planes of different seeds have nothing in common.
+        figures[f"{prefix}plane"] = _plane(of, shifts[0])
+    return figures
+
+
+def _clusters(task: str, subject: str, conditions: Conditions) -> dict[str, Figure]:
+    references = baselines(conditions, "geometry", subject, "clusters")
+    for label, metric in (("permuted labels", "permuted_clusters"), ("labels", "labels")):
+        mean = mean_band(list(tuned_curves(conditions, "geometry", subject, metric).values()))
+        references |= {} if mean is None else {label: mean}
+    return compared(
+        figure_name("geometry", task, subject, "clusters"),
+        f"{spoken_subject(task, subject)}: linearly separable clusters",
+        LAYER,
+        "clusters",
+        tuned_curves(conditions, "geometry", subject, "clusters"),
+        conditions,
+        references=references,
+    )
+
+
+def _distances(task: str, subject: str, conditions: Conditions) -> dict[str, Figure]:
+    figures = {}
+    for name, words in (("min_distance", "smallest"), ("mean_distance", "mean")):
+        metrics = [f"{name}_{end}" for end in ("lower", "upper")]
+        lower, upper = (tuned_curves(conditions, "geometry", subject, metric) for metric in metrics)
+        starts = [baselines(conditions, "geometry", subject, metric) for metric in metrics]
+        figures |= compared(
+            figure_name("geometry", task, subject, name),
+            f"{spoken_subject(task, subject)}: {words} distance of two labels",
+            LAYER,
+            "distance",
+            {condition: _between(lower[condition], upper[condition]) for condition in lower},
+            conditions,
+            references={label: _between(*(of[label] for of in starts)) for label in starts[0]},
+        )
+    return figures
+
+
+def _between(lower: Band, upper: Band) -> Band:
+    """The middle of an interval, and a band as wide as it and the seeds."""
+    return replace(lower, mean=(lower.mean + upper.mean) / 2, high=upper.high)
+
+
+def _correlation(
+    task: str, subject: str, conditions: Conditions, measure: str, metric: str, words: str
+) -> dict[str, Figure]:
+    """Bands are the bootstrap bounds, their mean over the seeds, where every layer has some."""
+    curves, lows, highs = (
+        tuned_curves(conditions, measure, subject, f"{metric}{end}") for end in ("", "_low", "_high")
+    )
+    bounded = {
+        name: replace(curve, low=lows[name].mean, high=highs[name].mean)
+        if name in lows and len(lows[name].steps) == len(curve.steps)
+        else curve
+        for name, curve in curves.items()
+    }
+    return compared(
+        figure_name("geometry", task, subject, metric),
+        f"{spoken_subject(task, subject)}: correlation of {words}",
+        LAYER,
+        "Pearson correlation",
+        bounded,
+        conditions,
+        references=baselines(conditions, measure, subject, metric),
+    )
+
+
+def _movement(task: str, subject: str, conditions: Conditions) -> dict[str, Figure]:
+    figures = {}
+    for metric, words in (
+        ("centroid_shift", "mean distance that a label's centroid moved"),
+        ("mean_change", "mean change of a label's distance to the nearest other one"),
+    ):
+        figures |= compared(
+            figure_name("geometry", task, subject, metric),
+            f"{spoken_subject(task, subject)}: {words}",
+            LAYER,
+            metric.replace("_", " "),
+            tuned_curves(conditions, "shift", subject, metric),
+            conditions,
+        )
+    return figures
+
+
+def _nearest_ends(shifts: Sequence[LabelShift]) -> Mapping[str, tuple[float, float]]:
+    """Before and after, mean over the seeds, of the labels whose distance rose most and least."""
+    before_C, after_C = (
+        np.mean([getattr(shift, f"nearest_{end}_LC")[-1] for shift in shifts], axis=0)
+        for end in ("before", "after")
+    )
+    change_C = after_C - before_C
+    order = [int(label) for label in np.argsort(-change_C, kind="stable") if np.isfinite(change_C[label])]
+    chosen = order if len(order) <= NUM_MOST + NUM_LEAST else order[:NUM_MOST] + order[-NUM_LEAST:]
+    return {shifts[0].labels[label]: (before_C[label], after_C[label]) for label in chosen}
+
+
+def _plane(of: str, shift: LabelShift) -> Figure:
+    last = len(shift.norm_LC) - 1
+    layers = sorted(range(last, -1, -2)[:MAX_PANELS])
+    known = np.flatnonzero(np.isfinite(shift.norm_LC[last]))
+    farthest = known[np.argsort(-shift.norm_LC[last][known], kind="stable")][:NUM_TOLD]
+    return plane_charts(
+        f"{of}: how far each label's centroid moved, in the plane that holds most of it (first seed)",
+        {f"layer {layer}: {_share(shift.plane_share_L[layer])}": shift.plane_LC2[layer] for layer in layers},
+        shift.labels,
+        farthest.tolist(),
+    )
+
+
+def _share(share: float) -> str:
+    return "no shift" if np.isnan(share) else f"{100 * share:.0f} % of it"

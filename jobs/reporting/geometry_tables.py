@@ -1,0 +1,107 @@
+"""The geometry of labels in the last layer, before and after fine-tuning, a row for each condition.
+
+All numbers are means over the finished seeds, NaN where there is none.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from jobs.numerics.intervals import Interval
+from jobs.reporting.conditions import condition_label, conditions_by_task
+from jobs.reporting.study import Study, VariantResult
+from jobs.reporting.subjects import START, role_of, series_of, subjects_of
+
+NAN = float("nan")
+FEW_POINTS = 0.5
+"""From this share of label pairs with too few points on, a linear layer says little."""
+
+
+@dataclass(frozen=True)
+class GeometryRow:
+    """A condition, and the labels of its own task ("") or of a probing task."""
+
+    task: str
+    condition: str
+    subject: str
+    layer: int
+    """The last one of the tuned model."""
+    num_labels: float
+    clusters_before: float
+    clusters_after: float
+    clusters_permuted: float
+    """What permuted labels need after tuning."""
+    has_few_points: bool
+    """Whether many label pairs have at most 2 (dimensions + 1) points."""
+    test_before: Interval
+    """Correlation of label distances in train and test, with bootstrap bounds over labels."""
+    test_after: Interval
+    start_pearson: Interval
+    """Correlation of label distances before and after fine-tuning."""
+    num_rising: float
+    """Labels whose distance to the nearest other one grew, and below it those where it shrank."""
+    num_falling: float
+    mean_change: float
+    """Of that distance."""
+
+
+def geometry_rows(study: Study) -> list[GeometryRow]:
+    """A row for each condition with a finished geometry, in the order of the experiment."""
+    rows = []
+    for task, conditions in conditions_by_task(study).items():
+        for condition, variants in conditions.items():
+            done = [variant for variant in variants if variant.state == "done"]
+            for subject in subjects_of(done, "geometry"):
+                rows.append(_row(task, condition, subject, done))
+    return rows
+
+
+def at_last_layer(
+    variants: Sequence[VariantResult], measure: str, subject: str, metric: str, baseline: str = ""
+) -> list[float]:
+    """The metric of each variant that has it, in the last layer of the tuned model, also of a baseline."""
+    found = []
+    for variant in variants:
+        layer = last_layer([variant], measure, subject)
+        values = series_of(variant, role_of(measure, subject, baseline)).get(metric, {})
+        if layer in values:
+            found.append(values[layer])
+    return found
+
+
+def last_layer(variants: Sequence[VariantResult], measure: str, subject: str) -> int | None:
+    """The highest layer of the tuned models that has a value."""
+    role = role_of(measure, subject)
+    layers = [layer for one in variants for values in series_of(one, role).values() for layer in values]
+    return max(layers, default=None)
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """NaN of none."""
+    return fmean(values) if values else NAN
+
+
+def _row(task: str, condition: str, subject: str, done: Sequence[VariantResult]) -> GeometryRow:
+    def mean(metric: str, baseline: str = "", *, measure: str = "geometry") -> float:
+        return mean_of(at_last_layer(done, measure, subject, metric, baseline))
+
+    def interval(metric: str, baseline: str = "", *, measure: str = "geometry") -> Interval:
+        return Interval(*(mean(f"{metric}{end}", baseline, measure=measure) for end in ("", "_low", "_high")))
+
+    return GeometryRow(
+        task=task,
+        condition=condition_label(condition),
+        subject=subject or task,
+        layer=last_layer(done, "geometry", subject) or 0,
+        num_labels=mean("labels"),
+        clusters_before=mean("clusters", START),
+        clusters_after=mean("clusters"),
+        clusters_permuted=mean("permuted_clusters"),
+        has_few_points=mean("pairs_too_small") >= FEW_POINTS,
+        test_before=interval("test_pearson", START),
+        test_after=interval("test_pearson"),
+        start_pearson=interval("pearson", measure="shift"),
+        num_rising=mean("rising", measure="shift"),
+        num_falling=mean("falling", measure="shift"),
+        mean_change=mean("mean_change", measure="shift"),
+    )

@@ -1,0 +1,70 @@
+"""Distances between the labels of a task in every layer, as the geometry stage leaves them.
+
+Axes: L layers, C labels of the task.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+GEOMETRY = "geometry.npz"
+PARTS = ("train", "test")
+
+
+@dataclass(frozen=True)
+class LabelDistances:
+    """Lower and upper ends of the distances of one part of the examples.
+
+    NaN for a label that has no examples there, and in layers where fewer than two labels are left.
+    """
+
+    least_lower_LCC: np.ndarray
+    least_upper_LCC: np.ndarray
+    """Of the nearest two clusters of two labels."""
+    mean_lower_LCC: np.ndarray
+    mean_upper_LCC: np.ndarray
+    """Mean over the cluster pairs of two labels, which is what Zhou and Srikumar (2022) report; where all
+    labels are one cluster it is the least too."""
+    nearest_lower_LC: np.ndarray
+    nearest_upper_LC: np.ndarray
+    """Each label's smallest mean distance to another one."""
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The middle of the interval of the mean: (L, C, C)."""
+        return (self.mean_lower_LCC + self.mean_upper_LCC) / 2
+
+    @property
+    def nearest(self) -> np.ndarray:
+        """The middle of the interval of the nearest: (L, C)."""
+        return (self.nearest_lower_LC + self.nearest_upper_LC) / 2
+
+
+@dataclass(frozen=True)
+class LabelGeometry:
+    """The labels of a task and their distances."""
+
+    labels: tuple[str, ...]
+    train: LabelDistances
+    test: LabelDistances
+
+
+def write_label_geometry(folder: Path, geometry: LabelGeometry) -> None:
+    """Write everything into one file."""
+    arrays = {
+        f"{part}_{field.name}": getattr(getattr(geometry, part), field.name)
+        for part in PARTS
+        for field in fields(LabelDistances)
+    }
+    np.savez(folder / GEOMETRY, labels=np.array(geometry.labels), **arrays)
+
+
+def read_label_geometry(folder: Path) -> LabelGeometry:
+    """What was written."""
+    with np.load(folder / GEOMETRY) as file:
+        parts = [
+            LabelDistances(**{field.name: file[f"{part}_{field.name}"] for field in fields(LabelDistances)})
+            for part in PARTS
+        ]
+        return LabelGeometry(tuple(file["labels"].tolist()), *parts)

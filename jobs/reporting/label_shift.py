@@ -1,0 +1,40 @@
+"""How the labels of a task moved in every layer, as the shift stage leaves it.
+
+Axes: L layers, C labels of the task.
+"""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+SHIFT = "shift.npz"
+
+
+@dataclass(frozen=True)
+class LabelShift:
+    """NaN for a label without training examples."""
+
+    labels: tuple[str, ...]
+    norm_LC: np.ndarray
+    """Distance of each label's centroid before and after fine-tuning."""
+    plane_LC2: np.ndarray
+    """The same shifts as vectors, in the plane of the layer that holds most of them; no shift is (0, 0)."""
+    plane_share_L: np.ndarray
+    """Part of the squared shifts that the plane holds."""
+    nearest_before_LC: np.ndarray
+    nearest_after_LC: np.ndarray
+    """Each label's mean distance to the nearest other one; NaN also where its geometry is not defined."""
+
+
+def write_label_shift(folder: Path, shift: LabelShift) -> None:
+    """Write everything into one file."""
+    arrays = {field.name: np.asarray(getattr(shift, field.name)) for field in fields(LabelShift)}
+    np.savez(folder / SHIFT, **arrays)
+
+
+def read_label_shift(folder: Path) -> LabelShift:
+    """What was written."""
+    with np.load(folder / SHIFT) as file:
+        arrays = {field.name: file[field.name] for field in fields(LabelShift)}
+    return LabelShift(**arrays | {"labels": tuple(arrays["labels"].tolist())})

@@ -1,0 +1,81 @@
+"""Curves over layers of the tuned models, set beside those of what they started from."""
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from jobs.reporting.comparing import Conditions, compared
+from jobs.reporting.series import Band, bands_by_metric
+from jobs.reporting.study import VariantResult
+from jobs.reporting.subjects import RANDOM, START, baseline_band, role_of, spoken_subject, subjects_of
+
+LAYER = "layer (0: embeddings)"
+WORDS_BY_METRIC = {
+    "mlp_probe": {"accuracy": "accuracy of a probe of two hidden layers"},
+    "probe_control": {"selectivity": "selectivity of the linear probe"},
+    "mlp_probe_control": {"selectivity": "selectivity of the probe of two hidden layers"},
+    "description_length": {"compression": "compression of the labels"},
+    "spread": {
+        "effective_rank": "effective rank",
+        "mean_cosine": "mean cosine of two examples",
+        "isoscore": "IsoScore",
+        "intrinsic_dimension": "intrinsic dimension (TwoNN)",
+        "between_within": "variance between labels over that within",
+    },
+}
+"""What is drawn of a measure, tuned and start in one figure."""
+LABEL_BY_BASELINE = {START: "before fine-tuning", RANDOM: "random encoder"}
+
+
+def tuned_curves(conditions: Conditions, measure: str, subject: str, metric: str) -> dict[str, Band]:
+    """The band of each condition that has the metric."""
+    role = role_of(measure, subject)
+    bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
+    return {name: of[f"{role}/{metric}"] for name, of in bands.items() if f"{role}/{metric}" in of}
+
+
+def baselines(conditions: Conditions, measure: str, subject: str, metric: str) -> dict[str, Band]:
+    """The curves of the starts and of random encoders, by label; only those that there are."""
+    found = {
+        label: baseline_band(variants_of(conditions), role_of(measure, subject, baseline), metric)
+        for baseline, label in LABEL_BY_BASELINE.items()
+    }
+    return {label: curve for label, curve in found.items() if curve is not None}
+
+
+def beside_start(
+    task: str, conditions: Conditions, words_by_metric: Mapping[str, Mapping[str, str]]
+) -> dict[str, Figure]:
+    """Metrics as figures by name, as `<measure>/<task>/<probing task>_<metric>`.
+
+    Args:
+        words_by_metric: By measure.
+    """
+    figures: dict[str, Figure] = {}
+    wanted = [
+        (measure, subject, metric, words)
+        for measure, metrics in words_by_metric.items()
+        for subject in subjects_of(variants_of(conditions), measure)
+        for metric, words in metrics.items()
+    ]
+    for measure, subject, metric, words in wanted:
+        figures |= compared(
+            figure_name(measure, task, subject, metric),
+            f"{spoken_subject(task, subject)}: {words}",
+            LAYER,
+            metric.replace("_", " "),
+            tuned_curves(conditions, measure, subject, metric),
+            conditions,
+            references=baselines(conditions, measure, subject, metric),
+        )
+    return figures
+
+
+def figure_name(section: str, task: str, subject: str, what: str) -> str:
+    """The name of a figure of a task's own labels or of those of a probing task."""
+    return f"{section}/{task}/{subject}_{what}" if subject else f"{section}/{task}/{what}"
+
+
+def variants_of(conditions: Conditions) -> list[VariantResult]:
+    """All variants of all conditions."""
+    return [variant for of in conditions.values() for variant in of]

@@ -1,0 +1,144 @@
+"""Probes of the last layer before and after fine-tuning, and of tasks that the model was not tuned on.
+
+All numbers are means over the finished seeds, NaN where there is none.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from jobs.numerics.intervals import Interval, mean_interval
+from jobs.reporting.conditions import condition_label, conditions_by_task
+from jobs.reporting.geometry_tables import NAN, at_last_layer, last_layer, mean_of
+from jobs.reporting.study import Study, VariantResult
+from jobs.reporting.subjects import RANDOM, START, subjects_of
+
+METRIC_BY_MEASURE = {"probe": "accuracy", "mlp_probe": "accuracy", "description_length": "compression"}
+WORDS_BY_MEASURE = {
+    "probe": "linear probe, accuracy",
+    "mlp_probe": "two hidden layers, accuracy",
+    "description_length": "description length, compression",
+}
+PROBES = ("probe", "mlp_probe")
+
+
+@dataclass(frozen=True)
+class ProbeRow:
+    """One kind of probe of one condition, of its own task or of a probing task."""
+
+    task: str
+    condition: str
+    subject: str
+    probe: str
+    """In words, with what is measured."""
+    layer: int
+    """The last one of the tuned model."""
+    before: float
+    after: float
+    deviation: float
+    """Of `after` over the initialisations of the probe; NaN for probes that have none."""
+    change: Interval
+    """Mean over the seeds, with Student-t bounds; NaN bounds for one seed."""
+    random: float
+    """Of an encoder with fresh weights."""
+    selectivity_before: float
+    selectivity_after: float
+
+
+@dataclass(frozen=True)
+class CrossCell:
+    """What became of the labels of one task by fine-tuning on another, in the last layer."""
+
+    after: float
+    """Accuracy of the probe."""
+    change: float
+    num_rising: float
+    """Labels whose distance to the nearest other one grew; NaN where no geometry was measured."""
+    num_falling: float
+    mean_change: float
+
+
+@dataclass(frozen=True)
+class CrossTable:
+    """Conditions as rows and probed tasks as columns."""
+
+    probe: str
+    columns: tuple[str, ...]
+    cells_by_row: Mapping[tuple[str, str], Mapping[str, CrossCell]]
+    """By task tuned on and condition, and by column; cells that were not measured are not there."""
+
+
+def probe_rows(study: Study) -> list[ProbeRow]:
+    """A row for each finished probe, in the order of the experiment."""
+    return [
+        _row(task, condition, measure, subject, done)
+        for task, condition, done in _finished(study)
+        for measure in METRIC_BY_MEASURE
+        for subject in subjects_of(done, measure)
+    ]
+
+
+def cross_tables(study: Study) -> list[CrossTable]:
+    """A table for each kind of probe that was fitted to the labels of several tasks."""
+    tables = []
+    for measure in PROBES:
+        cells: dict[tuple[str, str], dict[str, CrossCell]] = {}
+        for task, condition, done in _finished(study):
+            of_row = {
+                subject or task: _cell(measure, subject, done) for subject in subjects_of(done, measure)
+            }
+            if of_row:
+                cells[task, condition_label(condition)] = of_row
+        columns = tuple(dict.fromkeys(name for of_row in cells.values() for name in of_row))
+        if len(columns) > 1:
+            tables.append(CrossTable(WORDS_BY_MEASURE[measure], columns, cells))
+    return tables
+
+
+def _finished(study: Study) -> list[tuple[str, str, list[VariantResult]]]:
+    return [
+        (task, condition, [variant for variant in variants if variant.state == "done"])
+        for task, conditions in conditions_by_task(study).items()
+        for condition, variants in conditions.items()
+    ]
+
+
+def _row(task: str, condition: str, measure: str, subject: str, done: Sequence[VariantResult]) -> ProbeRow:
+    metric = METRIC_BY_MEASURE[measure]
+
+    def mean(metric: str, baseline: str = "", *, of: str = measure) -> float:
+        return mean_of(at_last_layer(done, of, subject, metric, baseline))
+
+    return ProbeRow(
+        task=task,
+        condition=condition_label(condition),
+        subject=subject or task,
+        probe=WORDS_BY_MEASURE[measure],
+        layer=last_layer(done, measure, subject) or 0,
+        before=mean(metric, START),
+        after=mean(metric),
+        deviation=mean("accuracy_deviation"),
+        change=_change(measure, subject, metric, done),
+        random=mean(metric, RANDOM),
+        selectivity_before=mean("selectivity", START, of=f"{measure}_control"),
+        selectivity_after=mean("selectivity", of=f"{measure}_control"),
+    )
+
+
+def _change(measure: str, subject: str, metric: str, done: Sequence[VariantResult]) -> Interval:
+    """After less before, of the seeds that have both."""
+    changes = [
+        after - before
+        for variant in done
+        for after in at_last_layer([variant], measure, subject, metric)
+        for before in at_last_layer([variant], measure, subject, metric, START)
+    ]
+    return mean_interval(changes) if changes else Interval(NAN, NAN, NAN)
+
+
+def _cell(measure: str, subject: str, done: Sequence[VariantResult]) -> CrossCell:
+    metric = METRIC_BY_MEASURE[measure]
+    moved = [
+        mean_of(at_last_layer(done, "shift", subject, name)) for name in ("rising", "falling", "mean_change")
+    ]
+    after = mean_of(at_last_layer(done, measure, subject, metric))
+    return CrossCell(after, _change(measure, subject, metric, done).mean, *moved)

@@ -1,0 +1,117 @@
+"""Models that were trained elsewhere as an experiment: each is frozen, and its layers are measured."""
+
+import re
+from collections.abc import Mapping, Sequence
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from orchestrator.errors import ConfigurationError
+from orchestrator.experiment.experiment import ANNOTATED
+from orchestrator.store.artifacts import Store
+
+PACKAGE = "package:"
+MLFLOW = ("models:/", "runs:/")
+_KEY = re.compile(r"[0-9a-f]{6,16}")
+_MODEL_KINDS = ("finetune", "pretrain", "multitask")
+
+
+def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: Path) -> dict[str, Any]:
+    """What an experiment file would say: the models as encoders, with a linear head on their last layer.
+
+    Args:
+        models: Each a folder, the key of a trained model in the store (or its first six digits or more),
+            `package:NAME`, `models:/...` or `runs:/...` of MLflow, or a name on the Hub.
+        tasks: Task files. Annotated sentences are probed, texts are classified too.
+
+    Raises:
+        ConfigurationError: a task file that cannot be read, no task of texts, or a key with several meanings.
+    """
+    sources = _named(models, store)
+    texts, annotated = [], []
+    for path in tasks:
+        (annotated if _is_annotated(path) else texts).append(str(path.absolute()))
+    if not texts:
+        raise ConfigurationError(
+            "--task: name at least one task of texts; annotated sentences are probed beside it"
+        )
+    return {
+        "experiment": name,
+        "description": f"Layers of {', '.join(models)}.",
+        "encoder": next(iter(sources.values())),
+        "encoders": sources,
+        "tasks": texts,
+        "probing": annotated,
+        "recipe": {"features": "last", "pooling": "mean", "learning_rate": 1e-3, "epochs": 20},
+        "grid": {"encoder": list(sources)},
+    }
+
+
+def analysis_yaml(written: Mapping[str, Any]) -> str:
+    """The file's text."""
+    yaml, out = YAML(), StringIO()
+    yaml.width = 1000
+    yaml.dump(dict(written), out)
+    return out.getvalue()
+
+
+def _named(models: Sequence[str], store: Path) -> dict[str, dict[str, str]]:
+    """A source for each model, under a short name; of two alike the later is numbered."""
+    sources: dict[str, dict[str, str]] = {}
+    for model in models:
+        source = _source(model, store)
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", _short(model)).lstrip("-_.") or "model"
+        number, name = 1, stem
+        while name in sources or name == "main":
+            number += 1
+            name = f"{stem}-{number}"
+        sources[name] = source
+    return sources
+
+
+def _short(model: str) -> str:
+    for prefix in MLFLOW:
+        if model.startswith(prefix):
+            return model.removeprefix(prefix)  # best/1: the last part alone is a version
+    return model.removeprefix(PACKAGE).rstrip("/").rpartition("/")[2]
+
+
+def _source(model: str, store: Path) -> dict[str, str]:
+    if model.startswith(PACKAGE):
+        return {"package": model.removeprefix(PACKAGE)}
+    if model.startswith(MLFLOW):
+        return {"mlflow": model}
+    if Path(model).is_dir():
+        return {"folder": str(Path(model).absolute())}
+    if model.startswith((".", "/", "~")):
+        raise ConfigurationError(f"there is no folder {model}")
+    stored = _stored(model, store) if _KEY.fullmatch(model) else []
+    if len(stored) > 1:
+        found = ", ".join(folder.name for folder in stored)
+        raise ConfigurationError(f"{model} is the beginning of several keys: {found}")
+    return {"folder": str(stored[0])} if stored else {"hub": model}
+
+
+def _stored(beginning: str, store: Path) -> list[Path]:
+    """Artifacts of trained encoders whose key begins so."""
+    opened = Store(store)
+    return [
+        folder
+        for kind in _MODEL_KINDS
+        for folder in sorted((opened.root / kind).glob(f"{beginning}*"))
+        if (folder / "config.json").exists()
+    ]
+
+
+def _is_annotated(path: Path) -> bool:
+    try:
+        task = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        source = task["data"]["source"]
+    except OSError as error:
+        raise ConfigurationError(f"--task {path}: {error.strerror}") from error
+    except (YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"--task {path}: not a task file (it has no data.source)") from error
+    return source in {kind.model_fields["source"].default for kind in ANNOTATED}

@@ -1,0 +1,103 @@
+"""Measures of layers besides CKA and depth: probes, geometry and spread of a model and of its start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jobs.specs.annotations import AnnotateSpec
+from jobs.specs.measures import (
+    ControlProbeSpec,
+    DescriptionLengthSpec,
+    GeometrySpec,
+    MlpProbeSpec,
+    ShiftSpec,
+    SpreadSpec,
+)
+from jobs.specs.spec import Spec
+from jobs.specs.stages import ProbeSpec
+from orchestrator.experiment.experiment import RANDOM, START, Measures
+from orchestrator.planning.plan import Stage, make_stage
+
+TUNED = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Examples of a task, and their states in the tuned model and what it is set against."""
+
+    data: Stage
+    states: Mapping[str, Stage]
+    """By name of the model: `TUNED`, `START` where that is another, and `RANDOM` where it is asked for."""
+
+    @property
+    def trained(self) -> Mapping[str, Stage]:
+        """All but the one with fresh weights."""
+        return {model: states for model, states in self.states.items() if model != RANDOM}
+
+
+def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
+    """Probes and description lengths by role, as `probe`, `probe/start`, `probe/<task>`, `mlp_probe`, ...
+
+    Args:
+        subjects: By name of the probing task; the variant's own task has the name "".
+    """
+    kinds: dict[str, Spec] = {}
+    if "linear" in measures.probes:
+        kinds["probe"] = ProbeSpec()
+    if "mlp" in measures.probes:
+        kinds["mlp_probe"] = MlpProbeSpec(networks=measures.networks)
+    if measures.description_length:
+        kinds["description_length"] = DescriptionLengthSpec()
+    stages: dict[str, Stage] = {}
+    for kind, spec in kinds.items():
+        for name, subject in subjects.items():
+            for model, states in subject.states.items():
+                probe = make_stage(spec, parents={"states": states})
+                stages[_role(kind, name, model)] = probe
+                if measures.control and kind != "description_length" and _has_words(subject):
+                    parents = {"states": states, "data": subject.data, "probe": probe}
+                    control = make_stage(ControlProbeSpec(probe=spec), parents=parents)
+                    stages[_role(f"{kind}_control", name, model)] = control
+    return stages
+
+
+def geometry_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
+    """Geometry and spread by role, as `geometry`, `geometry/start` and `geometry/<task>`; what compares both
+    models, as `shift`, has no `start`. `subjects` as in `probes_of`."""
+    stages: dict[str, Stage] = {}
+    for name, subject in subjects.items():
+        if measures.geometry:
+            stages |= _geometry(measures, name, subject)
+        if measures.spread:
+            stages |= {
+                _role("spread", name, model): make_stage(
+                    SpreadSpec(), parents={"states": subject.states[model]}
+                )
+                for model in subject.trained
+            }
+    return stages
+
+
+def _geometry(measures: Measures, name: str, subject: Subject) -> dict[str, Stage]:
+    spec = GeometrySpec(permutations=measures.permutations)
+    geometries = {
+        model: make_stage(spec, parents={"states": states, "data": subject.data})
+        for model, states in subject.trained.items()
+    }
+    stages = {_role("geometry", name, model): stage for model, stage in geometries.items()}
+    if START in geometries:
+        moved = {
+            "states": subject.states[TUNED],
+            "other": subject.states[START],
+            "geometry": geometries[TUNED],
+            "other_geometry": geometries[START],
+        }
+        stages[_role("shift", name)] = make_stage(ShiftSpec(), parents=moved)
+    return stages
+
+
+def _has_words(subject: Subject) -> bool:
+    return isinstance(subject.data.spec, AnnotateSpec)
+
+
+def _role(measure: str, *names: str) -> str:
+    return "/".join(filter(None, (measure, *names)))

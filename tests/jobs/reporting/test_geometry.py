@@ -1,0 +1,132 @@
+"""Figures and table of the geometry of labels: which exist, and what they show."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from jobs.reporting.document import render_report
+from jobs.reporting.figures import study_figures, variant_figures
+from jobs.reporting.geometry_tables import geometry_rows
+from tests.jobs.reporting.geometries import measured
+from tests.jobs.reporting.studies import make_study, write_curves
+from tests.jobs.reporting.test_document import Page, words
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()] if figure.legends else []
+
+
+@pytest.fixture
+def figures(tmp_path):
+    variants = [measured(tmp_path, decay=decay) for decay in (0.9, 1.0)]
+    return study_figures(make_study(*variants))
+
+
+def test_clusters_are_set_beside_the_labels_the_start_and_permuted_labels(figures):
+    figure = figures["geometry/topic/clusters"]
+    assert legend(figure) == [
+        "decay=0.9",
+        "decay=1.0",
+        "before fine-tuning",
+        "permuted labels",
+        "labels",
+    ]
+    *tuned, before, permuted, labels = figure.axes[0].lines
+    assert [line.get_ydata().tolist() for line in (before, permuted, labels)] == [[20, 12], [30, 40], [8, 8]]
+    assert all(line.get_ydata().tolist() == [20, 8] for line in tuned)
+
+
+def test_distances_lie_in_the_middle_of_their_interval_and_correlations_have_their_bounds(figures):
+    np.testing.assert_allclose(figures["geometry/topic/min_distance"].axes[0].lines[0].get_ydata(), [1, 1.1])
+    axes = figures["geometry/topic/test_pearson"].axes[0]
+    np.testing.assert_allclose(axes.lines[0].get_ydata(), [0.5, 0.7])
+    bounds = axes.collections[0].get_datalim(axes.transData)
+    np.testing.assert_allclose([bounds.y0, bounds.y1], [0.3, 0.8])
+
+
+def test_the_labels_that_changed_most_and_least_are_drawn_before_and_after(figures):
+    figure = figures["geometry/topic/nearest"]
+    assert legend(figure) == ["h", "g", "f", "c", "b", "a"]
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_ydata(), [1, 8])
+    np.testing.assert_allclose(figure.axes[0].lines[-1].get_ydata(), [1, 1])
+
+
+def test_a_measure_with_figures_of_its_own_is_not_drawn_metric_by_metric(figures):
+    names = [name for name in figures if name.startswith("geometry/")]
+    assert names == [
+        f"geometry/topic/{name}"
+        for name in (
+            "clusters",
+            "min_distance",
+            "mean_distance",
+            "test_pearson",
+            "pearson",
+            "centroid_shift",
+            "mean_change",
+            "nearest",
+            "plane",
+        )
+    ]
+    assert not [name for name in figures if name.startswith("shift/")]
+
+
+def test_shifts_are_drawn_in_a_plane_for_every_other_layer_from_the_last_down(figures):
+    (panel,) = figures["geometry/topic/plane"].axes
+    assert panel.get_title() == "layer 1: 80 % of it"
+    assert legend(figures["geometry/topic/plane"]) == ["h", "g", "f", "e", "d", "c"]
+    farthest = panel.lines[3]
+    assert (farthest.get_xdata(), farthest.get_ydata()) == ([8], [1])
+
+
+def test_a_probing_task_has_figures_of_its_own_and_a_variant_those_of_its_labels(tmp_path):
+    variant = measured(tmp_path, subject="pos")
+    assert "geometry/topic/pos_clusters" in study_figures(make_study(variant))
+    assert list(variant_figures(variant)) == ["geometry/pos_nearest", "geometry/pos_plane"]
+    title = " ".join(variant_figures(variant)["geometry/pos_nearest"].get_suptitle().split())
+    assert title.startswith("topic, labels of pos: distance to the nearest other label")
+
+
+def test_many_conditions_are_told_apart_by_factor(tmp_path):
+    variants = [measured(tmp_path, decay=decay) for decay in (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)]
+    names = study_figures(make_study(*variants))
+    assert "geometry/topic/clusters/by_decay" in names
+    assert "before fine-tuning" in legend(names["geometry/topic/clusters/by_decay"])
+
+
+def test_a_variant_that_still_runs_has_no_labels_drawn(tmp_path):
+    running = replace(measured(tmp_path), state="running")
+    assert not variant_figures(running)
+    assert "geometry/topic/clusters" in study_figures(make_study(running))
+
+
+def test_a_row_is_the_mean_of_the_seeds_in_the_last_layer(tmp_path):
+    rows = geometry_rows(make_study(*(measured(tmp_path, seed=seed, decay=0.9) for seed in (0, 1))))
+    (row,) = rows
+    assert (row.task, row.condition, row.subject, row.layer) == ("topic", "decay=0.9", "topic", 1)
+    assert (row.num_labels, row.clusters_before, row.clusters_after, row.clusters_permuted) == (8, 14, 8, 40)
+    assert (row.test_after.mean, row.test_after.low) == pytest.approx((0.7, 0.6))
+    assert row.test_before.high == pytest.approx(0.95)
+    assert not row.has_few_points
+
+
+def test_the_start_is_looked_at_in_the_last_layer_that_the_tuned_model_has(tmp_path):
+    variant = measured(tmp_path)
+    variant = write_curves(variant, "geometry", {"clusters": {0: 9.0}, "pairs_too_small": {0: 1.0}})
+    (row,) = geometry_rows(make_study(variant))
+    assert (row.layer, row.clusters_before, row.clusters_after) == (0, 20, 9)
+    assert row.has_few_points
+    assert math.isnan(row.clusters_permuted)
+
+
+def test_the_page_has_figures_and_a_table_that_wraps(tmp_path):
+    html = render_report(make_study(measured(tmp_path, subject="pos", decay=0.9)))
+    page = words(html)
+    assert "Geometry of labels" in page
+    assert (
+        "topic decay=0.9 pos 1 8 12 8 40 enough 0.900 [0.800, 0.950] 0.700 [0.600, 0.800] "
+        "0.600 [0.400, 0.700] 7 0 +3.50" in page
+    )
+    assert Page(html).tags.count("table") == Page(html).tags.count("caption")
+    assert "Labels in the last layer" not in words(render_report(make_study()))

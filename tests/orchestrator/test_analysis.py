@@ -1,0 +1,91 @@
+import json
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+from typer.testing import CliRunner
+
+from orchestrator.analysis import analysis, analysis_yaml
+from orchestrator.cli import app
+from orchestrator.errors import ConfigurationError
+from tests.orchestrator.bench import SAMPLE, Bench
+
+
+@pytest.fixture
+def tasks(tmp_path) -> list[Path]:
+    paths = []
+    for name, data in (("topic", SAMPLE), ("words", {"source": "sample_annotations", "label": "upos"})):
+        paths.append(tmp_path / f"{name}.yaml")
+        paths[-1].write_text(json.dumps({"task": name, "data": data}))
+    return paths
+
+
+def sources(*models: str, tasks, store: Path) -> dict:
+    return analysis("mine", models, tasks, store=store)["encoders"]
+
+
+def test_a_model_is_found_by_what_it_looks_like(tasks, tmp_path):
+    stored = tmp_path / "store/finetune/0123456789abcdef"
+    stored.mkdir(parents=True)
+    (stored / "config.json").write_text("{}")
+    (tmp_path / "mine").mkdir()
+    found = sources(
+        "0123456", "bert-base-uncased", "google/electra", "package:some-model", "models:/best/1",
+        str(tmp_path / "mine"), "abcdef", tasks=tasks, store=tmp_path / "store",
+    )  # fmt: skip
+    assert found == {
+        "0123456": {"folder": str(stored)},
+        "bert-base-uncased": {"hub": "bert-base-uncased"},
+        "electra": {"hub": "google/electra"},
+        "some-model": {"package": "some-model"},
+        "best-1": {"mlflow": "models:/best/1"},
+        "mine": {"folder": str(tmp_path / "mine")},
+        "abcdef": {"hub": "abcdef"},
+    }
+
+
+def test_two_models_of_one_name_are_told_apart(tasks, tmp_path):
+    found = sources("a/bert", "b/bert", "c/main", tasks=tasks, store=tmp_path)
+    assert {name: source["hub"] for name, source in found.items()} == {
+        "bert": "a/bert",
+        "bert-2": "b/bert",
+        "main-2": "c/main",
+    }
+
+
+def test_a_key_with_two_meanings_and_a_missing_folder_are_refused(tasks, tmp_path):
+    for name in ("abcdef0000000000", "abcdef1111111111"):
+        (tmp_path / "finetune" / name).mkdir(parents=True)
+        (tmp_path / "finetune" / name / "config.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match="several keys: abcdef0000000000, abcdef1111111111"):
+        sources("abcdef", tasks=tasks, store=tmp_path)
+    with pytest.raises(ConfigurationError, match=r"no folder \./nowhere"):
+        sources("./nowhere", tasks=tasks, store=tmp_path)
+
+
+def test_annotated_tasks_are_probed_beside_one_of_texts(tasks, tmp_path):
+    written = analysis("mine", ["bert"], tasks, store=tmp_path)
+    assert (written["tasks"], written["probing"]) == ([str(tasks[0])], [str(tasks[1])])
+    assert YAML(typ="safe").load(analysis_yaml(written)) == written
+    with pytest.raises(ConfigurationError, match="at least one task of texts"):
+        analysis("mine", ["bert"], tasks[1:], store=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"), [(None, "No such file"), ("a: [", "not a task file"), ("a: 1", "not a task")]
+)
+def test_a_task_that_cannot_be_read_is_named(text, fault, tmp_path):
+    path = tmp_path / "task.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(ConfigurationError, match=fault):
+        analysis("mine", ["bert"], [path], store=tmp_path)
+
+
+def test_what_is_wrong_in_an_override_leaves_no_store(tasks, tmp_path):
+    encoder = Bench(tmp_path).encoder()
+    command = ["analyze", str(encoder), "--task", str(tasks[0]), "--store", str(tmp_path / "runs")]
+    result = CliRunner().invoke(app, [*command, "--set", "measures.ckq=false"])
+    assert result.exit_code == 2
+    assert "did you mean 'cka'" in result.stderr
+    assert not (tmp_path / "runs").exists()
