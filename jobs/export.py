@@ -98,6 +98,7 @@ def export_model(
         labels=labels,
         max_length=max_length,
         truncation=truncation,
+        pairs=test.type_ids is not None,
         texts=len(test.ids),
         accuracy=accuracy(test.labels, predictions_N),
         accuracy_before=accuracy(test.labels, before_N),

@@ -38,6 +38,8 @@ class Facts:
     max_length: int | None
     """Tokens of a text in training, special tokens included; none where no text was cut."""
     truncation: str
+    pairs: bool
+    """Whether a text is a pair of texts."""
     texts: int
     """Test texts that were scored."""
     accuracy: float
@@ -57,13 +59,13 @@ def write_card(folder: Path, facts: Facts) -> None:
 
 
 def snippet(facts: Facts) -> str:
-    """Lines of Python that classify `texts` with the model in `folder`."""
+    """Lines of Python that classify `texts` (with `pairs`, their second texts) by the model in `folder`."""
     cut = "truncation=True" if facts.max_length is None else f"truncation=True, max_length={facts.max_length}"
     return f"""\
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForTokenClassification.from_pretrained(folder)
-inputs = tokenizer(texts, return_tensors="pt", padding=True, {cut})
+inputs = tokenizer({"texts, pairs" if facts.pairs else "texts"}, return_tensors="pt", padding=True, {cut})
 {_LOGITS[facts.pooling]}
 labels = [model.config.id2label[number] for number in logits.argmax(-1).tolist()]
 """
@@ -86,8 +88,8 @@ pipeline_tag: text-classification
 The lowest {facts.layers} layers of a fine-tuned encoder (layerscope, variant `{facts.variant}`) and a
 linear head ({facts.head}). Labels: {", ".join(facts.labels)}.
 
-It loads as `{facts.architecture}`, without code of its own. {_READING[facts.pooling]}, so a
-`pipeline` that labels tokens is not what it is for:
+It loads as `{facts.architecture}`, without code of its own.
+{_READING[facts.pooling]}, so a `pipeline` that labels tokens is not what it is for:
 
 ```python
 {snippet(facts).rstrip()}

