@@ -61,8 +61,8 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
     sources = {("encoder",): experiment.encoder}
     sources |= {("encoders", name): source for name, source in experiment.encoders.items()}
     for path, source in sources.items():
-        if not (source.folder or source.hub or source.package or source.mlflow):
-            yield Contradiction(path, "names no source: give folder, hub, package or mlflow")
+        if not (source.folder or source.hub or source.package or source.mlflow or source.scratch):
+            yield Contradiction(path, "names no source: give folder, hub, package, mlflow or scratch")
     if MAIN in experiment.encoders:
         message = f"the name '{MAIN}' stands for the encoder above: choose another"
         yield Contradiction(("encoders", MAIN), message, of_key=True)

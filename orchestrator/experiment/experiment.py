@@ -102,6 +102,24 @@ class FurtherPretraining(Pretraining):
     """Another pretraining, from whose encoder this one goes on."""
 
 
+class Scratch(Strict):
+    """An encoder with random weights, which the experiment itself pretrains."""
+
+    architecture: Literal["bert", "roberta", "albert"]
+    layers: PositiveInt
+    width: PositiveInt
+    """Features of a state."""
+    heads: PositiveInt
+    """Of attention; the width is a multiple of them."""
+    feed_forward: PositiveInt | None = None
+    """Width between the two halves of a feed-forward part; four times the width by default."""
+    positions: PositiveInt = 512
+    """Most tokens of a sequence."""
+    tokenizer: str
+    """A folder with a tokenizer's files."""
+    seed: Seed = 0
+
+
 class EncoderSource(Strict):
     """Where the encoder's weights and tokenizer are; what is given is tried in this order."""
 
@@ -114,6 +132,8 @@ class EncoderSource(Strict):
     """An installed Python package that carries such a folder."""
     mlflow: str | None = None
     """A model logged with MLflow, as `models:/name/1` or `runs:/id/model`."""
+    scratch: Scratch | None = None
+    """What to build with random weights."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the weights file must have."""
 

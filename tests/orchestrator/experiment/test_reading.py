@@ -46,7 +46,7 @@ TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
         ("epochs: 1", "13:1: epochs: unknown key (did you mean 'recipe.epochs'?)"),
         ("epochs:\n  a: 1", "13:1: epochs: unknown key (did you mean 'recipe.epochs'?)"),
         ("description:", "13:1: description: must be text, not an empty value (null)"),
-        ("measures: {probe: no}", "13:19: measures.probe: must be true or false, not the text 'no'"),
+        ("measures: {cka: no}", "13:17: measures.cka: must be true or false, not the text 'no'"),
         (
             "measures: {num_test: 1.5}",
             "13:22: measures.num_test: must be a whole number of at least 1, not 1.5",
@@ -56,7 +56,7 @@ TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
             "13:22: measures.num_test: must be a whole number of at least 1, not the text '5'; "
             "write it without quotes",
         ),
-        ("measures: []", "13:11: measures: must be a mapping with the keys probe, cka, depth, num_train, "),
+        ("measures: []", "13:11: measures: must be a mapping with the keys probe, "),
         (
             "search: {space: {epochs: {low: 1, high: 2}}}",
             "13:9: search.trials: is missing; it must be a whole number of at least 1",
