@@ -4,11 +4,10 @@ import numpy as np
 
 from jobs.context import StageContext
 from jobs.encoders.layer_files import read_layers
+from jobs.map_files import LayerMap, write_map
 from jobs.numerics.activations import check_paired
 from jobs.numerics.cka import cka_map
 from jobs.specs.stages import CkaSpec
-
-SIMILARITY = "similarity.npy"
 
 
 def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
@@ -28,7 +27,7 @@ def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
         check_paired(own.ids, other.ids)
         similarity_LL = cka_map(own.layers, other.layers, debiased=spec.debiased)
         metric, curve = "same_layer", np.diagonal(similarity_LL)
-    np.save(context.out / SIMILARITY, similarity_LL)
+    write_map(context.out, LayerMap(similarity_LL))
     for layer, value in enumerate(curve):
         if np.isfinite(value):
             context.log(layer, **{metric: value})

@@ -305,6 +305,46 @@ def publish(
 
 @app.command()
 @_with_exit_codes
+def export(
+    variant: Annotated[
+        str, typer.Argument(metavar="VARIANT", help="Key of a stored fine-tuning, or its beginning.")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the model: a new one, or an empty one.")],
+    layers: Annotated[str, typer.Option(help="How many layers are kept, or auto.")] = "auto",
+    tolerance: Annotated[
+        str, typer.Option(help="With auto: accuracy on the validation split that may be lost, as 0.5%.")
+    ] = "0.5%",
+    head: Annotated[
+        Literal["tuned", "refitted"],
+        typer.Option(help="The tuned head, or that which measures.refit fitted to the layer."),
+    ] = "tuned",
+    store: StoreFolder = RUNS,
+    as_json: AsJson = False,
+) -> None:
+    """Write a fine-tuned model, cut to its lowest layers, as a folder that transformers loads."""
+    from dataclasses import asdict
+
+    from orchestrator.exporting import export_variant
+    from orchestrator.store.artifacts import Store
+
+    facts = export_variant(
+        variant, store=Store(store), out=out, layers=layers, tolerance=tolerance, head=head
+    )
+    if as_json:
+        print(json.dumps(asdict(facts) | {"folder": str(out)}))
+        return
+    saved = 1 - facts.parameters / facts.parameters_before
+    print(
+        f"{out}: {facts.layers} of {facts.of_layers} layers, {facts.head} head, {facts.architecture}\n"
+        f"accuracy on {facts.texts} test texts: {facts.accuracy:.4f}, before {facts.accuracy_before:.4f}\n"
+        f"parameters: {facts.parameters:,} of {facts.parameters_before:,} ({100 * saved:.1f} % saved)\n"
+        f"milliseconds a text: {facts.milliseconds:.2f}, before {facts.milliseconds_before:.2f}\n"
+        f"how to use it: {out / 'README.md'}"
+    )
+
+
+@app.command()
+@_with_exit_codes
 def ui(
     store: StoreFolder = RUNS,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",

@@ -6,8 +6,9 @@ from typing import Any
 
 from jobs.reporting.study import Study
 from jobs.text.pretraining_texts import CORPUS
+from orchestrator.planning.between import BETWEEN
 from orchestrator.planning.measures import depth_note
-from orchestrator.planning.plan import Stage
+from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.workspace import Workspace
 
@@ -154,7 +155,10 @@ def _reason(schedule: Schedule, stage: Stage) -> str:
 
 def _describe(schedule: Schedule, stage: Stage) -> str:
     """What a reader would call the stage."""
-    users = [one for one in schedule.plan.variants if stage.key in _keys_of(one)]
+    variants = schedule.plan.variants
+    # A pair rests on another variant's stages too, which are that one's.
+    users = [one for one in variants if stage.key in _keys_of(one, pairs=False)]
+    users = users or [one for one in variants if stage.key in _keys_of(one, pairs=True)]
     tasks = ", ".join(dict.fromkeys(variant.task for variant in users))
     match stage.kind:
         case "prepare":
@@ -176,6 +180,8 @@ def _describe(schedule: Schedule, stage: Stage) -> str:
             return f"{tasks}: {_model(stage)}"
         case "cka":
             return f"{tasks}: against {stage.spec.against}"
+        case "similarity":
+            return f"{tasks}: {stage.spec.measure} against {stage.spec.against}"
         case _:
             return tasks
 
@@ -195,9 +201,9 @@ def _model(stage: Stage) -> str:
     return {"finetune": "tuned", "random_encoder": "fresh weights"}.get(kind, "start")
 
 
-def _keys_of(variant: Any) -> set[str]:
+def _keys_of(variant: PlannedVariant, *, pairs: bool) -> set[str]:
     keys: set[str] = set()
-    waiting = list(variant.stages.values())
+    waiting = [stage for role, stage in variant.stages.items() if pairs or not role.startswith(BETWEEN)]
     while waiting:
         stage = waiting.pop()
         keys.add(stage.key)

@@ -14,6 +14,8 @@ from scipy.optimize import isotonic_regression
 
 _SMALLEST = 2
 """Layers of a block: a single layer that differs from all others is no block."""
+FEWEST_LAYERS = 2 * _SMALLEST
+"""Of a map in which blocks can be told."""
 
 _LENGTHS = (
     lambda similarity: 1 - similarity,
@@ -121,8 +123,8 @@ def lag_contrast(similarity_LL: np.ndarray, starts: tuple[int, ...]) -> float:
 
 def _check_map(similarity_LL: np.ndarray) -> None:
     shape = similarity_LL.shape
-    if similarity_LL.ndim != 2 or shape[0] != shape[1] or shape[0] < 2 * _SMALLEST:
-        raise ValueError(f"blocks need a square map of at least {2 * _SMALLEST} layers, got {shape}.")
+    if similarity_LL.ndim != 2 or shape[0] != shape[1] or shape[0] < FEWEST_LAYERS:
+        raise ValueError(f"blocks need a square map of at least {FEWEST_LAYERS} layers, got {shape}.")
     if not np.isfinite(similarity_LL).all():
         layer = int(np.flatnonzero(~np.isfinite(similarity_LL.diagonal()))[0:1].sum())
         raise ValueError(f"the map is undefined at layer {layer}: leave out layers that are undefined.")

@@ -72,10 +72,15 @@ def hold_out(labels: np.ndarray, *, seed: int) -> np.ndarray:
 
 def standardised(train_ND: np.ndarray, *others_ND: np.ndarray) -> list[np.ndarray]:
     """Train and the others in units of train's deviations from train's means, in float64."""
+    mean_D, scale_D = mean_and_scale(train_ND)
+    return [(part_ND - mean_D) * scale_D for part_ND in (train_ND, *others_ND)]
+
+
+def mean_and_scale(train_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Means, and what deviations from them are multiplied by: 0 where a column does not vary."""
     mean_D = train_ND.mean(axis=0, dtype=np.float64)
     deviation_D = train_ND.std(axis=0, dtype=np.float64)
     # Activations are float32 at best: a deviation within its rounding of the mean is no signal, and dividing
     # by it would make one. Such a column is 0 in all parts.
     varies_D = deviation_D > np.finfo(np.float32).eps * np.abs(mean_D)
-    scale_D = np.divide(1, deviation_D, out=np.zeros_like(deviation_D), where=varies_D)
-    return [(part_ND - mean_D) * scale_D for part_ND in (train_ND, *others_ND)]
+    return mean_D, np.divide(1, deviation_D, out=np.zeros_like(deviation_D), where=varies_D)

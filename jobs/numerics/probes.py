@@ -44,7 +44,7 @@ def linear_probes(
     if not len(penalties) or min(penalties) <= 0:
         raise ValueError(f"penalties must be one or more positive numbers, got {tuple(penalties)}.")
 
-    penalty_L = _choose_penalties(train_LND, train_labels, penalties, seed, device)
+    penalty_L = choose_penalties(train_LND, train_labels, penalties, seed, device)
     return score_probes(
         _fit_and_predict(train_LND, train_labels, test_LND, penalty_L[:, None], device),
         train_labels,
@@ -54,7 +54,7 @@ def linear_probes(
     )
 
 
-def _choose_penalties(
+def choose_penalties(
     layers_LND: Sequence[np.ndarray],
     labels: np.ndarray,
     penalties: Sequence[float],

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from statistics import quantiles
 
 from jobs.reporting.study import Study, VariantResult
@@ -61,6 +62,28 @@ def factor_label(variant: VariantResult, factor: str) -> str:
 def condition_label(condition: str) -> str:
     """The condition, named also where nothing varies."""
     return condition or "the only recipe"
+
+
+def users_by_folder(variants: Iterable[VariantResult], role: str) -> dict[Path, list[VariantResult]]:
+    """The variants that share each artifact of a role, by its folder."""
+    users: dict[Path, list[VariantResult]] = {}
+    for variant in variants:
+        if role in variant.folders:
+            users.setdefault(variant.folders[role], []).append(variant)
+    return users
+
+
+def shared_label(users: Sequence[VariantResult], variants: Sequence[VariantResult]) -> str:
+    """The factors and the seed that users of one artifact share and that tell them from other variants; empty
+    where there are none."""
+    inner = varied_factors(users)
+    shared = [
+        f"{name}={factor_label(users[0], name)}" for name in varied_factors(variants) if name not in inner
+    ]
+    seeds = {user.seed for user in users}
+    if len(seeds) == 1 and len({variant.seed for variant in variants}) > 1:
+        shared.append(f"seed={users[0].seed}")
+    return " ".join(shared)
 
 
 def level_by_label(labels: Sequence[str]) -> dict[str, str]:

@@ -17,8 +17,10 @@ from matplotlib.figure import Figure
 
 from jobs.numerics.intervals import Interval
 from jobs.reporting.beside import beside_tables, smaller_setting
+from jobs.reporting.blocks import block_rows
 from jobs.reporting.claims import check_claims, comparison_line
 from jobs.reporting.conditions import condition_label, conditions_by_task, factor_label, varied_factors
+from jobs.reporting.depth import TOLERANCE, drop_rows
 from jobs.reporting.drawing import INK
 from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
@@ -28,6 +30,7 @@ from jobs.reporting.numbers import bounds, change, count, signed_score
 from jobs.reporting.probe_tables import cross_tables, probe_rows
 from jobs.reporting.ranking import RankedCondition, rank_conditions
 from jobs.reporting.recipes import cuts, rates
+from jobs.reporting.similarity import similarity_tables
 from jobs.reporting.study import RECORD, Study
 
 TEMPLATE = "report.html.jinja"
@@ -54,10 +57,12 @@ SECTIONS = {
         "Similarity of layers",
         "Centred kernel alignment (CKA): 1 is the same up to rotation and scale.",
     ),
+    "similarity": ("Further measures of similarity", "A layer compared with itself has 1."),
+    "between": ("Between tuned models", "CKA of the same layer of two models on the same examples."),
     "maps": (
         "Similarity maps",
-        "Mean over seeds, all on one scale from 0 to 1. Hatched grey: undefined, as a layer does not vary "
-        "over the examples or is not finite.",
+        "Mean over seeds, all on one scale from 0 to 1; what is below 0 is drawn as 0. Hatched grey: "
+        "undefined, as a layer does not vary over the examples or is not finite.",
     ),
     "geometry": (
         "Geometry of labels",
@@ -75,7 +80,16 @@ SECTIONS = {
         "Each is computed once and shared by the variants that start from it.",
     ),
 }
-CURVE_SECTIONS = ("learning", "probe", *WORDS_BY_METRIC, "depth", "cka", "geometry")
+CURVE_SECTIONS = (
+    "learning",
+    "probe",
+    *WORDS_BY_METRIC,
+    "depth",
+    "cka",
+    "similarity",
+    "between",
+    "geometry",
+)
 CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",
@@ -143,6 +157,10 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         setting=smaller_setting(study),
         claims=check_claims(study),
         tables=beside_tables(study),
+        drops=drop_rows(study),
+        tolerance=TOLERANCE,
+        blocks=block_rows(study),
+        similarities=similarity_tables(study),
         cuts=cuts(study),
         rates=rates(study),
         versions=_versions(study),

@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from jobs.reporting.series import Band, mean_band
@@ -17,6 +18,8 @@ INK = "#010203"
 """Colour of text and axes, which a page may replace by its own."""
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """The palette of Okabe and Ito (2008) less black and yellow, which vanish on a dark or a light page."""
+FRAME = COLOURS[4]
+"""Stands out from both ends of the colours of a map."""
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 REFERENCE_DASHES = ((0, (6, 2)), (0, (1, 1.5)), "-")
@@ -162,10 +165,22 @@ def plane_charts(
     return figure
 
 
-def heat_maps(title: str, x_label: str, y_label: str, maps: Mapping[str, np.ndarray]) -> Figure:
+def heat_maps(
+    title: str,
+    x_label: str,
+    y_label: str,
+    maps: Mapping[str, np.ndarray],
+    *,
+    measure: str = "CKA",
+    blocks: Mapping[str, Sequence[tuple[int, int]]] | None = None,
+) -> Figure:
     """Maps of layers by layers on one scale from 0 to 1; hatched grey where undefined (NaN) or without layer.
 
     All have the axes of the largest, so that layers stand at the same place in each.
+
+    Args:
+        measure: What the colours stand for.
+        blocks: First and last layer of the blocks that are framed in a map, by its label.
     """
     columns = min(3, len(maps))
     rows = math.ceil(len(maps) / columns)
@@ -173,11 +188,12 @@ def heat_maps(title: str, x_label: str, y_label: str, maps: Mapping[str, np.ndar
         figure, panels, scale = _map_panels(title, rows, columns)
         for axes, (label, values) in zip(panels, maps.items(), strict=False):
             image = _draw_map(axes, label, values, width=22 if columns > 1 else 60)
+            _frame(axes, (blocks or {}).get(label, ()))
         heights, widths = zip(*(values.shape for values in maps.values()), strict=True)
         panels[0].set(xlim=(-0.5, max(widths) - 0.5), ylim=(-0.5, max(heights) - 0.5))  # Shared by all.
         for axes in panels[len(maps) :]:
             axes.set_axis_off()
-        figure.colorbar(image, cax=scale, orientation="horizontal", label="CKA")
+        figure.colorbar(image, cax=scale, orientation="horizontal", label=measure)
         figure.supylabel(y_label, x=0.01, fontsize=9)
         figure.supxlabel(x_label, y=0.68 / figure.get_figheight(), va="bottom", fontsize=9)
     return figure
@@ -273,3 +289,11 @@ def _draw_map(axes: Axes, label: str, values: np.ndarray, *, width: int):
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     return image
+
+
+def _frame(axes: Axes, blocks: Sequence[tuple[int, int]]) -> None:
+    for first, last in blocks:
+        side = last - first + 1
+        axes.add_patch(
+            Rectangle((first - 0.5, first - 0.5), side, side, fill=False, edgecolor=FRAME, linewidth=1.8)
+        )

@@ -1,33 +1,33 @@
 """The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 from matplotlib.figure import Figure
 
+from jobs.reporting.between import BETWEEN, between_figures
 from jobs.reporting.comparing import Conditions, compared, layer_axis, spoken
 from jobs.reporting.conditions import (
     MAX_LEVELS,
-    condition_label,
     conditions_by_task,
     factor_label,
     level_by_label,
+    shared_label,
+    users_by_folder,
     varied_factors,
 )
-from jobs.reporting.drawing import curve_chart, dot_chart, heat_maps, scatter_chart
+from jobs.reporting.depth import head_figures
+from jobs.reporting.drawing import curve_chart, dot_chart, scatter_chart
 from jobs.reporting.effects import scored_variants
 from jobs.reporting.geometry_figures import OWN_FIGURES, geometry_figures, label_figures
 from jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
+from jobs.reporting.maps import map_figures, variant_map_figures
 from jobs.reporting.ranking import rank_conditions
 from jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
+from jobs.reporting.similarity import INTERVAL_ENDS, interval_figures
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
 from jobs.reporting.subjects import measure_of
-
-SIMILARITY = "similarity.npy"
-MAX_MAPS = 12
-"""Heat maps in one figure; the best conditions are shown first."""
 
 
 def study_figures(study: Study) -> dict[str, Figure]:
@@ -43,7 +43,10 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= _learning_figures(task, metric, conditions)
         figures |= _layer_figures(task, conditions)
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
-        figures |= _map_figures(task, best_first)
+        figures |= head_figures(task, best_first)
+        figures |= interval_figures(task, best_first)
+        figures |= map_figures(task, best_first)
+        figures |= between_figures(task, best_first)
         figures |= geometry_figures(task, conditions, best=next(iter(best_first)))
         figures |= beside_start(task, conditions, WORDS_BY_METRIC)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
@@ -55,13 +58,8 @@ def study_figures(study: Study) -> dict[str, Figure]:
 def variant_figures(variant: VariantResult) -> dict[str, Figure]:
     """Similarity maps and label geometry of one variant by name, as `cka_start`; a tracker draws curves by
     itself."""
-    figures = {}
-    for role in ("cka/start", "cka/within"):
-        if (similarity := _mean_map([variant], role)) is not None:
-            label = condition_label(variant.condition)
-            figures[role] = heat_maps(_map_title(variant.task, role), *_map_axes(role), {label: similarity})
     labels = label_figures(variant.task, [variant])
-    figures |= {f"geometry/{name}": figure for name, figure in labels.items()}
+    figures = variant_map_figures(variant) | {f"geometry/{name}": figure for name, figure in labels.items()}
     return {_slug(name): figure for name, figure in figures.items()}
 
 
@@ -82,6 +80,8 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     for role in _measure_roles(variant for variants in conditions.values() for variant in variants):
         bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
         for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
+            if metric.endswith(INTERVAL_ENDS):
+                continue
             curves = {name: of[metric] for name, of in bands.items() if metric in of}
             title = f"{task}: {spoken(metric)}"
             measure, _, rest = metric.partition("/")
@@ -92,7 +92,7 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    drawn = (*NOT_MEASURES, *OWN_FIGURES, *WORDS_BY_METRIC)
+    drawn = (*NOT_MEASURES, *OWN_FIGURES, *WORDS_BY_METRIC, BETWEEN)
     return [role for role in roles if measure_of(role) not in drawn]
 
 
@@ -115,59 +115,6 @@ def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:
     return figures
 
 
-def _map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
-    figures = {}
-    for role in ("cka/start", "cka/within"):
-        maps = {name: _mean_map(variants, role) for name, variants in conditions.items()}
-        maps = {name: similarity for name, similarity in maps.items() if similarity is not None}
-        if maps:
-            shown = dict(list(maps.items())[:MAX_MAPS])
-            title = _map_title(task, role)
-            if len(shown) < len(maps):
-                title += f" (the {len(shown)} best of {len(maps)} conditions)"
-            label_by_condition, legend = _panel_labels(conditions)
-            if len(shown) > 1 and legend:
-                title += f"; each panel: {legend}"
-            figures[f"maps/{task}/{role.replace('/', '_')}"] = heat_maps(
-                title,
-                *_map_axes(role),
-                {label_by_condition[name]: similarity for name, similarity in shown.items()},
-            )
-    return figures
-
-
-def _panel_labels(conditions: Conditions) -> tuple[dict[str, str], str]:
-    """The values of each condition's factors, and the factors' names; whole names where ambiguous."""
-    factors = list(varied_factors(variant for variants in conditions.values() for variant in variants))
-    labels = {
-        name: " · ".join(factor_label(variants[0], factor) for factor in factors)
-        for name, variants in conditions.items()
-    }
-    if factors and len(set(labels.values())) == len(labels):
-        return labels, " · ".join(factors)
-    return {name: condition_label(name) for name in conditions}, ""
-
-
-def _mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
-    """Mean over the done seeds, (layers of the tuned model, of the other), NaN where a seed has NaN; None
-    without a map. The start has more layers where the tuned model was cut off above those that it reads."""
-    paths = [v.folders[role] / SIMILARITY for v in variants if v.state == "done" and role in v.folders]
-    maps = [np.load(path) for path in paths if path.exists()]
-    return np.mean(maps, axis=0) if maps else None
-
-
-def _map_title(task: str, role: str) -> str:
-    pair = "tuned against its start" if role == "cka/start" else "within the tuned model"
-    return f"{task}: CKA of layers, {pair}"
-
-
-def _map_axes(role: str) -> tuple[str, str]:
-    return (
-        "layer before fine-tuning" if role == "cka/start" else "layer of the tuned model",
-        "layer of the tuned model",
-    )
-
-
 def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str) -> dict[str, Figure]:
     """Each training that others start from once, told apart by the factors and seed that its users share."""
     variants = [
@@ -176,12 +123,9 @@ def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str)
         for variant in of
         if role in variant.folders
     ]
-    users: dict[str, list[VariantResult]] = {}
-    for variant in variants:
-        users.setdefault(str(variant.folders[role]), []).append(variant)
     series = {
-        _shared_label(of, variants): series_by_metric(of[0].folders[role], role)
-        for of in list(users.values())
+        shared_label(of, variants) or "further pretraining": series_by_metric(folder, role)
+        for folder, of in users_by_folder(variants, role).items()
     }
     figures = {}
     for metric in dict.fromkeys(
@@ -202,17 +146,6 @@ def _as_if_from_the_end(variant: VariantResult) -> VariantResult:
     """Snapshots `name@step` stand on the curve of `name`."""
     name = str(variant.recipe.get("pretraining")).partition("@")[0]
     return replace(variant, recipe={**variant.recipe, "pretraining": name})
-
-
-def _shared_label(users: Sequence[VariantResult], variants: Sequence[VariantResult]) -> str:
-    inner = varied_factors(users)
-    shared = [
-        f"{name}={factor_label(users[0], name)}" for name in varied_factors(variants) if name not in inner
-    ]
-    seeds = {user.seed for user in users}
-    if len(seeds) == 1 and len({variant.seed for variant in variants}) > 1:
-        shared.append(f"seed={users[0].seed}")
-    return " ".join(shared) or "further pretraining"
 
 
 def _slug(name: str) -> str:

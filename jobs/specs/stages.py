@@ -167,3 +167,14 @@ class DepthSpec(Spec):
     """
 
     kind: Literal["depth"] = "depth"
+
+
+class RefitSpec(Spec):
+    """Accuracy when only the first k layers are kept, with a linear head of its own for each k, fitted on the
+    training states of layer k. Parents: states (extract).
+    """
+
+    kind: Literal["refit"] = "refit"
+    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    """L2 penalties tried on a held-out part of the training examples."""
+    seed: int = 0

@@ -54,14 +54,15 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _pooler(experiment)
     yield from _early_stopping(experiment)
     yield from _exclusive(experiment)
+    yield from _between(experiment)
 
 
 def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
     sources = {("encoder",): experiment.encoder}
     sources |= {("encoders", name): source for name, source in experiment.encoders.items()}
     for path, source in sources.items():
-        if not (source.folder or source.hub or source.package or source.mlflow):
-            yield Contradiction(path, "names no source: give folder, hub, package or mlflow")
+        if not (source.folder or source.hub or source.package or source.mlflow or source.scratch):
+            yield Contradiction(path, "names no source: give folder, hub, package, mlflow or scratch")
     if MAIN in experiment.encoders:
         message = f"the name '{MAIN}' stands for the encoder above: choose another"
         yield Contradiction(("encoders", MAIN), message, of_key=True)
@@ -124,6 +125,8 @@ def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
     lists: dict[PathTo, tuple[Any, ...]] = {("seeds",): experiment.seeds}
     for factor, values in experiment.grid:
         lists[("grid", factor)] = values or ()
+    for measure in ("similarity", "cka_between"):
+        lists[("measures", measure)] = getattr(experiment.measures, measure)
     if experiment.search:
         for factor, values in experiment.search.space:
             lists[("search", "space", factor, "choices")] = getattr(values, "choices", ())
@@ -340,6 +343,24 @@ def _exclusive(experiment: Experiment) -> Iterator[Contradiction]:
             for path, value in _values(experiment, factor):
                 if is_wrong(value):
                     yield Contradiction(path, f"{message}, not {_tidy(value)}", rests_on=_written(other))
+
+
+def _between(experiment: Experiment) -> Iterator[Contradiction]:
+    """Pairs of models that the experiment does not have."""
+    for index, kind in enumerate(experiment.measures.cka_between):
+        path = ("measures", "cka_between", index)
+        if kind == "seeds" and len(experiment.seeds) < 2:
+            yield Contradiction(path, "there is one seed: give more under seeds", rests_on=(("seeds",),))
+        if kind == "conditions" and experiment.search is not None:
+            message = "conditions that a search proposes are not compared: enumerate them under grid"
+            yield Contradiction(path, message, rests_on=(("search",),))
+        elif kind == "conditions" and len(grid_cells(experiment)) < 2:
+            yield Contradiction(path, "there is one condition: give more under grid", rests_on=(("grid",),))
+        if kind == "tasks" and len(experiment.tasks) < 2:
+            yield Contradiction(path, "there is one task: give more under tasks", rests_on=(("tasks",),))
+        if kind == "tasks" and not experiment.probing:
+            message = "models of two tasks are compared over the same texts: name such texts under probing"
+            yield Contradiction(path, message, rests_on=(("probing",),))
 
 
 def _is_given(value: Any) -> bool:

@@ -10,6 +10,7 @@ from jobs.specs.measures import Networks, ProbeKind
 from jobs.specs.multitask import JointTraining
 from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
 from jobs.specs.references import Paper
+from jobs.specs.similarity import SimilarityMeasure
 from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
 
@@ -101,6 +102,24 @@ class FurtherPretraining(Pretraining):
     """Another pretraining, from whose encoder this one goes on."""
 
 
+class Scratch(Strict):
+    """An encoder with random weights, which the experiment itself pretrains."""
+
+    architecture: Literal["bert", "roberta", "albert"]
+    layers: PositiveInt
+    width: PositiveInt
+    """Features of a state."""
+    heads: PositiveInt
+    """Of attention; the width is a multiple of them."""
+    feed_forward: PositiveInt | None = None
+    """Width between the two halves of a feed-forward part; four times the width by default."""
+    positions: PositiveInt = 512
+    """Most tokens of a sequence."""
+    tokenizer: str
+    """A folder with a tokenizer's files."""
+    seed: Seed = 0
+
+
 class EncoderSource(Strict):
     """Where the encoder's weights and tokenizer are; what is given is tried in this order."""
 
@@ -113,6 +132,8 @@ class EncoderSource(Strict):
     """An installed Python package that carries such a folder."""
     mlflow: str | None = None
     """A model logged with MLflow, as `models:/name/1` or `runs:/id/model`."""
+    scratch: Scratch | None = None
+    """What to build with random weights."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the weights file must have."""
 
@@ -230,6 +251,9 @@ class EarlyStopping(Strict):
     """Of so many variants one goes on at each rung."""
 
 
+Between = Literal["seeds", "conditions", "tasks"]
+
+
 class Measures(Strict):
     """What is measured at every layer of each finished variant."""
 
@@ -246,6 +270,13 @@ class Measures(Strict):
     """Probes and description lengths also of an encoder of the same shape with fresh weights."""
     cka: bool = True
     depth: bool = True
+    refit: bool = False
+    """Accuracy against depth with a linear head that is fitted anew on each layer, beside the tuned head."""
+    similarity: tuple[SimilarityMeasure, ...] = ()
+    """Further measures of how alike layers are, within the tuned model and against its start."""
+    cka_between: tuple[Between, ...] = ()
+    """Pairs of tuned models whose layers are compared on the same examples: `seeds` of one recipe and task,
+    `conditions` of one task and seed, `tasks` of one recipe and seed (over the texts under probing)."""
     geometry: bool = False
     """DirectProbe: clusters of the labels and their distances before and after tuning, and how far each
     label moved."""

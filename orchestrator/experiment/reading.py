@@ -84,7 +84,7 @@ class _Reader:
         faults: list[Fault] = []
         for changes in steps:
             tree = self.expanded(applied(tree, changes, Experiment, faults), faults)
-        where = "paths: train, test and validation of a task's data, and encoder.folder and encoders.*.folder"
+        where = "paths: train, test and validation of a task's data, and an encoder's folder and tokenizer"
         tree = with_environment(tree, self.environ, is_path=_is_path, where=where, faults=faults)
         experiment = validated(Experiment, tree, faults, stand_ins=_STAND_INS)
         if experiment is not None:
@@ -232,6 +232,8 @@ def _is_path(path: PathTo) -> bool:
         case (
             ("encoder", "folder")
             | ("encoders", str(), "folder")
+            | ("encoder", "scratch", "tokenizer")
+            | ("encoders", str(), "scratch", "tokenizer")
             | ("tasks" | "probing" | "corpora", int(), "data", "train" | "test" | "validation")
         ):
             return True

@@ -12,8 +12,9 @@ from typing import Any
 
 from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
 from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing
-from orchestrator.experiment.experiment import EncoderSource
+from orchestrator.experiment.experiment import EncoderSource, Scratch
 from orchestrator.planning.digests import sha256_of
+from orchestrator.planning.scratch import scratch_folder, scratch_name
 from orchestrator.planning.weights import WEIGHTS
 
 FetchMlflow = Callable[[str], Path]
@@ -40,7 +41,7 @@ class LocatedEncoder:
 def locate_encoder(
     source: EncoderSource, *, fetch_mlflow: FetchMlflow | None = None, memory: Path | None = None
 ) -> LocatedEncoder:
-    """Try folder, Hub cache, installed package, Hub and MLflow, as far as they are given, in this order.
+    """Try folder, Hub cache, package, Hub, MLflow and random weights, as far as given, in this order.
 
     Args:
         memory: Where digests of weights are remembered, as in `digests.sha256_of`.
@@ -59,7 +60,7 @@ def locate_encoder(
         else:
             return _located(folder, source, memory)
     if not tried:
-        raise ConfigurationError("encoder: give at least one of folder, hub, package and mlflow")
+        raise ConfigurationError("encoder: give at least one of folder, hub, package, mlflow and scratch")
     advice = "".join(f"\n  {line}" for line in _advice(source))
     raise PrerequisiteMissing(
         f"the encoder {_name(source)} was not found; tried\n  " + "\n  ".join(tried) + f"\nto get it:{advice}"
@@ -72,7 +73,8 @@ class _NotHereError(Exception):
 
 def _name(source: EncoderSource) -> str:
     folder = Path(source.folder).name if source.folder else None
-    return source.hub or source.package or source.mlflow or folder or "(none)"
+    scratch = scratch_name(source.scratch) if source.scratch else None
+    return source.hub or source.package or source.mlflow or folder or scratch or "(none)"
 
 
 def _places(
@@ -88,6 +90,8 @@ def _places(
         yield f"Hub, {source.hub} at {source.revision}", partial(_from_hub, source.hub, source.revision)
     if source.mlflow:
         yield f"MLflow model {source.mlflow}", partial(_from_mlflow, source.mlflow, fetch_mlflow)
+    if source.scratch:
+        yield scratch_name(source.scratch), partial(_built, source.scratch)
 
 
 def _advice(source: EncoderSource) -> Iterator[str]:
@@ -97,6 +101,8 @@ def _advice(source: EncoderSource) -> Iterator[str]:
         yield f"hf download {source.hub} --revision {source.revision}   (on a machine with network)"
     if source.folder:
         yield f"put config.json, the weights and the tokenizer's files into {source.folder}"
+    if source.scratch:
+        yield "name a folder with a tokenizer's files as scratch.tokenizer, and a width that its heads divide"
     if source.mlflow:
         yield f"log it with MLflow as {source.mlflow}, and name the server with --tracking-uri"
 
@@ -106,6 +112,13 @@ def _existing_folder(written: str) -> Path:
     if not folder.is_dir():
         raise _NotHereError("no such folder")
     return folder
+
+
+def _built(scratch: Scratch) -> Path:
+    try:
+        return scratch_folder(scratch)
+    except (ValueError, OSError) as error:
+        raise _NotHereError(str(error)) from error
 
 
 def _in_hub_cache(name: str, revision: str) -> Path:

@@ -5,12 +5,13 @@ from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
 from jobs.specs.measures import RandomEncoderSpec
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec
+from jobs.specs.stages import DepthSpec, ExtractSpec, FinetuneSpec, RefitSpec
 from orchestrator.experiment.experiment import RANDOM, START, Experiment, Measures, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
 from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
+from orchestrator.planning.similarity import similarity_of
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
 
@@ -36,13 +37,13 @@ def measures_of(
     """
     measures = experiment.measures
     begun_from = start.get("encoder")
-    states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
+    states = partial(states_of, encoder=encoder, recipe=recipe, measures=measures)
     models = {TUNED: partial(states, model=finetune)} if finetune else {}
     models[START if finetune else TUNED] = partial(states, model=begun_from, snapshot=snapshot)
     if measures.random_encoder:
         models[RANDOM] = partial(states, model=_random_encoder(encoder))
     data_by_name = {"": view} | {
-        name: _probed(source, encoder, recipe, measures) for name, source in probing.items()
+        name: probed_examples(source, encoder, recipe, measures) for name, source in probing.items()
     }
     subjects = {
         name: Subject(data, {model: of(data) for model, of in models.items()})
@@ -50,20 +51,19 @@ def measures_of(
     }
     own = subjects[""].states
     stages = probes_of(measures, subjects)
-    if measures.cka:
-        stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": own[TUNED]})
-        if START in own:
-            against = {"states": own[TUNED], "other": own[START]}
-            stages["cka/start"] = make_stage(CkaSpec(against="start"), parents=against)
-    if measures.depth and finetune is not None and _has_plain_head(finetune):
-        stages["depth"] = make_stage(DepthSpec(), parents={"states": own[TUNED], "model": finetune})
+    stages |= similarity_of(measures, view=view, tuned=own[TUNED], begun=own.get(START))
+    if finetune is not None and _has_plain_head(finetune):
+        if measures.depth:
+            stages["depth"] = make_stage(DepthSpec(), parents={"states": own[TUNED], "model": finetune})
+        if measures.refit:
+            stages["depth/refit"] = make_stage(RefitSpec(), parents={"states": own[TUNED]})
     return stages | geometry_of(measures, subjects)
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
     """Says of how many variants accuracy against depth cannot be measured; nothing where it is of all."""
-    without = [variant for variant in variants if "depth" not in variant.stages]
-    if not experiment.measures.depth or not without:
+    without = [one for one in variants if not {"depth", "depth/refit"} & one.stages.keys()]
+    if not (experiment.measures.depth or experiment.measures.refit) or not without:
         return None
     return (
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
@@ -80,7 +80,7 @@ def _has_plain_head(finetune: Stage) -> bool:
     return is_plain(finetune.spec.training)
 
 
-def _probed(
+def probed_examples(
     source: TaskSource | AnnotatedSource, encoder: LocatedEncoder, recipe: Recipe, measures: Measures
 ) -> Stage:
     """The examples of a probing task."""
@@ -95,7 +95,7 @@ def _probed(
     return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})
 
 
-def _states(
+def states_of(
     data: Stage,
     model: Stage | None,
     *,

@@ -7,6 +7,7 @@ from jobs.specs.stages import FinetuneSpec, PrepareSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.pretrainings import name_and_step
 from orchestrator.experiment.variants import Variant, varied_factors
+from orchestrator.planning.between import with_pairs
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.feature_stages import feature_head, without_effect
 from orchestrator.planning.joint import joint_tasks, joint_training
@@ -21,7 +22,8 @@ from orchestrator.planning.views import view_of
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
     """The stages of these variants; variants whose views are identical become one."""
     pretrained = cache(partial(pretraining_stage, experiment, sources))
-    return merge(_plan_variant(experiment, sources, variant, pretrained) for variant in variants)
+    planned = [(variant, _plan_variant(experiment, sources, variant, pretrained)) for variant in variants]
+    return merge(with_pairs(experiment, sources, planned))
 
 
 def _plan_variant(

@@ -26,6 +26,7 @@ from orchestrator.planning.heads import head_faults
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
 from orchestrator.planning.objectives import objective_faults
+from orchestrator.planning.similarity import similarity_faults
 from orchestrator.planning.task_texts import TaskTexts, texts_of, train_size_faults
 from orchestrator.planning.windows import first_crowded, window_faults
 
@@ -113,6 +114,7 @@ def look_at(
         faults += depth_faults(experiment, encoder)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
+        faults += similarity_faults(experiment, encoder)
         faults += window_faults(experiment, encoder, texts)
         faults += feature_faults(experiment, encoder, seen)
     if faults:

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from tests.orchestrator.bench import Bench, finish_variant
 
-COMMANDS = ("run", "plan", "status", "report", "compare", "publish", "ui", "schema")
+COMMANDS = ("run", "plan", "status", "report", "compare", "publish", "export", "ui", "schema")
 EXPERIMENT = """\
 experiment: mine
 encoder: {folder: encoder}

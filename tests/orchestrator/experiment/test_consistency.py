@@ -46,7 +46,7 @@ LAYERS = (
         ),
         (
             "encoders: {other: {revision: abc}}",
-            "encoders.other: names no source: give folder, hub, package or mlflow",
+            "encoders.other: names no source: give folder, hub, package, mlflow or scratch",
         ),
         (
             "grid: {epochs: [1, 2]}\nexclude: [{epochs: [3]}]",
@@ -197,7 +197,10 @@ LAYERS = (
         ),
         ("recipe: {layers: first-0}", f"recipe.layers: {LAYERS}, not the text 'first-0'"),
         ("grid: {layers: [[1, 0]]}", f"grid.layers.0: {LAYERS}, not a list"),
-        ("encoder: {revision: main}", "encoder: names no source: give folder, hub, package or mlflow"),
+        (
+            "encoder: {revision: main}",
+            "encoder: names no source: give folder, hub, package, mlflow or scratch",
+        ),
     ],
 )
 def test_a_contradiction_is_told(folder, lines, fault):

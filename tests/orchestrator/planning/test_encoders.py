@@ -172,7 +172,7 @@ def test_a_package_without_an_encoder_and_a_folder_without_tokenizer_are_refused
 
 
 def test_nothing_given_is_a_fault_of_configuration():
-    with pytest.raises(ConfigurationError, match="give at least one of folder, hub, package and mlflow"):
+    with pytest.raises(ConfigurationError, match="at least one of folder, hub, package, mlflow and scratch"):
         locate_encoder(EncoderSource())
 
 

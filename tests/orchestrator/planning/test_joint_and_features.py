@@ -134,7 +134,7 @@ def test_of_a_frozen_encoder_the_start_is_measured_and_a_note_says_so(bench):
     workspace = bench.open(grid={"features": [None, "last"]})
     schedule = workspace.schedule()
     trained, frozen = schedule.plan.variants
-    assert list(frozen.stages) == ["finetune", "probe", "cka/within"]
+    assert list(frozen.stages) == ["finetune", "probe", "cka/within", "blocks"]
     assert frozen.stages["probe"] == trained.stages["probe/start"]
 
 

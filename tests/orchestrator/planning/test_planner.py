@@ -23,7 +23,17 @@ def num_stages(plan: Plan) -> dict[str, int]:
 
 def test_a_variant_is_prepared_trained_and_measured_beside_its_start(bench):
     (variant,) = bench.plan().variants
-    assert list(variant.stages) == ["finetune", "probe", "probe/start", "cka/within", "cka/start", "depth"]
+    assert list(variant.stages) == [
+        "finetune",
+        "probe",
+        "probe/start",
+        "cka/within",
+        "cka/within/start",
+        "cka/start",
+        "blocks",
+        "blocks/start",
+        "depth",
+    ]
     assert {role: parent.kind for role, parent in variant.stages["cka/start"].parents.items()} == {
         "states": "extract",
         "other": "extract",
@@ -41,13 +51,14 @@ def test_parents_come_before_their_children(bench):
 
 def test_decay_factors_and_seeds_share_view_and_start(bench):
     plan = bench.plan(grid={"layer_decay": [1.0, 0.9, 0.8]}, seeds=[0, 1])
-    # Six trainings with their states; one view, and one extraction of the start.
+    # Six trainings with their states; one view, and one extraction, map and segmentation of the start.
     assert num_stages(plan) == {
         "prepare": 1,
         "finetune": 6,
         "extract": 7,
         "probe": 7,
-        "cka": 12,
+        "cka": 13,
+        "blocks": 7,
         "depth": 6,
     }
     (view,) = keys(plan, "prepare")

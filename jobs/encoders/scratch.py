@@ -1,0 +1,74 @@
+"""Encoders of BERT's family with random weights, built around a tokenizer."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from transformers import (
+    AlbertConfig,
+    AutoModelForMaskedLM,
+    AutoTokenizer,
+    BertConfig,
+    PreTrainedConfig,
+    RobertaConfig,
+)
+
+from jobs.encoders.loading import save_encoder
+
+Architecture = Literal["bert", "roberta", "albert"]
+
+_CONFIGS: dict[str, type[PreTrainedConfig]] = {
+    "bert": BertConfig,
+    "roberta": RobertaConfig,
+    "albert": AlbertConfig,
+}
+_ALBERT_EMBEDDINGS = 128
+"""Width of ALBERT's embeddings, whatever that of its layers (Lan et al. 2020)."""
+
+
+def write_scratch_encoder(
+    folder: Path,
+    *,
+    architecture: Architecture,
+    layers: int,
+    width: int,
+    heads: int,
+    feed_forward: int,
+    positions: int,
+    seed: int,
+    tokenizer: Path,
+) -> None:
+    """Write config, weights with a head for masked tokens, and the tokenizer's files.
+
+    The vocabulary and the special tokens are the tokenizer's. RoBERTa counts positions from behind the number
+    of its padding token, so its table has as many more.
+
+    Raises:
+        ValueError: the width is no multiple of the heads.
+    """
+    if width % heads:
+        raise ValueError(f"a width of {width} cannot be shared by {heads} heads: must be a multiple of them")
+    tokens = AutoTokenizer.from_pretrained(tokenizer)
+    fields: dict[str, Any] = {
+        "vocab_size": len(tokens),
+        "num_hidden_layers": layers,
+        "hidden_size": width,
+        "num_attention_heads": heads,
+        "intermediate_size": feed_forward,
+        "max_position_embeddings": positions,
+        "pad_token_id": tokens.pad_token_id,
+        "bos_token_id": tokens.bos_token_id,
+        "eos_token_id": tokens.eos_token_id,
+    }
+    if architecture == "roberta":
+        fields |= {"max_position_embeddings": positions + tokens.pad_token_id + 1, "type_vocab_size": 1}
+    if architecture == "albert":
+        fields |= {
+            "embedding_size": min(_ALBERT_EMBEDDINGS, width),
+            "hidden_dropout_prob": 0.1,
+            "attention_probs_dropout_prob": 0.1,
+        }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForMaskedLM.from_config(_CONFIGS[architecture](**fields))
+    save_encoder(model, folder, tokenizer_from=tokenizer)
