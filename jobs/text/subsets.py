@@ -14,12 +14,7 @@ def part_of_train(train: Split, *, size: int | float | None, seed: int) -> Split
     Raises:
         ValueError: as `subset_size`.
     """
-    rows = stratified_subset(train.labels, size=subset_size(size, len(train.labels)), seed=seed)
-    return Split(
-        [train.ids[row] for row in rows],
-        [train.texts[row] for row in rows],
-        [train.labels[row] for row in rows],
-    )
+    return train.rows(stratified_subset(train.labels, size=subset_size(size, len(train.labels)), seed=seed))
 
 
 def subset_size(size: int | float | None, num_texts: int) -> int:

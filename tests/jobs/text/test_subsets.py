@@ -65,3 +65,12 @@ def test_the_rows_of_a_part_belong_together():
         (id, label) == (f"row {row}", LABELS[row])
         for id, (row,), label in zip(part.ids, part.texts, part.labels, strict=True)
     )
+
+
+@pytest.mark.parametrize("size", [None, 0.2])
+def test_token_types_and_windows_stay_with_their_rows(size):
+    rows = [[row, row] for row in range(100)]
+    train = Split(list(map(str, range(100))), rows, LABELS, type_ids=rows, window_lengths=rows)
+    part = part_of_train(train, size=size, seed=1)
+    assert part.texts == part.type_ids == part.window_lengths
+    assert [int(id) for id in part.ids] == [row for row, _ in part.texts]
