@@ -4,11 +4,22 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, FinetuneSpec, ProbeSpec
+from jobs.specs.stages import (
+    Checkpoint,
+    CkaSpec,
+    DepthSpec,
+    ExtractSpec,
+    FinetuneSpec,
+    PrepareSpec,
+    ProbeSpec,
+    target_of,
+)
 from orchestrator.experiment.experiment import START, Experiment, Measures, Recipe
+from orchestrator.planning.checkpoints import at
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
+from orchestrator.planning.sentences import sentences_of
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
 
@@ -18,7 +29,7 @@ def measures_of(
     encoder: LocatedEncoder,
     recipe: Recipe,
     *,
-    view: Stage,
+    data: Stage,
     finetune: Stage,
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
@@ -26,31 +37,52 @@ def measures_of(
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on.
 
-    Accuracy against depth is left out where the head is not a linear one on the highest layer alone.
+    Accuracy against depth is left out where the head is not a linear one on the highest layer alone. Where
+    numbers or choices are predicted, there are no labels to probe or to be right about.
     """
     measures = experiment.measures
     begun_from = start.get("encoder")
     states = partial(_states, encoder=encoder, recipe=recipe, measures=measures)
-    tuned, begun = states(view, finetune), states(view, begun_from, snapshot=snapshot)
+    tuned, begun = states(data, finetune), states(data, begun_from, snapshot=snapshot)
     stages: dict[str, Stage] = {}
     if measures.probe:
-        stages["probe"] = make_stage(ProbeSpec(), parents={"states": tuned})
-        stages[f"probe/{START}"] = make_stage(ProbeSpec(), parents={"states": begun})
+        along = partial(states_along, finetune=finetune, encoder=encoder, recipe=recipe, measures=measures)
+        probed = {}
+        if has_labels(data):
+            probed = {"probe": tuned, f"probe/{START}": begun}
+            probed |= {f"probe/{at(checkpoint)}": of for checkpoint, of in along(data).items()}
         for name, source in probing.items():
-            data = _probed(source, encoder, recipe, measures)
-            probed = {
-                f"probe/{name}": states(data, finetune),
-                f"probe/{name}/{START}": states(data, begun_from, snapshot=snapshot),
-            }
-            for role, of in probed.items():
-                stages[role] = make_stage(ProbeSpec(), parents={"states": of})
+            examples = _probed(source, encoder, recipe, measures)
+            probed[f"probe/{name}"] = states(examples, finetune)
+            probed[f"probe/{name}/{START}"] = states(examples, begun_from, snapshot=snapshot)
+            probed |= {f"probe/{name}/{at(checkpoint)}": of for checkpoint, of in along(examples).items()}
+        stages |= {role: make_stage(ProbeSpec(), parents={"states": of}) for role, of in probed.items()}
     if measures.cka:
         stages["cka/within"] = make_stage(CkaSpec(against="itself"), parents={"states": tuned})
         stages["cka/start"] = make_stage(CkaSpec(against="start"), parents={"states": tuned, "other": begun})
     assert isinstance(finetune.spec, FinetuneSpec)
-    if measures.depth and is_plain(finetune.spec.training):
+    if measures.depth and has_labels(data) and is_plain(finetune.spec.training):
         stages["depth"] = make_stage(DepthSpec(), parents={"states": tuned, "model": finetune})
     return stages
+
+
+def has_labels(data: Stage) -> bool:
+    """Whether it is labels that are predicted of the rows, or of the units, that a stage leaves."""
+    spec = data.spec
+    return not isinstance(spec, PrepareSpec) or target_of(spec.columns, spec.predict) == "label"
+
+
+def states_along(
+    data: Stage, *, finetune: Stage, encoder: LocatedEncoder, recipe: Recipe, measures: Measures
+) -> dict[Checkpoint, Stage]:
+    """Layers over the examples of a stage at each checkpoint of a fine-tuning."""
+    assert isinstance(finetune.spec, FinetuneSpec)
+    return {
+        checkpoint: _states(
+            data, finetune, encoder=encoder, recipe=recipe, measures=measures, snapshot=checkpoint
+        )
+        for checkpoint in finetune.spec.checkpoints
+    }
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
@@ -60,7 +92,7 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
         return None
     return (
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
-        "it needs a linear head on one layer (no pooler, no several layers, no windows)"
+        "it needs a linear head on one layer (no pooler, no several layers, no windows) that tells labels"
     )
 
 
@@ -70,13 +102,7 @@ def _probed(
     """The examples of a probing task."""
     if isinstance(source, TaskSource):
         return view_of(source, encoder, recipe)
-    spec = AnnotateSpec(
-        data=source.data,
-        data_version=source.data_version,
-        tokenizer=encoder.tokenizer_digest,
-        max_length=measures.sentence_length,
-    )
-    return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})
+    return sentences_of(source, encoder, sentence_length=measures.sentence_length, are_tuned_on=False)
 
 
 def _states(
@@ -86,7 +112,7 @@ def _states(
     encoder: LocatedEncoder,
     recipe: Recipe,
     measures: Measures,
-    snapshot: int | None = None,
+    snapshot: Checkpoint | None = None,
 ) -> Stage:
     """Layers of a model, or of the encoder as it came, over the examples of a stage."""
     common = {

@@ -261,11 +261,6 @@ def test_probing_tasks_are_probed_at_every_layer_before_and_after_tuning(bench):
     assert num_stages(plan)["annotate"] == 1
 
 
-def test_annotated_sentences_are_for_probing_only(bench):
-    with pytest.raises(ConfigurationError, match="can be probed, not fine-tuned on"):
-        bench.plan(tasks=[WORDS])
-
-
 def test_a_bad_annotation_is_told_with_its_file_and_line(bench):
     files = {}
     for name in ("train", "test"):
