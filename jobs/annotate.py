@@ -1,50 +1,75 @@
-"""Annotated sentences to token ids, with the tokens and the label of every unit that is to be probed."""
+"""Annotated sentences to token ids, with the tokens and the label of every unit: a word, a pair or a span."""
 
 from collections.abc import Sequence
 
 from jobs.context import StageContext
 from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
+from jobs.specs.stages import FilesData, HubData, ValidationSplit
 from jobs.text.annotated import write_annotated
 from jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
 from jobs.text.corpora import refuse_changed
+from jobs.text.hub import hub_records
+from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
+from jobs.text.splits import stratified_sample, stratified_split
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from jobs.text.words import EncodedSentence, encode_words
 
-SPLITS = ("train", "test")
-
 
 def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:
-    """Labels are those of train and test together: one that train does not show can only be got wrong.
+    """Labels are those of all splits together: one that train does not show can only be got wrong.
+
+    Sentences that validate are given, or drawn from those of train that are not too long; which they are is
+    told by what is left, under the split `validation`.
 
     Returns:
         Of each split: `<split>/sentences`, `<split>/units`, `<split>/sentences_too_long` (left out).
 
     Raises:
-        ValueError: bad lines; a file that is not the one that was planned; no unit is left in a split.
+        ValueError: bad lines; a file that is not the one that was planned; no unit is left in a split; units
+            of one span beside pairs.
     """
     tokenizer_folder = context.inputs["tokenizer"]
     refuse_changed(tokenizer_folder, planned=spec.tokenizer, found=tokenizer_digest(tokenizer_folder))
     tokenizer = load_tokenizer(tokenizer_folder)
-    encoded = {split: encode_words(_read(spec, context, split), tokenizer) for split in SPLITS}
+    is_given = spec.validation is not None and getattr(spec.data, "validation", None) is not None
+    splits = ("train", "validation", "test") if is_given else ("train", "test")
+    encoded = {split: encode_words(_read(spec, context, split), tokenizer) for split in splits}
     kept = {split: [s for s in of if len(s.input_ids) <= spec.max_length] for split, of in encoded.items()}
+    left_out = {split: len(encoded[split]) - len(kept[split]) for split in splits}
+    if spec.validation is not None and not is_given:
+        kept |= _with_validation(kept["train"], spec.validation)
     for split, sentences in kept.items():
         if not any(sentence.units for sentence in sentences):
             raise ValueError(
                 f"{split}: no sentence with a labelled unit has at most {spec.max_length} tokens"
             )
-    write_annotated(context.out, kept, _labels(kept["train"], kept["test"]))
-    return {
-        name: float(value)
-        for split in SPLITS
-        for name, value in (
-            (f"{split}/sentences", len(kept[split])),
-            (f"{split}/units", sum(len(sentence.units) for sentence in kept[split])),
-            (f"{split}/sentences_too_long", len(encoded[split]) - len(kept[split])),
-        )
+    if len({len(unit.spans) for of in kept.values() for sentence in of for unit in sentence.units}) > 1:
+        raise ValueError("some units have one span and others two: they cannot be told apart by one head")
+    write_annotated(context.out, kept, _labels(*kept.values()))
+    counts = {
+        f"{split}/{name}": float(number)
+        for split, sentences in kept.items()
+        for name, number in (("sentences", len(sentences)), ("units", sum(len(s.units) for s in sentences)))
     }
+    return counts | {f"{split}/sentences_too_long": float(number) for split, number in left_out.items()}
+
+
+def _with_validation(
+    train: Sequence[EncodedSentence], validation: ValidationSplit
+) -> dict[str, list[EncodedSentence]]:
+    """Sentences are drawn whole: words of one sentence never stand on both sides."""
+    kept, held_out = stratified_split([""] * len(train), fraction=validation.fraction, seed=validation.seed)
+    return {"train": [train[place] for place in kept], "validation": [train[place] for place in held_out]}
 
 
 def _read(spec: AnnotateSpec, context: StageContext, split: str) -> list[AnnotatedSentence]:
+    sentences = _all(spec, context, split)
+    size = getattr(spec.sample, split)
+    places = stratified_sample([""] * len(sentences), size=size, seed=spec.sample.seed)
+    return [sentences[place] for place in places]
+
+
+def _all(spec: AnnotateSpec, context: StageContext, split: str) -> list[AnnotatedSentence]:
     match spec.data:
         case SampleAnnotationsData() as data:
             number = data.num_train if split == "train" else data.num_test
@@ -53,6 +78,21 @@ def _read(spec: AnnotateSpec, context: StageContext, split: str) -> list[Annotat
             path = context.inputs[split]
             refuse_changed(path, planned=getattr(data, split))
             return read_annotations(path, data.label)
+        case FilesData() as data:
+            path = context.inputs[split]
+            refuse_changed(path, planned=getattr(data, split))
+            assert spec.columns is not None
+            return read_span_sentences(path, spec.columns)
+        case HubData() as data:
+            assert spec.columns is not None
+            records = hub_records(
+                data.name,
+                subset=data.subset,
+                revision=data.revision,
+                split=getattr(data, split),
+                columns=columns_of_spans(spec.columns),
+            )
+            return span_sentences(records, f"{data.name}/{getattr(data, split)}", spec.columns)
 
 
 def _labels(*splits: Sequence[EncodedSentence]) -> list[str]:

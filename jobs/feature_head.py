@@ -16,8 +16,9 @@ from torch import nn
 from jobs.context import CURVES, StageContext
 from jobs.encoders.feature_heads import make_head
 from jobs.encoders.learning_rates import Group
-from jobs.encoders.logits import logits_of, scores_of
+from jobs.encoders.logits import logits_of
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
+from jobs.encoders.targets import scores_of
 from jobs.encoders.token_files import ABOUT, TokenStates
 from jobs.processes import share
 from jobs.specs.features import FeatureHeadSpec

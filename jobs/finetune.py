@@ -1,4 +1,7 @@
-"""Fine-tunes an encoder with a classifier head; the best weights on the validation split are kept."""
+"""Fine-tunes an encoder with a classifier head; the best weights on the validation split are kept.
+
+Axes: N what is to be predicted of a split, texts or units of them, B the same of a batch, K labels.
+"""
 
 import json
 import math
@@ -21,13 +24,15 @@ from jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snaps
 from jobs.encoders.micro_batches import MicroBatches, in_batches
 from jobs.encoders.optimisation import follow_gradient, make_bert_adam, make_optimizer, make_schedule
 from jobs.encoders.precision import computing_in
-from jobs.numerics.majority import beats_majority
-from jobs.numerics.scores import accuracy, cross_entropy, macro_f1
+from jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
+from jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of
 from jobs.processes import share
 from jobs.specs.stages import FinetuneSpec
+from jobs.specs.targets import SELECTING
 from jobs.text.batches import length_bucketed_batches
+from jobs.text.examples import read_examples, read_label_names, read_target
 from jobs.text.inputs import groups_of_rows, inputs_of
-from jobs.text.prepared import Split, read_labels, read_split
+from jobs.text.prepared import Split
 from jobs.text.subsets import part_of_train
 
 LOSSES_LOGGED_PER_EVALUATION = 10
@@ -49,7 +54,8 @@ class _Progress:
     evaluations: int = 0
     seconds: float = 0.0
     diverged: bool = False
-    best_accuracy: float = -math.inf
+    best_score: float = -math.inf
+    learned: bool = False
     best: dict[str, float] = field(default_factory=dict)
     losses: dict[str, float] = field(default_factory=dict)
     """First and last of the training losses that were logged, by metric."""
@@ -64,18 +70,23 @@ class Finetuning:
         self._spec, self._context, self._accelerator = spec, context, context.accelerator
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
-        self._train = part_of_train(read_split(data, "train"), size=training.train_size, seed=spec.seed)
-        self._validation = read_split(data, "validation")
+        self._target = read_target(data)
+        self._train = part_of_train(read_examples(data, "train"), size=training.train_size, seed=spec.seed)
+        self._validation = read_examples(data, "validation")
         self._start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
-        encoder = load_encoder(self._start)
+        encoder, labels = load_encoder(self._start), read_label_names(data)
         classifier = Classifier(
             encoder,
-            num_labels=len(read_labels(data)),
+            num_labels=len(labels) if self._target == "label" else 1,
             pooling=training.pooling,
             layers=training.layers,
             layer_pooling=training.layer_pooling,
             window_pooling=training.window_pooling,
+            num_spans=None if self._train.spans is None else len(self._train.spans[0][0]),
+            num_choices=len(labels) if self._target == "choice" else None,
         )
+        if self._target == "number":
+            torch.nn.init.constant_(classifier.head.bias, float(np.mean(self._train.targets())))
         if classifier.pooler is not None:
             classifier.pooler.load_state_dict(load_pooler(context.inputs["pooler"]))
         self._adaptation = Adaptation(encoder, training, seed=spec.seed)
@@ -86,6 +97,7 @@ class Finetuning:
         self._steps_per_epoch = math.ceil(len(self._train.texts) / training.batch_size)
         self.num_steps = training.epochs * self._steps_per_epoch
         self.num_evaluations = min(training.epochs * training.evaluations_per_epoch, self.num_steps)
+        self._step_by_checkpoint = steps_of(spec.checkpoints, self.num_steps)
         optimizer = self._make_optimizer()
         self._model, self._optimizer = self._accelerator.prepare(classifier, optimizer)
         self._micro_batches = MicroBatches(
@@ -117,22 +129,24 @@ class Finetuning:
         started = time.monotonic()
         target = round((progress.evaluations + 1) * self.num_steps / self.num_evaluations)
         self._train_to(target)
-        scores = self._score(self._validation, prefix="validation")
+        logits_NK, scores = self._validate()
         progress.diverged |= not math.isfinite(scores["validation/loss"])
         if progress.diverged:
             self._return_to_best()
-            scores = self._score(self._validation, prefix="validation")
-        if scores["validation/accuracy"] > progress.best_accuracy:
-            progress.best_accuracy = scores["validation/accuracy"]
-            progress.best = scores
+            logits_NK, scores = self._validate()
+        score = scores[f"validation/{SELECTING[self._target]}"]
+        if score > progress.best_score:
+            progress.best_score, progress.best = score, scores
+            progress.learned = has_learnt(
+                self._train.targets(), self._validation.targets(), logits_NK, self._target
+            )
             self._best_weights = self._weights()
         progress.evaluations += 1
         progress.seconds += time.monotonic() - started
         self._context.log(progress.step, **scores)
         return scores | {
-            "best/validation/accuracy": progress.best_accuracy,
-            "best/validation/macro_f1": progress.best["validation/macro_f1"],
-            "best/validation/loss": progress.best["validation/loss"],
+            "best/validation/score": progress.best_score,
+            **{f"best/{name}": value for name, value in progress.best.items()},
             "evaluations": progress.evaluations,
             "step": progress.step,
         }
@@ -152,7 +166,7 @@ class Finetuning:
         """Score the best weights once on the test split, write the artifact, and return the summary."""
         self._return_to_best()
         self._adaptation.merge()
-        test = read_split(self._context.inputs["data"], "test")
+        test = read_examples(self._context.inputs["data"], "test")
         logits_NK = self._logits(test)
         if self._context.is_main:
             self._write(test, logits_NK)
@@ -162,19 +176,23 @@ class Finetuning:
         return (
             progress.best
             | progress.losses
-            | _scores(test, logits_NK, prefix="test")
+            | scores_of(test.targets(), logits_NK, prefix="test", target=self._target)
             | {
                 "train/seconds": progress.seconds,
                 "train/steps": progress.step,
                 "train/num_texts": len(self._train.texts),
+                **self._num_units(),
                 "train/examples_per_second": num_seen / max(progress.seconds, 1e-9),
                 "train/micro_batch_size": self._micro_batches.examples_at_once(
                     min(training.batch_size, len(self._train.texts))
                 ),
                 "diverged": float(progress.diverged),
-                "learned": float(self._has_learnt()),
+                "learned": float(progress.learned),
             }
         )
+
+    def _num_units(self) -> dict[str, float]:
+        return {} if self._train.spans is None else {"train/num_units": len(self._train.targets())}
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         """The optimiser of the recipe; its schedule and the bound that is left to the gradient as a whole."""
@@ -190,21 +208,13 @@ class Finetuning:
         )
         return optimizer
 
-    def _has_learnt(self) -> bool:
-        """Whether the best validation accuracy is above that of always answering the training majority.
-
-        One-sided, at 95 %; the best of several evaluations passes a little more easily than a single one.
-        """
-        labels = self._validation.labels
-        num_correct = round(self._progress.best_accuracy * len(labels))
-        return beats_majority(self._train.labels, labels, num_correct)
-
     def _resume(self) -> None:
         scratch = self._context.scratch
         checkpoint = load_checkpoint(self._accelerator, scratch)
         if checkpoint is None:
             if self._context.is_main:
                 (scratch / CURVES).unlink(missing_ok=True)
+                forget_snapshots(scratch)
             return
         state, self._best_weights = checkpoint
         self._progress = _Progress(**state["run"])
@@ -219,7 +229,9 @@ class Finetuning:
         since, losses = progress.step, []
         every = max(1, (target - since) // LOSSES_LOGGED_PER_EVALUATION)
         while progress.step < target:
-            loss = self._micro_batches.backward(self._rows(progress.step), self._mean_loss)
+            loss = self._micro_batches.backward(
+                self._rows(progress.step), self._mean_loss, weigh=self._train.num_targets
+            )
             finite = follow_gradient(
                 accelerator=self._accelerator,
                 model=self._model,
@@ -231,6 +243,7 @@ class Finetuning:
             if not finite:
                 progress.diverged = True
                 return
+            self._keep_snapshots()
             losses.append(loss)
             if progress.step % every == 0 or progress.step == target:
                 mean = self._accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
@@ -239,25 +252,35 @@ class Finetuning:
                 progress.losses = {"train/loss_first": mean} | progress.losses | {"train/loss_last": mean}
                 losses = []
 
+    def _keep_snapshots(self) -> None:
+        encoder = self._accelerator.unwrap_model(self._model).encoder
+        for checkpoint, step in self._step_by_checkpoint.items():
+            if step == self._progress.step and self._context.is_main:
+                weights = self._adaptation.plain_weights(encoder)
+                keep_snapshot(
+                    encoder, self._context.scratch, checkpoint, weights=weights, tokenizer_from=self._start
+                )
+
     def _rows(self, step: int) -> Sequence[int]:
         epoch, index = divmod(step, self._steps_per_epoch)
         return self._batches_of_epoch(epoch=epoch)[index]
 
     def _mean_loss(self, rows: Sequence[int]) -> torch.Tensor:
         logits_BK = self._logits_of(self._model, self._train, rows)
-        labels_B = torch.tensor([self._train.labels[row] for row in rows], device=logits_BK.device)
-        return torch.nn.functional.cross_entropy(logits_BK, labels_B)
+        return mean_loss(logits_BK, self._train.rows(rows).targets(), self._target)
 
     def _logits_of(self, model: torch.nn.Module, split: Split, rows: Sequence[int]) -> torch.Tensor:
         device = self._accelerator.device
         with computing_in(self._spec.training.precision, device):
             return model(*inputs_of(split.rows(rows), self._pad_id).to(device)).float()
 
-    def _score(self, split: Split, *, prefix: str) -> dict[str, float]:
-        return _scores(split, self._logits(split), prefix=prefix)
+    def _validate(self) -> tuple[np.ndarray, dict[str, float]]:
+        """Logits (N, K) of the validation split, and their scores."""
+        logits_NK, targets = self._logits(self._validation), self._validation.targets()
+        return logits_NK, scores_of(targets, logits_NK, prefix="validation", target=self._target)
 
     def _logits(self, split: Split) -> np.ndarray:
-        """Logits of every row (N, K), on every process."""
+        """Logits (N, K), on every process."""
         accelerator = self._accelerator
         model = accelerator.unwrap_model(self._model).eval()
         order = sorted(range(len(split.texts)), key=lambda row: len(split.texts[row]))
@@ -268,11 +291,13 @@ class Finetuning:
                 for rows in groups_of_rows(split, own, most_windows=EVALUATION_BATCH_SIZE)
                 for scored in in_batches(rows, partial(self._logits_of, model, split), size=len(rows))
             ]
-        found = [pair for rows, logits_BK in batches for pair in zip(rows, logits_BK.tolist(), strict=True)]
-        logits_NK = np.empty((len(split.texts), model.head.out_features))
-        for row, logits_K in gather_object(found):
-            logits_NK[row] = logits_K
-        return logits_NK
+        found = [
+            (row, part_BK.tolist())
+            for rows, logits_BK in batches
+            for row, part_BK in zip(rows, logits_BK.split(split.num_targets_by_row(rows)), strict=True)
+        ]
+        by_row = dict(gather_object(found))
+        return np.concatenate([by_row[row] for row in range(len(split.texts))])
 
     def _weights(self) -> dict[str, torch.Tensor]:
         """A copy on the CPU, held by every process: all of them score the best weights."""
@@ -285,24 +310,22 @@ class Finetuning:
     def _write(self, test: Split, logits_NK: np.ndarray) -> None:
         model, out = self._accelerator.unwrap_model(self._model), self._context.out
         save_encoder(model.encoder, out, tokenizer_from=self._start)
-        save_head(model, out, labels=read_labels(self._context.inputs["data"]))
+        hand_over_snapshots(
+            model.encoder,
+            self._context.scratch,
+            out,
+            self._spec.checkpoints,
+            tokenizer_from=self._start,
+        )
+        save_head(model, out, labels=read_label_names(self._context.inputs["data"]))
         predictions = {
-            "ids": list(test.ids),
-            "labels": list(test.labels),
-            "predictions": logits_NK.argmax(axis=1).tolist(),
+            "ids": test.target_ids(),
+            "labels": test.targets(),
+            "predictions": predictions_of(logits_NK, self._target),
         }
         (out / "test_predictions.json").write_text(json.dumps(predictions), encoding="utf-8")
         groups = [group.as_json() for group in self.groups]
         (out / "parameter_groups.json").write_text(json.dumps(groups, indent=1), encoding="utf-8")
-
-
-def _scores(split: Split, logits_NK: np.ndarray, *, prefix: str) -> dict[str, float]:
-    labels_N, predictions_N = np.asarray(split.labels), logits_NK.argmax(axis=1)
-    return {
-        f"{prefix}/accuracy": accuracy(labels_N, predictions_N),
-        f"{prefix}/macro_f1": macro_f1(labels_N, predictions_N),
-        f"{prefix}/loss": cross_entropy(labels_N, logits_NK),
-    }
 
 
 def _smaller(size: int | None, other: int | None) -> int | None:

@@ -16,9 +16,10 @@ from torch import nn
 from jobs.context import CURVES, StageContext
 from jobs.encoders.learning_rates import Group
 from jobs.encoders.loading import load_encoder, save_encoder
-from jobs.encoders.logits import logits_of, scores_of
+from jobs.encoders.logits import logits_of
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
 from jobs.encoders.shared_heads import SharedEncoder
+from jobs.encoders.targets import scores_of
 from jobs.processes import share
 from jobs.specs.multitask import JointTraining, MultitaskSpec
 from jobs.text.batches import length_bucketed_batches, pad

@@ -7,11 +7,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.context import StageContext
-from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData
-from jobs.text.corpora import Row, check_labels, read_hub, read_rows, refuse_changed, sampled
+from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
+from jobs.specs.targets import Target
+from jobs.text.corpora import (
+    Row,
+    check_targets,
+    read_hub,
+    read_rows,
+    refuse_changed,
+    sampled,
+    sequences_of,
+    strata,
+    with_last,
+)
+from jobs.text.prepared import TARGET
 from jobs.text.splits import stratified_split
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
-from jobs.text.truncation import EncodedTexts, encode
+from jobs.text.truncation import EncodedTexts, encode, end_to_end
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -43,15 +55,15 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     _refuse_changed_files(spec, context)
     rows_by_split = _read(spec, context)
     names = {role: path.name for role, path in context.inputs.items()}
-    labels = (
-        ()
-        if spec.text_only
-        else check_labels(rows_by_split, names=names if spec.data.source == "files" else None)
-    )
-    rows_by_split = sampled(rows_by_split, spec.sample)
+    target = target_of(spec.columns, spec.predict)
+    labels: tuple[str, ...] = ()
+    if not spec.text_only:
+        labels = check_targets(rows_by_split, target, names=names if spec.data.source == "files" else None)
+        labels = with_last(labels, spec.positive)
+    rows_by_split = sampled(rows_by_split, spec.sample, target)
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
-        rows_by_split = _with_validation(spec, rows_by_split)
+        rows_by_split = _with_validation(spec, rows_by_split, target)
     validation_ids = [row.id for row in rows_by_split["validation"]]
     if spec.pairs == "apart":
         rows_by_split = {split: _apart(rows) for split, rows in rows_by_split.items()}
@@ -65,11 +77,13 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     datasets.disable_progress_bars()
     datasets.DatasetDict(
         {
-            split: _dataset(rows, encoded_by_split[split], labels, keep_texts=spec.max_length is None)
+            split: _dataset(rows, encoded_by_split[split], labels, target, keep_texts=spec.max_length is None)
             for split, rows in rows_by_split.items()
         }
     ).save_to_disk(context.out)
     _write(context.out / LABELS, labels)
+    if target != "label":
+        _write(context.out / TARGET, target)
     _write(
         context.out / SPLIT,
         {"drawn_from_train": is_drawn, "validation": validation_ids},
@@ -93,8 +107,8 @@ def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
 
 
 def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
-    data, columns = spec.data, spec.columns
-    label = None if spec.text_only else columns.label
+    data = spec.data
+    read = {"columns": spec.columns, "predict": spec.predict, "has_label": not spec.text_only}
     match data:
         case SampleData():
             rows_by_split = _sample(data)
@@ -103,15 +117,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
             return {"train": [replace(row, label=None) for row in rows_by_split["train"]]}
         case FilesData():
             splits = [split for split in ("train", "validation", "test") if getattr(data, split) is not None]
-            return {
-                split: read_rows(
-                    context.inputs[split],
-                    text=columns.text,
-                    label=label,
-                    text_pair=columns.text_pair,
-                )
-                for split in splits
-            }
+            return {split: read_rows(context.inputs[split], **read) for split in splits}
         case HubData():
             name_by_split = {"train": data.train, "validation": data.validation}
             if not spec.text_only:
@@ -122,9 +128,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
                     subset=data.subset,
                     revision=data.revision,
                     split=name,
-                    text=columns.text,
-                    label=label,
-                    text_pair=columns.text_pair,
+                    **read,
                 )
                 for split, name in name_by_split.items()
                 if name is not None
@@ -141,10 +145,12 @@ def _sample(data: SampleData) -> dict[str, Sequence[Row]]:
     }
 
 
-def _with_validation(spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]]) -> dict[str, Sequence[Row]]:
+def _with_validation(
+    spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]], target: Target
+) -> dict[str, Sequence[Row]]:
     train = rows_by_split["train"]
     kept, held_out = stratified_split(
-        [str(row.label) for row in train], fraction=spec.validation.fraction, seed=spec.validation.seed
+        strata(train, target), fraction=spec.validation.fraction, seed=spec.validation.seed
     )
     drawn = {
         "train": [train[position] for position in kept],
@@ -160,21 +166,26 @@ def _apart(rows: Sequence[Row]) -> list[Row]:
 
 
 def _encode(spec: PrepareSpec, rows: Sequence[Row], tokenizer: "Tokenizer") -> EncodedTexts:
-    are_pairs = spec.columns.text_pair is not None and spec.pairs == "joined"
-    return encode(
-        [row.text for row in rows],
+    firsts, seconds = sequences_of(rows)
+    are_pairs = seconds is not None and spec.pairs == "joined"
+    encoded = encode(
+        firsts,
         tokenizer,
         strategy=spec.truncation,
         max_length=spec.max_length,
         head_tokens=spec.head_tokens,
-        pairs=[row.text_pair for row in rows] if are_pairs else None,
+        pairs=seconds if are_pairs else None,
         window_overlap=spec.window_overlap or 0,
         max_windows=spec.max_windows or 1,
     )
+    if spec.columns.choices is None:
+        return encoded
+    return end_to_end(encoded, [len(row.choices or ()) for row in rows])
 
 
 def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_length: int) -> None:
-    longest, row = max((len(ids), row.id) for ids, row in zip(encoded.input_ids, rows, strict=True))
+    lengths = encoded.window_lengths or [[len(ids)] for ids in encoded.input_ids]
+    longest, row = max((max(of), row.id) for of, row in zip(lengths, rows, strict=True))
     if longest > max_length:
         raise ValueError(
             f"{split}:{row}: {longest} tokens, but the plan says that no text has more than {max_length}; "
@@ -183,17 +194,24 @@ def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_l
 
 
 def _dataset(
-    rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str], *, keep_texts: bool
+    rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str], target: Target, *, keep_texts: bool
 ) -> "Dataset":
     from datasets import Dataset, Features, List, Value
 
+    is_number = target == "number"
     id_by_label = {label: number for number, label in enumerate(labels)}
     columns = {
         "id": [row.id for row in rows],
         "input_ids": encoded.input_ids,
-        "label": [id_by_label.get(str(row.label), -1) for row in rows],
+        "label": [
+            float(str(row.label)) if is_number else id_by_label.get(str(row.label), -1) for row in rows
+        ],
     }
-    features = {"id": Value("string"), "input_ids": List(Value("int32")), "label": Value("int64")}
+    features = {
+        "id": Value("string"),
+        "input_ids": List(Value("int32")),
+        "label": Value("float64" if is_number else "int64"),
+    }
     if keep_texts:
         columns["texts"] = [[text for text in (row.text, row.text_pair) if text is not None] for row in rows]
         features["texts"] = List(Value("string"))

@@ -53,4 +53,5 @@ def _states(
         [(row_of[unit.sentence], unit.spans) for unit in units],
         pad_id=encoder.config.pad_token_id or 0,
         device=context.device,
+        type_ids=None if split.type_ids is None else [split.type_ids[place] for place in places],
     )

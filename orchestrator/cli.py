@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -358,6 +359,28 @@ def ui(
     os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
     command = [sys.executable, "-m", "mlflow", "ui", "--backend-store-uri", f"sqlite:///{database}"]
     os.execv(sys.executable, [*command, "--host", host, "--port", str(port), "--workers", "1"])
+
+
+@app.command()
+@_with_exit_codes
+def validate(
+    tasks: Annotated[list[Path], typer.Argument(metavar="TASK...", help="YAML files of tasks.")],
+    as_json: AsJson = False,
+) -> None:
+    """Read all data of task files: columns, labels, choices, spans; each bad row is told as file:row."""
+    from orchestrator.experiment.task_files import read_task
+    from orchestrator.planning.task_checks import check_task, lines_of
+
+    faults = []
+    for path in tasks:
+        try:
+            checked = check_task(read_task(path, os.environ))
+        except ConfigurationError as error:
+            faults.append(str(error))
+        else:
+            print(json.dumps(asdict(checked)) if as_json else "\n".join(lines_of(checked)))
+    if faults:
+        raise ConfigurationError("\n".join(faults))
 
 
 @app.command()

@@ -37,6 +37,22 @@ class Adaptation:
                 encoder, rank=training.lora_rank, alpha=training.lora_alpha, dropout=training.lora_dropout
             )
 
+    def plain_weights(self, encoder: PreTrainedModel) -> dict[str, torch.Tensor] | None:
+        """Those that `merge` would leave, which goes on as it is; nothing where there are no adapters."""
+        if self._adapters is None:
+            return None
+        adapted = {
+            f"{name}.weight": part.get_delta_weight("default")
+            for name, part in encoder.named_modules()
+            if hasattr(part, "get_delta_weight")
+        }
+        weights = {
+            name.replace(".base_layer.", "."): value.detach()
+            for name, value in encoder.state_dict().items()
+            if ".lora_" not in name
+        }
+        return weights | {name: weights[name] + delta.detach() for name, delta in adapted.items()}
+
     def merge(self) -> None:
         """Add the adapters to the weights that they adapt: the encoder is a plain one again."""
         if self._adapters is not None:

@@ -30,6 +30,8 @@ def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None
         "layers": list(model.layers),
         "layer_pooling": model.layer_pooling,
         "window_pooling": model.window_pooling,
+        "num_spans": model.num_spans,
+        "num_choices": model.num_choices,
     }
     (folder / READING).write_text(json.dumps(reading, indent=1) + "\n", encoding="utf-8")
 
@@ -37,9 +39,10 @@ def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None
 def load_classifier(folder: Path) -> Classifier:
     """The encoder and head of a fine-tuning's folder, as they predicted there."""
     reading = json.loads((folder / READING).read_text(encoding="utf-8"))
-    layers, labels = tuple(reading.pop("layers")), reading.pop("labels")
-    model = Classifier(load_encoder(folder), num_labels=len(labels), layers=layers, **reading)
+    layers = tuple(reading.pop("layers"))
+    del reading["labels"]
     parts = load_file(folder / HEAD)
+    model = Classifier(load_encoder(folder), num_labels=len(parts["weight"]), layers=layers, **reading)
     head = {name if "." in name else f"head.{name}": value for name, value in parts.items()}
     encoder = {name: value for name, value in model.state_dict().items() if name.startswith("encoder.")}
     model.load_state_dict(encoder | head)

@@ -1,7 +1,8 @@
 """What reads an encoder's layers: pooling and a linear classifier.
 
-Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens, D features of
-a layer, F features that the classifier reads, K labels.
+Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens, U units of all
+texts, where these are labelled (else U = B), D features of a layer, F features that the classifier reads,
+K labels.
 """
 
 import torch
@@ -9,9 +10,11 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from jobs.encoders.architecture import keep_layers, takes_token_types
+from jobs.encoders.spans import slots_of, span_means, units_of
 from jobs.encoders.windows import WindowAttention, max_of_windows, mean_of_windows, vote_of_windows
 from jobs.specs.layers import Layers, layers_read
 from jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, WindowPooling
+from jobs.text.annotations import Span
 
 
 def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling) -> torch.Tensor:
@@ -25,7 +28,8 @@ def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling)
 class Classifier(nn.Module):
     """An encoder, cut off above the layers that are read, with dropout and a linear head over what is pooled.
 
-    Tokens are pooled in each layer, then the layers, then the windows of a text.
+    Tokens are pooled in each layer, then the layers, then the windows of a text. Where units of texts are
+    classified, the tokens of a unit's spans are pooled, each span by itself.
     """
 
     def __init__(
@@ -37,7 +41,16 @@ class Classifier(nn.Module):
         layers: Layers = "last",
         layer_pooling: LayerPooling | None = None,
         window_pooling: WindowPooling | None = None,
+        num_spans: int | None = None,
+        num_choices: int | None = None,
     ) -> None:
+        """Random weights for everything but the encoder.
+
+        Args:
+            num_labels: Logits of a text or unit; 1 where a number is predicted, or each choice by itself.
+            num_spans: Of a unit, where units of texts are classified.
+            num_choices: Of a text, whose windows they are.
+        """
         super().__init__()
         config = encoder.config
         self.layers = layers_read(layers, config.num_hidden_layers)
@@ -45,13 +58,17 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.pooling, self.window_pooling = pooling, window_pooling
         self.layer_pooling = layer_pooling or "concat"
+        self.num_spans, self.num_choices = num_spans, num_choices
         self._takes_token_types = takes_token_types(encoder)
         self.dropout = nn.Dropout(getattr(config, "hidden_dropout_prob", 0.1))
         std = getattr(config, "initializer_range", 0.02)
-        width = config.hidden_size * (len(self.layers) if self.layer_pooling == "concat" else 1)
-        self.head = nn.Linear(width, num_labels)
+        width = config.hidden_size * (num_spans or 1)
+        width *= len(self.layers) if self.layer_pooling == "concat" else 1
+        # What is added to the logit of every choice changes nothing.
+        self.head = nn.Linear(width, num_labels, bias=num_choices is None)
         nn.init.normal_(self.head.weight, std=std)
-        nn.init.zeros_(self.head.bias)
+        if self.head.bias is not None:
+            nn.init.zeros_(self.head.bias)
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if pooling == "pooler" else None
         self.attention = WindowAttention(width) if window_pooling == "attention" else None
 
@@ -67,9 +84,17 @@ class Classifier(nn.Module):
         mask_WT: torch.Tensor,
         types_WT: torch.Tensor | None = None,
         num_windows_B: tuple[int, ...] | None = None,
+        spans_B: tuple[tuple[tuple[Span, ...], ...], ...] | None = None,
     ) -> torch.Tensor:
-        """Logits (B, K); the arguments are those of `jobs.text.inputs.Inputs`."""
+        """Logits (U, K); the arguments are those of `jobs.text.inputs.Inputs`."""
+        if self.num_spans is not None:
+            assert spans_B is not None, "units have spans"
+            slots = slots_of(units_of(spans_B), num_tokens=ids_WT.shape[1], device=ids_WT.device)
+            layers = [span_means(state, slots) for state in self._states(ids_WT, mask_WT, types_WT)]
+            return self.head(self.dropout(_pool_layers(layers, self.layer_pooling)))
         vectors_WF = self._vectors(ids_WT, mask_WT, types_WT)
+        if self.num_choices is not None:
+            return self.head(self.dropout(vectors_WF)).view(-1, self.num_choices)
         if self.window_pooling is None:
             assert num_windows_B is None, "a text is one sequence where nothing pools windows"
             return self.head(self.dropout(vectors_WF))
@@ -86,19 +111,24 @@ class Classifier(nn.Module):
             case "logits" | "vote":
                 return mean_of_windows(self.head(self.dropout(vectors_WF)), counts)
 
-    def _vectors(
+    def _states(
         self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None
-    ) -> torch.Tensor:
+    ) -> list[torch.Tensor]:
+        """The layers that are read (W, T, D)."""
         reads_many = len(self.layers) > 1
         options = {"output_hidden_states": True} if reads_many else {}
         if types_WT is not None and self._takes_token_types:
             options["token_type_ids"] = types_WT
         output = self.encoder(input_ids=ids_WT, attention_mask=mask_WT, **options)
-        states = (
-            [output.hidden_states[layer] for layer in self.layers]
-            if reads_many
-            else [output.last_hidden_state]
-        )
+        if not reads_many:
+            return [output.last_hidden_state]
+        return [output.hidden_states[layer] for layer in self.layers]
+
+    def _vectors(
+        self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None
+    ) -> torch.Tensor:
+        """What of the layers the classifier reads (W, F)."""
+        states = self._states(ids_WT, mask_WT, types_WT)
         if self.pooler is not None:
             return torch.tanh(self.pooler(pool(states[0], mask_WT, "cls")))
         return _pool_layers([pool(state, mask_WT, self.pooling) for state in states], self.layer_pooling)

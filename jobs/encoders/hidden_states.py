@@ -54,7 +54,7 @@ def pooled_layers(
 def _pooled_batch(
     encoder: PreTrainedModel, split: Split, pooling: TokenPooling, pad_id: int, device: str
 ) -> list[np.ndarray]:
-    ids_WT, mask_WT, types_WT, num_windows_B = inputs_of(split, pad_id).to(device)
+    ids_WT, mask_WT, types_WT, num_windows_B, _ = inputs_of(split, pad_id).to(device)
     types = {"token_type_ids": types_WT} if types_WT is not None and takes_token_types(encoder) else {}
     states = encoder(input_ids=ids_WT, attention_mask=mask_WT, output_hidden_states=True, **types)
     pooled = [pool(hidden_WTD, mask_WT, pooling).float() for hidden_WTD in states.hidden_states]

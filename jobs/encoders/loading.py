@@ -16,6 +16,7 @@ from transformers import (
     PreTrainedModel,
 )
 
+from jobs.specs.stages import Checkpoint
 from jobs.text.tokenizer import TOKENIZER_FILES
 
 
@@ -52,14 +53,30 @@ def load_for_pretraining(folder: Path, *, next_sentence: bool) -> PreTrainedMode
     return kind.from_pretrained(folder, dtype="float32", weights_only=True)
 
 
-def snapshot_folder(folder: Path, step: int | None) -> Path:
-    """Where a further pretraining keeps its encoder of a step; the last one without a step."""
-    return folder if step is None else folder / f"step-{step}"
+def snapshot_folder(folder: Path, step: Checkpoint | None) -> Path:
+    """Where a training keeps its encoder of a step, or of a share of its steps; without, its last one."""
+    match step:
+        case None:
+            return folder
+        case int():
+            return folder / f"step-{step}"
+        case float():
+            return folder / f"share-{step}"
 
 
-def save_encoder(encoder: PreTrainedModel, folder: Path, *, tokenizer_from: Path) -> None:
-    """Write config, safetensors weights and the tokenizer's files, so that `AutoModel` loads the folder."""
-    encoder.save_pretrained(folder)
+def save_encoder(
+    encoder: PreTrainedModel,
+    folder: Path,
+    *,
+    tokenizer_from: Path,
+    weights: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write config, safetensors weights and the tokenizer's files, so that `AutoModel` loads the folder.
+
+    Args:
+        weights: In place of the encoder's own.
+    """
+    encoder.save_pretrained(folder, state_dict=weights)
     for name in TOKENIZER_FILES:
         if (tokenizer_from / name).exists():
             shutil.copyfile(tokenizer_from / name, folder / name)

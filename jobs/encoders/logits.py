@@ -10,7 +10,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
-from jobs.numerics.scores import accuracy, cross_entropy, macro_f1
 from jobs.processes import share
 
 BATCH_SIZE = 64
@@ -33,13 +32,3 @@ def logits_of(
             found += zip(rows, forward(rows).float().tolist(), strict=True)
     by_row = dict(gather_object(found))
     return np.array([by_row[row] for row in range(len(lengths))])
-
-
-def scores_of(labels: Sequence[int], logits_NK: np.ndarray, *, prefix: str) -> dict[str, float]:
-    """Accuracy, macro F1 and mean cross entropy, as `<prefix>/accuracy`."""
-    labels_N, predictions_N = np.asarray(labels), logits_NK.argmax(axis=1)
-    return {
-        f"{prefix}/accuracy": accuracy(labels_N, predictions_N),
-        f"{prefix}/macro_f1": macro_f1(labels_N, predictions_N),
-        f"{prefix}/loss": cross_entropy(labels_N, logits_NK),
-    }

@@ -1,4 +1,4 @@
-"""Whether a classifier does better than one that always gives the same answer."""
+"""Whether a model does better than one that always gives the same answer."""
 
 import numpy as np
 from scipy import stats
@@ -15,4 +15,15 @@ def beats_majority(
     majority = np.bincount(np.asarray(train_labels)).argmax()
     share = float(np.mean(np.asarray(labels_N) == majority))
     result = stats.binomtest(num_correct, len(labels_N), share, alternative="greater")
+    return bool(result.pvalue <= 1 - confidence)
+
+
+def beats_constant(numbers_N: np.ndarray, predictions_N: np.ndarray, *, confidence: float = 0.95) -> bool:
+    """Whether predicted numbers rise with the true ones: one-sided t test of Pearson's correlation.
+
+    Three numbers at least are needed, and some variation of both.
+    """
+    if len(numbers_N) < 3 or np.ptp(numbers_N) == 0 or np.ptp(predictions_N) == 0:
+        return False
+    result = stats.pearsonr(numbers_N, predictions_N, alternative="greater")
     return bool(result.pvalue <= 1 - confidence)

@@ -5,7 +5,7 @@ Axes: S seeds, N examples.
 
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,13 +19,16 @@ CorrectBySeed = Mapping[int, tuple[np.ndarray, np.ndarray]]
 
 
 def correct_by_seed(variants: Sequence[VariantResult]) -> CorrectBySeed:
-    """What the done variants of one condition got right."""
+    """What the done variants of one condition got right; a predicted number is neither right nor wrong."""
     paths = {
         v.seed: v.folders["finetune"] / PREDICTIONS
         for v in variants
         if v.state == "done" and "finetune" in v.folders
     }
-    return {seed: _correct(path) for seed, path in paths.items() if path.exists()}
+    tables = {
+        seed: json.loads(path.read_text(encoding="utf-8")) for seed, path in paths.items() if path.exists()
+    }
+    return {seed: _correct(table) for seed, table in tables.items() if not _are_numbers(table)}
 
 
 def matched(*tables: CorrectBySeed) -> tuple[np.ndarray, ...] | None:
@@ -43,8 +46,11 @@ def sign_test(correct_a_SN: np.ndarray, correct_b_SN: np.ndarray) -> float:
     return mcnemar(right_a_N > right_b_N, right_b_N > right_a_N)
 
 
-def _correct(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    table = json.loads(path.read_text(encoding="utf-8"))
+def _are_numbers(table: Mapping[str, Sequence[Any]]) -> bool:
+    return any(isinstance(value, float) for value in table["predictions"])
+
+
+def _correct(table: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
     ids_N = np.array([str(identifier) for identifier in table["ids"]])
     correct_N = np.array(
         [a == b for a, b in zip(table["labels"], table["predictions"], strict=True)], dtype=int

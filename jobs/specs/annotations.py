@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.spec import PositiveInt, Spec, Strict
+from jobs.specs.spec import PositiveInt, Spec, Strict, later
+from jobs.specs.stages import Checkpoint, Columns, FilesData, HubData, Sample, ValidationSplit
 
 AnnotatedLabel = str
 """`upos`, `xpos`, `deprel` (CoNLL-U); `role`, `function` (CoNLL-U-Lex); a field of JSON lines."""
@@ -12,12 +13,13 @@ SampleLabel = Literal["upos", "deprel", "role"]
 
 
 class AnnotatedFilesData(Strict):
-    """Digests of files with annotated sentences (outside files by role: train, test)."""
+    """Digests of files with annotated sentences (outside files by role: train, validation, test)."""
 
     source: Literal["annotated"] = "annotated"
     train: str
     test: str
     label: AnnotatedLabel
+    validation: str | None = later(None)
 
 
 class SampleAnnotationsData(Strict):
@@ -35,12 +37,22 @@ class AnnotateSpec(Spec):
     """Annotated sentences to token ids, and units to tokens. Outside files: train, test, tokenizer."""
 
     kind: Literal["annotate"] = "annotate"
-    data: Annotated[AnnotatedFilesData | SampleAnnotationsData, Field(discriminator="source")]
+    data: Annotated[
+        AnnotatedFilesData | SampleAnnotationsData | FilesData | HubData, Field(discriminator="source")
+    ]
+    """Rows of files or the Hub, with marked spans, are sentences with one unit each."""
     data_version: int = 1
     tokenizer: str
     """Digest of the tokenizer's files."""
     max_length: PositiveInt
     """Tokens of a sentence, special tokens included; longer sentences are left out."""
+    sample: Sample = later(Sample())
+    """So many sentences of each split, drawn before anything else."""
+    validation: ValidationSplit | None = later(None)
+    """How sentences that validate are drawn from those of train, where none are given; none where labels are
+    probed only."""
+    columns: Columns | None = later(None)
+    """Of rows with marked spans."""
 
 
 class RepresentSpec(Spec):
@@ -51,8 +63,9 @@ class RepresentSpec(Spec):
 
     kind: Literal["represent"] = "represent"
     encoder: str
-    snapshot: int | None = None
-    """Step of a pretrain model whose encoder is taken; its last one without."""
+    snapshot: Checkpoint | None = None
+    """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is taken; without, the one
+    that it ended with."""
     num_train: PositiveInt
     """Training units, the first of a seeded shuffle."""
     num_test: PositiveInt

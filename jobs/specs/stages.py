@@ -5,7 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
-from jobs.specs.spec import PositiveInt, Spec, Strict
+from jobs.specs.spec import PositiveInt, Spec, Strict, later
+from jobs.specs.targets import Target
+
+Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
+"""A step of a training, or a share of all its steps: 1.0 is the last one."""
 
 
 class FilesData(Strict):
@@ -45,6 +49,20 @@ class SampleData(Strict):
     seed: int = 0
 
 
+class SpanColumns(Strict):
+    """Which columns say where a span stands: by characters (start, end), or by words (first_word, words)."""
+
+    of: Literal["text", "text_pair"] = "text"
+    start: str | None = None
+    """First character, from 0."""
+    end: str | None = None
+    """The character after the last."""
+    first_word: str | None = None
+    """Number of the first word between spaces, from 0."""
+    words: str | None = None
+    """The words themselves, which say how many they are."""
+
+
 class Columns(Strict):
     """Which fields of a row hold the text and the label."""
 
@@ -52,6 +70,15 @@ class Columns(Strict):
     text_pair: str | None = None
     """The second text of a pair; none where a row has one text."""
     label: str = "label"
+    choices: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = later(None)
+    """The choices of a row, of which the label names the right one: a column with a list, with a mapping of
+    names to texts, or with `label` and `text`; or one column a choice."""
+    first_choice: Literal[0, 1] = later(0)
+    """What the label calls the first choice, where choices have no names; it may name a column, too."""
+    skip_unlabelled: bool = later(False)
+    """Whether rows without a label are left out, as where annotators did not agree; else they are faults."""
+    spans: Annotated[tuple[SpanColumns, ...], Field(min_length=1, max_length=2)] | None = later(None)
+    """The span of a row, or two, that the label is about: their states are read, not the whole text."""
 
 
 class ValidationSplit(Strict):
@@ -98,6 +125,15 @@ class PrepareSpec(Spec):
     """Under `windows`: how many windows of a text are kept, from its head."""
     pairs: Literal["joined", "apart"] = "joined"
     """Whether the texts of a pair are one example, or two of their own (to train on further)."""
+    predict: Literal["label", "number"] = later("label")
+    """Whether the label is one of several, or a number."""
+    positive: str | None = later(None)
+    """The label that is the last one, and so that of which F1 is; in the order of the alphabet without."""
+
+
+def target_of(columns: Columns, predict: Literal["label", "number"]) -> Target:
+    """What is to be predicted of each row."""
+    return "choice" if columns.choices is not None else predict
 
 
 class PretrainSpec(Spec):
@@ -124,6 +160,8 @@ class FinetuneSpec(Spec):
     """Step of the pretrain parent whose encoder is taken; its last one without."""
     training: Training
     seed: int
+    checkpoints: tuple[Checkpoint, ...] = later(())
+    """Where along the training the encoder is kept too, as it is then."""
 
 
 class ExtractSpec(Spec):
@@ -134,8 +172,9 @@ class ExtractSpec(Spec):
 
     kind: Literal["extract"] = "extract"
     encoder: str
-    snapshot: int | None = None
-    """Step of a pretrain model whose encoder is taken; its last one without."""
+    snapshot: Checkpoint | None = None
+    """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is taken; without, the one
+    that it ended with."""
     pooling: TokenPooling
     num_train: PositiveInt
     """Training examples, the first of a seeded shuffle."""

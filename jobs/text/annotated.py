@@ -30,8 +30,11 @@ class LabelledUnit:
 class AnnotatedSplit:
     """The sentences of one split and all their units."""
 
+    ids: Sequence[str]
     input_ids: Sequence[Sequence[int]]
     units: Sequence[LabelledUnit]
+    type_ids: Sequence[Sequence[int]] | None = None
+    """Token types, where sentences are pairs of texts."""
 
 
 def write_annotated(
@@ -44,7 +47,9 @@ def write_annotated(
             split: [
                 {
                     "id": sentence.id,
+                    "texts": list(sentence.texts),
                     "input_ids": list(sentence.input_ids),
+                    **({} if sentence.type_ids is None else {"type_ids": list(sentence.type_ids)}),
                     "units": [[unit.spans, unit.label, unit.words] for unit in sentence.units],
                 }
                 for sentence in sentences
@@ -55,8 +60,8 @@ def write_annotated(
     (folder / SENTENCES).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
 
 
-def read_annotated(folder: Path, split: Literal["train", "test"]) -> AnnotatedSplit:
-    """One split."""
+def read_annotated(folder: Path, split: Literal["train", "validation", "test"]) -> AnnotatedSplit:
+    """One split; there is one that validates only where the sentences are fine-tuned on."""
     content = json.loads((folder / SENTENCES).read_text(encoding="utf-8"))
     number = {label: position for position, label in enumerate(content["labels"])}
     sentences = content["splits"][split]
@@ -71,7 +76,21 @@ def read_annotated(folder: Path, split: Literal["train", "test"]) -> AnnotatedSp
         for position, sentence in enumerate(sentences)
         for place, (spans, label, words) in enumerate(sentence["units"])
     ]
-    return AnnotatedSplit([sentence["input_ids"] for sentence in sentences], units)
+    are_pairs = "type_ids" in sentences[0]
+    return AnnotatedSplit(
+        ids=[sentence["id"] for sentence in sentences],
+        input_ids=[sentence["input_ids"] for sentence in sentences],
+        units=units,
+        type_ids=[sentence["type_ids"] for sentence in sentences] if are_pairs else None,
+    )
+
+
+def read_sentences(
+    folder: Path, split: Literal["train", "validation", "test"]
+) -> tuple[list[str], list[list[str]]]:
+    """Ids and texts, one or two, of a split's sentences."""
+    sentences = json.loads((folder / SENTENCES).read_text(encoding="utf-8"))["splits"][split]
+    return [sentence["id"] for sentence in sentences], [sentence["texts"] for sentence in sentences]
 
 
 def read_annotated_labels(folder: Path) -> list[str]:

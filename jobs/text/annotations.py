@@ -38,6 +38,31 @@ class AnnotatedSentence:
     id: str
     words: tuple[str, ...]
     units: tuple[Unit, ...]
+    spaces: tuple[bool, ...] | None = None
+    """Whether a space follows each word; after all of them where this is none."""
+    border: int | None = None
+    """The word with which a second text begins, where there are two."""
+
+    def texts(self) -> tuple[str, ...]:
+        """The words as one text, or as two."""
+        return tuple(_joined(self, first, last) for first, last in self.parts())
+
+    def parts(self) -> tuple[Span, ...]:
+        """The words of each text."""
+        end = len(self.words)
+        return ((0, end),) if self.border is None else ((0, self.border), (self.border, end))
+
+    def follows_space(self, word: int) -> bool:
+        """Whether a space stands between a word and the one before it."""
+        return self.spaces is None or self.spaces[word - 1]
+
+
+def _joined(sentence: AnnotatedSentence, first: int, last: int) -> str:
+    spaced = (
+        f" {word}" if place > first and sentence.follows_space(place) else word
+        for place, word in enumerate(sentence.words[first:last], start=first)
+    )
+    return "".join(spaced)
 
 
 def read_annotations(path: Path, label: AnnotatedLabel) -> list[AnnotatedSentence]:

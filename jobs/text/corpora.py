@@ -5,21 +5,33 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from jobs.specs.stages import Sample
-from jobs.text.faults import Fault, existing, lacking, listed
-from jobs.text.formats import Record, dataset_records, records
+from jobs.specs.stages import Columns, Sample, target_of
+from jobs.specs.targets import Target
+from jobs.text.choices import Choice, check_choices, choice_fault, choices_of, label_of
+from jobs.text.faults import Fault, existing, listed
+from jobs.text.formats import Record, records
+from jobs.text.hub import hub_records
+from jobs.text.row_faults import label_fault, number_fault, text_fault
+
+USUAL_COLUMNS = Columns()
+"""One text and a label."""
 
 
 @dataclass(frozen=True)
-class _Columns:
-    text: str
-    text_pair: str | None
-    label: str | None
+class _Reading:
+    """Which columns are read, and as what."""
+
+    columns: Columns
+    target: Target
+    has_label: bool
 
     def names(self) -> list[str]:
-        return [name for name in (self.text, self.text_pair, self.label) if name is not None]
+        written = self.columns
+        choices = (written.choices,) if isinstance(written.choices, str) else written.choices or ()
+        label = written.label if self.has_label else None
+        return [name for name in (written.text, written.text_pair, label, *choices) if name is not None]
 
 
 @dataclass(frozen=True)
@@ -33,10 +45,16 @@ class Row:
     """None where no label column was asked for."""
     text_pair: str | None = None
     """The second text of a pair; None where no column for it was asked for."""
+    choices: tuple[Choice, ...] | None = None
+    """Names and texts, one of them the label's; None where no column for them was asked for."""
 
 
 def read_rows(
-    path: Path, *, text: str = "text", label: str | None = "label", text_pair: str | None = None
+    path: Path,
+    columns: Columns = USUAL_COLUMNS,
+    *,
+    predict: Literal["label", "number"] = "label",
+    has_label: bool = True,
 ) -> list[Row]:
     """Rows of a file, or of a folder written by `datasets.Dataset.save_to_disk`.
 
@@ -45,14 +63,15 @@ def read_rows(
     set names its classes.
 
     Args:
-        text, label, text_pair: Names of the columns; without one for labels or pairs the rows have none.
+        predict: Numbers stay what they are, written as Python writes them.
+        has_label: Whether labels are read.
 
     Raises:
         ValueError: the file is missing, of no known format or without rows, or rows are at fault; the
             first ten are named as `file:row: reason`.
     """
-    columns = _Columns(text, text_pair, label)
-    return _rows(records(path, columns.names()), path.name, columns)
+    reading = _Reading(columns, target_of(columns, predict), has_label)
+    return _rows(records(path, reading.names()), path.name, reading)
 
 
 def read_hub(
@@ -61,28 +80,18 @@ def read_hub(
     subset: str | None,
     revision: str,
     split: str,
-    text: str = "text",
-    label: str | None = "label",
-    text_pair: str | None = None,
+    columns: Columns = USUAL_COLUMNS,
+    predict: Literal["label", "number"] = "label",
+    has_label: bool = True,
 ) -> list[Row]:
     """Rows of one split of a data set on the Hub at a pinned revision; without network, from its cache.
 
     Raises:
         ValueError: the data set could not be had, or rows are at fault, as in `read_rows`.
     """
-    import datasets
-
-    place = f"{name}{f' ({subset})' if subset else ''}, split {split}, at {revision}"
-    try:
-        dataset = datasets.load_dataset(name, subset, split=split, revision=revision)
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-        raise ValueError(
-            f"the Hub data set {place} could not be read: {error}\n"
-            f"tried: the cache {datasets.config.HF_DATASETS_CACHE}, then {datasets.config.HF_ENDPOINT}"
-            f"{' (switched off by HF_HUB_OFFLINE)' if datasets.config.HF_HUB_OFFLINE else ''}"
-        ) from error
-    columns = _Columns(text, text_pair, label)
-    return _rows(dataset_records(dataset, columns.names(), place), f"{name}/{split}", columns)
+    reading = _Reading(columns, target_of(columns, predict), has_label)
+    numbered = hub_records(name, subset=subset, revision=revision, split=split, columns=reading.names())
+    return _rows(numbered, f"{name}/{split}", reading)
 
 
 def check_labels(
@@ -127,7 +136,66 @@ def check_labels(
     return labels
 
 
-def sampled(rows_by_split: Mapping[str, Sequence[Row]], sample: Sample) -> dict[str, Sequence[Row]]:
+def strata(rows: Sequence[Row], target: Target) -> list[str]:
+    """By what rows are drawn: every label keeps its share; rows with numbers or choices are all alike."""
+    return [str(row.label) if target == "label" else "" for row in rows]
+
+
+def check_targets(
+    rows_by_split: Mapping[str, Sequence[Row]], target: Target, *, names: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """Names of the labels, or of the choices, which all rows have in the same order; none of numbers.
+
+    Raises:
+        ValueError: as `check_labels`, all numbers are the same, or a row has other choices than the first.
+    """
+    match target:
+        case "label":
+            return check_labels(rows_by_split, names=names)
+        case "choice":
+            called = {split: (names or {}).get(split, split) for split in rows_by_split}
+            places = (
+                (f"{called[split]}:{row.id}", row) for split, rows in rows_by_split.items() for row in rows
+            )
+            return check_choices({place: row.choices or () for place, row in places})
+        case "number":
+            if len({float(str(row.label)) for row in rows_by_split["train"]}) < 2:
+                raise ValueError("all numbers are the same: there is nothing to predict")
+            return ()
+
+
+def with_last(labels: tuple[str, ...], positive: str | None) -> tuple[str, ...]:
+    """The labels with one of them at the end, the others in their order; as they are without one.
+
+    Raises:
+        ValueError: there is no such label.
+    """
+    if positive is None:
+        return labels
+    if positive not in labels:
+        raise ValueError(f"positive: there is no label {positive!r} among {', '.join(labels)}")
+    return (*(label for label in labels if label != positive), positive)
+
+
+def sequences_of(rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
+    """First texts of all sequences that an encoder reads, and second ones where they are pairs.
+
+    A row with choices is as many pairs: its texts, as one, with each of the choices.
+    """
+    if rows and rows[0].choices is not None:
+        pairs = [
+            (" ".join(filter(None, (row.text, row.text_pair))), text)
+            for row in rows
+            for _, text in row.choices or ()
+        ]
+        return [first for first, _ in pairs], [second for _, second in pairs]
+    seconds = [row.text_pair for row in rows if row.text_pair is not None]
+    return [row.text for row in rows], seconds or None
+
+
+def sampled(
+    rows_by_split: Mapping[str, Sequence[Row]], sample: Sample, target: Target = "label"
+) -> dict[str, Sequence[Row]]:
     """Of each split the rows that a sample takes, in their order."""
     if not (sample.train or sample.validation or sample.test):
         return dict(rows_by_split)
@@ -135,8 +203,7 @@ def sampled(rows_by_split: Mapping[str, Sequence[Row]], sample: Sample) -> dict[
 
     kept = {}
     for split, rows in rows_by_split.items():
-        labels = [str(row.label) for row in rows]
-        positions = stratified_sample(labels, size=getattr(sample, split), seed=sample.seed)
+        positions = stratified_sample(strata(rows, target), size=getattr(sample, split), seed=sample.seed)
         kept[split] = [rows[position] for position in positions]
     return kept
 
@@ -162,21 +229,16 @@ def refuse_changed(path: Path, *, planned: str, found: str | None = None) -> Non
         )
 
 
-def _rows(numbered: Iterable[Record], place: str, columns: _Columns) -> list[Row]:
+def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> list[Row]:
     rows, faults = [], []
     for number, fields in numbered:
-        reason = _fault_of(fields, columns)
+        if _is_skipped(fields, reading):
+            continue
+        reason = _fault_of(fields, reading)
         if reason:
             faults.append((number, reason))
         else:
-            rows.append(
-                Row(
-                    str(number),
-                    fields[columns.text],
-                    None if columns.label is None else str(fields[columns.label]),
-                    None if columns.text_pair is None else fields[columns.text_pair],
-                )
-            )
+            rows.append(_row(number, fields, reading))
     if faults:
         raise ValueError(listed([f"{place}:{number}: {reason}" for number, reason in sorted(faults)]))
     if not rows:
@@ -184,48 +246,34 @@ def _rows(numbered: Iterable[Record], place: str, columns: _Columns) -> list[Row
     return rows
 
 
-def _fault_of(fields: Mapping[str, Any] | Fault, columns: _Columns) -> str | None:
+def _is_skipped(fields: Mapping[str, Any] | Fault, reading: _Reading) -> bool:
+    columns = reading.columns
+    if not (columns.skip_unlabelled and reading.has_label) or isinstance(fields, Fault):
+        return False
+    return columns.label in fields and fields[columns.label] in (None, "")
+
+
+def _row(number: int, fields: Mapping[str, Any], reading: _Reading) -> Row:
+    columns = reading.columns
+    return Row(
+        str(number),
+        fields[columns.text],
+        label_of(fields, columns) if reading.has_label else None,
+        None if columns.text_pair is None else fields[columns.text_pair],
+        choices_of(fields, columns) if reading.target == "choice" else None,
+    )
+
+
+def _fault_of(fields: Mapping[str, Any] | Fault, reading: _Reading) -> str | None:
     if isinstance(fields, Fault):
         return fields.reason
-    reason = _text_fault(fields, columns.text, "text")
+    columns = reading.columns
+    reason = text_fault(fields, columns.text, "text")
     if reason is None and columns.text_pair is not None:
-        reason = _text_fault(fields, columns.text_pair, "second text")
-    if reason is None and columns.label is not None:
-        reason = _label_fault(fields, columns.label)
+        reason = text_fault(fields, columns.text_pair, "second text")
+    if reason is None and reading.has_label:
+        fault_of_label = number_fault if reading.target == "number" else label_fault
+        reason = fault_of_label(fields, columns.label)
+    if reason is None and reading.target == "choice":
+        reason = choice_fault(fields, columns, has_label=reading.has_label)
     return reason
-
-
-def _text_fault(fields: Mapping[str, Any], column: str, noun: str) -> str | None:
-    match fields.get(column):
-        case None:
-            return f"no {noun}{lacking(column, fields)}"
-        case str(words) if not words.strip():
-            return f"empty {noun}"
-        case str(words) if not _has_utf8(words):
-            return f"{noun} with half of a surrogate pair, which is no character"
-        case str():
-            return None
-        case other:
-            return f"{noun} of type {type(other).__name__}, not a string"
-
-
-def _label_fault(fields: Mapping[str, Any], column: str) -> str | None:
-    match fields.get(column):
-        case None:
-            return f"no label{lacking(column, fields)}"
-        case str(name) if not name.strip():
-            return "no label"
-        case bool() as other:
-            return f"label {other} of type bool, not a string or an integer"
-        case str() | int():
-            return None
-        case other:
-            return f"label {other!r} of type {type(other).__name__}, not a string or an integer"
-
-
-def _has_utf8(words: str) -> bool:
-    try:
-        words.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -6,6 +6,7 @@ Axes: B texts, W windows of all texts together (W = B where a text is one sequen
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from jobs.text.annotations import Span
 from jobs.text.batches import pad
 from jobs.text.prepared import Split
 from jobs.text.windows import split_windows
@@ -24,11 +25,15 @@ class Inputs(NamedTuple):
     """Token types of pairs."""
     num_windows_B: tuple[int, ...] | None = None
     """How many windows, one after the other, each text has; none where a text is one sequence."""
+    spans_B: tuple[tuple[tuple[Span, ...], ...], ...] | None = None
+    """The tokens of each unit of each text; none where a text is labelled as a whole."""
 
     def to(self, device: "torch.device | str") -> "Inputs":
         """The tensors on a device."""
         types_WT = None if self.types_WT is None else self.types_WT.to(device)
-        return Inputs(self.ids_WT.to(device), self.mask_WT.to(device), types_WT, self.num_windows_B)
+        return self._replace(
+            ids_WT=self.ids_WT.to(device), mask_WT=self.mask_WT.to(device), types_WT=types_WT
+        )
 
 
 def inputs_of(split: Split, pad_id: int) -> Inputs:
@@ -36,7 +41,8 @@ def inputs_of(split: Split, pad_id: int) -> Inputs:
     ids_WT, mask_WT = pad(_windows(split.texts, split.window_lengths), pad_id)
     types_WT = None if split.type_ids is None else pad(_windows(split.type_ids, split.window_lengths), 0)[0]
     counts = None if split.window_lengths is None else tuple(map(len, split.window_lengths))
-    return Inputs(ids_WT, mask_WT, types_WT, counts)
+    spans_B = None if split.spans is None else tuple(map(tuple, split.spans))
+    return Inputs(ids_WT, mask_WT, types_WT, counts, spans_B)
 
 
 def groups_of_rows(split: Split, rows: Sequence[int], *, most_windows: int) -> Iterator[list[int]]:

@@ -4,7 +4,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from jobs.specs.targets import Target
+from jobs.text.annotations import Span
+
+TARGET = "target.json"
+"""What is to be predicted; there where it is not one of the labels."""
 
 
 @dataclass(frozen=True)
@@ -14,11 +20,14 @@ class Split:
     ids: Sequence[str]
     texts: Sequence[Sequence[int]]
     """Token ids of each text, special tokens included, cut as the view says; windows one after the other."""
-    labels: Sequence[int]
+    labels: Sequence[Any]
+    """Of each row a label's or choice's position, or a number; of a row with units, one of each."""
     type_ids: Sequence[Sequence[int]] | None = None
     """Token types of pairs: which of the two texts each token is of, as the encoder wants to know it."""
     window_lengths: Sequence[Sequence[int]] | None = None
     """Tokens of each window of each text; none where a text is one sequence."""
+    spans: Sequence[Sequence[tuple[Span, ...]]] | None = None
+    """The tokens of each unit of each row; none where a text is labelled as a whole."""
 
     def rows(self, rows: Sequence[int]) -> "Split":
         """Some of the rows, in the order asked for."""
@@ -27,6 +36,27 @@ class Split:
             return None if column is None else [column[row] for row in rows]
 
         return Split(**{name: chosen(column) for name, column in vars(self).items()})
+
+    def targets(self) -> list[float]:
+        """What is to be predicted, row after row: the label of each, or of each of its units."""
+        return list(self.labels) if self.spans is None else [label for of in self.labels for label in of]
+
+    def target_ids(self) -> list[str]:
+        """Which row, or which unit of which row, each target is of."""
+        if self.spans is None:
+            return list(self.ids)
+        numbers = self.num_targets_by_row(range(len(self.ids)))
+        return [
+            f"{id}:{place}" for id, number in zip(self.ids, numbers, strict=True) for place in range(number)
+        ]
+
+    def num_targets_by_row(self, rows: Sequence[int]) -> list[int]:
+        """Of each of some rows."""
+        return [1 if self.spans is None else len(self.spans[row]) for row in rows]
+
+    def num_targets(self, rows: Sequence[int]) -> int:
+        """Of some rows together."""
+        return sum(self.num_targets_by_row(rows))
 
 
 def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Split:
@@ -51,5 +81,11 @@ def read_texts(
 
 
 def read_labels(folder: Path) -> list[str]:
-    """Names of the labels; a label's id is its position."""
+    """Names of the labels or choices; a label's id is its position. Of numbers there are none."""
     return json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+
+
+def read_prepared_target(folder: Path) -> Target:
+    """What is to be predicted of each row."""
+    path = folder / TARGET
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else "label"

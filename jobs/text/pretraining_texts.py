@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jobs.text.examples import read_raw_texts
 from jobs.text.overlap import essences, overlaps
-from jobs.text.prepared import read_texts
 
 CORPUS, TEST = "corpus/", "test/"
 """Roles of a further pretraining's parents, each followed by a number."""
@@ -29,19 +29,21 @@ def read_pretraining_texts(inputs: Mapping[str, Path]) -> PretrainingTexts:
     Raises:
         ValueError: no training text is left.
     """
-    essences_by_test = {role: essences(read_texts(inputs[role], "test")[1]) for role in _roles(inputs, TEST)}
+    essences_by_test = {
+        role: essences(read_raw_texts(inputs[role], "test")[1]) for role in _roles(inputs, TEST)
+    }
     removed: dict[str, list[dict[str, str]]] = {role: [] for role in essences_by_test}
     train: list[str] = []
     validation: list[str] = []
     num_removed = 0
     for corpus in _roles(inputs, CORPUS):
-        ids, rows = read_texts(inputs[corpus], "train")
+        ids, rows = read_raw_texts(inputs[corpus], "train")
         for row_id, texts, shared in zip(ids, rows, overlaps(rows, essences_by_test), strict=True):
             num_removed += bool(shared)
             train += [] if shared else texts
             for test in shared:
                 removed[test].append({"corpus": corpus, "id": row_id})
-        validation += [text for texts in read_texts(inputs[corpus], "validation")[1] for text in texts]
+        validation += [text for texts in read_raw_texts(inputs[corpus], "validation")[1] for text in texts]
     if not train:
         raise ValueError(
             f"all {num_removed} training texts stand in a test set too: none is left to train on"

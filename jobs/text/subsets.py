@@ -11,10 +11,14 @@ from jobs.text.prepared import Split
 def part_of_train(train: Split, *, size: int | float | None, seed: int) -> Split:
     """The rows of a training split that a recipe learns from, in their order.
 
+    Rows with units have no label of their own, and are drawn from all alike; so are rows with numbers.
+
     Raises:
         ValueError: as `subset_size`.
     """
-    return train.rows(stratified_subset(train.labels, size=subset_size(size, len(train.labels)), seed=seed))
+    are_labels = train.spans is None and not isinstance(train.labels[0], float)
+    labels = train.labels if are_labels else [0] * len(train.ids)
+    return train.rows(stratified_subset(labels, size=subset_size(size, len(labels)), seed=seed))
 
 
 def subset_size(size: int | float | None, num_texts: int) -> int:

@@ -2,8 +2,9 @@
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal
 
 from jobs.specs.recipe import Truncation
@@ -33,7 +34,7 @@ class EncodedTexts:
     type_ids: list[list[int]] | None = None
     """Token types of pairs."""
     window_lengths: list[list[int]] | None = None
-    """Tokens of each window of each text, under `windows`."""
+    """Tokens of each window of each text under `windows`, and of each sequence of examples with several."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,20 @@ def encode(
         tokens_lost=sum(one.num_lost for one in kept),
         type_ids=None if pairs is None else [_laid_end_to_end(map(frame.types, one.windows)) for one in kept],
         window_lengths=_lengths(kept, frame) if strategy == "windows" else None,
+    )
+
+
+def end_to_end(encoded: EncodedTexts, num_sequences: Sequence[int]) -> EncodedTexts:
+    """So many sequences each as those of one example, one after the other."""
+    borders = [0, *accumulate(num_sequences)]
+    parts = [slice(first, last) for first, last in pairwise(borders)]
+    return replace(
+        encoded,
+        input_ids=[_laid_end_to_end(encoded.input_ids[part]) for part in parts],
+        type_ids=None
+        if encoded.type_ids is None
+        else [_laid_end_to_end(encoded.type_ids[part]) for part in parts],
+        window_lengths=[[len(ids) for ids in encoded.input_ids[part]] for part in parts],
     )
 
 

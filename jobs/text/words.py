@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jobs.text.annotations import AnnotatedSentence, Span
 
 if TYPE_CHECKING:
-    from tokenizers import Tokenizer
+    from tokenizers import Encoding, Tokenizer
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,28 @@ class EncodedSentence:
     """Token ids of a sentence, special tokens included, and its units."""
 
     id: str
+    texts: tuple[str, ...]
     input_ids: tuple[int, ...]
     units: tuple[EncodedUnit, ...]
+    type_ids: tuple[int, ...] | None = None
+    """Token types, where there are two texts."""
 
 
 def encode_words(sentences: Sequence[AnnotatedSentence], tokenizer: "Tokenizer") -> list[EncodedSentence]:
-    """Encode each sentence with a space between its words, which any tokenizer can take.
+    """Encode each sentence as the text of its words, or as a pair of texts, which any tokenizer can take.
 
     A unit with a word of which no token is left is left out.
     """
-    encodings = tokenizer.encode_batch([" ".join(sentence.words) for sentence in sentences])
+    texts = [sentence.texts() for sentence in sentences]
+    encodings = tokenizer.encode_batch([of if len(of) == 2 else of[0] for of in texts])
     return [
-        _encoded(sentence, encoding.ids, _tokens_of_words(sentence.words, encoding.offsets))
-        for sentence, encoding in zip(sentences, encodings, strict=True)
+        _encoded(sentence, of, encoding)
+        for sentence, of, encoding in zip(sentences, texts, encodings, strict=True)
     ]
 
 
-def _encoded(
-    sentence: AnnotatedSentence, input_ids: Sequence[int], tokens_of_words: Sequence[Span | None]
-) -> EncodedSentence:
+def _encoded(sentence: AnnotatedSentence, texts: tuple[str, ...], encoding: "Encoding") -> EncodedSentence:
+    tokens_of_words = _tokens_of_words(sentence, encoding)
     units = []
     for unit in sentence.units:
         places = [tokens_of_words[first:last] for first, last in unit.spans]
@@ -52,16 +55,24 @@ def _encoded(
             spans = tuple((of[0][0], of[-1][1]) for of in places)
             first, last = unit.spans[0]
             units.append(EncodedUnit(spans, unit.label, " ".join(sentence.words[first:last]).lower()))
-    return EncodedSentence(sentence.id, tuple(input_ids), tuple(units))
+    type_ids = tuple(encoding.type_ids) if len(texts) == 2 else None
+    return EncodedSentence(sentence.id, texts, tuple(encoding.ids), tuple(units), type_ids)
 
 
-def _tokens_of_words(words: Sequence[str], offsets: Sequence[tuple[int, int]]) -> list[Span | None]:
-    """The tokens that share a character with each word; special tokens have an empty span of characters."""
+def _tokens_of_words(sentence: AnnotatedSentence, encoding: "Encoding") -> list[Span | None]:
+    """The tokens that share a character with each word; special tokens are of no text."""
     found: list[Span | None] = []
-    begin = 0
-    for word in words:
-        end = begin + len(word)
-        tokens = [at for at, (first, last) in enumerate(offsets) if first < end and last > begin]
-        found.append((tokens[0], tokens[-1] + 1) if tokens else None)
-        begin = end + 1
+    for text, (first_word, last_word) in enumerate(sentence.parts()):
+        places = [
+            (at, *characters)
+            for at, (of, characters) in enumerate(zip(encoding.sequence_ids, encoding.offsets, strict=True))
+            if of == text
+        ]
+        begin = 0
+        for word in range(first_word, last_word):
+            begin += word > first_word and sentence.follows_space(word)
+            end = begin + len(sentence.words[word])
+            tokens = [at for at, first, last in places if first < end and last > begin]
+            found.append((tokens[0], tokens[-1] + 1) if tokens else None)
+            begin = end
     return found

@@ -87,15 +87,14 @@ def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
                 yield Contradiction(path, "the generator's documents are single texts: leave it out")
             elif task.columns.text_pair == task.columns.text:
                 yield Contradiction(path, f"is the same column as text, '{task.columns.text}'")
-    for index, task in enumerate(experiment.tasks):
-        if isinstance(task.data, ANNOTATED):
-            message = "annotated sentences can be probed, not fine-tuned on: name the task under probing"
-            yield Contradiction(("tasks", index, "data"), message)
     for index, task in enumerate(experiment.probing):
         if task.task == START:
             yield Contradiction(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
-        if task.task == RANDOM:
+        elif task.task == RANDOM:
             yield Contradiction(("probing", index, "task"), f"'{RANDOM}' stands for fresh weights")
+        elif task.task.startswith("at-"):
+            message = "a name that begins with 'at-' stands for a checkpoint along the training"
+            yield Contradiction(("probing", index, "task"), message)
 
 
 def _measures(experiment: Experiment) -> Iterator[Contradiction]:
@@ -105,8 +104,14 @@ def _measures(experiment: Experiment) -> Iterator[Contradiction]:
         message = "there is no probe to control: must be false where probe is"
         yield Contradiction(("measures", "control"), message, rests_on=(("measures", "probe"),))
     elif measures.control and not annotated:
-        message = "labels are drawn for each word: name a task of annotated sentences under probing"
+        message = "labels are drawn for each word: name a task of annotated sentences"
         yield Contradiction(("measures", "control"), message, rests_on=(("probing",),))
+    if "partial_cka" in measures.similarity:
+        for index, task in enumerate(experiment.tasks):
+            if isinstance(task.data, ANNOTATED):
+                message = "its inputs are texts, of which annotated tasks are none: leave it out"
+                where = ("measures", "similarity", measures.similarity.index("partial_cka"))
+                yield Contradiction(where, message, rests_on=(("tasks", index),))
     if measures.random_encoder and not (measures.probes or measures.description_length):
         message = "nothing is measured of fresh weights: must be false without probe and description_length"
         yield Contradiction(("measures", "random_encoder"), message, rests_on=(("measures", "probe"),))
@@ -122,7 +127,10 @@ def _repeated_names(named: list[tuple[PathTo, str]]) -> Iterator[Contradiction]:
 
 
 def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
-    lists: dict[PathTo, tuple[Any, ...]] = {("seeds",): experiment.seeds}
+    lists: dict[PathTo, tuple[Any, ...]] = {
+        ("seeds",): experiment.seeds,
+        ("measures", "checkpoints"): experiment.measures.checkpoints,
+    }
     for factor, values in experiment.grid:
         lists[("grid", factor)] = values or ()
     for measure in ("similarity", "cka_between"):
@@ -270,8 +278,9 @@ def _heads(experiment: Experiment) -> Iterator[Contradiction]:
             if head == "bilstm":
                 yield Contradiction(path, message, rests_on=_written("features"))
     is_paired = any(task.columns.text_pair is not None for task in experiment.tasks)
-    if is_paired or any(features is not None and cut == "windows" for features, _, cut in together):
-        what = "the tasks have pairs of texts" if is_paired else "windows are read"
+    in_windows = any(features is not None and cut == "windows" for features, _, cut in together)
+    reasons = {"the tasks have pairs of texts": is_paired, "windows are read": in_windows}
+    if what := next((reason for reason, holds in reasons.items() if holds), None):
         for path, features in _values(experiment, "features"):
             if features is not None:
                 message = f"frozen features are of single texts in one sequence, and {what}: must be null"

@@ -12,7 +12,8 @@ from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, W
 from jobs.specs.references import Paper
 from jobs.specs.similarity import SimilarityMeasure
 from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
-from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
+from jobs.specs.stages import Checkpoint, Columns, Sample, SampleData, ValidationSplit
+from jobs.specs.targets import Metric
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -39,6 +40,8 @@ class AnnotatedFiles(Strict):
     source: Literal["annotated"] = "annotated"
     train: str
     test: str
+    validation: str | None = None
+    """Used where the sentences are fine-tuned on; by default a part of train validates."""
     label: str
     """`upos`, `xpos`, `deprel` of CoNLL-U, `role`, `function` of CoNLL-U-Lex, or a field of JSON lines."""
 
@@ -74,9 +77,19 @@ class Task(Strict):
     sample: Sample = Sample()
     """A part of large data, for a small run."""
     validation: ValidationSplit = ValidationSplit()
-    metric: Literal["accuracy", "macro_f1"] = "accuracy"
+    predict: Literal["label", "number"] = "label"
+    """Whether the label is one of several, or a number; where rows have choices it names the right one."""
+    metric: Metric = "accuracy"
+    """By which test score conditions are ranked; of numbers one of pearson, spearman and pearson_spearman."""
+    positive: str | None = None
+    """The label of which f1 is, where a task has two; the last in the order of the alphabet without."""
     domain: Name | None = None
     """What the texts are about or like; further pretraining `in-domain` reads all texts of one domain."""
+
+    @property
+    def has_units(self) -> bool:
+        """Whether it is units of sentences that are labelled: words, pairs, spans."""
+        return isinstance(self.data, ANNOTATED) or self.columns.spans is not None
 
 
 class CorpusFiles(Files):
@@ -224,7 +237,16 @@ Space = create_model(
 )
 
 
-Objective = Literal["validation/accuracy", "validation/macro_f1", "validation/loss"]
+Objective = Literal[
+    "validation/accuracy",
+    "validation/macro_f1",
+    "validation/f1",
+    "validation/matthews",
+    "validation/pearson",
+    "validation/spearman",
+    "validation/pearson_spearman",
+    "validation/loss",
+]
 
 
 class Search(Strict):
@@ -233,9 +255,7 @@ class Search(Strict):
     space: Space
     trials: PositiveInt
     """Conditions to try, those found in the store included."""
-    objective: Literal["validation/accuracy", "validation/macro_f1", "validation/loss"] = (
-        "validation/accuracy"
-    )
+    objective: Objective = "validation/accuracy"
     """Mean over the seeds; the loss is minimised, everything else maximised."""
     seed: Seed = 0
     startup_trials: PositiveInt = 5
@@ -290,6 +310,9 @@ class Measures(Strict):
     """Test examples whose layers are looked at."""
     sentence_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of an annotated sentence, special tokens included; longer sentences are left out."""
+    checkpoints: tuple[Checkpoint, ...] = ()
+    """Where along each training the encoder is kept and probed too: steps, or shares of all steps, as
+    [0.1, 0.5, 1.0]."""
 
     @property
     def probes(self) -> tuple[ProbeKind, ...]:

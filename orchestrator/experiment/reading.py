@@ -19,6 +19,7 @@ from orchestrator.experiment.faults import Fault, Place, refuse, suggestion
 from orchestrator.experiment.overrides import Override, applied, parse_overrides, profile_overrides
 from orchestrator.experiment.parsing import read_file
 from orchestrator.experiment.reference import reference_contradictions, with_used_parts
+from orchestrator.experiment.targets import target_contradictions
 from orchestrator.experiment.validation import validated
 from orchestrator.experiment.written import (
     Node,
@@ -88,7 +89,11 @@ class _Reader:
         tree = with_environment(tree, self.environ, is_path=_is_path, where=where, faults=faults)
         experiment = validated(Experiment, tree, faults, stand_ins=_STAND_INS)
         if experiment is not None:
-            found = chain(contradictions(experiment), reference_contradictions(experiment))
+            found = chain(
+                contradictions(experiment),
+                target_contradictions(experiment),
+                reference_contradictions(experiment),
+            )
             faults += [_told(tree, each) for each in found if not _is_open(each, faults)]
         return experiment, faults
 

@@ -41,8 +41,10 @@ def validated(
         for error, path, _ in wrong:
             if error["type"] == "missing" and path in stand_ins and len(follow(rest, path)) == len(path):
                 rest = with_value(rest, path, stand_ins[path])
+            elif dropped := _what_to_drop(error, path):
+                rest = without(rest, dropped)
             else:
-                rest = without(rest, _what_to_drop(error, path))
+                return None
         if rest == tree:
             return None
         tree, wrong = rest, _wrong(model, rest)

@@ -5,12 +5,22 @@ from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
 from jobs.specs.measures import RandomEncoderSpec
-from jobs.specs.stages import DepthSpec, ExtractSpec, FinetuneSpec, RefitSpec
+from jobs.specs.stages import (
+    Checkpoint,
+    DepthSpec,
+    ExtractSpec,
+    FinetuneSpec,
+    PrepareSpec,
+    RefitSpec,
+    target_of,
+)
 from orchestrator.experiment.experiment import RANDOM, START, Experiment, Measures, Recipe
+from orchestrator.planning.checkpoints import at
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain
 from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
 from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
+from orchestrator.planning.sentences import sentences_of
 from orchestrator.planning.similarity import similarity_of
 from orchestrator.planning.sources import AnnotatedSource, TaskSource
 from orchestrator.planning.views import view_of
@@ -21,7 +31,7 @@ def measures_of(
     encoder: LocatedEncoder,
     recipe: Recipe,
     *,
-    view: Stage,
+    data: Stage,
     finetune: Stage | None,
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
@@ -29,7 +39,8 @@ def measures_of(
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on.
 
-    Accuracy against depth is left out where the head is not a linear one on the highest layer alone.
+    Accuracy against depth is left out where the head is not a linear one on the highest layer alone. Where
+    numbers or choices are predicted, there are no labels to probe or to be right about.
 
     Args:
         finetune: None where the encoder is frozen: its layers are then measured in place of a tuned model's,
@@ -38,26 +49,40 @@ def measures_of(
     measures = experiment.measures
     begun_from = start.get("encoder")
     states = partial(states_of, encoder=encoder, recipe=recipe, measures=measures)
-    models = {TUNED: partial(states, model=finetune)} if finetune else {}
-    models[START if finetune else TUNED] = partial(states, model=begun_from, snapshot=snapshot)
+    models = {}
+    if finetune is not None:
+        assert isinstance(finetune.spec, FinetuneSpec)
+        models[TUNED] = partial(states, model=finetune)
+    models[TUNED if finetune is None else START] = partial(states, model=begun_from, snapshot=snapshot)
+    if finetune is not None:
+        models |= {
+            at(each): partial(states, model=finetune, snapshot=each) for each in finetune.spec.checkpoints
+        }
     if measures.random_encoder:
         models[RANDOM] = partial(states, model=_random_encoder(encoder))
-    data_by_name = {"": view} | {
+    examples = {"": data} | {
         name: probed_examples(source, encoder, recipe, measures) for name, source in probing.items()
     }
     subjects = {
-        name: Subject(data, {model: of(data) for model, of in models.items()})
-        for name, data in data_by_name.items()
+        name: Subject(of, {model: states_in(of) for model, states_in in models.items()})
+        for name, of in examples.items()
     }
     own = subjects[""].states
-    stages = probes_of(measures, subjects)
-    stages |= similarity_of(measures, view=view, tuned=own[TUNED], begun=own.get(START))
-    if finetune is not None and _has_plain_head(finetune):
+    labelled = {name: subject for name, subject in subjects.items() if has_labels(subject.data)}
+    stages = probes_of(measures, labelled)
+    stages |= similarity_of(measures, view=data, tuned=own[TUNED], begun=own.get(START))
+    if finetune is not None and has_labels(data) and is_plain(finetune.spec.training):
         if measures.depth:
             stages["depth"] = make_stage(DepthSpec(), parents={"states": own[TUNED], "model": finetune})
         if measures.refit:
             stages["depth/refit"] = make_stage(RefitSpec(), parents={"states": own[TUNED]})
-    return stages | geometry_of(measures, subjects)
+    return stages | geometry_of(measures, labelled)
+
+
+def has_labels(data: Stage) -> bool:
+    """Whether it is labels that are predicted of the rows, or of the units, that a stage leaves."""
+    spec = data.spec
+    return not isinstance(spec, PrepareSpec) or target_of(spec.columns, spec.predict) == "label"
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
@@ -67,17 +92,12 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
         return None
     return (
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
-        "it needs a linear head on one layer (no pooler, no several layers, no windows)"
+        "it needs a linear head on one layer (no pooler, no several layers, no windows) that tells labels"
     )
 
 
 def _random_encoder(encoder: LocatedEncoder) -> Stage:
     return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
-
-
-def _has_plain_head(finetune: Stage) -> bool:
-    assert isinstance(finetune.spec, FinetuneSpec)
-    return is_plain(finetune.spec.training)
 
 
 def probed_examples(
@@ -86,13 +106,7 @@ def probed_examples(
     """The examples of a probing task."""
     if isinstance(source, TaskSource):
         return view_of(source, encoder, recipe)
-    spec = AnnotateSpec(
-        data=source.data,
-        data_version=source.data_version,
-        tokenizer=encoder.tokenizer_digest,
-        max_length=measures.sentence_length,
-    )
-    return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})
+    return sentences_of(source, encoder, sentence_length=measures.sentence_length, are_tuned_on=False)
 
 
 def states_of(
@@ -102,7 +116,7 @@ def states_of(
     encoder: LocatedEncoder,
     recipe: Recipe,
     measures: Measures,
-    snapshot: int | None = None,
+    snapshot: Checkpoint | None = None,
 ) -> Stage:
     """Layers of a model, or of the encoder as it came, over the examples of a stage."""
     common = {

@@ -3,20 +3,22 @@
 from collections.abc import Callable, Iterable
 from functools import cache, partial
 
+from jobs.specs.annotations import AnnotateSpec
 from jobs.specs.stages import FinetuneSpec, PrepareSpec
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.pretrainings import name_and_step
 from orchestrator.experiment.variants import Variant, varied_factors
 from orchestrator.planning.between import with_pairs
+from orchestrator.planning.checkpoints import kept_checkpoints
 from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.feature_stages import feature_head, without_effect
+from orchestrator.planning.feature_stages import feature_head
 from orchestrator.planning.joint import joint_tasks, joint_training
 from orchestrator.planning.measures import measures_of
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
 from orchestrator.planning.pretraining import pretraining_stage, snapshot_of
-from orchestrator.planning.recipes import training_of
+from orchestrator.planning.recipes import training_of, without_effect
 from orchestrator.planning.sources import Sources
-from orchestrator.planning.views import view_of
+from orchestrator.planning.views import in_windows, tuned_on
 
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
@@ -34,7 +36,7 @@ def _plan_variant(
 ) -> PlannedVariant:
     recipe = variant.recipe
     source, encoder = sources.tasks[variant.task], sources.encoders[recipe.encoder]
-    view = view_of(source, encoder, recipe)
+    data = tuned_on(experiment, source, encoder, recipe)
     weights = {"encoder": str(encoder.folder)}
     stages: dict[str, Stage] = {}
     start: dict[str, Stage] = {}
@@ -50,25 +52,33 @@ def _plan_variant(
     tuned = None
     if recipe.features is not None:
         stages["finetune"] = feature_head(
-            experiment, encoder, recipe, view=view, start=start, snapshot=snapshot, seed=variant.seed
+            experiment, encoder, recipe, view=data, start=start, snapshot=snapshot, seed=variant.seed
         )
     else:
-        training = training_of(recipe, encoder, in_windows=view.spec.truncation == "windows")
-        spec = FinetuneSpec(encoder=encoder.digest, snapshot=snapshot, training=training, seed=variant.seed)
+        training = training_of(
+            recipe, encoder, in_windows=in_windows(data), of_units=isinstance(data.spec, AnnotateSpec)
+        )
+        spec = FinetuneSpec(
+            encoder=encoder.digest,
+            snapshot=snapshot,
+            training=training,
+            seed=variant.seed,
+            checkpoints=kept_checkpoints(experiment),
+        )
         pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
-        tuned = make_stage(spec, parents={"data": view} | start, files=weights | pooler)
+        tuned = make_stage(spec, parents={"data": data} | start, files=weights | pooler)
         stages["finetune"] = tuned
     stages |= measures_of(
         experiment,
         encoder,
         recipe,
-        view=view,
+        data=data,
         finetune=tuned,
         start=start,
         probing=sources.probing,
         snapshot=snapshot,
     )
-    shown = _shown_recipe(recipe, view, stages["finetune"])
+    shown = _shown_recipe(recipe, data, stages["finetune"])
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
 
@@ -89,20 +99,21 @@ def _joint(
     return before | {"multitask": joint}
 
 
-def _shown_recipe(recipe: Recipe, view: Stage, finetune: Stage) -> dict[str, object]:
+def _shown_recipe(recipe: Recipe, data: Stage, finetune: Stage) -> dict[str, object]:
     """The recipe as it was written, with nothing in place of what has no effect."""
-    spec, tuned = view.spec, finetune.spec
-    assert isinstance(spec, PrepareSpec)
-    shown = recipe.model_dump() | {
-        "truncation": "whole" if spec.truncation == "whole" else recipe.truncation,
-        "head_tokens": spec.head_tokens if recipe.truncation == "head+tail" else None,
-        "window_overlap": spec.window_overlap,
-        "max_windows": spec.max_windows,
-    }
+    spec, tuned = data.spec, finetune.spec
+    shown = recipe.model_dump()
+    if isinstance(spec, PrepareSpec):
+        shown |= {
+            "truncation": "whole" if spec.truncation == "whole" else recipe.truncation,
+            "head_tokens": spec.head_tokens if recipe.truncation == "head+tail" else None,
+            "window_overlap": spec.window_overlap,
+            "max_windows": spec.max_windows,
+        }
     if isinstance(tuned, FinetuneSpec):
         shown["layer_pooling"] = tuned.training.layer_pooling
         shown["window_pooling"] = tuned.training.window_pooling
-    return shown | dict.fromkeys(without_effect(recipe))
+    return shown | dict.fromkeys(without_effect(recipe, data))
 
 
 def _shown(value: object) -> str:

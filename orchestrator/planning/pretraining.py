@@ -16,7 +16,8 @@ def pretraining_stage(
 ) -> Stage:
     """A further pretraining as a task has it; where the texts are the same it is one stage for many tasks."""
     pretraining = experiment.pretraining[name]
-    views = {one: whole_texts(source, encoder) for one, source in (sources.tasks | sources.corpora).items()}
+    everything = sources.tasks | sources.corpora
+    views = {one: whole_texts(experiment, source, encoder) for one, source in everything.items()}
     parents = _numbered(CORPUS, [views[one] for one in corpora_of(experiment, pretraining, task)])
     parents |= _numbered(TEST, [views[one] for one in sources.tasks])
     if pretraining.after is not None:

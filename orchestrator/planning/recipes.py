@@ -1,20 +1,39 @@
 """Recipes without the factors that have no effect: those that train alike are one stage."""
 
+from collections.abc import Iterator
+
+from jobs.specs.annotations import AnnotateSpec
 from jobs.specs.recipe import Training
 from orchestrator.experiment.experiment import Recipe
 from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.feature_stages import without_effect as without_effect_on_features
 from orchestrator.planning.heads import read_by_head
+from orchestrator.planning.plan import Stage
+
+OF_TEXTS = ("pooling", "truncation", "max_length", "head_tokens", "window_overlap", "max_windows")
+"""Factors that say which tokens of a text are read: of a unit its own are, and a sentence is never cut."""
 
 
-def training_of(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> Training:
+def training_of(
+    recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool, of_units: bool = False
+) -> Training:
     """What a recipe says of the training; factors that change nothing beside the others are defaults.
 
     Args:
         in_windows: Whether a text is several sequences.
+        of_units: Whether it is units of annotated sentences that are learnt.
     """
     given = {name: getattr(recipe, name) for name in Training.model_fields}
-    defaults = {name: Training.model_fields[name].default for name in _idle_factors(recipe)}
+    idle = _idle_factors(recipe) | ({"pooling"} if of_units else set())
+    defaults = {name: Training.model_fields[name].default for name in idle}
     return Training(**given | defaults | read_by_head(recipe, encoder, in_windows=in_windows))
+
+
+def without_effect(recipe: Recipe, data: Stage) -> Iterator[str]:
+    """Factors that change nothing of a recipe on some data, whatever they are."""
+    if isinstance(data.spec, AnnotateSpec):
+        yield from OF_TEXTS
+    yield from without_effect_on_features(recipe)
 
 
 def _idle_factors(recipe: Recipe) -> set[str]:

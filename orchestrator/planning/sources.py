@@ -10,24 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
-from jobs.specs.stages import FilesData, HubData, SampleData
-from jobs.text.annotations import read_annotations
-from jobs.text.corpora import Row, check_labels, digest, read_rows, sampled
+from jobs.specs.stages import FilesData, HubData, SampleData, target_of
+from jobs.text.annotations import AnnotatedSentence, read_annotations
+from jobs.text.corpora import Row, check_targets, digest, read_rows, sampled, sequences_of, with_last
 from jobs.text.frames import frame_of
+from jobs.text.span_rows import read_span_sentences
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Corpus, Experiment, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
+from orchestrator.planning.checkpoints import checkpoint_faults
 from orchestrator.planning.depths import depth_faults
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.feature_stages import feature_faults
 from orchestrator.planning.heads import head_faults
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.lengths import length_faults
+from orchestrator.planning.metrics import check_metric
 from orchestrator.planning.objectives import objective_faults
 from orchestrator.planning.similarity import similarity_faults
-from orchestrator.planning.task_texts import TaskTexts, texts_of, train_size_faults
+from orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
 from orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
@@ -53,21 +56,29 @@ class TaskSource:
     texts: TaskTexts | None = None
     """What the texts say; none where they were not looked at."""
 
+    @property
+    def are_pairs(self) -> bool:
+        """Whether the encoder reads two texts together: those of a pair, or a text and a choice."""
+        return self.task.columns.text_pair is not None or self.task.columns.choices is not None
+
     def num_special(self, encoder: LocatedEncoder) -> int:
         """Special tokens around a text, or around and between those of a pair."""
-        num_parts = 1 if self.task.columns.text_pair is None else 2
+        num_parts = 2 if self.are_pairs else 1
         return frame_of(load_tokenizer(encoder.folder), num_parts=num_parts).num_special
 
 
 @dataclass(frozen=True)
 class AnnotatedSource:
-    """Annotated sentences as the planner sees them."""
+    """Annotated sentences, or rows with marked spans, as the planner sees them."""
 
     task: Task
-    data: AnnotatedFilesData | SampleAnnotationsData
+    data: AnnotatedFilesData | SampleAnnotationsData | FilesData | HubData
     data_version: int
     files: Mapping[str, str]
     """Paths of the splits by role."""
+    num_train: int | None
+    """Sentences of the training split, without those that validate; fewer where some are too long. None where
+    they were not looked at (Hub data)."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,7 @@ class Sources:
 
     encoders: Mapping[str, LocatedEncoder]
     """Those that the recipes use, by the name that they have there."""
-    tasks: Mapping[str, TaskSource]
+    tasks: Mapping[str, TaskSource | AnnotatedSource]
     probing: Mapping[str, TaskSource | AnnotatedSource]
     corpora: Mapping[str, TaskSource]
 
@@ -106,7 +117,12 @@ def look_at(
     seen = {
         name: source.texts for name, source in tasks.items() if getattr(source, "texts", None) is not None
     }
-    faults += train_size_faults(experiment, seen)
+    annotated = {name: source for name, source in tasks.items() if isinstance(source, AnnotatedSource)}
+    num_train = {
+        name: known.num_train for name, known in (seen | annotated).items() if known.num_train is not None
+    }
+    sizes = train_size_faults(experiment, num_train)
+    faults += sizes or checkpoint_faults(experiment, num_train)
     for encoder in encoders.values():
         texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
         exceeds = {name: partial(source.exceeds, encoder) for name, source in texts.items()}
@@ -141,7 +157,10 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
         case SampleAnnotationsData():
             from jobs.text.sample_corpus import VERSION
 
-            return AnnotatedSource(task, task.data, VERSION, {})
+            num_train = num_kept(task.data.num_train, task)
+            return AnnotatedSource(task, task.data, VERSION, {}, num_train)
+        case Files() if task.columns.spans is not None:
+            return _look_at_spans(task, task.data)
         case Files():
             return _look_at_files(task, task.data)
         case Hub():
@@ -153,6 +172,8 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
                 test=task.data.test,
                 validation=task.data.validation,
             )
+            if task.columns.spans is not None:
+                return AnnotatedSource(task, data, READER_VERSION, {}, None)
             return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True)
         case SampleData():
             return _look_at_sample(task, task.data)
@@ -164,7 +185,7 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
     match corpus.data:
         case Files() as written:
             path = Path(written.train).expanduser().absolute()
-            if len(read_rows(path, text=corpus.columns.text, label=None)) < 2:
+            if len(read_rows(path, corpus.columns, has_label=False)) < 2:
                 raise ValueError(f"{path.name} has one text only: a corpus needs two, as one is held out")
             return seen(FilesData(train=digest(path)), READER_VERSION, {"train": str(path)})
         case Hub(name=name, subset=subset, train=train) as written:
@@ -177,21 +198,17 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
 
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:
-    written = {"train": files.train, "test": files.test, "validation": files.validation}
-    paths = {role: Path(path).expanduser().absolute() for role, path in written.items() if path is not None}
-    rows = {
-        role: read_rows(
-            path, text=task.columns.text, label=task.columns.label, text_pair=task.columns.text_pair
-        )
-        for role, path in paths.items()
-    }
-    check_labels(rows, names={role: path.name for role, path in paths.items()})
+    paths = _paths(files)
+    rows = {role: read_rows(path, task.columns, predict=task.predict) for role, path in paths.items()}
+    target = target_of(task.columns, task.predict)
+    labels = check_targets(rows, target, names={role: path.name for role, path in paths.items()})
+    check_metric(task, with_last(labels, task.positive))
     data = FilesData(**{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
-    rows = sampled(rows, task.sample)
+    rows = sampled(rows, task.sample, target)
     texts = texts_of(task, rows)
     source = TaskSource(task, data, READER_VERSION, located, _exceeds(rows), texts=texts)
-    if task.columns.text_pair is None:
+    if task.columns.text_pair is None or task.columns.choices is not None:
         return source
     by_file = {paths[role].name: part for role, part in rows.items()}
 
@@ -204,11 +221,39 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
 
 
 def _look_at_annotations(task: Task, files: AnnotatedFiles) -> AnnotatedSource:
-    paths = {role: Path(getattr(files, role)).expanduser().absolute() for role in ("train", "test")}
-    for path in paths.values():
-        read_annotations(path, files.label)
+    paths = _paths(files)
+    sentences = {role: read_annotations(path, files.label) for role, path in paths.items()}
     data = AnnotatedFilesData(label=files.label, **{role: digest(path) for role, path in paths.items()})
-    return AnnotatedSource(task, data, READER_VERSION, {role: str(path) for role, path in paths.items()})
+    return _annotated(task, data, paths, sentences)
+
+
+def _look_at_spans(task: Task, files: Files) -> AnnotatedSource:
+    paths = _paths(files)
+    sentences = {role: read_span_sentences(path, task.columns) for role, path in paths.items()}
+    labels = {unit.label for sentence in sentences["train"] for unit in sentence.units}
+    if len(labels) < 2:
+        raise ValueError(f"{paths['train'].name} has one label only: there is nothing to predict")
+    check_metric(task, sorted(labels))
+    data = FilesData(**{role: digest(path) for role, path in paths.items()})
+    return _annotated(task, data, paths, sentences)
+
+
+def _annotated(
+    task: Task,
+    data: AnnotatedFilesData | FilesData,
+    paths: Mapping[str, Path],
+    sentences: Mapping[str, Sequence[AnnotatedSentence]],
+) -> AnnotatedSource:
+    number = len(sentences["train"])
+    is_given = "validation" in sentences
+    num_train = min(number, task.sample.train or number) if is_given else num_kept(number, task)
+    located = {role: str(path) for role, path in paths.items()}
+    return AnnotatedSource(task, data, READER_VERSION, located, num_train)
+
+
+def _paths(files: Files | AnnotatedFiles) -> dict[str, Path]:
+    written = {"train": files.train, "test": files.test, "validation": files.validation}
+    return {role: Path(path).expanduser().absolute() for role, path in written.items() if path is not None}
 
 
 def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
@@ -221,11 +266,10 @@ def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
 
 
 def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int], bool]:
-    texts = [row.text for part in rows.values() for row in part]
-    seconds = [row.text_pair for part in rows.values() for row in part if row.text_pair is not None]
+    firsts, seconds = sequences_of([row for part in rows.values() for row in part])
 
     @cache
     def exceeds(encoder: LocatedEncoder, limit: int) -> bool:
-        return any_exceeds(texts, load_tokenizer(encoder.folder), limit, pairs=seconds or None)
+        return any_exceeds(firsts, load_tokenizer(encoder.folder), limit, pairs=seconds)
 
     return exceeds

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.text.corpora import Row
+from jobs.specs.stages import target_of
+from jobs.text.corpora import Row, strata
 from jobs.text.splits import stratified_split
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import count_tokens
@@ -31,19 +32,27 @@ def texts_of(task: Task, rows_by_split: Mapping[str, Sequence[Row]]) -> TaskText
     train = rows_by_split["train"]
     if "validation" in rows_by_split:
         return TaskTexts(len(train), rows_by_split)
-    kept, _ = stratified_split(
-        [str(row.label) for row in train], fraction=task.validation.fraction, seed=task.validation.seed
-    )
+    alike = strata(train, target_of(task.columns, task.predict))
+    kept, _ = stratified_split(alike, fraction=task.validation.fraction, seed=task.validation.seed)
     return TaskTexts(len(kept), rows_by_split)
 
 
-def train_size_faults(experiment: Experiment, texts_by_task: Mapping[str, TaskTexts]) -> list[str]:
-    """Sizes that are more than a task has texts, in words."""
+def num_kept(num_sentences: int, task: Task) -> int:
+    """Of so many annotated sentences to train on, those that are in the sample and do not validate."""
+    num_sampled = min(num_sentences, task.sample.train or num_sentences)
+    kept, _ = stratified_split(
+        [""] * num_sampled, fraction=task.validation.fraction, seed=task.validation.seed
+    )
+    return len(kept)
+
+
+def train_size_faults(experiment: Experiment, num_train_by_task: Mapping[str, int]) -> list[str]:
+    """Sizes that are more than a task has texts, or sentences, in words."""
     sizes = [size for size in possible_values(experiment, "train_size") if size is not None]
     largest = max(sizes, default=0)
     return [
-        f"train_size: task {task} has {texts.num_train} training texts, not {largest:g}: at most "
-        f"{texts.num_train}, or a share below 1"
-        for task, texts in texts_by_task.items()
-        if largest > texts.num_train
+        f"train_size: task {task} has {num_train} training texts, not {largest:g}: at most "
+        f"{num_train}, or a share below 1"
+        for task, num_train in num_train_by_task.items()
+        if largest > num_train
     ]

@@ -1,13 +1,23 @@
-"""Views: a task's texts as one recipe sees them, tokenised and cut; identical ones are one stage."""
+"""Views: a task's data as one recipe sees them, tokenised and cut; identical ones are one stage."""
 
 from typing import Any
 
 from jobs.specs.stages import PrepareSpec
 from jobs.text.truncation import middle_head
-from orchestrator.experiment.experiment import Recipe
+from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.plan import Stage, make_stage
-from orchestrator.planning.sources import TaskSource
+from orchestrator.planning.sentences import sentences_of
+from orchestrator.planning.sources import AnnotatedSource, TaskSource
+
+
+def tuned_on(
+    experiment: Experiment, source: TaskSource | AnnotatedSource, encoder: LocatedEncoder, recipe: Recipe
+) -> Stage:
+    """What a task's variants with a recipe learn from: a view of its texts, or its annotated sentences."""
+    if isinstance(source, AnnotatedSource):
+        return annotated(experiment, source, encoder)
+    return view_of(source, encoder, recipe)
 
 
 def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stage:
@@ -18,7 +28,7 @@ def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stag
     match recipe.truncation:
         case "head+tail":
             cut["head_tokens"] = recipe.head_tokens
-        case "middle" if source.task.columns.text_pair is None:
+        case "middle" if not source.are_pairs:
             head = middle_head(recipe.max_length - source.num_special(encoder))
             cut |= {"truncation": "head+tail", "head_tokens": head}
         case "windows":
@@ -26,21 +36,39 @@ def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stag
     return _prepare(source, encoder, **cut)
 
 
-def whole_texts(source: TaskSource, encoder: LocatedEncoder) -> Stage:
-    """The texts uncut, those of a pair each by itself."""
-    pairs = "joined" if source.task.columns.text_pair is None else "apart"
-    return _prepare(source, encoder, truncation="whole", max_length=None, pairs=pairs)
+def whole_texts(
+    experiment: Experiment, source: TaskSource | AnnotatedSource, encoder: LocatedEncoder
+) -> Stage:
+    """The texts uncut, those of a pair each by itself, without choices; of annotated sentences the words."""
+    if isinstance(source, AnnotatedSource):
+        return annotated(experiment, source, encoder)
+    columns = source.task.columns.model_copy(update={"choices": None})
+    pairs = "joined" if columns.text_pair is None else "apart"
+    return _prepare(source, encoder, truncation="whole", max_length=None, pairs=pairs, columns=columns)
 
 
-def _prepare(source: TaskSource, encoder: LocatedEncoder, **cut: Any) -> Stage:
+def in_windows(data: Stage) -> bool:
+    """Whether a text is several sequences in what a stage leaves."""
+    return isinstance(data.spec, PrepareSpec) and data.spec.truncation == "windows"
+
+
+def annotated(experiment: Experiment, source: AnnotatedSource, encoder: LocatedEncoder) -> Stage:
+    """The sentences of an annotated task that is fine-tuned on; no factor of a recipe changes them."""
+    length = experiment.measures.sentence_length
+    return sentences_of(source, encoder, sentence_length=length, are_tuned_on=True)
+
+
+def _prepare(source: TaskSource, encoder: LocatedEncoder, **fields: Any) -> Stage:
+    given = {"columns": source.task.columns} | fields
     spec = PrepareSpec(
         data=source.data,
         data_version=source.data_version,
-        columns=source.task.columns,
         sample=source.task.sample,
         validation=source.task.validation,
         tokenizer=encoder.tokenizer_digest,
         text_only=source.text_only,
-        **cut,
+        predict=source.task.predict,
+        positive=source.task.positive,
+        **given,
     )
     return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})

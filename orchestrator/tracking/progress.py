@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
+from jobs.specs.targets import SELECTING
 from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.search.schedule import Schedule
 
@@ -102,7 +103,8 @@ class _Lines:
 
     def _move_row(self, event: Mapping[str, Any]) -> None:
         key, done, total = event["key"], event["evaluations"], event["num_evaluations"]
-        scores = f"loss {event['validation/loss']:.3f} accuracy {event['validation/accuracy']:.3f}"
+        loss, (name, score) = event["validation/loss"], _selecting(event, "validation")
+        scores = f"loss {loss:.3f} {name} {score:.3f}"
         since, before = self._first[key]
         before = done - 1 if before is None else before
         self._first[key] = (since, before)
@@ -147,8 +149,8 @@ class _Lines:
         return self._known[key]
 
     def _scores(self, metrics: Mapping[str, float]) -> str:
-        shown = [name for name in ("validation/accuracy", "test/accuracy") if name in metrics]
-        text = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown)
+        shown = {split: _selecting(metrics, split) for split in ("validation", "test")}
+        text = "  ".join(f"{split}/{found[0]} {found[1]:.4f}" for split, found in shown.items() if found)
         return text + ("  DIVERGED" if metrics.get("diverged") else "")
 
     def _count(self) -> None:
@@ -166,6 +168,12 @@ class _Lines:
             scores=f"{_clock(passed)} passed",
             left=f"{_clock(passed / done * left)} left" if done and left else "",
         )
+
+
+def _selecting(metrics: Mapping[str, Any], split: str) -> tuple[str, float] | None:
+    """Name and value of a split's score of the kind by which best weights are chosen, if there is one."""
+    names = (name for name in SELECTING.values() if f"{split}/{name}" in metrics)
+    return next(((name, metrics[f"{split}/{name}"]) for name in names), None)
 
 
 def _clock(seconds: float) -> str:

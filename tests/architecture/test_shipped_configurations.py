@@ -14,13 +14,16 @@ import pytest
 from orchestrator.experiment.cluster import read_cluster
 from orchestrator.experiment.experiment import Files
 from orchestrator.experiment.reading import read_experiment
+from orchestrator.experiment.task_files import read_task
 from orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
 from orchestrator.planning.fingerprint import fingerprint
 from orchestrator.planning.planner import make_plan
 from orchestrator.planning.sources import look_at
+from orchestrator.planning.task_checks import check_task
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden_keys.json"
+TASKS = sorted((ROOT / "configs" / "tasks").glob("*.yaml"))
 CLUSTERS = sorted((ROOT / "configs" / "clusters").glob("*.yaml"))
 EXPERIMENTS = sorted((ROOT / "configs" / "experiments").rglob("*.yaml"))
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", ROOT.parent / "shared")).absolute()
@@ -96,3 +99,12 @@ def test_the_golden_keys_are_those_of_experiments_that_exist():
 @pytest.mark.parametrize("path", CLUSTERS, ids=lambda path: path.stem)
 def test_a_cluster_file_loads(path):
     assert read_cluster(path, {}).workers >= 1
+
+
+@pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
+def test_a_task_fits_its_data(path):
+    task = read_task(path, {"LAYERSCOPE_SHARED": str(SHARED)})
+    assert task.task == path.stem
+    if task.data.source == "hub" or not Path(task.data.train).exists():
+        pytest.skip("its data are not here")
+    assert check_task(task).num_rows["train"] > 0

@@ -71,7 +71,7 @@ def test_a_prepared_sample_corpus_is_trained_on_from_end_to_end(encoder, tmp_pat
         *(
             f"{split}/{score}"
             for split in ("validation", "test")
-            for score in ("accuracy", "macro_f1", "loss")
+            for score in ("accuracy", "macro_f1", "f1", "matthews", "loss")
         ),
         "train/seconds",
         "train/steps",

@@ -8,7 +8,7 @@ from jobs import prepare
 from jobs.context import StageContext
 from jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
 from jobs.text.corpora import Row, digest
-from jobs.text.prepared import read_split, read_texts
+from jobs.text.prepared import read_labels, read_prepared_target, read_split, read_texts
 from jobs.text.tokenizer import tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
@@ -281,3 +281,63 @@ def test_a_first_text_that_fills_the_windows_is_refused_by_the_stage_too(pairs, 
     spec = spec_of(pairs, columns=PAIRED, truncation="windows", max_length=9, window_overlap=0, max_windows=2)
     with pytest.raises(ValueError, match="the first text of a pair has 3 tokens"):
         run(spec, pairs, tmp_path / "out")
+
+
+def write_lines(path: Path, *rows: dict) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_fields_that_came_later_are_in_no_key_at_their_default(inputs):
+    later = {"predict", "positive"}
+    written = spec_of(inputs).model_dump()
+    assert not later & set(written)
+    assert set(written["columns"]) == {"text", "text_pair", "label"}
+    assert later <= set(spec_of(inputs, predict="number", positive="yes").model_dump())
+
+
+def test_numbers_stay_numbers(inputs, tmp_path):
+    rows = [{"text": f"w1{number % 10} w20", "label": number / 4} for number in range(30)]
+    inputs |= {role: write_lines(tmp_path / f"{role}.jsonl", *rows) for role in ("train", "test")}
+    run(spec_of(inputs, predict="number"), inputs, tmp_path / "out")
+    split = read_split(tmp_path / "out", "test")
+    assert list(split.labels) == [number / 4 for number in range(30)]
+    assert read_labels(tmp_path / "out") == []
+    assert read_prepared_target(tmp_path / "out") == "number"
+    assert len(read_split(tmp_path / "out", "validation").ids) == 3
+
+
+def test_the_positive_label_is_the_last(inputs, tmp_path):
+    run(spec_of(inputs, positive="no"), inputs, tmp_path / "out")
+    assert read_labels(tmp_path / "out") == ["yes", "no"]
+    assert read_split(tmp_path / "out", "test").labels[:2] == [1, 0]
+    with pytest.raises(ValueError, match="positive: there is no label 'maybe' among no, yes"):
+        run(spec_of(inputs, positive="maybe"), inputs, tmp_path / "other")
+
+
+@pytest.mark.parametrize(("truncation", "limit"), [("whole", 16), ("head", 8), ("middle", 8)])
+def test_a_text_with_each_of_its_choices_is_a_sequence(inputs, tmp_path, truncation, limit):
+    rows = [
+        {
+            "text": "w10 w11 w12 w13",
+            "choices": {"A": f"w2{number % 10}", "B": "w30 w31"},
+            "label": "AB"[number % 2],
+        }
+        for number in range(20)
+    ]
+    inputs |= {role: write_lines(tmp_path / f"{role}.jsonl", *rows) for role in ("train", "test")}
+    spec = spec_of(inputs, columns=Columns(choices="choices"), truncation=truncation, max_length=limit)
+    run(spec, inputs, tmp_path / "out")
+    split = read_split(tmp_path / "out", "test")
+    assert read_labels(tmp_path / "out") == ["A", "B"]
+    assert read_prepared_target(tmp_path / "out") == "choice"
+    assert list(split.labels[:3]) == [0, 1, 0]
+    first, second = split.window_lengths[1]
+    ids, types = split.texts[1], split.type_ids[1]
+    # [CLS] w10 w11 w12 w13 [SEP] w21 [SEP], and the same with w30 w31
+    whole = [2, 5, 6, 7, 8, 3, 16, 3, 2, 5, 6, 7, 8, 3, 25, 26, 3]
+    assert (ids[:8], types[:8]) == (whole[:8], [0] * 6 + [1, 1])
+    assert (first, second) == ((8, 9) if truncation == "whole" else (8, 8))
+    kept = {"whole": [5, 6, 7, 8], "head": [5, 6, 7], "middle": [5, 6, 8]}[truncation]
+    assert ids[first:] == [2, *kept, 3, 25, 26, 3]
+    assert len(ids) == first + second

@@ -11,7 +11,19 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from tests.orchestrator.bench import Bench, finish_variant
 
-COMMANDS = ("run", "plan", "status", "report", "compare", "publish", "export", "ui", "schema")
+COMMANDS = (
+    "run",
+    "analyze",
+    "plan",
+    "status",
+    "report",
+    "compare",
+    "publish",
+    "export",
+    "ui",
+    "validate",
+    "schema",
+)
 EXPERIMENT = """\
 experiment: mine
 encoder: {folder: encoder}
@@ -335,3 +347,23 @@ def test_a_report_of_what_there_is_is_written_into_the_store(bench):
     said = json.loads(of_bench(bench, "report", "--json").stdout)
     assert Path(said["report"]) == bench.store / "reports" / "bench" / "report.html"
     assert "OSError: no space" in Path(said["report"]).read_text()
+
+
+def test_validate_counts_what_is_there_and_tells_bad_rows(folder):
+    task = folder / "mood.yaml"
+    task.write_text("task: mood\ndata: {source: files, train: train.jsonl, test: test.jsonl}\n")
+    sound = say("validate", "mood.yaml")
+    assert (sound.exit_code, sound.stderr) == (0, "")
+    assert sound.stdout.startswith(
+        "mood: 8 rows in train, 8 rows in test\n  labels in train: bad 4, good 4\n"
+    )
+    assert json.loads(say("validate", "mood.yaml", "--json").stdout)["num_rows"] == {"train": 8, "test": 8}
+    (folder / "test.jsonl").write_text('{"text": "x", "label": "fair"}\n')
+    message = refused("validate", "mood.yaml")
+    assert "task mood: test.jsonl:1: label 'fair' does not occur in train.jsonl" in message
+    edit(task, "files", "flies")
+    assert "did you mean 'files'?" in refused("validate", "mood.yaml")
+    both = say("validate", "mood.yaml", "gone.yaml")
+    assert both.exit_code == 2
+    assert "gone.yaml: the file does not exist" in both.stderr
+    assert "mood.yaml:2" in both.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jobs.specs.stages import Columns
 from jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
@@ -21,7 +22,7 @@ def jsonl(*objects) -> bytes:
 def refused(path: Path, content: bytes, **columns) -> str:
     path.write_bytes(content)
     with pytest.raises(ValueError) as caught:
-        read_rows(path, **columns)
+        read_rows(path, Columns(**columns))
     return str(caught.value)
 
 
@@ -79,7 +80,7 @@ def test_integer_labels_become_strings_and_class_numbers_names(tmp_path):
 def test_texts_are_read_without_labels_and_with_a_byte_order_mark(tmp_path):
     path = tmp_path / "raw.csv"
     path.write_bytes(b"\xef\xbb\xbftext\nhello\n")
-    assert read_rows(path, label=None) == [Row("2", "hello", None)]
+    assert read_rows(path, has_label=False) == [Row("2", "hello", None)]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +188,8 @@ def test_the_hub_s_rows_come_by_class_name(monkeypatch):
         return datasets.Dataset.from_dict({"sentence": ["a", "b"], "label": [1, 0]}, features=features)
 
     monkeypatch.setattr(datasets, "load_dataset", fake)
-    rows = read_hub("glue", subset="cola", revision="c0ffee", split="train", text="sentence")
+    columns = Columns(text="sentence")
+    rows = read_hub("glue", subset="cola", revision="c0ffee", split="train", columns=columns)
     assert rows == [Row("1", "a", "yes"), Row("2", "b", "no")]
     assert asked == {"name": "glue", "subset": "cola", "revision": "c0ffee", "split": "train"}
 

@@ -36,7 +36,7 @@ grid:
 
 
 NAME = "a name (letters, digits, '_', '.', '-'; first a letter or digit)"
-KEYS = "task, data, columns, sample, validation, metric, domain"
+KEYS = "task, data, columns, sample, validation, predict, metric, positive, domain"
 TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
 
 

@@ -63,7 +63,7 @@ def test_faults_of_all_tasks_are_told_at_once(bench):
 def test_a_file_that_may_not_be_read_is_a_fault_and_no_crash(bench, monkeypatch):
     task = files_task(bench, "locked", rows(*"ynyn"), rows("y"))
 
-    def refuse(path, **columns):
+    def refuse(path, *columns, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("orchestrator.planning.sources.read_rows", refuse)

@@ -1,0 +1,71 @@
+"""Encoders kept along a fine-tuning: in the scratch folder while it goes on, in its artifact at the end."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from jobs.encoders.loading import save_encoder, snapshot_folder
+from jobs.specs.stages import Checkpoint
+
+SNAPSHOTS = "snapshots"
+
+
+def steps_of(checkpoints: Sequence[Checkpoint], num_steps: int) -> dict[Checkpoint, int]:
+    """After which of so many steps each encoder is kept; a share is rounded, and at least one step.
+
+    Raises:
+        ValueError: a step is not reached.
+    """
+    steps = {
+        checkpoint: checkpoint if isinstance(checkpoint, int) else max(1, round(checkpoint * num_steps))
+        for checkpoint in checkpoints
+    }
+    late = [step for step in steps.values() if step > num_steps]
+    if late:
+        raise ValueError(
+            f"checkpoint {late[0]} is never reached: the training has {num_steps} steps; a share, as 0.5, is "
+            "reached by every training"
+        )
+    return steps
+
+
+def keep_snapshot(
+    encoder: PreTrainedModel,
+    scratch: Path,
+    checkpoint: Checkpoint,
+    *,
+    weights: dict[str, torch.Tensor] | None,
+    tokenizer_from: Path,
+) -> None:
+    """Write the encoder as it is, or with these weights, into the scratch folder."""
+    folder = snapshot_folder(scratch / SNAPSHOTS, checkpoint)
+    save_encoder(encoder, folder, tokenizer_from=tokenizer_from, weights=weights)
+
+
+def forget_snapshots(scratch: Path) -> None:
+    """Of a training that begins anew."""
+    shutil.rmtree(scratch / SNAPSHOTS, ignore_errors=True)
+
+
+def hand_over_snapshots(
+    encoder: PreTrainedModel,
+    scratch: Path,
+    out: Path,
+    checkpoints: Sequence[Checkpoint],
+    *,
+    tokenizer_from: Path,
+) -> None:
+    """Put what was kept into the artifact.
+
+    What a training that diverged never reached is the encoder that it ended with.
+    """
+    for checkpoint in checkpoints:
+        kept = snapshot_folder(scratch / SNAPSHOTS, checkpoint)
+        target = snapshot_folder(out, checkpoint)
+        if kept.exists():
+            shutil.copytree(kept, target)
+        else:
+            save_encoder(encoder, target, tokenizer_from=tokenizer_from)

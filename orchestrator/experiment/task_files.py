@@ -1,0 +1,42 @@
+"""A task file by itself, read and checked as it would be in an experiment."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.experiment.environment import with_environment
+from orchestrator.experiment.experiment import Corpus, Task
+from orchestrator.experiment.faults import Fault, refuse
+from orchestrator.experiment.parsing import read_file
+from orchestrator.experiment.targets import task_contradictions
+from orchestrator.experiment.validation import validated
+from orchestrator.experiment.written import Node, PathTo, child_of, fault_at
+
+_PATHS = {("data", role) for role in ("train", "test", "validation")}
+
+
+def read_task(path: Path, environ: Mapping[str, str]) -> Task:
+    """The task of a file; files without a test split are a corpus to train further on.
+
+    Raises:
+        ConfigurationError: all faults of the file, one a line.
+    """
+    faults: list[Fault] = []
+    tree = read_file(Path(path), faults)
+    where = "paths: train, test and validation under data"
+    tree = with_environment(tree, environ, is_path=_is_path, where=where, faults=faults)
+    task = validated(Corpus if _is_corpus(tree) else Task, tree, faults)
+    if task is not None and not faults:
+        faults += [fault_at(tree, each.path, each.message) for each in task_contradictions((), task)]
+    refuse(faults)
+    assert task is not None
+    return task
+
+
+def _is_path(path: PathTo) -> bool:
+    return path in _PATHS
+
+
+def _is_corpus(tree: Node) -> bool:
+    data = child_of(tree, "data")
+    source = None if data is None else child_of(data, "source")
+    return source is not None and source.value == "files" and child_of(data, "test") is None

@@ -1,0 +1,26 @@
+"""Annotated sentences as a stage: those that are fine-tuned on have a part that validates."""
+
+from typing import TYPE_CHECKING
+
+from jobs.specs.annotations import AnnotateSpec
+from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.plan import Stage, make_stage
+
+if TYPE_CHECKING:
+    from orchestrator.planning.sources import AnnotatedSource
+
+
+def sentences_of(
+    source: "AnnotatedSource", encoder: LocatedEncoder, *, sentence_length: int, are_tuned_on: bool
+) -> Stage:
+    """The sentences of a task with at most so many tokens, special ones included, and their units."""
+    spec = AnnotateSpec(
+        data=source.data,
+        data_version=source.data_version,
+        tokenizer=encoder.tokenizer_digest,
+        max_length=sentence_length,
+        sample=source.task.sample,
+        validation=source.task.validation if are_tuned_on else None,
+        columns=source.task.columns if source.task.columns.spans is not None else None,
+    )
+    return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})

@@ -1,0 +1,218 @@
+"""A task against its data: every row read, every fault told, and what there is counted."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import TypeVar
+
+from jobs.specs.annotations import SampleAnnotationsData
+from jobs.specs.stages import SampleData, target_of
+from jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
+from jobs.text.corpora import Row, check_targets, read_hub, read_rows, with_last
+from jobs.text.hub import hub_records
+from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
+from orchestrator.errors import ConfigurationError
+from orchestrator.experiment.experiment import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
+from orchestrator.planning.hub import resolve_revision
+from orchestrator.planning.metrics import check_metric
+
+LABELS_SHOWN = 20
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class CheckedTask:
+    """What a task's data have."""
+
+    task: str
+    num_rows: Mapping[str, int]
+    """Of each split, or its sentences where their units are labelled."""
+    num_units: Mapping[str, int] | None
+    """Labelled words, pairs or spans of each split."""
+    num_by_label: Mapping[str, Mapping[str, int]]
+    """Of each split how often each label or choice is right, in the order of the labels; empty of numbers."""
+    notes: tuple[str, ...]
+    """What is no fault, but worth knowing."""
+
+
+def check_task(task: Task) -> CheckedTask:
+    """Read all splits of a task.
+
+    Raises:
+        ConfigurationError: rows at fault, as `file:row: reason`, of all splits at once; or labels, choices or
+            a metric that do not fit.
+    """
+    try:
+        return _with_units(task) if task.has_units else _with_rows(task)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"task {task.task}: {error}") from error
+
+
+def lines_of(checked: CheckedTask) -> Iterator[str]:
+    """What a reader is told."""
+    units = checked.num_units
+    noun = "rows" if units is None else "sentences"
+    counts = [
+        f"{number:,} {noun}{'' if units is None else f' with {units[split]:,} units'} in {split}"
+        for split, number in checked.num_rows.items()
+    ]
+    yield f"{checked.task}: {', '.join(counts)}"
+    train = checked.num_by_label.get("train", {})
+    if train:
+        shown = [f"{label} {number:,}" for label, number in list(train.items())[:LABELS_SHOWN]]
+        more = f", ... ({len(train)} labels)" if len(train) > LABELS_SHOWN else ""
+        yield f"  labels in train: {', '.join(shown)}{more}"
+    yield from (f"  {note}" for note in checked.notes)
+
+
+def _with_rows(task: Task) -> CheckedTask:
+    target = target_of(task.columns, task.predict)
+    is_corpus = isinstance(task, Corpus)
+    names = _names(task)
+    rows = _each(_row_readers(task, has_label=not is_corpus))
+    num_rows = {split: len(of) for split, of in rows.items()}
+    if is_corpus:
+        return CheckedTask(task.task, num_rows, None, {}, ())
+    labels = with_last(check_targets(rows, target, names=names), task.positive)
+    check_metric(task, labels)
+    num_by_label = {
+        split: {label: count[label] for label in labels}
+        for split, count in ((split, Counter(str(row.label) for row in of)) for split, of in rows.items())
+    }
+    notes = [*(_range(rows["train"]) if target == "number" else ()), *_shared_texts(rows)]
+    return CheckedTask(task.task, num_rows, None, num_by_label, tuple(notes))
+
+
+def _range(train: Sequence[Row]) -> Iterator[str]:
+    numbers = [float(str(row.label)) for row in train]
+    yield f"numbers in train: {min(numbers):g} to {max(numbers):g}, {fmean(numbers):.3g} on average"
+
+
+def _shared_texts(rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:
+    train = {(row.text, row.text_pair) for row in rows["train"]}
+    shared = sum((row.text, row.text_pair) in train for row in rows["test"])
+    if shared:
+        yield f"{shared:,} rows of test have the texts of a row of train"
+
+
+def _with_units(task: Task) -> CheckedTask:
+    sentences = _each(_sentence_readers(task))
+    counts = {split: Counter(u.label for s in of for u in s.units) for split, of in sentences.items()}
+    labels = sorted(set().union(*counts.values()))
+    if len(counts["train"]) < 2:
+        raise ValueError(f"train has one label only ({', '.join(labels)}): there is nothing to predict")
+    check_metric(task, sorted(counts["train"]))
+    notes = []
+    unknown = sorted(set(counts["test"]) - set(counts["train"]))
+    if unknown:
+        number = sum(counts["test"][label] for label in unknown)
+        notes.append(
+            f"{number:,} units of test have a label that train lacks, and can only be got wrong: "
+            f"{', '.join(unknown)}"
+        )
+    return CheckedTask(
+        task.task,
+        {split: len(of) for split, of in sentences.items()},
+        {split: count.total() for split, count in counts.items()},
+        {split: {label: count[label] for label in labels if count[label]} for split, count in counts.items()},
+        tuple(notes),
+    )
+
+
+def _each(readers: Mapping[str, Callable[[], Found]]) -> dict[str, Found]:
+    """What every split has; the faults of all splits together."""
+    found, faults = {}, []
+    for split, read in readers.items():
+        try:
+            found[split] = read()
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("\n  ".join(faults))
+    return found
+
+
+def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Sequence[Row]]]:
+    reading = {"predict": task.predict, "has_label": has_label}
+    match task.data:
+        case SampleData() as data:
+            from jobs.text.sample_corpus import sample_rows
+
+            parts = sample_rows(**data.model_dump(exclude={"source"}))
+            return {
+                split: lambda of=of: [Row(**row) for row in of]
+                for split, of in zip(("train", "test"), parts, strict=True)
+            }
+        case Files() | CorpusFiles():
+            return {
+                split: lambda path=path: read_rows(path, task.columns, **reading)
+                for split, path in _files(task.data).items()
+            }
+        case Hub() as data:
+            asked = {
+                "subset": data.subset,
+                "revision": resolve_revision(data.name, data.revision),
+                "columns": task.columns,
+            }
+            names = _splits(data) if has_label else {"train": data.train}
+            return {
+                split: lambda name=name: read_hub(data.name, split=name, **asked, **reading)
+                for split, name in names.items()
+            }
+    raise AssertionError("sentences have units")
+
+
+def _sentence_readers(task: Task) -> dict[str, Callable[[], Sequence[AnnotatedSentence]]]:
+    match task.data:
+        case SampleAnnotationsData() as data:
+            sizes = {"train": data.num_train, "test": data.num_test}
+            return {
+                split: lambda split=split, size=size: sample_annotations(
+                    label=data.label, num_sentences=size, seed=data.seed, part=split
+                )
+                for split, size in sizes.items()
+            }
+        case AnnotatedFiles() as data:
+            return {
+                split: lambda path=path: read_annotations(path, data.label)
+                for split, path in _files(data).items()
+            }
+        case Files() as data:
+            return {
+                split: lambda path=path: read_span_sentences(path, task.columns)
+                for split, path in _files(data).items()
+            }
+        case Hub() as data:
+            revision = resolve_revision(data.name, data.revision)
+            columns = columns_of_spans(task.columns)
+
+            def read(name: str) -> list[AnnotatedSentence]:
+                records = hub_records(
+                    data.name, subset=data.subset, revision=revision, split=name, columns=columns
+                )
+                return span_sentences(records, f"{data.name}/{name}", task.columns)
+
+            return {split: lambda name=name: read(name) for split, name in _splits(data).items()}
+    raise AssertionError("rows without spans have no units")
+
+
+def _files(data: Files | AnnotatedFiles) -> dict[str, Path]:
+    written = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {split: Path(path).expanduser().absolute() for split, path in written.items() if path is not None}
+
+
+def _splits(data: Hub) -> dict[str, str]:
+    written = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {split: name for split, name in written.items() if name is not None}
+
+
+def _names(task: Task) -> dict[str, str]:
+    """What messages call a split."""
+    match task.data:
+        case Files():
+            return {split: path.name for split, path in _files(task.data).items()}
+        case Hub() as data:
+            return {split: f"{data.name}/{name}" for split, name in _splits(data).items()}
+    return {}
