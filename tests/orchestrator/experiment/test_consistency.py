@@ -23,8 +23,7 @@ LAYERS = (
         ),
         (
             "measures: {control: true}",
-            "measures.control: labels are drawn for each word: name a task of annotated sentences under "
-            "probing",
+            "measures.control: labels are drawn for each word: name a task of annotated sentences",
         ),
         (
             "measures: {control: true, probe: false}",
