@@ -21,7 +21,8 @@ def run(spec: ShiftSpec, context: StageContext) -> dict[str, float]:
       its bootstrap bounds;
     - `rising`, `falling`, `mean_change`: labels whose distance to the nearest other one grew or shrank, and
       by how much on average;
-    - `centroid_shift`, `centroid_shift_max`: mean and largest distance that a label's centroid moved.
+    - `centroid_shift`, `centroid_shift_max`: mean and largest distance that a label's centroid moved, and
+      `common_shift`: how far their mean shift goes.
 
     The start may have more layers than the tuned model: the common ones are compared.
 
@@ -44,6 +45,7 @@ def run(spec: ShiftSpec, context: StageContext) -> dict[str, float]:
         values = {
             "centroid_shift": float(np.nanmean(shift.norm_K)),
             "centroid_shift_max": float(np.nanmax(shift.norm_K)),
+            "common_shift": float(np.linalg.norm(np.nanmean(shift.vector_KD, axis=0))),
         }
         values |= _of_distances(before.train, after.train, layer, spec)
         context.log(layer, **{name: value for name, value in values.items() if np.isfinite(value)})

@@ -124,10 +124,11 @@ def shift_centroids(
 
 
 def shift_plane(vector_KD: np.ndarray) -> tuple[np.ndarray, float]:
-    """The shifts in the plane through no shift that holds most of their squares: (K, 2), and its share.
+    """The shifts less their mean, along their two principal components: (K, 2), and the share of variance.
 
-    The largest loading of a direction is positive, which fixes its sign. A label whose shift is not known is
-    NaN; so is the share where nothing moved.
+    What all labels share says nothing of how they lie to each other. The largest loading of a component is
+    positive, which fixes its sign. A label whose shift is not known is NaN; so is the share where all labels
+    moved alike, up to the rounding of float32 states.
 
     Raises ValueError where no shift is known.
     """
@@ -135,14 +136,16 @@ def shift_plane(vector_KD: np.ndarray) -> tuple[np.ndarray, float]:
     known_K = np.isfinite(vector_KD).all(axis=1)
     if not known_K.any():
         raise ValueError("no label has a known shift.")
-    _, lengths, directions_RD = np.linalg.svd(vector_KD[known_K], full_matrices=False)
+    centred_KD = vector_KD - vector_KD[known_K].mean(axis=0)
+    _, lengths, directions_RD = np.linalg.svd(centred_KD[known_K], full_matrices=False)
     directions_RD = directions_RD[:2]
     largest_R = np.take_along_axis(directions_RD, np.abs(directions_RD).argmax(axis=1)[:, None], axis=1)
-    position_KR = vector_KD @ (directions_RD * np.where(largest_R < 0, -1, 1)).T
+    position_KR = centred_KD @ (directions_RD * np.where(largest_R < 0, -1, 1)).T
     position_K2 = np.pad(position_KR, ((0, 0), (0, 2 - position_KR.shape[1])))
     position_K2[~known_K] = np.nan
     total = np.square(lengths).sum()
-    return position_K2, float(np.square(lengths[:2]).sum() / total) if total else float("nan")
+    nothing = np.square(np.finfo(np.float32).eps * vector_KD[known_K]).sum()
+    return position_K2, float(np.square(lengths[:2]).sum() / total) if total > nothing else float("nan")
 
 
 def follow_centroids(

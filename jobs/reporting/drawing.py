@@ -252,6 +252,7 @@ def _draw_points(axes: Axes, points: np.ndarray, told: Sequence[int]) -> None:
     axes.plot(*points[others].T, "o", color="#808080", alpha=0.6, markersize=3)
     for index, point in enumerate(told):
         axes.plot(*points[point], MARKERS[index], color=COLOURS[index], markersize=5)
+    axes.set_aspect("equal", adjustable="datalim")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=4))
     axes.tick_params(labelsize=7)

@@ -210,7 +210,8 @@ def _plane(of: str, shift: LabelShift) -> Figure:
     known = np.flatnonzero(np.isfinite(shift.norm_LC[last]))
     farthest = known[np.argsort(-shift.norm_LC[last][known], kind="stable")][:NUM_TOLD]
     return plane_charts(
-        f"{of}: how far each label's centroid moved, in the plane that holds most of it (first seed)",
+        f"{of}: where each label's centroid moved, less what all share, on two principal components "
+        "(first seed)",
         {f"layer {layer}: {_share(shift.plane_share_L[layer])}": shift.plane_LC2[layer] for layer in layers},
         shift.labels,
         farthest.tolist(),
@@ -218,4 +219,4 @@ def _plane(of: str, shift: LabelShift) -> Figure:
 
 
 def _share(share: float) -> str:
-    return "no shift" if np.isnan(share) else f"{100 * share:.0f} % of it"
+    return "all alike" if np.isnan(share) else f"{100 * share:.0f} %"

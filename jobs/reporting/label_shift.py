@@ -19,9 +19,9 @@ class LabelShift:
     norm_LC: np.ndarray
     """Distance of each label's centroid before and after fine-tuning."""
     plane_LC2: np.ndarray
-    """The same shifts as vectors, in the plane of the layer that holds most of them; no shift is (0, 0)."""
+    """The same shifts as vectors less their mean, along the two principal components of the layer."""
     plane_share_L: np.ndarray
-    """Part of the squared shifts that the plane holds."""
+    """Part of the variance of the shifts that the plane holds; NaN where all labels moved alike."""
     nearest_before_LC: np.ndarray
     nearest_after_LC: np.ndarray
     """Each label's mean distance to the nearest other one; NaN also where its geometry is not defined."""

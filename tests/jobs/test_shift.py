@@ -58,6 +58,7 @@ def test_what_did_not_move_has_no_shift(tmp_path, begun):
         assert curve(context, name) == {0: 0, 1: 0}
     found = read_label_shift(context.out)
     assert (found.plane_LC2 == 0).all() and np.isnan(found.plane_share_L).all()
+    assert curve(context, "common_shift") == {0: 0, 1: 0}
 
 
 def test_a_planted_move_is_found_at_its_label_and_in_its_plane(tmp_path, begun):
@@ -69,8 +70,12 @@ def test_a_planted_move_is_found_at_its_label_and_in_its_plane(tmp_path, begun):
     assert found.labels == tuple(NAMES)
     # float32 states of about 30 carry rounding of some 1e-6.
     assert found.norm_LC == pytest.approx(np.tile(3.0 * (np.arange(8) == 1), (2, 1)), abs=1e-5)
-    assert found.plane_LC2[:, 1, 0] == pytest.approx([3, 3], abs=1e-5)
+    # Less the mean shift, an eighth of 3.
+    assert found.plane_LC2[:, :, 0] == pytest.approx(
+        np.tile(3 * (np.arange(8) == 1) - 3 / 8, (2, 1)), abs=1e-5
+    )
     assert found.plane_share_L == pytest.approx([1, 1])
+    assert curve(context, "common_shift") == pytest.approx({0: 3 / 8, 1: 3 / 8}, abs=1e-5)
     assert curve(context, "centroid_shift") == pytest.approx({0: 3 / 8, 1: 3 / 8}, abs=1e-5)
     assert curve(context, "centroid_shift_max") == pytest.approx({0: 3, 1: 3}, abs=1e-5)
 

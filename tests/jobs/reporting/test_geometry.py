@@ -75,7 +75,7 @@ def test_a_measure_with_figures_of_its_own_is_not_drawn_metric_by_metric(figures
 
 def test_shifts_are_drawn_in_a_plane_for_every_other_layer_from_the_last_down(figures):
     (panel,) = figures["geometry/topic/plane"].axes
-    assert panel.get_title() == "layer 1: 80 % of it"
+    assert panel.get_title() == "layer 1: 80 %"
     assert legend(figures["geometry/topic/plane"]) == ["h", "g", "f", "e", "d", "c"]
     farthest = panel.lines[3]
     assert (farthest.get_xdata(), farthest.get_ydata()) == ([8], [1])
