@@ -1,7 +1,7 @@
 """Figures of pairs of tuned models: of two seeds, of two conditions, of two tasks.
 
-The roles are `between/seeds/<seed>`, `between/conditions/<condition>` and `between/tasks/<texts>/<task>`; the
-first model of a pair has them, the second is named.
+The roles are `between/seeds/<seed>`, `between/conditions/<condition>` and `between/tasks/<texts>/<task>`;
+the first model of a pair has them, the second is named.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What each measure says of each layer: curves with their intervals, and a table with floors and reasons."""
+"""What each measure says of each layer: curves with intervals, and a table with floors and reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
