@@ -15,8 +15,8 @@ from jobs.specs.similarity import BlocksSpec
 def run(spec: BlocksSpec, context: StageContext) -> dict[str, float]:
     """Writes `blocks.json`; layers that the map does not define are left out.
 
-    Its `layers` are the numbers of the layers that were looked at, its `starts` those at which blocks begin.
-    Where too few are left it says so under `reason`, and there are no metrics but their number.
+    Its `layers` are the numbers of the layers that were looked at, its `starts` those at which blocks
+    begin. Where too few are left it says so under `reason`, and there are no metrics but their number.
     """
     similarity_LL = read_similarity(context.inputs["map"])
     defined = np.flatnonzero(np.isfinite(similarity_LL.diagonal()))

@@ -48,7 +48,8 @@ def export_model(
 ) -> Facts:
     """Write config, weights, tokenizer, card and facts of the shortened model into an empty folder.
 
-    The model is loaded again from there, and must give the logits on test texts that layer and head promise.
+    The model is loaded again from there, and must give the logits on test texts that layer and head
+    promise.
 
     Args:
         finetune, data: Folders of the fine-tuning's artifact and of the texts that it was tuned on.

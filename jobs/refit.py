@@ -1,4 +1,4 @@
-"""How many layers are needed where the head is fitted anew: a linear one on each layer's training states."""
+"""How many layers are needed where a linear head is fitted anew to each layer's training states."""
 
 import numpy as np
 

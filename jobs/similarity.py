@@ -9,18 +9,22 @@ from pathlib import Path
 import numpy as np
 
 from jobs.context import StageContext
-from jobs.encoders.layer_files import Part, read_layers
+from jobs.encoders.layer_files import read_layers
 from jobs.map_files import LayerMap, write_map
 from jobs.numerics.activations import check_paired
 from jobs.numerics.cka import cka_floor, cka_map, partial_cka_map, undefined_layers
 from jobs.numerics.cka_errors import cka_standard_errors
+from jobs.numerics.half_samples import half_sample_errors
 from jobs.numerics.leverage import cka_without_leverage, leverage
 from jobs.numerics.similarity import similarity_map
-from jobs.specs.similarity import SimilaritySpec
+from jobs.specs.similarity import SimilarityMeasure, SimilaritySpec
 from jobs.text.prepared import read_split
 
 Layers = Sequence[np.ndarray]
 
+HALVED = ("rbf", "rsa", "leverage", "partial_cka")
+"""Measures whose intervals come from halves of the examples. The others but CKA have none: their values
+change with the number of examples, so a half is no smaller copy of the whole."""
 INTERVAL = 1.959964
 """Standard errors on either side of a normal estimate that hold 95 %."""
 
@@ -29,26 +33,30 @@ def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
     """Writes the map (rows: layers of the first model), its standard errors or its floor if there are any,
     and why layers have no values.
 
-    Logs at step = layer the similarity with the next layer (`next_layer`), or with the same one of the other
-    model (`same_layer`), over the depth that both have. Beside it stand its 95 % interval over the choice of
-    examples (`<metric>/low`, `<metric>/high`), its floor (`floor`), or the parts of a layer's spread that its
-    most distant example and the top 1 % hold (`largest_row`, `top_percent`). Returns the means.
+    Logs at step = layer the similarity with the next layer (`next_layer`), or with the same one of the
+    other model (`same_layer`), over the depth that both have. Beside it stand its 95 % interval over the
+    choice of examples (`<metric>/low`, `<metric>/high`), its floor (`floor`), or the parts of a layer's
+    spread that its most distant example and the top 1 % hold (`largest_row`, `top_percent`). Returns the
+    means.
 
     Raises:
-        ValueError: the two sides do not hold the same examples in the same order, or too few for the measure.
+        ValueError: the two sides do not hold the same examples in the same order, or too few for the
+            measure.
     """
     own, other = read_layers(context.inputs["states"], "test"), None
     if spec.against == "other":
         other = read_layers(context.inputs["other"], "test")
         check_paired(own.ids, other.ids)
-    found = _map_of(spec, own, other, context)
+    a, b = own.layers, None if other is None else other.layers
+    words_NV = word_counts(context.inputs["data"], own.ids) if spec.measure == "partial_cka" else None
+    found = _map_of(spec, a, b, words_NV)
     write_map(context.out, found)
-    curves = _curves(found, within=other is None)
+    curves = _curves(found, _diagonal_errors(spec, found, a, b, words_NV), within=b is None)
     if spec.measure == "leverage":
-        shares = leverage(own.layers)
+        shares = leverage(a)
         curves |= {"largest_row": shares.largest, "top_percent": shares.top}
     finite = {name: values[np.isfinite(values)] for name, values in curves.items()}
-    for layer in range(len(own.layers)):
+    for layer in range(len(a)):
         values = {name: curve[layer] for name, curve in curves.items() if layer < len(curve)}
         if values := {name: value for name, value in values.items() if np.isfinite(value)}:
             context.log(layer, **values)
@@ -59,24 +67,58 @@ def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
     }
 
 
-def _map_of(spec: SimilaritySpec, own: Part, other: Part | None, context: StageContext) -> LayerMap:
-    a, b = own.layers, None if other is None else other.layers
-    errors_AB = floor_AB = None
-    match spec.measure:
+def _map_of(spec: SimilaritySpec, a: Layers, b: Layers | None, words_NV: np.ndarray | None) -> LayerMap:
+    similarity_AB = _similarity(spec.measure, a, b, words_NV)
+    return LayerMap(
+        similarity_AB,
+        errors_AB=cka_standard_errors(a, b) if spec.measure == "cka" else None,
+        floor_AB=cka_floor(a, b) if spec.measure == "biased_cka" else None,
+        undefined=_undefined(similarity_AB, spec, a, b),
+    )
+
+
+def _similarity(
+    measure: SimilarityMeasure, a: Layers, b: Layers | None, words_NV: np.ndarray | None
+) -> np.ndarray:
+    match measure:
         case "cka":
-            similarity_AB, errors_AB = cka_map(a, b), cka_standard_errors(a, b)
+            return cka_map(a, b)
         case "biased_cka":
-            similarity_AB, floor_AB = cka_map(a, b, debiased=False), cka_floor(a, b)
+            return cka_map(a, b, debiased=False)
         case "rbf":
-            similarity_AB = cka_map(a, b, kernel="rbf")
+            return cka_map(a, b, kernel="rbf")
         case "leverage":
-            similarity_AB = cka_without_leverage(a, b)
+            return cka_without_leverage(a, b)
         case "partial_cka":
-            words_NV = word_counts(context.inputs["data"], own.ids)
-            similarity_AB = partial_cka_map(a, b, confounder=words_NV)
-        case measure:
-            similarity_AB = similarity_map(a, b, measure)
-    return LayerMap(similarity_AB, errors_AB, floor_AB, _undefined(similarity_AB, spec, a, b))
+            return partial_cka_map(a, b, confounder=words_NV)
+        case _:
+            return similarity_map(a, b, measure)
+
+
+def _diagonal_errors(
+    spec: SimilaritySpec, found: LayerMap, a: Layers, b: Layers | None, words_NV: np.ndarray | None
+) -> np.ndarray | None:
+    """Standard errors of what is logged, where there is a formula or halves of the examples tell them."""
+    offset = _offset(b)
+    if found.errors_AB is not None:
+        return np.diagonal(found.errors_AB, offset)
+    if spec.measure not in HALVED:
+        return None
+
+    def of_rows(rows: np.ndarray) -> np.ndarray:
+        sides = [layer[rows] for layer in a], None if b is None else [layer[rows] for layer in b]
+        if spec.measure in ("leverage", "partial_cka"):
+            words = None if words_NV is None else words_NV[rows]
+            return np.diagonal(_similarity(spec.measure, *sides, words), offset)
+        pairs = zip(sides[0], sides[0][1:] if b is None else sides[1], strict=False)
+        return np.array([_similarity(spec.measure, [one], [other], None)[0, 0] for one, other in pairs])
+
+    return half_sample_errors(of_rows, len(a[0]), num_halves=spec.num_halves, seed=spec.seed)
+
+
+def _offset(b: Layers | None) -> int:
+    """Of the diagonal that is logged: each layer with the next one, or with the same of the other model."""
+    return 1 if b is None else 0
 
 
 def word_counts(data: Path, ids: Sequence[str]) -> np.ndarray:
@@ -90,12 +132,12 @@ def word_counts(data: Path, ids: Sequence[str]) -> np.ndarray:
     return counts_NV
 
 
-def _curves(found: LayerMap, *, within: bool) -> dict[str, np.ndarray]:
+def _curves(found: LayerMap, errors: np.ndarray | None, *, within: bool) -> dict[str, np.ndarray]:
     metric, offset = ("next_layer", 1) if within else ("same_layer", 0)
     values = np.diagonal(found.similarity_AB, offset)
     curves = {metric: values}
-    if found.errors_AB is not None:
-        half = INTERVAL * np.diagonal(found.errors_AB, offset)
+    if errors is not None:
+        half = INTERVAL * errors
         curves |= {f"{metric}/low": values - half, f"{metric}/high": np.minimum(values + half, 1)}
     if found.floor_AB is not None:
         curves["floor"] = np.diagonal(found.floor_AB, offset)

@@ -30,8 +30,8 @@ def export_variant(
     """Write the shortened model of the fine-tuning whose key begins so; the folder is whole or not there.
 
     Raises:
-        ConfigurationError: no fine-tuning or several have such a key, an option is wrong, or the model cannot
-            be shortened in this way.
+        ConfigurationError: no fine-tuning or several have such a key, an option is wrong, or the model
+            cannot be shortened in this way.
         PrerequisiteMissing: there is no store, or it lacks what belongs to the fine-tuning.
     """
     record = _record(store, key)

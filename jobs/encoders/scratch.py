@@ -40,8 +40,8 @@ def write_scratch_encoder(
 ) -> None:
     """Write config, weights with a head for masked tokens, and the tokenizer's files.
 
-    The vocabulary and the special tokens are the tokenizer's. RoBERTa counts positions from behind the number
-    of its padding token, so its table has as many more.
+    The vocabulary and the special tokens are the tokenizer's. RoBERTa counts positions from behind the
+    number of its padding token, so its table has as many more.
 
     Raises:
         ValueError: the width is no multiple of the heads.

@@ -1,7 +1,7 @@
 """Figures of pairs of tuned models: of two seeds, of two conditions, of two tasks.
 
-The roles are `between/seeds/<seed>`, `between/conditions/<condition>` and `between/tasks/<texts>/<task>`; the
-first model of a pair has them, the second is named.
+The roles are `between/seeds/<seed>`, `between/conditions/<condition>` and `between/tasks/<texts>/<task>`;
+the first model of a pair has them, the second is named.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from jobs.reporting.comparing import Conditions
 from jobs.reporting.conditions import MAX_LEVELS, condition_label
 from jobs.reporting.drawing import curve_chart, heat_maps
 from jobs.reporting.maps import MAX_MAPS, mean_map
@@ -32,7 +33,7 @@ class _Pair:
     role: str
 
 
-def between_figures(task: str, conditions: Mapping[str, Sequence[VariantResult]]) -> dict[str, Figure]:
+def between_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     """Figures by name: a map for each pair of models under `maps/<task>/between_<kind>`, and the similarity
     of the same layer under `between/<task>/<kind>`; means over seeds, or over the pairs of them."""
     figures = {}
@@ -57,7 +58,7 @@ def _told(shown: Mapping[str, object], found: Mapping[str, object]) -> str:
     return f" (the first {len(shown)} of {len(found)})" if len(shown) < len(found) else ""
 
 
-def _by_kind(conditions: Mapping[str, Sequence[VariantResult]]) -> dict[str, dict[str, list[_Pair]]]:
+def _by_kind(conditions: Conditions) -> dict[str, dict[str, list[_Pair]]]:
     """The pairs of each kind (of tasks, each with its texts) by what a panel is called."""
     found: dict[str, dict[str, list[_Pair]]] = {}
     for variants in conditions.values():

@@ -1,4 +1,4 @@
-"""The blocks of similar layers in the maps of each condition: for the frames in the maps, and for a table."""
+"""The blocks of similar layers in the maps of each condition: for frames in the maps, and a table."""
 
 import json
 from collections import Counter
@@ -72,7 +72,7 @@ def found_blocks(variants: Iterable[VariantResult], role: str) -> list[FoundBloc
 
 
 def agreed_blocks(variants: Iterable[VariantResult], role: str) -> tuple[tuple[int, int], ...]:
-    """First and last layer of the blocks whose borders more than half of the seeds have; none without one."""
+    """First and last layer of the blocks whose borders more than half of the seeds have; else none."""
     found = found_blocks(variants, role)
     counts = Counter(start for one in found for start in one.starts[1:])
     borders = sorted(start for start, count in counts.items() if count > len(found) / 2)

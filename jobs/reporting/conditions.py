@@ -74,8 +74,8 @@ def users_by_folder(variants: Iterable[VariantResult], role: str) -> dict[Path, 
 
 
 def shared_label(users: Sequence[VariantResult], variants: Sequence[VariantResult]) -> str:
-    """The factors and the seed that users of one artifact share and that tell them from other variants; empty
-    where there are none."""
+    """The factors and the seed that users of one artifact share and that tell them from other variants;
+    empty where there are none."""
     inner = varied_factors(users)
     shared = [
         f"{name}={factor_label(users[0], name)}" for name in varied_factors(variants) if name not in inner

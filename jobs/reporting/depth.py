@@ -1,11 +1,12 @@
 """How many layers could go, with the tuned head and with one fitted anew: one chart, and a table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from jobs.reporting.comparing import Conditions
 from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
 from jobs.reporting.drawing import curve_chart
 from jobs.reporting.series import Band, bands_by_metric
@@ -38,7 +39,7 @@ class DropRow:
         return self.full - self.score
 
 
-def head_figures(task: str, conditions: Mapping[str, Sequence[VariantResult]]) -> dict[str, Figure]:
+def head_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     """Both curves of few conditions one by one, of many a thin line each under the mean of each head."""
     curves: dict[str, dict[str, Band]] = {}
     for condition, variants in conditions.items():

@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from jobs.map_files import SIMILARITY, read_similarity
 from jobs.reporting.blocks import agreed_blocks
+from jobs.reporting.comparing import Conditions
 from jobs.reporting.conditions import (
     condition_label,
     factor_label,
@@ -16,8 +17,6 @@ from jobs.reporting.conditions import (
 )
 from jobs.reporting.drawing import heat_maps
 from jobs.reporting.study import VariantResult
-
-Conditions = Mapping[str, tuple[VariantResult, ...]]
 
 MAX_MAPS = 12
 """Heat maps in one figure; the best conditions are shown first."""

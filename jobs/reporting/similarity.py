@@ -1,4 +1,4 @@
-"""What each measure says of each layer: curves with their intervals, and a table with floors and reasons."""
+"""What each measure says of each layer: curves with intervals, and a table with floors and reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jobs.map_files import read_undefined
+from jobs.reporting.comparing import Conditions
 from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
 from jobs.reporting.drawing import curve_chart
 from jobs.reporting.maps import MEASURES, PAIRS, measure_and_pair
@@ -45,7 +46,7 @@ class SimilarityTable:
     """Why cells are undefined."""
 
 
-def interval_figures(task: str, conditions: Mapping[str, Sequence[VariantResult]]) -> dict[str, Figure]:
+def interval_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     """The curves that have intervals, with the mean of those of the seeds as their bands."""
     figures = {}
     for role in _roles(variant for variants in conditions.values() for variant in variants):
@@ -69,7 +70,7 @@ def similarity_tables(study: Study) -> list[SimilarityTable]:
     tables = []
     for task, conditions in conditions_by_task(study).items():
         done = {
-            name: [variant for variant in variants if variant.state == "done"]
+            name: tuple(variant for variant in variants if variant.state == "done")
             for name, variants in conditions.items()
         }
         roles = _roles(variant for variants in done.values() for variant in variants)
@@ -93,9 +94,7 @@ def _with_interval(variants: Sequence[VariantResult], role: str, curve: str) -> 
     return Band(value.steps, value.mean, low.mean, high.mean, value.is_finished)
 
 
-def _table(
-    task: str, pair: str, roles: Sequence[str], conditions: Mapping[str, Sequence[VariantResult]]
-) -> SimilarityTable:
+def _table(task: str, pair: str, roles: Sequence[str], conditions: Conditions) -> SimilarityTable:
     rows: list[SimilarityRow] = []
     reasons: dict[str, None] = {}
     for condition, variants in conditions.items():

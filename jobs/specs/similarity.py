@@ -31,19 +31,22 @@ SimilarityMeasure = Literal[
     "leverage",
     "partial_cka",
 ]
-"""`cka`: linear and debiased, with standard errors. `biased_cka`: with what chance alone gives. `rbf`: with a
-Gaussian kernel, debiased. `leverage`: CKA without the 1 % of examples that stand out most, and how much these
-hold. `partial_cka`: CKA after the words of the texts were taken out. The others are as they are called in
-`jobs.numerics.similarity`."""
+"""`cka`: linear and debiased, with standard errors. `biased_cka`: with what chance alone gives. `rbf`: with
+a Gaussian kernel, debiased. `leverage`: CKA without the 1 % of examples that stand out most, and how much
+these hold. `partial_cka`: CKA after the words of the texts were taken out. The others are as they are
+called in `jobs.numerics.similarity`."""
 
 
 class SimilaritySpec(Spec):
     """One measure of similarity for every pair of layers, of a model with itself or with another.
 
-    Parents: states (extract), other (extract, against another model), data (prepare: the words of the texts,
-    for partial_cka).
+    Parents: states (extract), other (extract, against another model), data (prepare: the words of the
+    texts, for partial_cka).
     """
 
     kind: Literal["similarity"] = "similarity"
     measure: SimilarityMeasure
     against: Literal["itself", "other"]
+    num_halves: Annotated[int, Field(ge=2)] = 20
+    """Random halves of the examples from which intervals come where there is no formula for them."""
+    seed: int = 0

@@ -209,8 +209,8 @@ class DepthSpec(Spec):
 
 
 class RefitSpec(Spec):
-    """Accuracy when only the first k layers are kept, with a linear head of its own for each k, fitted on the
-    training states of layer k. Parents: states (extract).
+    """Accuracy when only the first k layers are kept, with a linear head of its own for each k, fitted on
+    the training states of layer k. Parents: states (extract).
     """
 
     kind: Literal["refit"] = "refit"

@@ -291,7 +291,7 @@ class Measures(Strict):
     cka: bool = True
     depth: bool = True
     refit: bool = False
-    """Accuracy against depth with a linear head that is fitted anew on each layer, beside the tuned head."""
+    """Accuracy against depth also with a linear head that is fitted anew to each layer."""
     similarity: tuple[SimilarityMeasure, ...] = ()
     """Further measures of how alike layers are, within the tuned model and against its start."""
     cka_between: tuple[Between, ...] = ()

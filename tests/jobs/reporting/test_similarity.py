@@ -1,4 +1,4 @@
-"""Further measures in the report: maps on shared scales, intervals, floors, reasons, and pairs of models."""
+"""Further measures in the report: maps on shared scales, intervals, floors, reasons, pairs of models."""
 
 import json
 
