@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from jobs.context import CURVES, StageContext
-from jobs.encoders.learning_rates import Group
+from jobs.encoders.learning_rates import groups_at_one_rate
 from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.logits import logits_of, scores_of
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
@@ -144,7 +144,10 @@ def _train(
     joint: _Joint, order: Sequence[int], training: JointTraining, context: StageContext
 ) -> dict[str, float]:
     """Take every step; returns the last validation scores."""
-    optimizer = make_optimizer(_groups(joint.model, training))
+    groups = groups_at_one_rate(
+        joint.model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
+    )
+    optimizer = make_optimizer(groups)
     schedule = make_schedule(optimizer, num_steps=len(order), warmup=training.warmup)
     prepared, optimizer = joint.accelerator.prepare(joint.model, optimizer)
     num_evaluations = min(training.evaluations, len(order))
@@ -179,16 +182,6 @@ def _train(
             scores = joint.scores("validation")
             context.log(step, **scores)
     return scores
-
-
-def _groups(model: SharedEncoder, training: JointTraining) -> list[Group]:
-    parameters = list(model.parameters())
-    matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
-    vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
-    return [
-        Group("all", matrices, training.learning_rate, training.weight_decay),
-        Group("all, no weight decay", vectors, training.learning_rate, 0.0),
-    ]
 
 
 def _write(

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
-from jobs.encoders.learning_rates import Group
+from jobs.encoders.learning_rates import groups_at_one_rate
 from jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
 from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
 from jobs.encoders.pretraining_losses import PretrainingLosses, counts
@@ -66,7 +66,10 @@ class FurtherTraining:
             seed=training.seed,
         )
         model = PretrainingLosses(load_for_pretraining(self._start, next_sentence=training.next_sentence))
-        optimizer = make_optimizer(_groups(model, training))
+        groups = groups_at_one_rate(
+            model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
+        )
+        optimizer = make_optimizer(groups)
         self._schedule = make_schedule(optimizer, num_steps=training.steps, warmup=training.warmup)
         self._model, self._optimizer = self._accelerator.prepare(model, optimizer)
         self._metrics = _about(passes(0), texts.overlap["removed"], training)
@@ -228,16 +231,6 @@ def _about(first_pass: Sequence[Example], num_removed: int, training: Pretrainin
         num_true = sum(bool(example.follows) for example in first_pass)
         metrics["train/next_sentence_share"] = num_true / len(first_pass)
     return metrics
-
-
-def _groups(model: PretrainingLosses, training: Pretraining) -> list[Group]:
-    parameters = list(model.parameters())
-    matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
-    vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
-    return [
-        Group("encoder", matrices, training.learning_rate, training.weight_decay),
-        Group("encoder, no weight decay", vectors, training.learning_rate, 0.0),
-    ]
 
 
 def _diverged(step: int, training: Pretraining) -> ValueError:
