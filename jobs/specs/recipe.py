@@ -97,8 +97,8 @@ class Pretraining(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
     masking: Masking = "token"
-    """`token`: each for itself; 80 % masked, 10 % random, 10 % left (Devlin et al. 2019). `word`: all tokens
-    of a word or none, every one of them masked."""
+    """What is chosen to be predicted: each `token` for itself, or all tokens of a `word` or none. Of the
+    chosen tokens, each for itself, 80 % are masked, 10 % random, 10 % left (Devlin et al. 2019)."""
     mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Part of the tokens, or of the words, that is predicted."""
     next_sentence: bool = False
