@@ -71,6 +71,7 @@ def test_the_artifact_is_an_encoder_that_moved(encoder, corpus, tmp_path):
         "train/blocks",
         "train/passes",
         "train/overlap_removed",
+        "train/micro_batch_size",
     }
     tuned, start = load_encoder(context.out), load_encoder(encoder)
     assert all(

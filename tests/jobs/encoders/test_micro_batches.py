@@ -129,7 +129,7 @@ def test_a_size_above_the_batch_is_halved_from_the_batch(model):
 
 
 def test_no_room_for_one_example_is_an_error_that_says_what_would_be_right(model):
-    with pytest.raises(ValueError, match="out of memory with one example at a time: a shorter max_length, "):
+    with pytest.raises(ValueError, match="out of memory with one example at a time: a shorter max_length"):
         micro_batches(model, 1).backward(range(NUM_ROWS), mean_loss(model, room=0))
     assert all(parameter.grad is None for parameter in model.parameters())
 

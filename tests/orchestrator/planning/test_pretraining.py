@@ -183,6 +183,11 @@ def spec_of(bench, **pretraining):
     return plan.variants[0].stages["pretrain"].spec
 
 
+def test_a_number_format_is_in_the_key_and_the_default_one_leaves_it_as_it_was(bench):
+    assert "precision" not in spec_of(bench).model_dump(mode="json")["training"]
+    assert spec_of(bench, precision="bfloat16").model_dump(mode="json")["training"]["precision"] == "bfloat16"
+
+
 def test_whole_words_have_a_version_of_their_own(bench):
     assert spec_of(bench).version == 2
     assert spec_of(bench, masking="word").version == 3
