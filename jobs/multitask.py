@@ -23,7 +23,8 @@ from jobs.encoders.precision import computing_in
 from jobs.encoders.shared_heads import SharedEncoder
 from jobs.specs.multitask import JointTraining, MultitaskSpec
 from jobs.specs.recipe import Precision
-from jobs.text.batches import length_bucketed_batches, pad
+from jobs.text.batches import length_bucketed_batches
+from jobs.text.inputs import inputs_of
 from jobs.text.prepared import Split, read_labels, read_split
 from jobs.text.task_sampling import task_order
 
@@ -146,9 +147,9 @@ class _Joint:
 
     def _logits(self, model: nn.Module, position: int, split: Split, rows: Sequence[int]) -> torch.Tensor:
         device = self.accelerator.device
-        ids_BT, mask_BT = pad([split.texts[row] for row in rows], self._pad_id)
+        ids_BT, mask_BT, types_BT, _ = inputs_of(split.rows(rows), self._pad_id).to(device)
         with computing_in(self._precision, device):
-            return model(ids_BT.to(device), mask_BT.to(device), position).float()
+            return model(ids_BT, mask_BT, types_BT, task=position).float()
 
 
 def _train(

@@ -179,3 +179,18 @@ def test_bfloat16_computes_in_it_and_keeps_the_weights_in_float32(plain, tmp_pat
         # bfloat16 has 8 bits: relative errors of 0.4 % in each product.
         assert metrics[metric] == pytest.approx(expected[metric], abs=0.02)
         assert metrics[metric] != expected[metric]
+
+
+def test_token_types_of_pairs_are_read(inputs, tmp_path):
+    """The label is the type of a text's second part: nothing else tells it."""
+    random = np.random.default_rng(5)
+    texts = [[2, *random.integers(10, 60, size=6).tolist(), 3] for _ in range(200)]
+    labels = [row % 2 for row in range(200)]
+    types = [[0] * 4 + [label] * 4 for label in labels]
+    pairs = write_rows(tmp_path / "pairs", texts, labels, num_held_out=40, type_ids=types)
+    metrics = multitask.run(spec_of(epochs=4), context_of(tmp_path, inputs | {"data/ends": pairs}))
+    assert metrics["ends/test/accuracy"] > 0.9
+    without = write_encoder(tmp_path / "distilbert", architecture="distilbert")
+    inputs = {"encoder": without, "data/ends": pairs}
+    metrics = multitask.run(spec_of(epochs=1), make_context(tmp_path / "b", train=True, **inputs))
+    assert metrics["ends/test/accuracy"] < 0.75
