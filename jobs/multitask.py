@@ -14,15 +14,18 @@ from safetensors.torch import save_file
 from torch import nn
 
 from jobs.context import CURVES, StageContext
-from jobs.encoders.learning_rates import Group
+from jobs.encoders.learning_rates import groups_at_one_rate
 from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.logits import logits_of
-from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
+from jobs.encoders.micro_batches import MicroBatches
+from jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
+from jobs.encoders.precision import computing_in
 from jobs.encoders.shared_heads import SharedEncoder
 from jobs.encoders.targets import scores_of
-from jobs.processes import share
 from jobs.specs.multitask import JointTraining, MultitaskSpec
-from jobs.text.batches import length_bucketed_batches, pad
+from jobs.specs.recipe import Precision
+from jobs.text.batches import length_bucketed_batches
+from jobs.text.inputs import inputs_of
 from jobs.text.prepared import Split, read_labels, read_split
 from jobs.text.task_sampling import task_order
 
@@ -35,10 +38,11 @@ def run(spec: MultitaskSpec, context: StageContext) -> dict[str, float]:
     """Train all tasks together; the last weights are kept.
 
     Returns:
-        Of each task `<task>/validation/accuracy`, `<task>/test/accuracy` and so on, and its number of steps.
+        Of each task `<task>/validation/accuracy`, `<task>/test/accuracy` and so on, and its number of steps;
+        and the texts that a process ran forward and backward at once.
 
     Raises:
-        ValueError: the loss is not finite any more.
+        ValueError: the loss is not finite any more, or there is no memory for one text.
     """
     assert context.accelerator is not None
     if context.is_main:
@@ -53,7 +57,13 @@ def run(spec: MultitaskSpec, context: StageContext) -> dict[str, float]:
     model = SharedEncoder(
         encoder, num_labels=[len(task.labels) for task in tasks], pooling=spec.training.pooling
     )
-    joint = _Joint(model, tasks, context.accelerator, pad_id=encoder.config.pad_token_id or 0)
+    joint = _Joint(
+        model,
+        tasks,
+        context.accelerator,
+        pad_id=encoder.config.pad_token_id or 0,
+        precision=spec.training.precision,
+    )
     order = task_order(
         [len(task.train.texts) for task in tasks],
         sampling=spec.training.sampling,
@@ -106,20 +116,22 @@ class _Joint:
     """The model with the tasks that it is trained and scored on."""
 
     def __init__(
-        self, model: SharedEncoder, tasks: Sequence[_Task], accelerator: Accelerator, *, pad_id: int
+        self,
+        model: SharedEncoder,
+        tasks: Sequence[_Task],
+        accelerator: Accelerator,
+        *,
+        pad_id: int,
+        precision: Precision,
     ) -> None:
-        self.model, self.tasks, self.accelerator, self._pad_id = model, tasks, accelerator, pad_id
+        self.model, self.tasks, self.accelerator = model, tasks, accelerator
+        self._pad_id, self._precision = pad_id, precision
 
-    def loss(self, prepared: nn.Module, position: int, rows: Sequence[int]) -> torch.Tensor:
-        """Mean loss of this process's share of a batch, weighted so that averages over processes are averages
-        over the batch; a process without a share takes part with weight 0."""
-        train, accelerator = self.tasks[position].train, self.accelerator
-        own = share(rows, accelerator)
-        weight = len(own) * accelerator.num_processes / len(rows)
-        own = own or rows[:1]
-        labels_B = torch.tensor([train.labels[row] for row in own], device=accelerator.device)
-        logits_BK = prepared(*self._padded(train, own), position)
-        return nn.functional.cross_entropy(logits_BK, labels_B) * weight
+    def mean_loss(self, prepared: nn.Module, position: int, rows: Sequence[int]) -> torch.Tensor:
+        """Mean loss of some training texts of the task at a position."""
+        train = self.tasks[position].train
+        labels_B = torch.tensor([train.labels[row] for row in rows], device=self.accelerator.device)
+        return nn.functional.cross_entropy(self._logits(prepared, position, train, rows), labels_B)
 
     def scores(self, split_name: str) -> dict[str, float]:
         """Scores of every task on one of its splits."""
@@ -128,26 +140,32 @@ class _Joint:
         for position, task in enumerate(self.tasks):
             split = read_split(task.folder, split_name)
 
-            def forward(rows: Sequence[int], split: Split = split, position: int = position) -> torch.Tensor:
-                return self.model(*self._padded(split, rows), position)
-
+            forward = partial(self._logits, self.model, position, split)
             logits_NK = logits_of(forward, [len(text) for text in split.texts], self.accelerator)
             found |= scores_of(split.labels, logits_NK, prefix=f"{task.name}/{split_name}")
         self.model.train()
         return found
 
-    def _padded(self, split: Split, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        ids_BT, mask_BT = pad([split.texts[row] for row in rows], self._pad_id)
-        return ids_BT.to(self.accelerator.device), mask_BT.to(self.accelerator.device)
+    def _logits(self, model: nn.Module, position: int, split: Split, rows: Sequence[int]) -> torch.Tensor:
+        device = self.accelerator.device
+        ids_BT, mask_BT, types_BT, *_ = inputs_of(split.rows(rows), self._pad_id).to(device)
+        with computing_in(self._precision, device):
+            return model(ids_BT, mask_BT, types_BT, task=position).float()
 
 
 def _train(
     joint: _Joint, order: Sequence[int], training: JointTraining, context: StageContext
 ) -> dict[str, float]:
-    """Take every step; returns the last validation scores."""
-    optimizer = make_optimizer(_groups(joint.model, training))
+    """Take every step; returns the last validation scores, and how many texts went through at once."""
+    groups = groups_at_one_rate(
+        joint.model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
+    )
+    optimizer = make_optimizer(groups)
     schedule = make_schedule(optimizer, num_steps=len(order), warmup=training.warmup)
     prepared, optimizer = joint.accelerator.prepare(joint.model, optimizer)
+    micro_batches = MicroBatches(
+        context.micro_batch_size, accelerator=joint.accelerator, model=prepared, say=context.say
+    )
     num_evaluations = min(training.evaluations, len(order))
     scored_at = {round((i + 1) * len(order) / num_evaluations) for i in range(num_evaluations)}
     every = max(1, len(order) // POINTS_LOGGED)
@@ -157,10 +175,8 @@ def _train(
     for step, position in enumerate(order, start=1):
         rows = joint.tasks[position].batch(taken[position])
         taken[position] += 1
-        loss = joint.loss(prepared, position, rows)
-        losses.append(loss.detach())
-        finite = take_step(
-            loss,
+        losses.append(micro_batches.backward(rows, partial(joint.mean_loss, prepared, position)))
+        finite = follow_gradient(
             accelerator=joint.accelerator,
             model=prepared,
             optimizer=optimizer,
@@ -179,17 +195,7 @@ def _train(
         if step in scored_at:
             scores = joint.scores("validation")
             context.log(step, **scores)
-    return scores
-
-
-def _groups(model: SharedEncoder, training: JointTraining) -> list[Group]:
-    parameters = list(model.parameters())
-    matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
-    vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
-    return [
-        Group("all", matrices, training.learning_rate, training.weight_decay),
-        Group("all, no weight decay", vectors, training.learning_rate, 0.0),
-    ]
+    return scores | {"train/micro_batch_size": micro_batches.examples_at_once(training.batch_size)}
 
 
 def _write(

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,11 +13,12 @@ from transformers import AutoTokenizer
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
-from jobs.encoders.learning_rates import Group
+from jobs.encoders.learning_rates import groups_at_one_rate
 from jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
-from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
-from jobs.encoders.pretraining_losses import PretrainingLosses, counts
-from jobs.processes import share
+from jobs.encoders.micro_batches import MicroBatches, in_batches
+from jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
+from jobs.encoders.precision import computing_in
+from jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
 from jobs.reporting.cautions import cautions_of
 from jobs.specs.recipe import Pretraining
 from jobs.specs.stages import PretrainSpec
@@ -66,9 +67,15 @@ class FurtherTraining:
             seed=training.seed,
         )
         model = PretrainingLosses(load_for_pretraining(self._start, next_sentence=training.next_sentence))
-        optimizer = make_optimizer(_groups(model, training))
+        groups = groups_at_one_rate(
+            model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
+        )
+        optimizer = make_optimizer(groups)
         self._schedule = make_schedule(optimizer, num_steps=training.steps, warmup=training.warmup)
         self._model, self._optimizer = self._accelerator.prepare(model, optimizer)
+        self._micro_batches = MicroBatches(
+            context.micro_batch_size, accelerator=self._accelerator, model=self._model, say=context.say
+        )
         self._metrics = _about(passes(0), texts.overlap["removed"], training)
         self._step = 0
         self._resume()
@@ -108,7 +115,12 @@ class FurtherTraining:
         save_checkpoint(
             self._accelerator,
             self._context.scratch,
-            progress={"step": self._step, "metrics": self._metrics, "schedule": schedule},
+            progress={
+                "step": self._step,
+                "metrics": self._metrics,
+                "schedule": schedule,
+                "micro_batch_size": self._micro_batches.size,
+            },
             tensors={},
         )
 
@@ -124,7 +136,8 @@ class FurtherTraining:
             for step in self._training.snapshots:
                 shutil.copytree(snapshot_folder(kept, step), snapshot_folder(out, step))
             (out / OVERLAP).write_text(json.dumps(self._overlap, indent=1) + "\n", encoding="utf-8")
-        return self._metrics | after
+        size = self._micro_batches.examples_at_once(self._training.batch_size)
+        return self._metrics | after | {"train/micro_batch_size": size}
 
     @property
     def _loss_names(self) -> tuple[str, ...]:
@@ -148,16 +161,22 @@ class FurtherTraining:
             return
         state, _ = checkpoint
         self._step, self._metrics = state["step"], state["metrics"]
+        self._micro_batches.at_most(state.get("micro_batch_size"))
         num_groups = len(self._optimizer.param_groups)
         self._schedule.load_state_dict(state["schedule"] | {"lr_lambdas": [None] * num_groups})
         if is_main:
             cut_curves(scratch, last_step=self._step)
 
     def _take_step(self) -> torch.Tensor:
-        """One optimiser step; this process's weighted losses."""
-        losses_L = self._shared_losses(next(self._batches))
-        finite = take_step(
-            losses_L.sum(),
+        """One optimiser step; this process's part of the losses (L), whose average over processes are the
+        means over the masked tokens, and over the pairs, of the batch."""
+        batch = collate(next(self._batches), self._masker, batch=self._step)
+        losses_L = self._micro_batches.backward(
+            range(len(batch["input_ids"])),
+            lambda rows: self._losses(self._model, rows_of(batch, rows)),
+            weigh=lambda rows: counts(rows_of(batch, rows)),
+        )
+        finite = follow_gradient(
             accelerator=self._accelerator,
             model=self._model,
             optimizer=self._optimizer,
@@ -167,36 +186,38 @@ class FurtherTraining:
         self._step += 1
         if not finite:
             raise _diverged(self._step, self._training)
-        return losses_L.detach()
+        return losses_L
 
-    def _shared_losses(self, examples: Sequence[Example]) -> torch.Tensor:
-        """Mean losses of this process's share of a batch, weighted so that averages over processes are
-        averages over the masked tokens, and over the pairs, of the batch; a process without a share takes
-        part with weight 0."""
-        accelerator = self._accelerator
-        batch = collate(examples, self._masker, batch=self._step)
-        own = {name: share(values, accelerator) for name, values in batch.items()}
-        weight_L = counts(own) * accelerator.num_processes / counts(batch).clamp(min=1)
-        if not len(own["input_ids"]):
-            own = {name: values[:1] for name, values in batch.items()}
-        on_device = {name: values.to(accelerator.device) for name, values in own.items()}
-        return self._model(on_device) * weight_L.to(accelerator.device)
+    def _losses(self, model: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        device = self._accelerator.device
+        with computing_in(self._training.precision, device):
+            return model({name: values.to(device) for name, values in batch.items()})
 
     def _score_held_out(self) -> dict[str, float]:
         """Mean losses on the validation texts, masked and paired the same way each time; 0 of no texts."""
-        training = self._training
+        batch_size = self._training.batch_size
         examples = self._validation
-        model = self._accelerator.unwrap_model(self._model).eval()
         total_L, count_L = torch.zeros(len(self._loss_names)), torch.zeros(len(self._loss_names))
-        with torch.inference_mode():
-            for number, first in enumerate(range(0, len(examples), training.batch_size)):
-                batch = collate(examples[first : first + training.batch_size], self._masker, batch=number)
-                counts_L = counts(batch)
-                on_device = {name: values.to(self._accelerator.device) for name, values in batch.items()}
-                total_L += model(on_device).cpu() * counts_L
+        for number, first in enumerate(range(0, len(examples), batch_size)):
+            batch = collate(examples[first : first + batch_size], self._masker, batch=number)
+            for losses_L, counts_L in self._scored(batch):
+                total_L += losses_L * counts_L
                 count_L += counts_L
         mean_L = (total_L / count_L.clamp(min=1)).tolist()
         return {f"validation/{name}": value for name, value in zip(self._loss_names, mean_L, strict=True)}
+
+    def _scored(self, batch: Mapping[str, torch.Tensor]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """Mean losses (L) of the parts of a batch that fit into memory, and what each is a mean over (L)."""
+        model = self._accelerator.unwrap_model(self._model).eval()
+
+        def score(rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+            part = rows_of(batch, rows)
+            return self._losses(model, part).cpu(), counts(part)
+
+        rows = range(len(batch["input_ids"]))
+        size = self._micro_batches.size or len(rows)
+        with torch.inference_mode():
+            return [scored for _, scored in in_batches(rows, score, size=size)]
 
     def _save_encoder(self, folder: Path) -> None:
         model = self._accelerator.unwrap_model(self._model).model
@@ -228,16 +249,6 @@ def _about(first_pass: Sequence[Example], num_removed: int, training: Pretrainin
         num_true = sum(bool(example.follows) for example in first_pass)
         metrics["train/next_sentence_share"] = num_true / len(first_pass)
     return metrics
-
-
-def _groups(model: PretrainingLosses, training: Pretraining) -> list[Group]:
-    parameters = list(model.parameters())
-    matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
-    vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
-    return [
-        Group("encoder", matrices, training.learning_rate, training.weight_decay),
-        Group("encoder, no weight decay", vectors, training.learning_rate, 0.0),
-    ]
 
 
 def _diverged(step: int, training: Pretraining) -> ValueError:

@@ -83,6 +83,17 @@ def parameter_groups(encoder: PreTrainedModel, head: nn.Module, training: Traini
     ]
 
 
+def groups_at_one_rate(model: nn.Module, *, learning_rate: float, weight_decay: float) -> list[Group]:
+    """Every parameter of a model at the same rate; biases and normalisation weights have no weight decay."""
+    parameters = list(model.parameters())
+    matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
+    vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
+    return [
+        Group("all", matrices, learning_rate, weight_decay),
+        Group("all, no weight decay", vectors, learning_rate, 0.0),
+    ]
+
+
 def check_complete(groups: Iterable[Group], named_parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
     """Every trained parameter must be in exactly one group.
 

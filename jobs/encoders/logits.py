@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
+from jobs.encoders.micro_batches import in_batches
 from jobs.processes import share
 
 BATCH_SIZE = 64
@@ -18,17 +19,15 @@ BATCH_SIZE = 64
 def logits_of(
     forward: Callable[[Sequence[int]], torch.Tensor], lengths: Sequence[int], accelerator: Accelerator
 ) -> np.ndarray:
-    """Logits (N, K) of every text, on every process.
+    """Logits (N, K) of every text, on every process; where memory runs out fewer are computed at once.
 
     Args:
         forward: Logits (B, K) of the texts at some positions, by a model that is not training.
         lengths: Of every text: those of similar length are computed together.
     """
     own = share(sorted(range(len(lengths)), key=lengths.__getitem__), accelerator)
-    found: list[tuple[int, list[float]]] = []
     with torch.inference_mode():
-        for first in range(0, len(own), BATCH_SIZE):
-            rows = own[first : first + BATCH_SIZE]
-            found += zip(rows, forward(rows).float().tolist(), strict=True)
+        batches = in_batches(own, lambda rows: forward(rows).float().tolist(), size=BATCH_SIZE)
+    found = [pair for rows, logits in batches for pair in zip(rows, logits, strict=True)]
     by_row = dict(gather_object(found))
     return np.array([by_row[row] for row in range(len(lengths))])

@@ -15,8 +15,8 @@ Result = TypeVar("Result")
 NUMBERS_REDUCED_AT_ONCE = 8_000_000
 """32 MB of float32: few messages, and little memory beside the gradient."""
 RIGHT = (
-    "a shorter max_length, precision: bfloat16, frozen layers or adapters (lora_rank), or a device with more "
-    "memory would be right"
+    "a shorter max_length (in pretraining: block_length), precision: bfloat16, frozen layers or adapters "
+    "(lora_rank), or a device with more memory would be right"
 )
 
 
@@ -34,6 +34,10 @@ class MicroBatches:
         self.size = size
         self._accelerator, self._model, self._say = accelerator, model, say
 
+    def at_most(self, size: int | None) -> None:
+        """Never take more examples at a time than this, where it is a number."""
+        self.size = min((one for one in (self.size, size) if one is not None), default=None)
+
     def examples_at_once(self, num_rows: int) -> int:
         """The most examples of one pass in one process, of a batch of so many over all processes."""
         whole = -(-num_rows // self._accelerator.num_processes)
@@ -44,19 +48,19 @@ class MicroBatches:
         rows: Sequence[Row],
         mean_loss: Callable[[Sequence[Row]], torch.Tensor],
         *,
-        weigh: Callable[[Sequence[Row]], int] = len,
+        weigh: Callable[[Sequence[Row]], int | torch.Tensor] = len,
     ) -> torch.Tensor:
-        """Leave the gradient of a batch's mean loss on every process.
+        """Leave the gradient of a batch's mean loss on every process; of several losses, that of their sum.
 
         A process without a share takes part with weight 0.
 
         Args:
             rows: The batch, which all processes see in the same order.
-            mean_loss: Of some rows.
-            weigh: What the mean is over: of how many things these rows consist.
+            mean_loss: Of some rows; one number, or several losses (L).
+            weigh: What the mean is over: of how many things these rows consist; for several losses (L).
 
         Returns:
-            This process's part of the loss; its average over processes is the mean over the batch.
+            This process's part of each loss; its average over processes is the mean over the batch.
 
         Raises:
             ValueError: there is not even room for one example, or a parameter gets no gradient.
@@ -70,13 +74,13 @@ class MicroBatches:
         self,
         rows: Sequence[Row],
         mean_loss: Callable[[Sequence[Row]], torch.Tensor],
-        weigh: Callable[[Sequence[Row]], int],
+        weigh: Callable[[Sequence[Row]], int | torch.Tensor],
     ) -> torch.Tensor | None:
         """The gradient of this process's rows; none, with no gradient left, where any process had no room."""
         own, at_once = share(rows, self._accelerator), self.examples_at_once(len(rows))
-        each = self._accelerator.num_processes / max(1, weigh(rows))
+        each = self._accelerator.num_processes / _counted(weigh(rows)).clamp(min=1)
         parts = [own[first : first + at_once] for first in range(0, len(own), at_once)]
-        weighted = [(part, weigh(part) * each) for part in parts] or [(rows[:1], 0.0)]
+        weighted = [(part, _counted(weigh(part)) * each) for part in parts] or [(rows[:1], 0 * each)]
         loss = self._try(weighted, mean_loss)
         if loss is None:
             self._model.zero_grad(set_to_none=True)
@@ -90,16 +94,17 @@ class MicroBatches:
 
     def _try(
         self,
-        weighted: Iterable[tuple[Sequence[Row], float]],
+        weighted: Iterable[tuple[Sequence[Row], torch.Tensor]],
         mean_loss: Callable[[Sequence[Row]], torch.Tensor],
     ) -> torch.Tensor | None:
         total = torch.zeros((), device=self._accelerator.device)
         try:
             with self._accelerator.no_sync(self._model):
                 for part, weight in weighted:
-                    loss = mean_loss(part) * weight
-                    self._accelerator.backward(loss)
-                    total += loss.detach()
+                    loss = mean_loss(part)
+                    loss = loss * weight.to(loss)
+                    self._accelerator.backward(loss.sum())
+                    total = total + loss.detach()
         except torch.OutOfMemoryError:
             return None
         return total
@@ -143,6 +148,10 @@ def in_batches(
             size //= 2
             torch.cuda.empty_cache()
     return found
+
+
+def _counted(weight: int | torch.Tensor) -> torch.Tensor:
+    return torch.as_tensor(weight, dtype=torch.float64)
 
 
 def _unless_out_of_memory(compute: Callable[[Sequence[Row]], Result], part: Sequence[Row]) -> Result | None:

@@ -3,7 +3,7 @@
 Axes: B texts, T tokens, M masked tokens, V vocabulary, L losses.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import nn
@@ -40,14 +40,21 @@ class PretrainingLosses(nn.Module):
         return torch.stack(
             [
                 _of_tokens(output.prediction_logits, labels_BT[chosen_BT]),
-                nn.functional.cross_entropy(output.seq_relationship_logits, batch["next_sentence_label"]),
+                nn.functional.cross_entropy(
+                    output.seq_relationship_logits.float(), batch["next_sentence_label"]
+                ),
             ]
         )
 
 
 def _of_tokens(logits_1MV: torch.Tensor, labels_M: torch.Tensor) -> torch.Tensor:
-    total = nn.functional.cross_entropy(logits_1MV[0], labels_M, reduction="sum")
+    total = nn.functional.cross_entropy(logits_1MV[0].float(), labels_M, reduction="sum")
     return total / max(1, len(labels_M))
+
+
+def rows_of(batch: Mapping[str, torch.Tensor], rows: Sequence[int]) -> dict[str, torch.Tensor]:
+    """Some rows of every tensor of a batch."""
+    return {name: values[list(rows)] for name, values in batch.items()}
 
 
 def counts(batch: Mapping[str, torch.Tensor]) -> torch.Tensor:

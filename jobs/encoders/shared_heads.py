@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from jobs.encoders.architecture import takes_token_types
 from jobs.encoders.heads import pool
 
 
@@ -22,15 +23,26 @@ class SharedEncoder(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling
+        self._takes_token_types = takes_token_types(encoder)
         self.dropout = nn.Dropout(getattr(encoder.config, "hidden_dropout_prob", 0.1))
         self.heads = nn.ModuleList(nn.Linear(encoder.config.hidden_size, number) for number in num_labels)
         for head in self.heads:
             nn.init.normal_(head.weight, std=getattr(encoder.config, "initializer_range", 0.02))
             nn.init.zeros_(head.bias)
 
-    def forward(self, ids_BT: torch.Tensor, mask_BT: torch.Tensor, task: int) -> torch.Tensor:
-        """Logits (B, K) of one task."""
-        hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT).last_hidden_state
+    def forward(
+        self,
+        ids_BT: torch.Tensor,
+        mask_BT: torch.Tensor,
+        types_BT: torch.Tensor | None = None,
+        *,
+        task: int,
+    ) -> torch.Tensor:
+        """Logits (B, K) of one task; pairs have token types, which an encoder without them does not get."""
+        options = {}
+        if types_BT is not None and self._takes_token_types:
+            options["token_type_ids"] = types_BT
+        hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT, **options).last_hidden_state
         logits_BK = self.heads[task](self.dropout(pool(hidden_BTD, mask_BT, self.pooling)))
         if not self.training:
             return logits_BK

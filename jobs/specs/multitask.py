@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Spec, Strict
+from jobs.specs.recipe import Precision
+from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Spec, Strict, later
 
 Sampling = Literal["proportional", "square-root", "uniform"]
 
@@ -27,6 +28,8 @@ class JointTraining(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
     pooling: Literal["cls", "mean"] = "cls"
+    precision: Precision = later("float32")
+    """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
     seed: int = 0
 
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from jobs.specs.layers import Layers
-from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict
+from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict, later
 
 Truncation = Literal["head", "tail", "head+tail", "middle", "windows"]
 TokenPooling = Literal["cls", "mean"]
@@ -97,11 +97,13 @@ class Pretraining(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
     masking: Masking = "token"
-    """`token`: each for itself; 80 % masked, 10 % random, 10 % left (Devlin et al. 2019). `word`: all tokens
-    of a word or none, every one of them masked."""
+    """What is chosen to be predicted: each `token` for itself, or all tokens of a `word` or none. Of the
+    chosen tokens, each for itself, 80 % are masked, 10 % random, 10 % left (Devlin et al. 2019)."""
     mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
     """Part of the tokens, or of the words, that is predicted."""
     next_sentence: bool = False
     """Whether pairs of sentences take the place of blocks, and it is predicted too whether the second follows
     the first: half do, the others stand in another document (Devlin et al. 2019). For BERT's family."""
+    precision: Precision = later("float32")
+    """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
     seed: int = 0

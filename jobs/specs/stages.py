@@ -1,8 +1,8 @@
 """What each kind of stage computes; its parents and outside files are named by role beside it."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
 from jobs.specs.spec import PositiveInt, Spec, Strict, later
@@ -145,9 +145,17 @@ class PretrainSpec(Spec):
 
     kind: Literal["pretrain"] = "pretrain"
     version: int = 2
+    """3 where whole words are chosen: of their tokens not all are masked since then."""
     encoder: str
     """Digest of the weights that everything starts from."""
     training: Pretraining
+
+    @model_validator(mode="before")
+    @classmethod
+    def _words_have_a_version_of_their_own(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        training = fields.get("training")
+        chooses_words = isinstance(training, Pretraining) and training.masking == "word"
+        return {"version": 3} | fields if chooses_words else fields
 
 
 class FinetuneSpec(Spec):

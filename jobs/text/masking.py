@@ -1,21 +1,31 @@
 """Blocks of running text for masked language modelling, and the masks.
 
-Choosing and replacing tokens is `transformers.DataCollatorForLanguageModeling`'s part.
+Axes: B rows, T tokens, V vocabulary.
 """
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
-from transformers import DataCollatorForLanguageModeling, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from jobs.specs.recipe import Masking
 from jobs.text.batches import pad
 from jobs.text.word_marks import continuing_tokens
 
+MASKED_SHARE = 0.8
+"""Part of the chosen tokens that become [MASK]."""
+RANDOM_SHARE_OF_REST = 0.5
+"""Of the other chosen tokens, the part that become any token; what is left stays (Devlin et al. 2019)."""
+
 
 class Masker:
     """Chooses tokens to predict and replaces them; special tokens are never chosen.
+
+    Under `word` the tokens of a word are chosen all or none. Each chosen token is replaced by a draw of its
+    own, also within a word, as in BERT's code for whole words (google-research/bert,
+    `create_masked_lm_predictions` in `create_pretraining_data.py`). Of single tokens the draws are those of
+    `transformers.DataCollatorForLanguageModeling`, which replaces no token of a whole word but by [MASK].
 
     Masks follow from the seed and the number of the batch alone: every process sees the same, and a training
     that goes on from a checkpoint sees those that it would have seen.
@@ -24,34 +34,55 @@ class Masker:
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, *, masking: Masking, probability: float, seed: int
     ) -> None:
+        """Choose tokens, or words, with a probability.
+
+        Raises:
+            ValueError: the tokenizer has no mask token, or none that says where words begin.
+        """
+        if tokenizer.mask_token_id is None:
+            raise ValueError("the tokenizer has no mask token, so no token can be masked and predicted")
         size = max(tokenizer.get_vocab().values()) + 1
-        self._seed, self._pad_id = seed, tokenizer.pad_token_id or 0
+        self._probability, self._seed = probability, seed
+        self._pad_id, self._mask_id = tokenizer.pad_token_id or 0, tokenizer.mask_token_id
+        self._num_tokens = len(tokenizer)
         self._is_special_V = torch.zeros(size, dtype=torch.bool)
         self._is_special_V[tokenizer.all_special_ids] = True
         self._continues_V = torch.zeros(size, dtype=torch.bool)
         if masking == "word":
             self._continues_V[:] = torch.tensor(continuing_tokens(tokenizer.backend_tokenizer))
-        # Whole words are only ever masked: the collator replaces none of their tokens by others.
-        shares = {"mask_replace_prob": 1.0, "random_replace_prob": 0.0} if masking == "word" else {}
-        self._collator = DataCollatorForLanguageModeling(
-            tokenizer, mlm_probability=probability, whole_word_mask=masking == "word", **shares
-        )
 
     def __call__(self, rows: Sequence[Sequence[int]], *, batch: int) -> dict[str, torch.Tensor]:
         """`input_ids`, `attention_mask` and `labels` (-100 where nothing is predicted), all (B, T)."""
         ids_BT, mask_BT = pad(rows, self._pad_id)
-        is_special_BT = self._is_special_V[ids_BT] | (mask_BT == 0)
-        self._collator.generator = torch.Generator().manual_seed(stream_seed(self._seed, batch))
-        masked_BT, labels_BT = self._collator.torch_mask_tokens(
-            ids_BT, special_tokens_mask=is_special_BT, offset_mapping=self._offsets(ids_BT)
-        )
-        return {"input_ids": masked_BT, "attention_mask": mask_BT, "labels": labels_BT}
+        is_text_BT = ~self._is_special_V[ids_BT] & (mask_BT == 1)
+        random = torch.Generator().manual_seed(stream_seed(self._seed, batch))
+        chosen_BT = self._choose(ids_BT, is_text_BT, random)
+        return {
+            "input_ids": self._replace(ids_BT, chosen_BT, random),
+            "attention_mask": mask_BT,
+            "labels": ids_BT.masked_fill(~chosen_BT, -100),
+        }
 
-    def _offsets(self, ids_BT: torch.Tensor) -> torch.Tensor:
-        """Made-up places (B, T, 2) of tokens in a text: the collator takes a gap for the end of a word."""
-        end_BT = 2 * torch.arange(1, ids_BT.shape[1] + 1).expand_as(ids_BT)
-        start_BT = end_BT - 1 - self._continues_V[ids_BT].long()
-        return torch.stack([start_BT, end_BT], dim=-1)
+    def _choose(
+        self, ids_BT: torch.Tensor, is_text_BT: torch.Tensor, random: torch.Generator
+    ) -> torch.Tensor:
+        """The tokens whose word's first token was drawn; where no token continues a word, each is a word."""
+        follows_text_BT = torch.nn.functional.pad(is_text_BT[:, :-1], (1, 0))
+        is_first_BT = is_text_BT & ~(self._continues_V[ids_BT] & follows_text_BT)
+        drawn_BT = torch.bernoulli(self._probability * is_first_BT, generator=random).bool()
+        place_BT = torch.arange(ids_BT.shape[1]) * is_first_BT
+        return drawn_BT.gather(1, place_BT.cummax(1).values) & is_text_BT
+
+    def _replace(
+        self, ids_BT: torch.Tensor, chosen_BT: torch.Tensor, random: torch.Generator
+    ) -> torch.Tensor:
+        def drawn(share: float) -> torch.Tensor:
+            return torch.bernoulli(torch.full(ids_BT.shape, share), generator=random).bool()
+
+        masked_BT = drawn(MASKED_SHARE) & chosen_BT
+        random_BT = drawn(RANDOM_SHARE_OF_REST) & chosen_BT & ~masked_BT
+        any_BT = torch.randint(self._num_tokens, ids_BT.shape, generator=random)
+        return ids_BT.masked_fill(masked_BT, self._mask_id).where(~random_BT, any_BT)
 
 
 def stream_seed(*parts: int) -> int:

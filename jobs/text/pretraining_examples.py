@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
+from jobs.text.frames import frame_of
 from jobs.text.masking import Masker, pack_blocks
 from jobs.text.sentence_pairs import SentencePair, make_pairs
 from jobs.text.sentences import split_sentences
-from jobs.text.tokenizer import special_tokens
 from jobs.text.truncation import encode
 
 NUM_PAIR_SPECIAL = 3
@@ -38,7 +38,7 @@ Passes = Callable[[int], list[Example]]
 def blocks(texts: Sequence[str], tokenizer: Tokenizer, *, block_length: int, seed: int) -> Passes:
     """The same blocks in each pass, in another order."""
     encoded = encode(texts, tokenizer, strategy="whole", max_length=None)
-    (cls_id, *_), (*_, sep_id) = special_tokens(tokenizer)
+    (cls_id, *_), (*_, sep_id) = frame_of(tokenizer, num_parts=1).special
     packed = pack_blocks(encoded.input_ids, block_length=block_length, cls_id=cls_id, sep_id=sep_id)
     examples = [Example(ids) for ids in packed]
     return lambda number: _shuffled(examples, seed, number)
@@ -50,7 +50,7 @@ def sentence_pairs(texts: Sequence[str], tokenizer: Tokenizer, *, block_length: 
     Raises:
         ValueError: no text has two sentences.
     """
-    (cls_id, *_), (*_, sep_id) = special_tokens(tokenizer)
+    (cls_id, *_), (*_, sep_id) = frame_of(tokenizer, num_parts=1).special
     documents = [one for text in texts if (one := _sentence_ids(text, tokenizer))]
 
     def example(pair: SentencePair) -> Example:

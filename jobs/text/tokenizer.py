@@ -1,4 +1,4 @@
-"""A folder's fast tokenizer: its files and their digest, loading it, and the tokens it puts around a text.
+"""A folder's fast tokenizer: its files and their digest, and loading it.
 
 Only the `tokenizers` library is used, which imports in 0.05 s: the planner may look at texts. Where a folder
 has a `tokenizer.json`, that file alone says how text becomes tokens.
@@ -63,17 +63,6 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
-
-
-def special_tokens(tokenizer: "Tokenizer") -> tuple[list[int], list[int]]:
-    """Ids put before and after every single text, as ([CLS], [SEP]) by BERT."""
-    encoding = tokenizer.encode("a")
-    is_special = encoding.special_tokens_mask
-    if all(is_special):
-        raise ValueError('the tokenizer makes no token of the text "a"')
-    start = is_special.index(0)
-    end = len(is_special) - is_special[::-1].index(0)
-    return encoding.ids[:start], encoding.ids[end:]
 
 
 def _wordpiece(folder: Path) -> "Tokenizer":

@@ -42,9 +42,9 @@ class Cluster(Strict):
     task_gpus: GpuShare = 0.0
     """GPU, or share of one, of a stage that needs one process only; so much is kept free of trials."""
     micro_batch_size: PositiveInt | None = None
-    """The most examples that a worker of a fine-tuning runs forward and backward at once; by default its
-    whole share of the batch. The update is that of the whole batch all the same. Halved where memory runs
-    out."""
+    """The most examples (texts, blocks, pairs of sentences) that a worker runs forward and backward at once
+    where an encoder is trained; by default its whole share of the batch. The update is that of the whole
+    batch all the same. Halved where memory runs out."""
     max_concurrent_trials: PositiveInt | None = None
     """Trials at a time; by default as many as there is room for."""
     checkpoint_seconds: PositiveFloat = 300.0

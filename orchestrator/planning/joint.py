@@ -19,7 +19,9 @@ def joint_training(
     tasks = joint_tasks(experiment, name)
     views = {f"data/{task}": view_of(sources.tasks[task], encoder, seen) for task in tasks}
     training = JointTraining(**{field: getattr(asked, field) for field in JointTraining.model_fields})
-    spec = MultitaskSpec(encoder=encoder.digest, training=training)
+    is_paired = any(sources.tasks[task].task.columns.text_pair is not None for task in tasks)
+    # Pairs were once trained on without their token types; what has none keeps its key.
+    spec = MultitaskSpec(version=2 if is_paired else 1, encoder=encoder.digest, training=training)
     parents = views | ({"encoder": after} if after else {})
     return make_stage(spec, parents=parents, files={"encoder": str(encoder.folder)})
 

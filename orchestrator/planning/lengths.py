@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from jobs.text.tokenizer import load_tokenizer, special_tokens
+from jobs.text.frames import frame_of
+from jobs.text.tokenizer import load_tokenizer
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import LocatedEncoder
@@ -60,7 +61,7 @@ def _without_room(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
     if not given or "head+tail" not in possible_values(experiment, "truncation"):
         return []
     shortest = min(int(value) for value in possible_values(experiment, "max_length"))
-    num_special = sum(map(len, special_tokens(load_tokenizer(encoder.folder))))
+    num_special = frame_of(load_tokenizer(encoder.folder), num_parts=1).num_special
     if max(given) < shortest - num_special:
         return []
     return [

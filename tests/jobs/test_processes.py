@@ -37,6 +37,8 @@ ALIKE = (
     "pretrain",
     "pretrain-single",
     "pretrain-pairs",
+    "pretrain-parts",
+    "pretrain-crowded",
 )
 TOLERANCE = {"finetune-parts": 1e-6, "finetune-crowded": 1e-6}
 """Of weights. One step of bert-adam, whose epsilon is large, leaves rounding errors as they are."""
@@ -53,6 +55,7 @@ def cases(tmp_path_factory):
     # 41 training rows in batches of 5: no batch divides by 2, and the last has one row for two processes.
     recipe = {"epochs": 2, "batch_size": 5, "learning_rate": 1e-3, "layer_decay": 0.9}
     once = {"epochs": 1, "batch_size": 41, "warmup": 0.0, "optimizer": "bert-adam", "learning_rate": 3e-3}
+    few = {"batch_size": 5, "steps": 3, "learning_rate": 1e-3}
     return {
         "finetune-frozen": Case(finetune_spec(pooling="cls", frozen_layers=1, **recipe), labelled),
         "finetune-lora": Case(finetune_spec(lora_rank=2, lora_alpha=2.0, **recipe), labelled),
@@ -64,6 +67,9 @@ def cases(tmp_path_factory):
         "pretrain": Case(pretrain_spec(batch_size=3, learning_rate=1e-3), raw),
         "pretrain-single": Case(pretrain_spec(batch_size=1, steps=3, learning_rate=1e-3), raw),
         "pretrain-pairs": Case(pretrain_spec(batch_size=3, masking="word", next_sentence=True), raw),
+        "pretrain-parts": Case(pretrain_spec(next_sentence=True, **few), raw, micro_batch_size=1),
+        "pretrain-crowded": Case(pretrain_spec(next_sentence=True, **few), raw, harm="crowd"),
+        "pretrain-bfloat16": Case(pretrain_spec(precision="bfloat16", **few), raw),
         "pretrain-interrupted": Case(
             pretrain_spec(batch_size=3, masking="word", next_sentence=True), raw, harm="interrupt"
         ),
@@ -88,7 +94,7 @@ def without_clock(metrics: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in metrics.items() if name not in CLOCK}
 
 
-@pytest.mark.parametrize("name", [*ALIKE, "finetune-bfloat16"])
+@pytest.mark.parametrize("name", [*ALIKE, "finetune-bfloat16", "pretrain-bfloat16"])
 def test_both_processes_end_with_the_same_weights_and_scores(gang, name):
     metrics = [without_clock(torch.load(gang / name / rank / METRICS)) for rank in "01"]
     assert metrics[0] == metrics[1]
@@ -142,12 +148,27 @@ def test_processes_take_parts_of_their_own_share_and_halve_them_together(gang):
     )
     assert whole == [3, 3]
     assert parts == [3, 3]
-    # Halves of 21, the larger share of 41 rows, until the second process has room.
     assert crowded == [1, 1]
-    log = (gang / "finetune-crowded" / "scratch" / LOG).read_text()
-    assert [line.split(":")[0] for line in log.splitlines() if "memory" in line] == [
-        f"out of memory with {tried} examples at a time" for tried in (21, 10, 5, 2)
-    ]
+    # Halves of 21, the larger share of 41 rows, until the second process has room.
+    assert sizes_without_room(gang / "finetune-crowded") == [21, 10, 5, 2]
+
+
+def test_a_pretraining_takes_and_halves_parts_so_too(gang):
+    whole, parts, crowded = (
+        [torch.load(gang / name / rank / METRICS)["train/micro_batch_size"] for rank in "01"]
+        for name in ("pretrain-bfloat16", "pretrain-parts", "pretrain-crowded")
+    )
+    assert whole == [3, 3]
+    assert parts == crowded == [1, 1]
+    assert sizes_without_room(gang / "pretrain-parts") == []
+    # The second process has 2 of 5 examples, the first has 3.
+    assert sizes_without_room(gang / "pretrain-crowded") == [3]
+
+
+def sizes_without_room(folder) -> list[int]:
+    log = folder / "scratch" / LOG
+    lines = log.read_text().splitlines() if log.exists() else []
+    return [int(line.split()[4]) for line in lines if line.startswith("out of memory with")]
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,21 @@ import torch
 from safetensors.torch import load_file
 
 from jobs import feature_head, features, multitask
+from jobs.context import LOG
 from jobs.specs.features import FeaturesSpec
 from tests.jobs.test_features import head_spec
 from tests.jobs.test_multitask import ends, spec_of
 from tests.jobs.tiny import NO_DROPOUT, make_context, planted, write_encoder, write_rows
 from tests.jobs.two_processes import METRICS, Case, train_together
 
-CLOCK = {"train/seconds", "train/examples_per_second"}
-STAGES = {"multitask": multitask, "linear": feature_head, "bilstm": feature_head}
+CLOCK = {"train/seconds", "train/examples_per_second", "train/micro_batch_size"}
+STAGES = {
+    "multitask": multitask,
+    "multitask-parts": multitask,
+    "multitask-crowded": multitask,
+    "linear": feature_head,
+    "bilstm": feature_head,
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +34,11 @@ def cases(tmp_path_factory):
     joint = spec_of(epochs=None, steps=24, batch_size=5, learning_rate=1e-3, sampling="uniform")
     frozen = {"features": context.out, "data": where}
     recipe = {"epochs": 2, "batch_size": 5, "learning_rate": 3e-3}
+    joined = {"encoder": encoder, "data/where": where, "data/ends": other}
     return {
-        "multitask": Case(joint, {"encoder": encoder, "data/where": where, "data/ends": other}),
+        "multitask": Case(joint, joined),
+        "multitask-parts": Case(joint, joined, micro_batch_size=2),
+        "multitask-crowded": Case(joint, joined, harm="crowd"),
         "linear": Case(head_spec(**recipe), frozen),
         "bilstm": Case(head_spec(head="bilstm", train_size=31, **recipe), frozen),
     }
@@ -49,6 +59,15 @@ def weights_of(out) -> dict[str, torch.Tensor]:
         if (out / name).exists()
         for weight, value in load_file(out / name).items()
     }
+
+
+def test_tasks_are_trained_in_parts_that_fit_into_the_memory_of_all(gang):
+    sizes = {
+        name: [torch.load(gang / name / rank / METRICS)["train/micro_batch_size"] for rank in "01"]
+        for name in ("multitask", "multitask-parts", "multitask-crowded")
+    }
+    assert sizes == {"multitask": [3, 3], "multitask-parts": [2, 2], "multitask-crowded": [1, 1]}
+    assert "with 3 examples at a time" in (gang / "multitask-crowded" / "scratch" / LOG).read_text()
 
 
 def without_clock(metrics: dict[str, float]) -> dict[str, float]:

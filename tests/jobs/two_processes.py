@@ -1,6 +1,6 @@
 """Runs trainings one after another in a gang of two real processes that stay together."""
 
-import multiprocessing
+import contextlib
 import socket
 from dataclasses import dataclass
 from importlib import import_module
@@ -9,9 +9,13 @@ from typing import Literal
 
 import torch
 import torch.multiprocessing
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from jobs import finetune, pretrain
 from jobs.context import StageContext
+from jobs.encoders.heads import Classifier
+from jobs.encoders.pretraining_losses import PretrainingLosses
+from jobs.encoders.shared_heads import SharedEncoder
 from jobs.processes import Place, join, release
 from jobs.specs.spec import Spec
 from jobs.specs.stages import FinetuneSpec, PretrainSpec
@@ -42,8 +46,6 @@ def train_together(cases: dict[str, Case], folder: Path) -> None:
 
 def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> None:
     torch.set_num_threads(1)
-    # The collator of transformers takes any other name for that of a data loader's worker.
-    multiprocessing.current_process().name = "MainProcess"
     accelerator = join(Place(rank, NUM_PROCESSES, "127.0.0.1", port), use_gpu=False)
     for name, case in cases.items():
         out, scratch, own = (folder / name / part for part in ("out", "scratch", str(rank)))
@@ -57,17 +59,22 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
             accelerator=accelerator,
             micro_batch_size=case.micro_batch_size,
         )
-        if isinstance(case.spec, PretrainSpec):
-            metrics = _pretrain(case, context)
-        elif not isinstance(case.spec, FinetuneSpec):
-            metrics = import_module(f"jobs.{case.spec.kind}").run(case.spec, context)
-        else:
-            metrics, weights = _finetune(case, context)
-            torch.save(weights, own / WEIGHTS)
+        with _crowded() if case.harm == "crowd" and rank else contextlib.nullcontext():
+            metrics = _train(case, context, own)
         torch.save(metrics, own / METRICS)
         release(accelerator)
         accelerator.wait_for_everyone()
     torch.distributed.destroy_process_group()
+
+
+def _train(case: Case, context: StageContext, own: Path) -> dict[str, float]:
+    if isinstance(case.spec, PretrainSpec):
+        return _pretrain(case, context)
+    if not isinstance(case.spec, FinetuneSpec):
+        return import_module(f"jobs.{case.spec.kind}").run(case.spec, context)
+    metrics, weights = _finetune(case, context)
+    torch.save(weights, own / WEIGHTS)
+    return metrics
 
 
 def _pretrain(case: Case, context: StageContext) -> dict[str, float]:
@@ -91,8 +98,6 @@ def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict
             pass
         with torch.no_grad():
             training._model.module.head.weight.fill_(torch.nan)
-    if case.harm == "crowd" and not context.is_main:
-        training._model.register_forward_pre_hook(_run_out_of_memory)
     if case.harm == "interrupt":
         training.advance()
         training.save()
@@ -103,6 +108,14 @@ def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict
     return training.finish(), training._weights()
 
 
-def _run_out_of_memory(model: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-    if model.training and len(inputs[0]) > 1:
+def _crowded() -> contextlib.AbstractContextManager:
+    """While it lasts there is room to train on one example at a time."""
+    return register_module_forward_pre_hook(_run_out_of_memory)
+
+
+def _run_out_of_memory(model: torch.nn.Module, inputs: tuple) -> None:
+    if not model.training or not isinstance(model, Classifier | SharedEncoder | PretrainingLosses):
+        return
+    examples = inputs[0]["input_ids"] if isinstance(model, PretrainingLosses) else inputs[0]
+    if len(examples) > 1:
         raise torch.OutOfMemoryError("no room")

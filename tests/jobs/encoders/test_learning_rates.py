@@ -5,7 +5,13 @@ from torch import nn
 from transformers import AutoModel, BertModel
 
 from jobs.encoders.heads import Classifier
-from jobs.encoders.learning_rates import CONVENTIONS, check_complete, group_table, parameter_groups
+from jobs.encoders.learning_rates import (
+    CONVENTIONS,
+    check_complete,
+    group_table,
+    groups_at_one_rate,
+    parameter_groups,
+)
 from jobs.specs.recipe import Training
 from tests.jobs.tiny import CONFIGS
 
@@ -175,3 +181,14 @@ def test_the_table_names_every_group_with_its_numbers():
     (embeddings,) = (line for line in lines if line.startswith("embeddings  "))
     assert re.fullmatch(r"embeddings +14,144 +0\.00025 +0\.1", embeddings)
     assert len(lines) == 1 + len(groups)
+
+
+def test_at_one_rate_only_matrices_decay():
+    encoder = AutoModel.from_config(CONFIGS["bert"]())
+    groups = groups_at_one_rate(encoder, learning_rate=BASE, weight_decay=0.1)
+    check_complete(groups, encoder.named_parameters())
+    assert [(group.learning_rate, group.weight_decay) for group in groups] == [(BASE, 0.1), (BASE, 0.0)]
+    decaying, others = ({id(parameter) for parameter in group.parameters} for group in groups)
+    for name, parameter in encoder.named_parameters():
+        assert (id(parameter) in others) == ("LayerNorm" in name or name.endswith("bias"))
+        assert (id(parameter) in decaying) != (id(parameter) in others)

@@ -87,6 +87,37 @@ def test_a_mean_over_unequal_rows_is_weighed_by_what_they_hold(model):
     torch.testing.assert_close(gradient_of(model), gradient, atol=1e-6, rtol=0)
 
 
+def test_each_of_several_losses_is_weighed_by_what_it_is_a_mean_over(model):
+    x_ND, labels_N = data()
+    num_inside = torch.tensor([3.0, 0, 1, 2, 0, 1, 1])
+
+    def weigh(rows):
+        return torch.tensor([num_inside[list(rows)].sum(), len(rows)])
+
+    def of(rows):
+        logits_BK = model(x_ND[list(rows)])
+        each = nn.functional.cross_entropy(logits_BK, labels_N[list(rows)], reduction="none")
+        inside = (each * num_inside[list(rows)]).sum() / weigh(rows)[0].clamp(min=1)
+        return torch.stack([inside, logits_BK.square().mean()])
+
+    whole = of(range(NUM_ROWS))
+    whole.sum().backward()
+    gradient = gradient_of(model)
+    model.zero_grad()
+    losses = micro_batches(model, 2).backward(range(NUM_ROWS), of, weigh=weigh)
+    torch.testing.assert_close(losses, whole.detach(), atol=1e-6, rtol=0)
+    torch.testing.assert_close(gradient_of(model), gradient, atol=1e-6, rtol=0)
+
+
+def test_a_size_found_before_is_kept_where_it_is_the_smaller_one(model):
+    found = []
+    for size, before in [(None, None), (None, 2), (4, None), (4, 2), (2, 4)]:
+        parts = micro_batches(model, size)
+        parts.at_most(before)
+        found.append(parts.size)
+    assert found == [None, 2, 4, 2, 2]
+
+
 def test_where_memory_runs_out_parts_are_halved_until_they_fit_and_stay_so(model, expected):
     said, sizes = [], []
     parts = micro_batches(model, None, said)
@@ -129,7 +160,7 @@ def test_a_size_above_the_batch_is_halved_from_the_batch(model):
 
 
 def test_no_room_for_one_example_is_an_error_that_says_what_would_be_right(model):
-    with pytest.raises(ValueError, match="out of memory with one example at a time: a shorter max_length, "):
+    with pytest.raises(ValueError, match="out of memory with one example at a time: a shorter max_length"):
         micro_batches(model, 1).backward(range(NUM_ROWS), mean_loss(model, room=0))
     assert all(parameter.grad is None for parameter in model.parameters())
 

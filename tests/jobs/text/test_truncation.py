@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from jobs.text.corpora import read_rows
-from jobs.text.tokenizer import load_tokenizer, special_tokens, tokenizer_digest, tokenizer_files
+from jobs.text.frames import frame_of
+from jobs.text.tokenizer import load_tokenizer, tokenizer_digest, tokenizer_files
 from jobs.text.truncation import _most_tokens, any_exceeds, cut, encode, token_budget
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
@@ -146,7 +147,7 @@ def tiny_wordpiece(folder: Path, **settings) -> Path:
 def test_a_vocabulary_alone_is_loaded_with_its_casing(lower, id, tmp_path):
     tokenizer = load_tokenizer(tiny_wordpiece(tmp_path, do_lower_case=lower))
     assert tokenizer.encode("Hello").ids == [2, id, 3]
-    assert special_tokens(tokenizer) == ([2], [3])
+    assert frame_of(tokenizer, num_parts=1).special == ((2,), (3,))
 
 
 def test_cutting_and_padding_asked_for_by_the_file_are_switched_off(tmp_path):

@@ -176,3 +176,18 @@ def test_whole_words_need_a_tokenizer_that_tells_them(bench):
 def test_an_encoder_of_the_family_of_bert_takes_next_sentences(bench):
     plan = plan_of(bench, {"own": {"next_sentence": True}}, tasks=[TOPIC])
     assert len(keys(plan, "pretrain")) == 1
+
+
+def spec_of(bench, **pretraining):
+    plan = plan_of(bench, {"own": pretraining}, tasks=[TOPIC])
+    return plan.variants[0].stages["pretrain"].spec
+
+
+def test_a_number_format_is_in_the_key_and_the_default_one_leaves_it_as_it_was(bench):
+    assert "precision" not in spec_of(bench).model_dump(mode="json")["training"]
+    assert spec_of(bench, precision="bfloat16").model_dump(mode="json")["training"]["precision"] == "bfloat16"
+
+
+def test_whole_words_have_a_version_of_their_own(bench):
+    assert spec_of(bench).version == 2
+    assert spec_of(bench, masking="word").version == 3
