@@ -254,7 +254,7 @@ def _draw_points(axes: Axes, points: np.ndarray, told: Sequence[int]) -> None:
         axes.plot(*points[point], MARKERS[index], color=COLOURS[index], markersize=5)
     axes.set_aspect("equal", adjustable="datalim")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(nbins=4))
+        axis.set_major_locator(MaxNLocator(nbins=2, symmetric=True))
     axes.tick_params(labelsize=7)
 
 

@@ -29,7 +29,7 @@ AFTER = "after"
 MAX_PANELS = 6
 """Layers whose shifts are drawn: every other one, from the last down."""
 NUM_TOLD = 6
-"""Labels that are told apart among the shifts: those that moved farthest in the last layer."""
+"""Labels that are told apart among the shifts: those that lie farthest out in the last layer."""
 
 
 def geometry_figures(task: str, conditions: Conditions, *, best: str) -> dict[str, Figure]:
@@ -207,8 +207,9 @@ def _nearest(shifts_by_moment: Mapping[str, Sequence[LabelShift]]) -> dict[str, 
 def _plane(of: str, shift: LabelShift) -> Figure:
     last = len(shift.norm_LC) - 1
     layers = sorted(range(last, -1, -2)[:MAX_PANELS])
-    known = np.flatnonzero(np.isfinite(shift.norm_LC[last]))
-    farthest = known[np.argsort(-shift.norm_LC[last][known], kind="stable")][:NUM_TOLD]
+    distance_C = np.linalg.norm(shift.plane_LC2[last], axis=1)
+    known = np.flatnonzero(np.isfinite(distance_C))
+    farthest = known[np.argsort(-distance_C[known], kind="stable")][:NUM_TOLD]
     return plane_charts(
         f"{of}: where each label's centroid moved, less what all share, on two principal components "
         "(first seed)",

@@ -159,7 +159,10 @@ class PretrainSpec(Spec):
 
 
 class FinetuneSpec(Spec):
-    """An encoder with a head, trained on a task. Parents: data (prepare), encoder (optional, pretrain)."""
+    """An encoder with a head, trained on a task.
+
+    Parents: data (prepare or annotate, which says what is predicted of what), encoder (optional, pretrain).
+    """
 
     kind: Literal["finetune"] = "finetune"
     encoder: str

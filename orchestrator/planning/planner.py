@@ -18,7 +18,7 @@ from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, 
 from orchestrator.planning.pretraining import pretraining_stage, snapshot_of
 from orchestrator.planning.recipes import training_of, without_effect
 from orchestrator.planning.sources import Sources
-from orchestrator.planning.views import in_windows, tuned_on
+from orchestrator.planning.views import are_pairs, in_windows, tuned_on
 
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
@@ -58,7 +58,9 @@ def _plan_variant(
         training = training_of(
             recipe, encoder, in_windows=in_windows(data), of_units=isinstance(data.spec, AnnotateSpec)
         )
+        # Windows and the token types of pairs were once lost on the way; what has neither keeps its key.
         spec = FinetuneSpec(
+            version=2 if in_windows(data) or are_pairs(data) else 1,
             encoder=encoder.digest,
             snapshot=snapshot,
             training=training,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from jobs.specs.annotations import AnnotateSpec
 from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.lengths import num_positions
 from orchestrator.planning.plan import Stage, make_stage
 
 if TYPE_CHECKING:
@@ -13,12 +14,17 @@ if TYPE_CHECKING:
 def sentences_of(
     source: "AnnotatedSource", encoder: LocatedEncoder, *, sentence_length: int, are_tuned_on: bool
 ) -> Stage:
-    """The sentences of a task with at most so many tokens, special ones included, and their units."""
+    """The sentences of a task and their units.
+
+    Args:
+        sentence_length: Tokens, special ones included; an encoder with a shorter table of positions has less.
+    """
+    positions = num_positions(encoder.folder)
     spec = AnnotateSpec(
         data=source.data,
         data_version=source.data_version,
         tokenizer=encoder.tokenizer_digest,
-        max_length=sentence_length,
+        max_length=min(sentence_length, positions or sentence_length),
         sample=source.task.sample,
         validation=source.task.validation if are_tuned_on else None,
         columns=source.task.columns if source.task.columns.spans is not None else None,

@@ -52,6 +52,11 @@ def in_windows(data: Stage) -> bool:
     return isinstance(data.spec, PrepareSpec) and data.spec.truncation == "windows"
 
 
+def are_pairs(data: Stage) -> bool:
+    """Whether a row has two texts in what a stage leaves."""
+    return isinstance(data.spec, PrepareSpec) and data.spec.columns.text_pair is not None
+
+
 def annotated(experiment: Experiment, source: AnnotatedSource, encoder: LocatedEncoder) -> Stage:
     """The sentences of an annotated task that is fine-tuned on; no factor of a recipe changes them."""
     length = experiment.measures.sentence_length

@@ -1,5 +1,6 @@
 """Tests of the ranking: its order, its honesty about seeds, and which differences it calls real."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -126,3 +127,17 @@ def test_a_factor_without_matched_pairs_has_no_difference(tmp_path):
         for seed, decay in enumerate([0.9, 1.0])
     ]
     assert [effect.difference for effect in main_effects(make_study(*variants))] == [None, None]
+
+
+def test_predicted_numbers_are_ranked_by_their_score_and_not_example_by_example(tmp_path):
+    variants = []
+    for decay, score in ((0.9, 0.8), (1.0, 0.4)):
+        variant = write_record(make_variant(tmp_path, decay=decay), test__accuracy=score)
+        table = {"ids": ["a", "b", "c"], "labels": [1.0, 2.0, 3.0], "predictions": [1.5, 2.0, 2.5]}
+        (variant.folders["finetune"] / "test_predictions.json").write_text(json.dumps(table))
+        variants.append(variant)
+    ranked = rank_conditions(make_study(*variants))
+    assert [(one.condition, one.standing) for one in ranked] == [
+        ("decay=0.9", "highest"),
+        ("decay=1.0", "not compared"),
+    ]

@@ -123,3 +123,12 @@ def test_windows_of_texts_do_not_concern_words(bench):
     plan = bench.plan(tasks=[WORDS, long], recipe={"truncation": "windows", "max_length": 40})
     pooled = {variant.task: variant.recipe["window_pooling"] for variant in plan.variants}
     assert pooled == {"pos": None, "topic": "mean"}
+
+
+def test_a_sentence_is_no_longer_than_the_encoder_can_take(bench):
+    bench.encoder(num_hidden_layers=6, max_position_embeddings=40)
+    (variant,) = bench.plan(tasks=[WORDS], recipe={"max_length": 30}).variants
+    assert variant.stages["finetune"].parents["data"].spec.max_length == 40
+    bench.encoder(num_hidden_layers=6, max_position_embeddings=512)
+    (variant,) = bench.plan(tasks=[WORDS], recipe={"max_length": 30}).variants
+    assert variant.stages["finetune"].parents["data"].spec.max_length == 128

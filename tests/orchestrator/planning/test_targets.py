@@ -1,0 +1,139 @@
+"""Tasks of numbers, choices and marked spans: what is planned and measured of them, and what is refused."""
+
+import json
+
+import pytest
+
+from orchestrator.errors import ConfigurationError
+from tests.orchestrator.bench import SAMPLE, Bench
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path)
+    bench.encoder(num_hidden_layers=6)
+    return bench
+
+
+def task_of(bench, name, rows, **fields):
+    data = {"source": "files"}
+    for split in ("train", "test"):
+        path = bench.root / f"{name}_{split}.jsonl"
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        data[split] = str(path)
+    return {"task": name, "data": data} | fields
+
+
+def numbers(bench, **fields):
+    rows = [{"text": f"text {number}", "label": number / 2} for number in range(20)]
+    return task_of(bench, "score", rows, **{"predict": "number", "metric": "pearson"} | fields)
+
+
+def choices(bench, **fields):
+    rows = [
+        {"text": "which", "choices": [f"one {number}", "two words more"], "label": number % 2}
+        for number in range(20)
+    ]
+    return task_of(bench, "pick", rows, **{"columns": {"choices": "choices"}} | fields)
+
+
+def spans(bench, **fields):
+    rows = [{"text": "a bank", "label": "xy"[number % 2], "from": 2, "to": 6} for number in range(20)]
+    columns = {"spans": [{"start": "from", "end": "to"}]}
+    return task_of(bench, "sense", rows, **{"columns": columns} | fields)
+
+
+def faults(bench, **changes) -> str:
+    with pytest.raises(ConfigurationError) as refused:
+        bench.open(**changes)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("make", [numbers, choices])
+def test_layers_of_numbers_and_choices_are_compared_and_have_no_labels_to_probe(bench, make):
+    topic = {"task": "topic", "data": SAMPLE}
+    (variant,) = bench.plan(tasks=[make(bench)], probing=[topic], measures={"checkpoints": [0.5]}).variants
+    roles = set(variant.stages) - {"finetune"}
+    probed = {"probe/topic", "probe/topic/start", "probe/topic/at-0.5"}
+    assert roles == {"cka/within", "cka/start"} | probed
+
+
+def test_a_row_with_marked_spans_is_a_sentence_with_one_unit(bench):
+    (variant,) = bench.plan(tasks=[spans(bench)]).variants
+    data = variant.stages["finetune"].parents["data"]
+    assert (data.kind, data.spec.data.source) == ("annotate", "files")
+    assert data.spec.columns.spans is not None
+    assert variant.stages["probe"].parents["states"].kind == "represent"
+    assert "depth" in variant.stages
+
+
+def test_a_text_with_a_choice_has_the_length_of_both(bench):
+    long = task_of(
+        bench,
+        "long",
+        [{"text": "which " * 5, "choices": ["a b", "c"], "label": number % 2} for number in range(8)],
+        columns={"choices": "choices"},
+    )
+    # Five words and two, in the frame of a pair, which has three tokens.
+    assert bench.plan(tasks=[long], recipe={"max_length": 10}).variants[0].recipe["truncation"] == "whole"
+    assert bench.plan(tasks=[long], recipe={"max_length": 9}).variants[0].recipe["truncation"] == "head"
+
+
+def test_the_texts_of_choices_are_trained_further_on_without_them(bench):
+    plan = bench.plan(
+        tasks=[choices(bench)], pretraining={"within": {"steps": 1}}, recipe={"pretraining": "within"}
+    )
+    corpus = plan.variants[0].stages["pretrain"].parents["corpus/0"]
+    assert corpus.spec.columns.choices is None
+
+
+@pytest.mark.parametrize(
+    ("make", "changes", "fault"),
+    [
+        (numbers, {"metric": "accuracy"}, "numbers are scored by pearson, spearman, pearson_spearman"),
+        (choices, {"metric": "f1"}, "choices are scored by accuracy, not by f1"),
+        (choices, {"positive": "0"}, "positive: is one of the two labels of texts"),
+        (spans, {"predict": "number", "metric": "pearson"}, "spans have labels, and this task has numbers"),
+        (spans, {"columns": {"spans": [{"start": "from", "end": "till"}]}}, "till must be a whole number"),
+    ],
+)
+def test_tasks_that_contradict_themselves_are_refused(bench, make, changes, fault):
+    assert fault in faults(bench, tasks=[make(bench, **changes)])
+
+
+def test_what_only_labelled_texts_have_is_refused_of_others(bench):
+    windows = {"truncation": "windows"}
+    assert "truncation must not be windows" in faults(bench, tasks=[choices(bench)], recipe=windows)
+    for make, noun in ((numbers, "numbers"), (choices, "choices"), (spans, "units of sentences")):
+        assert f"here are {noun}: features must be null" in faults(
+            bench, tasks=[make(bench)], recipe={"features": "last"}
+        )
+        joint = {"joint": {"epochs": 1}}
+        assert f"has {noun}, and joint training is of texts with labels" in faults(
+            bench, tasks=[make(bench)], multi_task=joint
+        )
+    assert "probes tell labels, and this task has numbers" in faults(bench, probing=[numbers(bench)])
+    sample = {"task": "mood", "data": SAMPLE, "predict": "number", "metric": "pearson"}
+    assert "these data have labels, no numbers" in faults(bench, tasks=[sample])
+
+
+def test_an_objective_must_be_a_score_of_every_task(bench):
+    search = {"trials": 2, "space": {"learning_rate": {"low": 1e-5, "high": 1e-4}}}
+    topic = {"task": "topic", "data": SAMPLE}
+    fault = faults(bench, tasks=[topic, numbers(bench)], search=search)
+    assert "search.objective: task score has no accuracy: must be one of validation/pearson" in fault
+    pearson = search | {"objective": "validation/pearson"}
+    assert "task topic has no pearson" in faults(bench, tasks=[topic, numbers(bench)], search=pearson)
+    assert bench.open(tasks=[numbers(bench)], search=pearson)
+    loss = search | {"objective": "validation/loss"}
+    assert bench.open(tasks=[topic, numbers(bench)], search=loss)
+
+
+def test_f1_is_of_two_labels(bench):
+    rows = [{"text": f"text {number}", "label": "abc"[number % 3]} for number in range(12)]
+    assert "f1 is that of one of two labels, and there are 3" in faults(
+        bench, tasks=[task_of(bench, "three", rows, metric="f1")]
+    )
+    two = [{"text": f"text {number}", "label": "ab"[number % 2]} for number in range(12)]
+    (variant,) = bench.plan(tasks=[task_of(bench, "two", two, metric="f1", positive="a")]).variants
+    assert variant.stages["finetune"].parents["data"].spec.positive == "a"
