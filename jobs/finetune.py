@@ -218,7 +218,7 @@ class Finetuning:
             return
         state, self._best_weights = checkpoint
         self._progress = _Progress(**state["run"])
-        self._micro_batches.size = _smaller(self._micro_batches.size, self._progress.micro_batch_size)
+        self._micro_batches.at_most(self._progress.micro_batch_size)
         self._schedule.load_state_dict(state["schedule"] | {"lr_lambdas": [None] * len(self.groups)})
         if self._context.is_main:
             cut_curves(scratch, last_step=self._progress.step)
@@ -326,7 +326,3 @@ class Finetuning:
         (out / "test_predictions.json").write_text(json.dumps(predictions), encoding="utf-8")
         groups = [group.as_json() for group in self.groups]
         (out / "parameter_groups.json").write_text(json.dumps(groups, indent=1), encoding="utf-8")
-
-
-def _smaller(size: int | None, other: int | None) -> int | None:
-    return min((each for each in (size, other) if each is not None), default=None)
