@@ -21,6 +21,7 @@ MEASURES = {
     "random_encoder": True,
     "geometry": True,
     "spread": True,
+    "checkpoints": [0.5],
     "cka": False,
     "depth": False,
     "num_train": 60,
@@ -57,14 +58,11 @@ def test_every_stage_is_stored_and_the_start_is_measured_once(opened):
     stages = schedule.plan.stages().values()
     assert {schedule.state(stage) for stage in stages} <= {"stored", "computed"}
     kinds = [stage.kind for stage in stages]
-    # Of two seeds and their common start, for the task and for the probing task.
-    assert (kinds.count("geometry"), kinds.count("shift"), kinds.count("spread")) == (6, 4, 6)
+    # Of two seeds half way and at the end, and of their common start, for the task and for the probing task.
+    assert (kinds.count("geometry"), kinds.count("shift"), kinds.count("spread")) == (10, 8, 10)
     # And of the fresh weights.
-    assert (kinds.count("mlp_probe"), kinds.count("control_probe"), kinds.count("random_encoder")) == (
-        8,
-        8,
-        1,
-    )
+    assert (kinds.count("mlp_probe"), kinds.count("control_probe")) == (12, 12)
+    assert kinds.count("random_encoder") == 1
 
 
 @pytest.mark.parametrize(
@@ -74,6 +72,8 @@ def test_every_stage_is_stored_and_the_start_is_measured_once(opened):
         "geometry/start/min_distance_lower",
         "geometry/pos/permuted_clusters",
         "shift/pos/pearson",
+        "shift/pos/at-0.5/pearson",
+        "geometry/at-0.5/clusters",
         "shift/pos/centroid_shift",
         "spread/pos/start/effective_rank",
         "mlp_probe/pos/random/accuracy",
@@ -94,7 +94,15 @@ def test_a_curve_over_layers_reaches_the_tracker(study, metric):
 
 def test_figures_reach_the_pages_of_study_and_variants(study):
     study_page, _, *variants = study_pages(study, study_key="study", figures=study_figures(study), live=False)
-    for name in ("pos_clusters", "pos_test_pearson", "pos_pearson", "pos_nearest", "pos_plane", "clusters"):
+    for name in (
+        "pos_pearson_along",
+        "pos_clusters",
+        "pos_test_pearson",
+        "pos_pearson",
+        "pos_nearest",
+        "pos_plane",
+        "clusters",
+    ):
         assert f"figures/geometry/topic/{name}.png" in study_page.images
     assert "figures/mlp_probe/topic/pos_accuracy.png" in study_page.images
     assert "figures/spread/topic/pos_isoscore.png" in study_page.images

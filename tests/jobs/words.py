@@ -18,6 +18,7 @@ def write_words(folder: Path, words_by_split: dict[str, np.ndarray], labels_by_s
         split: [
             EncodedSentence(
                 f"{split} {row}",
+                (f"word {word}",),
                 (2, 10 + int(word), 3),
                 (EncodedUnit(((1, 2),), LABELS[labels_by_split[split][row]], f"word {word}"),),
             )
