@@ -7,7 +7,7 @@ from typing import Any
 from jobs.reporting.study import Study
 from jobs.text.pretraining_texts import CORPUS
 from orchestrator.planning.between import BETWEEN
-from orchestrator.planning.measures import depth_note
+from orchestrator.planning.measures import depth_note, labels_note
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.workspace import Workspace
@@ -19,7 +19,7 @@ STATE_SHOWN = {
     "stopped": "stored",
     "unneeded": "stored",
 }
-LISTED_KINDS = ("prepare", "pretrain", "multitask", "features", "finetune", "feature_head")
+LISTED_KINDS = ("prepare", "annotate", "pretrain", "multitask", "features", "finetune", "feature_head")
 """Kinds of which every stage has a line in the plan; of the others only their number is shown."""
 
 
@@ -121,6 +121,8 @@ def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, flo
         lines.append(f"about {sum(known) / 60:.1f} minutes of work, by what such stages took before")
     if note := depth_note(workspace.experiment, schedule.plan.variants):
         lines.append(note)
+    if note := labels_note(workspace.experiment, schedule.plan.variants):
+        lines.append(note)
     if workspace.experiment.search is not None:
         lines.append(f"a search proposes up to {workspace.experiment.search.trials} conditions while it runs")
     return "\n".join(lines)
@@ -166,6 +168,8 @@ def _describe(schedule: Schedule, stage: Stage) -> str:
             view = "whole texts" if length is None else f"{stage.spec.truncation} to {length} tokens"
             view = "a corpus" if stage.spec.text_only else view
             return f"{tasks}: {view}"
+        case "annotate":
+            return f"{tasks}: sentences of at most {stage.spec.max_length} tokens"
         case "pretrain":
             return f"{tasks}: {_described_pretraining(stage)}"
         case "multitask":

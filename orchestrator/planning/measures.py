@@ -100,6 +100,16 @@ def _random_encoder(encoder: LocatedEncoder) -> Stage:
     return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
 
 
+def labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
+    """Says which tasks have no labels, so that their own layers are not probed; nothing where all have."""
+    data = {variant.task: variant.stages["finetune"].parents["data"] for variant in variants}
+    without = [task for task, stage in data.items() if not has_labels(stage)]
+    if not experiment.measures.probe or not without:
+        return None
+    names = ", ".join(without)
+    return f"no labels are predicted in {names}: layers are compared, and probed on probing tasks only"
+
+
 def probed_examples(
     source: TaskSource | AnnotatedSource, encoder: LocatedEncoder, recipe: Recipe, measures: Measures
 ) -> Stage:

@@ -7,7 +7,7 @@ from jobs.reporting.study import State, Study, VariantResult
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.reading import resolved_yaml
 from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.measures import depth_note
+from orchestrator.planning.measures import depth_note, labels_note
 from orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.tracking.pretraining_notes import pretraining_notes
@@ -94,6 +94,8 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
         )
     notes += pretraining_notes(schedule)
     if note := depth_note(experiment, tuned):
+        notes.append(f"{note[0].upper()}{note[1:]}.")
+    if note := labels_note(experiment, tuned):
         notes.append(f"{note[0].upper()}{note[1:]}.")
     if frozen:
         of_cells = sum(variant.num_cells for variant in frozen)

@@ -53,9 +53,10 @@ def faults(bench, **changes) -> str:
 def test_layers_of_numbers_and_choices_are_compared_and_have_no_labels_to_probe(bench, make):
     topic = {"task": "topic", "data": SAMPLE}
     (variant,) = bench.plan(tasks=[make(bench)], probing=[topic], measures={"checkpoints": [0.5]}).variants
-    roles = set(variant.stages) - {"finetune"}
-    probed = {"probe/topic", "probe/topic/start", "probe/topic/at-0.5"}
-    assert roles == {"cka/within", "cka/start"} | probed
+    assert {"cka/within", "cka/start"} <= set(variant.stages)
+    probed = {role for role in variant.stages if role.startswith("probe")}
+    assert probed == {"probe/topic", "probe/topic/start", "probe/topic/at-0.5"}
+    assert "depth" not in variant.stages
 
 
 def test_a_row_with_marked_spans_is_a_sentence_with_one_unit(bench):
@@ -137,3 +138,20 @@ def test_f1_is_of_two_labels(bench):
     two = [{"text": f"text {number}", "label": "ab"[number % 2]} for number in range(12)]
     (variant,) = bench.plan(tasks=[task_of(bench, "two", two, metric="f1", positive="a")]).variants
     assert variant.stages["finetune"].parents["data"].spec.positive == "a"
+
+
+def test_what_is_not_probed_is_said(bench, capsys):
+    from orchestrator.showing import print_plan
+
+    topic = {"task": "topic", "data": SAMPLE}
+    note = "no labels are predicted in score, pick: layers are compared"
+    workspace = bench.open(tasks=[topic, numbers(bench), choices(bench)])
+    schedule = workspace.schedule()
+    print_plan(workspace, schedule, all_stages=False)
+    assert note in capsys.readouterr().out
+    assert any(note in told.lower() for told in workspace.study(schedule).notes)
+    alone = bench.open(tasks=[topic])
+    print_plan(alone, alone.schedule(), all_stages=False)
+    assert "no labels" not in capsys.readouterr().out
+    unmeasured = bench.open(tasks=[numbers(bench)], measures={"probe": False})
+    assert not any("no labels" in told.lower() for told in unmeasured.study(unmeasured.schedule()).notes)
