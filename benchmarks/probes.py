@@ -1,11 +1,17 @@
 """All probes of an encoder's layers trained together, against scikit-learn's MLPClassifier one by one.
 
 Seven layers of noise that show ten labels more and more clearly, sixteen pairs of sizes, eight L2 weights:
-896 networks, with the same sizes, L2 weight, optimiser, batch, largest number of epochs, patience, size of
-the validation part and float32 on both sides. Every --every-th network, spread evenly over the grid, is also
-trained by scikit-learn, and its time for all 896 is extrapolated from these. Printed: seconds of both, their
-ratio, the mean test accuracy of the sampled networks on both sides, and epochs, since early stopping may end
-the two at different times. The ratio per epoch compares the same work.
+896 networks, with the same sizes, L2 weight, optimiser and batch on both sides. Ours train in each of
+--precisions. Every --every-th network, spread evenly over the grid, is also trained by scikit-learn:
+
+- as the paper ran it: Zhou and Srikumar 2022 had scikit-learn 0.22 with its defaults, but up to 1000
+  iterations. All examples are fitted until the training loss falls no longer. Until 0.24 it computed in
+  float64 (scikit-learn pull request 17759).
+- the same in float32.
+- with our early stopping: the same patience, size of the validation part and float32.
+
+Printed are its time for all 896, extrapolated from these, the ratio to ours, epochs, and the mean test
+accuracy of the sampled networks. The ratio per epoch compares the same work.
 
     OMP_NUM_THREADS=1 python benchmarks/probes.py
 """
@@ -23,6 +29,13 @@ from jobs.numerics.labelled_layers import hold_out, standardised
 from jobs.numerics.mlp_probes import DECAYS, SIZES
 from jobs.numerics.mlp_training import Examples, Member, Schedule, train_members
 
+PEERS = {
+    "as the paper ran it": (np.float64, False),
+    "as the paper ran it, in float32": (np.float32, False),
+    "with our early stopping": (np.float32, True),
+}
+"""Type of numbers, and whether a validation part ends the training."""
+
 
 def main() -> None:
     args = _arguments()
@@ -39,39 +52,51 @@ def main() -> None:
     # Offset by place in the grid, so that a step of the sample does not meet the same decay every time.
     sampled = [index for index in range(len(members)) if (index + index // len(DECAYS)) % args.every == 0]
 
-    schedule = Schedule(max_epochs=args.epochs)
-    started = time.perf_counter(), time.process_time()
-    trained = train_members(
-        _examples(layers, labels, args.examples, args.device), members, schedule=schedule, seed=0
-    )
-    wall, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
-    own_scores = (trained.predictions_MN[sampled] == labels[args.examples :]).mean(axis=1)
+    print(f"{len(members)} networks on {args.device}, {torch.get_num_threads()} thread(s), wall / CPU")
+    own = {}
+    for precision in args.precisions:
+        schedule = Schedule(max_epochs=args.epochs, precision=precision)
+        examples = _examples(layers, labels, args.examples, args.device)
+        trained, wall, cpu = _timed(train_members, examples, members, schedule=schedule, seed=0)
+        correct_S = (trained.predictions_MN[sampled] == labels[args.examples :]).mean(axis=1)
+        own[precision] = correct_S, trained.epochs_M[sampled].mean(), wall, cpu
+        print(
+            f"together in {precision}: {wall:.1f} / {cpu:.1f} s, "
+            f"{trained.epochs_M.mean():.1f} epochs a network; of the "
+            f"{len(sampled)} sampled {own[precision][1]:.1f}, accuracy {correct_S.mean():.4f}",
+            flush=True,
+        )
+    for name, (dtype, early_stopping) in PEERS.items():
+        networks = [members[index] for index in sampled]
+        fits, wall, cpu = _timed(
+            _peers, layers, labels, args.examples, networks, schedule, dtype, early_stopping
+        )
+        _print_peer(name, fits, wall * len(members) / len(sampled), cpu * len(members) / len(sampled), own)
 
-    started = time.perf_counter(), time.process_time()
-    peers = [_peer(layers, labels, args.examples, members[index], schedule) for index in sampled]
-    scale = len(members) / len(sampled)
-    peer_wall, peer_cpu = (
-        scale * (now - then)
-        for now, then in zip((time.perf_counter(), time.process_time()), started, strict=True)
-    )
-    peer_scores, peer_epochs = np.array(peers).T
 
-    print(f"{len(members)} networks on {args.device}, {torch.get_num_threads()} thread(s)")
-    print(f"together {wall:.1f} s wall, {cpu:.1f} s CPU, {trained.epochs_M.mean():.1f} epochs a network")
+def _print_peer(name: str, fits: list[tuple[float, int]], wall: float, cpu: float, own: dict) -> None:
+    """Seconds are those of all networks."""
+    correct_S, epochs_S = np.array(fits).T
     print(
-        f"scikit-learn {peer_wall:.1f} s wall, {peer_cpu:.1f} s CPU, {peer_epochs.mean():.1f} epochs a "
-        f"network (from {len(sampled)} of {len(members)})"
+        f"scikit-learn {name}: {wall:.1f} / {cpu:.1f} s, {epochs_S.mean():.1f} epochs, "
+        f"accuracy {correct_S.mean():.4f}"
     )
-    per_epoch = trained.epochs_M.mean() / peer_epochs.mean()
-    print(
-        f"ratio {peer_wall / wall:.1f} wall, {peer_cpu / cpu:.1f} CPU; "
-        f"per epoch {per_epoch * peer_wall / wall:.1f} wall, {per_epoch * peer_cpu / cpu:.1f} CPU"
-    )
-    error = np.std(own_scores - peer_scores, ddof=1) / np.sqrt(len(sampled))
-    print(
-        f"mean test accuracy of the sampled networks: together {own_scores.mean():.4f}, "
-        f"scikit-learn {peer_scores.mean():.4f} (standard error of the difference {error:.4f})"
-    )
+    for precision, (own_correct_S, own_epochs, own_wall, own_cpu) in own.items():
+        share = own_epochs / epochs_S.mean()
+        error = np.std(own_correct_S - correct_S, ddof=1) / np.sqrt(len(correct_S))
+        print(
+            f"  to {precision}: ratio {wall / own_wall:.1f} / {cpu / own_cpu:.1f}, per epoch "
+            f"{share * wall / own_wall:.1f} / {share * cpu / own_cpu:.1f}; accuracy of ours "
+            f"{np.mean(own_correct_S - correct_S):+.4f} (standard error {error:.4f})",
+            flush=True,
+        )
+
+
+def _timed(function, *arguments, **options):
+    """What the function gives, and its wall and CPU seconds."""
+    started = time.perf_counter(), time.process_time()
+    result = function(*arguments, **options)
+    return result, time.perf_counter() - started[0], time.process_time() - started[1]
 
 
 def _examples(layers: list[np.ndarray], labels: np.ndarray, num_train: int, device: str) -> Examples:
@@ -93,8 +118,26 @@ def _examples(layers: list[np.ndarray], labels: np.ndarray, num_train: int, devi
     )
 
 
+def _peers(
+    layers: list[np.ndarray],
+    labels: np.ndarray,
+    num_train: int,
+    members: list[Member],
+    schedule: Schedule,
+    dtype: type,
+    early_stopping: bool,
+) -> list[tuple[float, int]]:
+    return [_peer(layers, labels, num_train, member, schedule, dtype, early_stopping) for member in members]
+
+
 def _peer(
-    layers: list[np.ndarray], labels: np.ndarray, num_train: int, member: Member, schedule: Schedule
+    layers: list[np.ndarray],
+    labels: np.ndarray,
+    num_train: int,
+    member: Member,
+    schedule: Schedule,
+    dtype: type,
+    early_stopping: bool,
 ) -> tuple[float, int]:
     """Test accuracy and number of epochs. Both sides standardise, which takes milliseconds."""
     train, test = standardised(layers[member.layer][:num_train], layers[member.layer][num_train:])
@@ -105,14 +148,14 @@ def _peer(
         learning_rate_init=schedule.learning_rate,
         max_iter=schedule.max_epochs,
         n_iter_no_change=schedule.patience,
-        early_stopping=True,
+        early_stopping=early_stopping,
         validation_fraction=0.2,
         random_state=0,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        peer.fit(train.astype(np.float32), labels[:num_train])
-    return peer.score(test.astype(np.float32), labels[num_train:]), peer.n_iter_
+        peer.fit(train.astype(dtype), labels[:num_train])
+    return peer.score(test.astype(dtype), labels[num_train:]), peer.n_iter_
 
 
 def _arguments() -> argparse.Namespace:
@@ -121,8 +164,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--examples", type=int, default=1000, help="for train, and as many for test")
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--labels", type=int, default=10)
-    parser.add_argument("--epochs", type=int, default=200, help="at most")
+    parser.add_argument("--epochs", type=int, default=1000, help="at most")
     parser.add_argument("--every", type=int, default=29, help="scikit-learn trains one network in so many")
+    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 

@@ -1,25 +1,33 @@
 """Many small ReLU networks of two hidden layers trained side by side, each as if it were alone.
 
 Axes: L layers of an encoder, N examples, B examples of a batch, D features, C classes, M networks (members),
-P weights of one network, all in one row: two matrices and their biases, and those of the logits.
+H units of a hidden layer, I inputs and O outputs of a matrix.
 
 A member is settled by its own settings: where it starts depends on seed, start and sizes, the order of
 the examples on the seed. Members of the same sizes share products as batches of matrices, so nothing is
-padded; each product is still one member's own.
+padded; the first matrices of those that read the same layer are one matrix to it. What a member gets is still
+its own. Behind the features examples stand in columns, so that all this is done without a copy.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Literal
 
 import numpy as np
 import torch
 from torch.optim.adam import adam
 
+from jobs.numerics.float32_products import fast_float32_products
+
 _LEAST_GAIN = 1e-4
 """What the validation accuracy must gain for an epoch to count as better, scikit-learn's `tol`."""
 
-_BYTES_AT_ONCE = 4 << 30
-"""Most bytes that weights, best weights, moments and gradients of the members that train at once may take."""
+_BYTES_AT_ONCE = {"cpu": 40 << 20, "cuda": 4 << 30}
+"""Most bytes that the members that train at once may take: on a processor they should stay in its cache."""
+
+
+Features = list[tuple[slice, torch.Tensor]]
+"""Members one after the other, and what they all read, (examples, D)."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class Schedule:
     max_epochs: int = 1000
     patience: int = 10
     """Epochs without a better validation accuracy that are borne; the next one ends the training."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the factors of products and the values of units; weights, moments and losses stay float32."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +89,9 @@ def train_members(
     """
     accuracy_M, epochs_M = np.zeros(len(members)), np.zeros(len(members), dtype=np.int64)
     predictions_MN = np.zeros((len(members), examples.test_LND.shape[1]), dtype=np.int64)
-    for cohort in _cohorts(examples, members):
-        trained = _train_cohort(examples, [members[index] for index in cohort], schedule, seed)
+    for cohort in _cohorts(examples, members, schedule):
+        with fast_float32_products():
+            trained = _train_cohort(examples, [members[index] for index in cohort], schedule, seed)
         accuracy_M[cohort], epochs_M[cohort], predictions_MN[cohort] = (
             trained.accuracy_M,
             trained.epochs_M,
@@ -89,100 +100,116 @@ def train_members(
     return TrainedMembers(accuracy_M, epochs_M, predictions_MN)
 
 
-def _cohorts(examples: Examples, members: Sequence[Member]) -> list[list[int]]:
-    """Indices of members of the same sizes, as many as train at once.
+def _cohorts(examples: Examples, members: Sequence[Member], schedule: Schedule) -> list[list[int]]:
+    """Indices of members of the same sizes, ordered by layer, as many as train at once.
 
-    On a processor those of one layer at a time: they share its features without a copy, products of matrices
-    gain nothing from more of them, and the weights stay near.
+    A member takes weights, best weights, two moments and gradients, and for each example of a batch its
+    units, their errors and the signs of these.
     """
-    on_processor = examples.fitted_LND.device.type == "cpu"
-    indices_by_kind: dict[tuple, list[int]] = {}
-    for index, member in enumerate(members):
-        kind = (member.sizes, member.layer if on_processor else None)
-        indices_by_kind.setdefault(kind, []).append(index)
+    indices_by_sizes: dict[tuple[int, int], list[int]] = {}
+    for index in sorted(range(len(members)), key=lambda index: members[index].layer):
+        indices_by_sizes.setdefault(members[index].sizes, []).append(index)
+    bytes_at_once = _BYTES_AT_ONCE[examples.fitted_LND.device.type]
     cohorts = []
-    for (sizes, _), indices in indices_by_kind.items():
-        bytes_of_member = 5 * 4 * sum(rows * columns for rows, columns in _shapes(examples, sizes))
-        most = max(1, _BYTES_AT_ONCE // bytes_of_member)
-        cohorts += [indices[start : start + most] for start in range(0, len(indices), most)]
+    for sizes, indices in indices_by_sizes.items():
+        num_weights = sum(outputs * inputs for outputs, inputs in _shapes(examples, sizes))
+        bytes_of_member = 4 * (5 * num_weights + 3 * schedule.batch_size * sum(sizes))
+        num_cohorts = min(len(indices), -(-len(indices) * bytes_of_member // bytes_at_once))
+        cohorts += [part.tolist() for part in np.array_split(indices, num_cohorts)]
     return cohorts
 
 
 def _shapes(examples: Examples, sizes: tuple[int, int]) -> list[tuple[int, int]]:
-    """Each matrix is followed by its bias."""
+    """(O, I) of each matrix, followed by that of its bias."""
     widths = (examples.fitted_LND.shape[2], *sizes, examples.num_classes)
     pairs = zip(widths[:-1], widths[1:], strict=True)
-    return [shape for below, above in pairs for shape in ((below, above), (1, above))]
+    return [shape for below, above in pairs for shape in ((above, below), (above, 1))]
 
 
 @dataclass(frozen=True)
 class _Running:
-    """The members that still train, row by row; their weights and moments are changed in place."""
+    """The members that still train; of matrices and biases there is one tensor (M, O, I) for all members.
+
+    Weights, moments and gradients are changed in place.
+    """
 
     index_M: torch.Tensor
     layer_M: torch.Tensor
     decay_M11: torch.Tensor
-    weights_MP: torch.Tensor
-    means_MP: torch.Tensor
-    squares_MP: torch.Tensor
     waited_M: torch.Tensor
+    weights: tuple[torch.Tensor, ...]
+    means: tuple[torch.Tensor, ...]
+    squares: tuple[torch.Tensor, ...]
+    gradients: tuple[torch.Tensor, ...]
 
-    def rows(self, chosen_M: torch.Tensor) -> "_Running":
-        return _Running(*(getattr(self, field.name)[chosen_M] for field in fields(self)))
+    def members(self, chosen_M: torch.Tensor) -> "_Running":
+        values = (getattr(self, field.name) for field in fields(self))
+        return _Running(
+            *(
+                tuple(part[chosen_M] for part in value) if isinstance(value, tuple) else value[chosen_M]
+                for value in values
+            )
+        )
 
 
 def _train_cohort(examples: Examples, members: list[Member], schedule: Schedule, seed: int) -> TrainedMembers:
-    shapes = _shapes(examples, members[0].sizes)
-    running = _begin(examples, members, shapes, seed)
-    layer_M, best_MP = running.layer_M, running.weights_MP.clone()
-    best_M = torch.full((len(members),), -1.0, device=best_MP.device)
-    epochs_M = torch.full((len(members),), schedule.max_epochs, device=best_MP.device)
-    step = torch.zeros((), device=best_MP.device)
+    running = _begin(examples, members, seed)
+    dtype = getattr(torch, schedule.precision)
+    layer_M, best_weights = running.layer_M, tuple(part.clone() for part in running.weights)
+    best_M = torch.full((len(members),), -1.0, device=layer_M.device)
+    epochs_M = torch.full((len(members),), schedule.max_epochs, device=layer_M.device)
+    steps = [torch.zeros((), device=layer_M.device) for _ in running.weights]
     for epoch in range(1, schedule.max_epochs + 1):
-        _train_epoch(examples, running, shapes, schedule, step, _order(examples, seed, epoch))
-        accuracy_M = _validation_accuracy(examples, running, shapes)
+        _train_epoch(examples, running, schedule, steps, _order(examples, seed, epoch))
+        accuracy_M = _validation_accuracy(examples, running, dtype)
         better_M = accuracy_M > best_M[running.index_M]
         gained_M = accuracy_M >= best_M[running.index_M] + _LEAST_GAIN
         best_M[running.index_M[better_M]] = accuracy_M[better_M]
-        best_MP[running.index_M[better_M]] = running.weights_MP[better_M]
+        for best, part in zip(best_weights, running.weights, strict=True):
+            best[running.index_M[better_M]] = part[better_M]
         running.waited_M.add_(1).masked_fill_(gained_M, 0)
         ended_M = running.waited_M > schedule.patience
         if ended_M.any():
             epochs_M[running.index_M[ended_M]] = epoch
-            running = running.rows(~ended_M)
+            running = running.members(~ended_M)
             if not len(running.index_M):
                 break
-    logits_MNC = _forward(_parts(best_MP, shapes), _features(examples.test_LND, layer_M))[-1]
-    return TrainedMembers(
-        best_M.double().cpu().numpy(), epochs_M.cpu().numpy(), logits_MNC.argmax(dim=2).cpu().numpy()
-    )
+    predicted_MN = _predicted(best_weights, examples.test_LND, layer_M, dtype)
+    return TrainedMembers(best_M.double().cpu().numpy(), epochs_M.cpu().numpy(), predicted_MN.cpu().numpy())
 
 
-def _begin(examples: Examples, members: list[Member], shapes: list[tuple[int, int]], seed: int) -> _Running:
+def _begin(examples: Examples, members: list[Member], seed: int) -> _Running:
     device = examples.fitted_LND.device
+    shapes = _shapes(examples, members[0].sizes)
     starts = {start: _initial_weights(shapes, seed, start) for start in {member.start for member in members}}
-    weights_MP = torch.stack([starts[member.start] for member in members]).to(device)
+    weights = tuple(
+        torch.stack(parts).to(device)
+        for parts in zip(*(starts[member.start] for member in members), strict=True)
+    )
     return _Running(
         index_M=torch.arange(len(members), device=device),
         layer_M=torch.tensor([member.layer for member in members], device=device),
         decay_M11=torch.tensor([[[float(member.decay)]] for member in members], device=device),
-        weights_MP=weights_MP,
-        means_MP=torch.zeros_like(weights_MP),
-        squares_MP=torch.zeros_like(weights_MP),
         waited_M=torch.zeros(len(members), dtype=torch.int64, device=device),
+        weights=weights,
+        means=tuple(torch.zeros_like(part) for part in weights),
+        squares=tuple(torch.zeros_like(part) for part in weights),
+        gradients=tuple(torch.zeros_like(part) for part in weights),
     )
 
 
-def _initial_weights(shapes: list[tuple[int, int]], seed: int, start: int) -> torch.Tensor:
-    """Uniform within sqrt(6 / (rows + columns)) (Glorot and Bengio 2010, equation 16), biases too."""
-    widths = [columns for _, columns in shapes[::2]]
-    rng = np.random.default_rng([seed, start, *widths])
-    rows_of_matrix = [rows for rows, _ in shapes[::2] for _ in range(2)]
-    parts = [
-        rng.uniform(-1, 1, size=rows * columns) * np.sqrt(6 / (fan_in + columns))
-        for (rows, columns), fan_in in zip(shapes, rows_of_matrix, strict=True)
+def _initial_weights(shapes: list[tuple[int, int]], seed: int, start: int) -> list[torch.Tensor]:
+    """Uniform within sqrt(6 / (O + I)) (Glorot and Bengio 2010, equation 16), biases too."""
+    rng = np.random.default_rng([seed, start, *(outputs for outputs, _ in shapes[::2])])
+    inputs_of_matrix = [inputs for _, inputs in shapes[::2] for _ in range(2)]
+    return [
+        torch.from_numpy(
+            (rng.uniform(-1, 1, size=(inputs, outputs)) * np.sqrt(6 / (fan_in + outputs)))
+            .astype(np.float32)
+            .T.copy()
+        )
+        for (outputs, inputs), fan_in in zip(shapes, inputs_of_matrix, strict=True)
     ]
-    return torch.from_numpy(np.concatenate(parts).astype(np.float32))
 
 
 def _order(examples: Examples, seed: int, epoch: int) -> torch.Tensor:
@@ -193,29 +220,24 @@ def _order(examples: Examples, seed: int, epoch: int) -> torch.Tensor:
 def _train_epoch(
     examples: Examples,
     running: _Running,
-    shapes: list[tuple[int, int]],
     schedule: Schedule,
-    step: torch.Tensor,
+    steps: list[torch.Tensor],
     order_N: torch.Tensor,
 ) -> None:
     targets_NC = torch.nn.functional.one_hot(examples.fitted_labels_N, examples.num_classes).float()
-    gradient_MP = torch.empty_like(running.weights_MP)
-    weights, gradients = _parts(running.weights_MP, shapes), _parts(gradient_MP, shapes)
-    layers_LND, layer_M = examples.fitted_LND, running.layer_M
-    of_one_layer = _of_one_layer(layer_M)
+    layers_LND, groups = examples.fitted_LND.to(getattr(torch, schedule.precision)), _groups(running.layer_M)
     for batch_B in _batches(order_N, schedule.batch_size):
-        if of_one_layer:
-            features_MBD = layers_LND[layer_M[0], batch_B].expand(len(layer_M), -1, -1)
-        else:
-            features_MBD = layers_LND[layer_M[:, None], batch_B]
-        _write_gradient(weights, features_MBD, targets_NC[batch_B], running.decay_M11, gradients)
+        features = [(group, layers_LND[layer].index_select(0, batch_B)) for layer, group in groups]
+        _write_gradient(
+            running.weights, features, targets_NC[batch_B].mT, running.decay_M11, running.gradients
+        )
         adam(
-            [running.weights_MP],
-            [gradient_MP],
-            [running.means_MP],
-            [running.squares_MP],
+            list(running.weights),
+            list(running.gradients),
+            list(running.means),
+            list(running.squares),
             [],
-            [step],
+            steps,
             fused=True,
             amsgrad=False,
             beta1=0.9,
@@ -236,59 +258,71 @@ def _batches(order_N: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]
     return order_N.tensor_split(max(1, round(len(order_N) / batch_size)))
 
 
-def _parts(values_MP: torch.Tensor, shapes: list[tuple[int, int]]) -> list[torch.Tensor]:
-    """Views of the matrices and biases: (M, rows, columns) each."""
-    columns = [rows * columns for rows, columns in shapes]
-    return [
-        part.unflatten(1, shape) for part, shape in zip(values_MP.split(columns, dim=1), shapes, strict=True)
-    ]
+def _groups(layer_M: torch.Tensor) -> list[tuple[int, slice]]:
+    """Each layer and which members, one after the other, read it."""
+    layers, counts = (part.tolist() for part in layer_M.unique_consecutive(return_counts=True))
+    ends = np.cumsum(counts).tolist()
+    return [(layer, slice(end - count, end)) for layer, count, end in zip(layers, counts, ends, strict=True)]
 
 
-def _features(layers_LND: torch.Tensor, layer_M: torch.Tensor) -> torch.Tensor:
-    """The layer of each member; not copied where all read the same."""
-    if _of_one_layer(layer_M):
-        return layers_LND[layer_M[0]].expand(len(layer_M), -1, -1)
-    return layers_LND[layer_M]
+def _forward(weights: Sequence[torch.Tensor], features: Features) -> list[torch.Tensor]:
+    """Both hidden layers and the logits, (M, O, examples) each; weights and features are of one type."""
+    first, first_bias, second, second_bias, last, last_bias = weights
+    first_MHN = first.new_empty(*first.shape[:2], len(features[0][1]))
+    for group, features_ND in features:
+        torch.addmm(
+            first_bias[group].flatten(0, 1),
+            first[group].flatten(0, 1),
+            features_ND.mT,
+            out=first_MHN[group].flatten(0, 1),
+        )
+    second_MHN = torch.baddbmm(second_bias, second, first_MHN.relu_()).relu_()
+    return [first_MHN, second_MHN, torch.baddbmm(last_bias, last, second_MHN)]
 
 
-def _of_one_layer(layer_M: torch.Tensor) -> bool:
-    return bool((layer_M == layer_M[0]).all())
-
-
-def _forward(parts: list[torch.Tensor], features_MBD: torch.Tensor) -> list[torch.Tensor]:
-    """Both hidden layers and the logits."""
-    first, first_bias, second, second_bias, last, last_bias = parts
-    first_MBH = torch.baddbmm(first_bias, features_MBD, first).relu_()
-    second_MBH = torch.baddbmm(second_bias, first_MBH, second).relu_()
-    return [first_MBH, second_MBH, torch.baddbmm(last_bias, second_MBH, last)]
+def _predicted(
+    weights: Sequence[torch.Tensor], layers_LND: torch.Tensor, layer_M: torch.Tensor, dtype: torch.dtype
+) -> torch.Tensor:
+    """The class of each example. Not by `argmax`, which takes 15 times as long on a processor."""
+    features = [(group, layers_LND[layer].to(dtype)) for layer, group in _groups(layer_M)]
+    return _forward([part.to(dtype) for part in weights], features)[-1].max(dim=1).indices
 
 
 def _write_gradient(
-    parts: list[torch.Tensor],
-    features_MBD: torch.Tensor,
-    targets_BC: torch.Tensor,
+    weights: Sequence[torch.Tensor],
+    features: Features,
+    targets_CB: torch.Tensor,
     decay_M11: torch.Tensor,
-    gradients: list[torch.Tensor],
+    gradients: Sequence[torch.Tensor],
 ) -> None:
-    """Backpropagation by hand: autograd would hold copies and pass over the weights more often."""
-    first_MBH, second_MBH, logits_MBC = _forward(parts, features_MBD)
-    num_examples = len(targets_BC)
-    error_MBC = logits_MBC.softmax(dim=2).sub_(targets_BC).div_(num_examples)
-    second_error_MBH = torch.bmm(error_MBC, parts[4].mT).mul_(second_MBH.sign())
-    first_error_MBH = torch.bmm(second_error_MBH, parts[2].mT).mul_(first_MBH.sign())
-    inputs = (features_MBD, first_MBH, second_MBH)
-    errors = (first_error_MBH, second_error_MBH, error_MBC)
-    for index, (input_MBI, error_MBO) in enumerate(zip(inputs, errors, strict=True)):
-        matrix, bias = gradients[2 * index], gradients[2 * index + 1]
-        torch.addcmul(
-            torch.bmm(input_MBI.mT, error_MBO), parts[2 * index], decay_M11 / num_examples, out=matrix
-        )
-        torch.sum(error_MBO, dim=1, keepdim=True, out=bias)
+    """Backpropagation by hand: autograd would hold copies and pass over the weights more often.
+
+    Products are of the features' type.
+    """
+    dtype = features[0][1].dtype
+    factors = [part.to(dtype) for part in weights]
+    first_MHB, second_MHB, logits_MCB = _forward(factors, features)
+    num_examples = targets_CB.shape[1]
+    error_MCB = (
+        logits_MCB.softmax(dim=1, dtype=weights[0].dtype).sub_(targets_CB).div_(num_examples).to(dtype)
+    )
+    second_error_MHB = torch.bmm(factors[4].mT, error_MCB).mul_(second_MHB.sign())
+    first_error_MHB = torch.bmm(factors[2].mT, second_error_MHB).mul_(first_MHB.sign())
+    first_MHD = torch.empty_like(factors[0])
+    for group, features_BD in features:
+        torch.mm(first_error_MHB[group].flatten(0, 1), features_BD, out=first_MHD[group].flatten(0, 1))
+    products = (
+        first_MHD,
+        torch.bmm(second_error_MHB, first_MHB.mT),
+        torch.bmm(error_MCB, second_MHB.mT),
+    )
+    for index, product_MOI in enumerate(products):
+        torch.addcmul(product_MOI, weights[2 * index], decay_M11 / num_examples, out=gradients[2 * index])
+    for index, error_MOB in enumerate((first_error_MHB, second_error_MHB, error_MCB)):
+        bias_gradient = gradients[2 * index + 1]
+        torch.sum(error_MOB, dim=2, keepdim=True, dtype=bias_gradient.dtype, out=bias_gradient)
 
 
-def _validation_accuracy(
-    examples: Examples, running: _Running, shapes: list[tuple[int, int]]
-) -> torch.Tensor:
-    features_MND = _features(examples.validation_LND, running.layer_M)
-    logits_MNC = _forward(_parts(running.weights_MP, shapes), features_MND)[-1]
-    return (logits_MNC.argmax(dim=2) == examples.validation_labels_N).double().mean(dim=1).float()
+def _validation_accuracy(examples: Examples, running: _Running, dtype: torch.dtype) -> torch.Tensor:
+    predicted_MN = _predicted(running.weights, examples.validation_LND, running.layer_M, dtype)
+    return (predicted_MN == examples.validation_labels_N).double().mean(dim=1).float()
