@@ -61,7 +61,7 @@ def load_token_classifier(folder: Path) -> PreTrainedModel:
 
 def text_logits(model: PreTrainedModel, split: Split, pooling: TokenPooling) -> np.ndarray:
     """The logits of texts (B, K): those of the first token, or the mean over the tokens."""
-    ids_BT, mask_BT, types_BT, _ = inputs_of(split, model.config.pad_token_id or 0)
+    ids_BT, mask_BT, types_BT, *_ = inputs_of(split, model.config.pad_token_id or 0)
     types = (
         {"token_type_ids": types_BT} if types_BT is not None and takes_token_types(model.base_model) else {}
     )

@@ -76,7 +76,7 @@ def test_a_grid_that_grows_does_only_what_is_new(bench, make):
     work(bench, make(grid={"layer_decay": [1.0, 0.9]})[0])
     schedule, _ = make(grid={"layer_decay": [1.0, 0.9, 0.8]})
     assert [stage.kind for stage in schedule.waiting("finetune") + schedule.ready()] == ["finetune"] * 2
-    assert schedule.counts()["todo"] == 6  # A training, its states and its four measures.
+    assert schedule.counts()["todo"] == 7  # A training, its states and its five measures.
 
 
 def test_growth_keeps_states_and_counts_no_cell_twice(bench, make):
@@ -100,8 +100,8 @@ def test_one_failure_blocks_only_what_rests_on_it(bench, make):
     assert events[-1]["reason"] == schedule.reason(failing) == "ValueError: no"
     work(bench, schedule)
     assert schedule.is_over
-    # The failed training's states and its four measures.
-    assert schedule.counts()["blocked"] == 5
+    # The failed training's states and its five measures.
+    assert schedule.counts()["blocked"] == 6
     assert schedule.state(other) == "computed"
     blocked = [stage for stage in stages(schedule, "probe") if schedule.state(stage) == "blocked"]
     assert [schedule.reason(stage) for stage in blocked] == [f"finetune {failing.key} failed"]
@@ -157,7 +157,7 @@ def test_a_stopped_training_needs_no_measures_and_its_outcome_names_its_variant(
     schedule.start(stopped)
     schedule.stop(stopped, "fell behind")
     work(bench, schedule)
-    assert schedule.counts()["stopped"] == 6
+    assert schedule.counts()["stopped"] == 7
     assert not {"todo", "blocked", "failed"} & set(schedule.counts())
     (entry,) = Store(bench.store).outcomes()
     assert entry["variant"] == labels_of(schedule.plan.variants[0])
