@@ -82,7 +82,6 @@ SECTIONS = {
 }
 CURVE_SECTIONS = (
     "learning",
-    "probe",
     *WORDS_BY_METRIC,
     "depth",
     "cka",

@@ -47,8 +47,9 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= interval_figures(task, best_first)
         figures |= map_figures(task, best_first)
         figures |= between_figures(task, best_first)
-        figures |= geometry_figures(task, conditions, best=next(iter(best_first)))
-        figures |= beside_start(task, conditions, WORDS_BY_METRIC)
+        best = next(iter(best_first))
+        figures |= geometry_figures(task, conditions, best=best)
+        figures |= beside_start(task, conditions, WORDS_BY_METRIC, best=best)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
         own = rf"multitask/(train/loss|{re.escape(task)}/validation/(accuracy|macro_f1|loss))"
         figures |= _start_figures(task, "multitask", conditions, wanted=own)

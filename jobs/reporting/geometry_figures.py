@@ -7,25 +7,27 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jobs.reporting.comparing import Conditions, compared
-from jobs.reporting.conditions import MAX_LEVELS, condition_label
-from jobs.reporting.drawing import curve_chart, plane_charts, slope_chart
+from jobs.reporting.conditions import condition_label
+from jobs.reporting.drawing import plane_charts, slope_chart
 from jobs.reporting.label_shift import LabelShift, read_label_shift
-from jobs.reporting.layer_curves import LAYER, baselines, figure_name, tuned_curves, variants_of
-from jobs.reporting.series import Band, bands_by_metric, mean_band
-from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import (
-    checkpoints_of,
-    role_of,
-    spoken_checkpoint,
-    spoken_subject,
-    subjects_of,
+from jobs.reporting.layer_curves import (
+    AFTER,
+    LAYER,
+    along_training,
+    baselines,
+    figure_name,
+    role_by_moment,
+    tuned_curves,
+    variants_of,
 )
+from jobs.reporting.series import Band, mean_band
+from jobs.reporting.study import VariantResult
+from jobs.reporting.subjects import spoken_subject, subjects_of
 
 OWN_FIGURES = ("geometry", "shift")
 """Measures whose curves are drawn here."""
 NUM_MOST, NUM_LEAST = 3, 3
 """Labels whose change is drawn: those whose distance rose most, and least."""
-AFTER = "after"
 MAX_PANELS = 6
 """Layers whose shifts are drawn: every other one, from the last down."""
 NUM_TOLD = 6
@@ -50,7 +52,15 @@ def geometry_figures(task: str, conditions: Conditions, *, best: str) -> dict[st
             task, subject, conditions, "shift", "pearson", "label distances before and after fine-tuning"
         )
         figures |= _movement(task, subject, conditions)
-        figures |= _along(task, subject, best, conditions[best])
+        figures |= along_training(
+            figure_name("geometry", task, subject, "pearson_along"),
+            f"{spoken_subject(task, subject)} ({condition_label(best)}): correlation of label distances with "
+            "those before fine-tuning",
+            conditions[best],
+            "shift",
+            subject,
+            "pearson",
+        )
     of_labels = label_figures(task, conditions[best], title=condition_label(best))
     return figures | {f"geometry/{task}/{name}": figure for name, figure in of_labels.items()}
 
@@ -156,34 +166,9 @@ def _movement(task: str, subject: str, conditions: Conditions) -> dict[str, Figu
     return figures
 
 
-def _along(task: str, subject: str, best: str, variants: Sequence[VariantResult]) -> dict[str, Figure]:
-    """Correlation with the start at the checkpoints of one condition, where there are some."""
-    roles = _role_by_moment(variants, subject)
-    if len(roles) < 2:
-        return {}
-    chosen = np.unique(np.linspace(0, len(roles) - 1, MAX_LEVELS).round().astype(int))
-    curves = {}
-    for said in (list(roles)[place] for place in chosen):
-        bands = bands_by_metric(variants, roles[said])
-        if f"{roles[said]}/pearson" in bands:
-            curves[said] = [bands[f"{roles[said]}/pearson"]]
-    title = f"{spoken_subject(task, subject)} ({condition_label(best)}): correlation of label distances with "
-    return {
-        figure_name("geometry", task, subject, "pearson_along"): curve_chart(
-            f"{title}those before fine-tuning, along the training", LAYER, "Pearson correlation", curves
-        )
-    }
-
-
-def _role_by_moment(variants: Sequence[VariantResult], subject: str) -> dict[str, str]:
-    """The roles of the shifts at the checkpoints and, last, at the end."""
-    names = {spoken_checkpoint(name): name for name in checkpoints_of(variants, "shift", subject)}
-    return {said: role_of("shift", subject, name) for said, name in (names | {AFTER: ""}).items()}
-
-
 def _shifts_by_moment(done: Sequence[VariantResult], subject: str) -> dict[str, list[LabelShift]]:
     """The shifts of the seeds at the checkpoints that all have, and at the end."""
-    roles = _role_by_moment(done, subject)
+    roles = role_by_moment(done, "shift", subject)
     measured = [variant for variant in done if roles[AFTER] in variant.folders]
     return {
         said: [read_label_shift(variant.folders[role]) for variant in measured]

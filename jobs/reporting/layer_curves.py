@@ -1,16 +1,31 @@
 """Curves over layers of the tuned models, set beside those of what they started from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from jobs.reporting.comparing import Conditions, compared
+from jobs.reporting.conditions import MAX_LEVELS, condition_label
+from jobs.reporting.drawing import curve_chart
 from jobs.reporting.series import Band, bands_by_metric
 from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import RANDOM, START, baseline_band, role_of, spoken_subject, subjects_of
+from jobs.reporting.subjects import (
+    RANDOM,
+    START,
+    baseline_band,
+    checkpoints_of,
+    role_of,
+    spoken_checkpoint,
+    spoken_subject,
+    subjects_of,
+)
 
 LAYER = "layer (0: embeddings)"
+AFTER = "after"
+"""What the end of the training is called among its moments."""
 WORDS_BY_METRIC = {
+    "probe": {"accuracy": "accuracy of the linear probe", "macro_f1": "macro F1 of the linear probe"},
     "mlp_probe": {"accuracy": "accuracy of a probe of two hidden layers"},
     "probe_control": {"selectivity": "selectivity of the linear probe"},
     "mlp_probe_control": {"selectivity": "selectivity of the probe of two hidden layers"},
@@ -44,12 +59,14 @@ def baselines(conditions: Conditions, measure: str, subject: str, metric: str) -
 
 
 def beside_start(
-    task: str, conditions: Conditions, words_by_metric: Mapping[str, Mapping[str, str]]
+    task: str, conditions: Conditions, words_by_metric: Mapping[str, Mapping[str, str]], *, best: str
 ) -> dict[str, Figure]:
-    """Metrics as figures by name, as `<measure>/<task>/<probing task>_<metric>`.
+    """Metrics as figures by name, as `<measure>/<task>/<probing task>_<metric>`; where they were measured at
+    checkpoints, those of one condition too.
 
     Args:
         words_by_metric: By measure.
+        best: The condition that is drawn along its training.
     """
     figures: dict[str, Figure] = {}
     wanted = [
@@ -68,7 +85,37 @@ def beside_start(
             conditions,
             references=baselines(conditions, measure, subject, metric),
         )
+        name = figure_name(measure, task, subject, f"{metric}_along")
+        title = f"{spoken_subject(task, subject)} ({condition_label(best)}): {words}"
+        figures |= along_training(name, title, conditions[best], measure, subject, metric)
     return figures
+
+
+def along_training(
+    name: str, title: str, variants: Sequence[VariantResult], measure: str, subject: str, metric: str
+) -> dict[str, Figure]:
+    """A figure with a curve over the layers for each checkpoint of one condition, six at most, and the end.
+
+    Nothing where it was not measured at checkpoints.
+    """
+    roles = role_by_moment(variants, measure, subject)
+    if len(roles) < 2:
+        return {}
+    moments, curves = list(roles), {}
+    for place in np.unique(np.linspace(0, len(moments) - 1, MAX_LEVELS).round().astype(int)):
+        role = roles[moments[place]]
+        found = bands_by_metric(variants, role)
+        if f"{role}/{metric}" in found:
+            curves[moments[place]] = [found[f"{role}/{metric}"]]
+    if not curves:
+        return {}
+    return {name: curve_chart(f"{title}, along the training", LAYER, metric.replace("_", " "), curves)}
+
+
+def role_by_moment(variants: Sequence[VariantResult], measure: str, subject: str) -> dict[str, str]:
+    """The roles of a measure at the checkpoints and, last, at the end, by what these moments are called."""
+    names = {spoken_checkpoint(name): name for name in checkpoints_of(variants, measure, subject)}
+    return {said: role_of(measure, subject, name) for said, name in (names | {AFTER: ""}).items()}
 
 
 def figure_name(section: str, task: str, subject: str, what: str) -> str:

@@ -136,7 +136,8 @@ def _realistic_variant(
     noise = 0.01 * random.standard_normal(num_layers + 1)
     probe = {int(k): float(v) for k, v in zip(layers, 0.6 + 0.05 * layers + noise, strict=True)}
     tags = {int(k): float(v) for k, v in zip(layers, 0.9 - 0.02 * (layers - 2) ** 2 + noise, strict=True)}
-    variant = write_curves(variant, "probe", {f"{task}/accuracy": probe, "pos/accuracy": tags})
+    variant = write_curves(variant, "probe", {"accuracy": probe})
+    variant = write_curves(variant, "probe/pos", {"accuracy": tags})
     depth = {int(k): accuracy * (1 - 0.6 * float(np.exp(-k / 1.5))) for k in layers}
     variant = write_curves(variant, "depth", {"accuracy": depth})
     distance = np.abs(layers[:, None] - layers[None, :])

@@ -171,8 +171,8 @@ def test_forty_conditions_keep_a_row_each_and_few_figures(tmp_path):
             write_record(
                 make_variant(tmp_path, decay=decay / 20, truncation=truncation), test__accuracy=decay / 30
             ),
-            "probe",
-            {"pos/accuracy": {layer: 0.5 + layer / 20 for layer in range(7)}},
+            "probe/pos",
+            {"accuracy": {layer: 0.5 + layer / 20 for layer in range(7)}},
         )
         for decay in range(1, 21)
         for truncation in ("head", "tail")

@@ -33,6 +33,28 @@ def test_a_start_that_variants_share_counts_once(tmp_path):
     np.testing.assert_allclose(figures["spread/topic/pos_isoscore"].axes[0].lines[-1].get_ydata(), [0.6] * 2)
 
 
+def test_probes_are_drawn_beside_their_start_and_along_the_training(tmp_path):
+    variant = write_record(make_variant(tmp_path), test__accuracy=0.5)
+    for role, values in (
+        ("probe", (0.1, 0.9)),
+        ("probe/start", (0.1, 0.5)),
+        ("probe/random", (0.1, 0.2)),
+        ("probe/at-0.5", (0.1, 0.7)),
+        ("probe/pos", (0.1, 0.6)),
+    ):
+        variant = write_curves(variant, role, {"accuracy": dict(enumerate(values))})
+    figures = study_figures(make_study(variant))
+    assert [name for name in figures if name.startswith("probe/")] == [
+        "probe/topic/accuracy",
+        "probe/topic/accuracy_along",
+        "probe/topic/pos_accuracy",
+    ]
+    ends = [line.get_ydata()[-1] for line in figures["probe/topic/accuracy"].axes[0].lines]
+    assert ends == [0.9, 0.5, 0.2]
+    ends = [line.get_ydata()[-1] for line in figures["probe/topic/accuracy_along"].axes[0].lines]
+    assert ends == [0.7, 0.9]
+
+
 def test_baselines_are_no_subjects_of_their_own(tmp_path):
     variant = spread(tmp_path, start=0.1)
     variant = write_curves(write_curves(variant, "spread", {}), "spread/random", {})

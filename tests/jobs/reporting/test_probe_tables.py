@@ -48,7 +48,7 @@ def test_a_network_has_its_deviation_fresh_weights_and_selectivity(tmp_path):
         "topic decay=0.9 pos two hidden layers, accuracy 1 0.500 0.700 ± 0.020 "
         "+0.200 (one seed: no interval) 0.300 0.200 0.400"
     ) in page
-    names = [name for name in study_figures(make_study(variant)) if "probe" in name]
+    names = list(study_figures(make_study(variant)))
     assert names == ["mlp_probe/topic/pos_accuracy", "mlp_probe_control/topic/pos_selectivity"]
 
 
