@@ -315,6 +315,7 @@ class Finetuning:
             self._context.scratch,
             out,
             self._spec.checkpoints,
+            has_diverged=self._progress.diverged,
             tokenizer_from=self._start,
         )
         save_head(model, out, labels=read_label_names(self._context.inputs["data"]))

@@ -38,7 +38,9 @@ SPLIT = "split.json"
 def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     """Leave a `datasets.DatasetDict` of train, validation and test with columns id, input_ids and label.
 
-    Pairs have a column type_ids besides, and windows, whose tokens stand one after the other, window_lengths.
+    Pairs have a column type_ids besides, and windows, whose tokens stand one after the other, window_lengths;
+    a row with choices is a text with each of them, one after the other like windows. A label is the place of
+    its name in labels.json, or, where target.json says so, a number.
     Whole views have a column `texts` besides, the texts of each row as they were; a corpus that is read for
     its texts alone has no test split, no labels, and -1 in the column label.
 

@@ -56,6 +56,7 @@ def hand_over_snapshots(
     out: Path,
     checkpoints: Sequence[Checkpoint],
     *,
+    has_diverged: bool,
     tokenizer_from: Path,
 ) -> None:
     """Put what was kept into the artifact.
@@ -68,4 +69,5 @@ def hand_over_snapshots(
         if kept.exists():
             shutil.copytree(kept, target)
         else:
+            assert has_diverged, f"a training that came to its end passed checkpoint {checkpoint}"
             save_encoder(encoder, target, tokenizer_from=tokenizer_from)

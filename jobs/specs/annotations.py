@@ -34,7 +34,10 @@ class SampleAnnotationsData(Strict):
 
 
 class AnnotateSpec(Spec):
-    """Annotated sentences to token ids, and units to tokens. Outside files: train, test, tokenizer."""
+    """Annotated sentences to token ids, and units to tokens.
+
+    Outside files: train, validation, test, tokenizer.
+    """
 
     kind: Literal["annotate"] = "annotate"
     data: Annotated[

@@ -63,11 +63,15 @@ class SpanColumns(Strict):
     """The words themselves, which say how many they are."""
 
 
+Texts = str | Annotated[tuple[str, ...], Field(min_length=2)]
+"""A column, or several whose texts are one, with a space between them."""
+
+
 class Columns(Strict):
     """Which fields of a row hold the text and the label."""
 
-    text: str = "text"
-    text_pair: str | None = None
+    text: Texts = "text"
+    text_pair: Texts | None = None
     """The second text of a pair; none where a row has one text."""
     label: str = "label"
     choices: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = later(None)

@@ -13,7 +13,7 @@ from jobs.text.choices import Choice, check_choices, choice_fault, choices_of, l
 from jobs.text.faults import Fault, existing, listed
 from jobs.text.formats import Record, records
 from jobs.text.hub import hub_records
-from jobs.text.row_faults import label_fault, number_fault, text_fault
+from jobs.text.row_faults import columns_of, is_skipped, label_fault, number_fault, text_fault, text_in
 
 USUAL_COLUMNS = Columns()
 """One text and a label."""
@@ -31,7 +31,8 @@ class _Reading:
         written = self.columns
         choices = (written.choices,) if isinstance(written.choices, str) else written.choices or ()
         label = written.label if self.has_label else None
-        return [name for name in (written.text, written.text_pair, label, *choices) if name is not None]
+        texts = (*columns_of(written.text), *columns_of(written.text_pair))
+        return [name for name in (*texts, label, *choices) if name is not None]
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ def refuse_changed(path: Path, *, planned: str, found: str | None = None) -> Non
 def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> list[Row]:
     rows, faults = [], []
     for number, fields in numbered:
-        if _is_skipped(fields, reading):
+        if reading.has_label and not isinstance(fields, Fault) and is_skipped(fields, reading.columns):
             continue
         reason = _fault_of(fields, reading)
         if reason:
@@ -246,20 +247,13 @@ def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> list[Row
     return rows
 
 
-def _is_skipped(fields: Mapping[str, Any] | Fault, reading: _Reading) -> bool:
-    columns = reading.columns
-    if not (columns.skip_unlabelled and reading.has_label) or isinstance(fields, Fault):
-        return False
-    return columns.label in fields and fields[columns.label] in (None, "")
-
-
 def _row(number: int, fields: Mapping[str, Any], reading: _Reading) -> Row:
     columns = reading.columns
     return Row(
         str(number),
-        fields[columns.text],
+        text_in(fields, columns.text),
         label_of(fields, columns) if reading.has_label else None,
-        None if columns.text_pair is None else fields[columns.text_pair],
+        None if columns.text_pair is None else text_in(fields, columns.text_pair),
         choices_of(fields, columns) if reading.target == "choice" else None,
     )
 

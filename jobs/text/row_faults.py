@@ -1,25 +1,32 @@
-"""What is wrong with the text or label of a row, in words; nothing where all is well."""
+"""The text and label of a row: read, and what is wrong with them in words, nothing where all is well."""
 
 import math
 from collections.abc import Mapping
 from typing import Any
 
+from jobs.specs.stages import Columns, Texts
 from jobs.text.faults import lacking
 
 
-def text_fault(fields: Mapping[str, Any], column: str, noun: str) -> str | None:
+def columns_of(texts: Texts | None) -> tuple[str, ...]:
+    """The columns of a text, which may be several or none."""
+    return (texts,) if isinstance(texts, str) else texts or ()
+
+
+def text_in(fields: Mapping[str, Any], texts: Texts) -> str:
+    """A text in which `text_fault` found nothing."""
+    return " ".join(fields[column] for column in columns_of(texts))
+
+
+def is_skipped(fields: Mapping[str, Any], columns: Columns) -> bool:
+    """Whether a row is left out since it has no label."""
+    return columns.skip_unlabelled and columns.label in fields and fields[columns.label] in (None, "")
+
+
+def text_fault(fields: Mapping[str, Any], texts: Texts, noun: str) -> str | None:
     """Of a text, which messages call by a noun."""
-    match fields.get(column):
-        case None:
-            return f"no {noun}{lacking(column, fields)}"
-        case str(words) if not words.strip():
-            return f"empty {noun}"
-        case str(words) if not _has_utf8(words):
-            return f"{noun} with half of a surrogate pair, which is no character"
-        case str():
-            return None
-        case other:
-            return f"{noun} of type {type(other).__name__}, not a string"
+    faults = (_part_fault(fields, column, noun) for column in columns_of(texts))
+    return next(filter(None, faults), None)
 
 
 def label_fault(fields: Mapping[str, Any], column: str) -> str | None:
@@ -47,6 +54,20 @@ def number_fault(fields: Mapping[str, Any], column: str) -> str | None:
     except (TypeError, ValueError):
         is_number = False
     return None if is_number else f"{value!r} is not a finite number"
+
+
+def _part_fault(fields: Mapping[str, Any], column: str, noun: str) -> str | None:
+    match fields.get(column):
+        case None:
+            return f"no {noun}{lacking(column, fields)}"
+        case str(words) if not words.strip():
+            return f"empty {noun}"
+        case str(words) if not _has_utf8(words):
+            return f"{noun} with half of a surrogate pair, which is no character"
+        case str():
+            return None
+        case other:
+            return f"{noun} of type {type(other).__name__}, not a string"
 
 
 def _has_utf8(words: str) -> bool:

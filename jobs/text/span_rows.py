@@ -12,7 +12,7 @@ from jobs.specs.stages import Columns, SpanColumns
 from jobs.text.annotations import AnnotatedSentence, Span, Unit
 from jobs.text.faults import Fault, lacking, listed
 from jobs.text.formats import Record, records
-from jobs.text.row_faults import label_fault, text_fault
+from jobs.text.row_faults import columns_of, is_skipped, label_fault, text_fault, text_in
 
 Characters = tuple[int, int]
 """First character, and the one after the last; from 0."""
@@ -20,7 +20,7 @@ Characters = tuple[int, int]
 
 def columns_of_spans(columns: Columns) -> list[str]:
     """All columns that are read."""
-    named = [columns.text, columns.text_pair, columns.label]
+    named = [*columns_of(columns.text), *columns_of(columns.text_pair), columns.label]
     for span in columns.spans or ():
         named += [span.start, span.end, span.first_word, span.words]
     return [name for name in named if name is not None]
@@ -39,6 +39,8 @@ def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> 
     """
     sentences, faults = [], []
     for number, fields in numbered:
+        if not isinstance(fields, Fault) and is_skipped(fields, columns):
+            continue
         reason = _fault_of(fields, columns)
         if reason is None:
             sentences.append(_sentence(str(number), fields, columns))
@@ -52,9 +54,7 @@ def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> 
 
 
 def _sentence(id: str, fields: Mapping[str, Any], columns: Columns) -> AnnotatedSentence:
-    texts = [fields[columns.text]]
-    if columns.text_pair is not None:
-        texts.append(fields[columns.text_pair])
+    texts = [text_in(fields, of) for of in (columns.text, columns.text_pair) if of is not None]
     marked = [
         (0 if span.of == "text" else 1, _characters(fields, span, texts)) for span in columns.spans or ()
     ]
@@ -107,12 +107,13 @@ def _fault_of(fields: Mapping[str, Any] | Fault, columns: Columns) -> str | None
         reason = text_fault(fields, columns.text_pair, "second text")
     reason = reason or label_fault(fields, columns.label)
     for span in columns.spans or ():
-        text = columns.text if span.of == "text" else columns.text_pair
-        reason = reason or _span_fault(fields, span, fields.get(text or ""))
+        of = columns.text if span.of == "text" else columns.text_pair
+        assert of is not None
+        reason = reason or _span_fault(fields, span, text_in(fields, of))
     return reason
 
 
-def _span_fault(fields: Mapping[str, Any], span: SpanColumns, text: Any) -> str | None:
+def _span_fault(fields: Mapping[str, Any], span: SpanColumns, text: str) -> str | None:
     for column in (span.start, span.end, span.first_word):
         value = None if column is None else fields.get(column)
         if column is not None and not (isinstance(value, int | str) and re.fullmatch(r"\d+", str(value))):

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from jobs import extract, finetune
 from jobs.encoders.layer_files import read_layers
 from jobs.encoders.loading import snapshot_folder
-from jobs.encoders.snapshots import steps_of
+from jobs.encoders.snapshots import forget_snapshots, steps_of
 from jobs.processes import release
 from jobs.specs.stages import ExtractSpec
 from tests.jobs.tiny import finetune_spec, make_context, planted, write_encoder, write_rows
@@ -134,3 +134,13 @@ def test_layers_are_extracted_at_a_checkpoint(kept, task, tmp_path):
         states[checkpoint] = read_layers(context.out, "test").layers[-1]
     assert not (states[0.1] == states[9]).all()
     assert not (states[0.1] == states[None]).all()
+
+
+def test_a_lost_encoder_is_never_replaced_by_another(encoder, task, tmp_path):
+    context = context_of(tmp_path, encoder, task)
+    training = finetune.Finetuning(spec_of((0.5,), epochs=1), context)
+    while not training.is_over:
+        training.advance()
+    forget_snapshots(context.scratch)
+    with pytest.raises(AssertionError, match="passed checkpoint 0.5"):
+        training.finish()

@@ -12,9 +12,10 @@ from jobs import annotate, depth, finetune, probe, represent
 from jobs.context import StageContext
 from jobs.encoders.head_files import load_classifier
 from jobs.numerics.scores import accuracy
-from jobs.specs.annotations import AnnotateSpec, RepresentSpec, SampleAnnotationsData
+from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, RepresentSpec, SampleAnnotationsData
 from jobs.specs.stages import DepthSpec, ProbeSpec, Sample, ValidationSplit
 from jobs.text.annotated import SENTENCES
+from jobs.text.corpora import digest
 from jobs.text.examples import read_examples, read_label_names, read_raw_texts
 from jobs.text.inputs import inputs_of
 from jobs.text.tokenizer import tokenizer_digest
@@ -192,3 +193,41 @@ def test_the_words_of_sentences_are_texts_to_train_further_on(encoder, data):
     assert set(texts.train) <= {text for (text,) in train}
     assert texts.train
     assert all(" " in text for text in texts.validation)
+
+
+def write_units(path, *tags):
+    line = {"tokens": ["the", "film"], "span": [1, 2]}
+    lines = [line | {"tag": tag, "sent_id": place} for place, tag in enumerate(tags)]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def test_sentences_that_validate_may_be_given(encoder, tmp_path):
+    inputs = {
+        "train": write_units(tmp_path / "train.jsonl", *"xyxyxyxy"),
+        "validation": write_units(tmp_path / "dev.jsonl", *"xyy"),
+        "test": write_units(tmp_path / "test.jsonl", *"xy"),
+    }
+    out = tmp_path / "out"
+    out.mkdir()
+    data = AnnotatedFilesData(label="tag", **{split: digest(path) for split, path in inputs.items()})
+    spec = AnnotateSpec(
+        data=data, tokenizer=tokenizer_digest(encoder), max_length=20, validation=ValidationSplit()
+    )
+    metrics = annotate.run(spec, StageContext(inputs=inputs | {"tokenizer": encoder}, out=out, scratch=out))
+    assert read_examples(out, "validation").targets() == [0, 1, 1]
+    assert metrics["train/units"] == 8
+    assert metrics["validation/sentences_too_long"] == 0
+
+
+def test_units_of_one_span_and_of_two_cannot_share_a_head(encoder, tmp_path):
+    pair = {"tokens": ["the", "film"], "span": [0, 1], "span2": [1, 2], "tag": "x", "sent_id": 9}
+    inputs = {split: write_units(tmp_path / f"{split}.jsonl", *"xyxy") for split in ("train", "test")}
+    with inputs["test"].open("a") as file:
+        file.write(json.dumps(pair) + "\n")
+    data = AnnotatedFilesData(label="tag", **{split: digest(path) for split, path in inputs.items()})
+    spec = AnnotateSpec(data=data, tokenizer=tokenizer_digest(encoder), max_length=20)
+    with pytest.raises(ValueError, match="some units have one span and others two"):
+        annotate.run(
+            spec, StageContext(inputs=inputs | {"tokenizer": encoder}, out=tmp_path, scratch=tmp_path)
+        )

@@ -257,3 +257,18 @@ def test_reading_text_files_loads_no_heavy_library(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_several_columns_are_one_text(tmp_path):
+    path = tmp_path / "train.jsonl"
+    columns = Columns(text=("title", "body"), text_pair=("question", "answer"))
+    row = {"title": "A", "body": "b c", "question": "Why?", "answer": "So.", "label": "x"}
+    path.write_bytes(jsonl(row))
+    assert read_rows(path, columns) == [Row("1", "A b c", "x", "Why? So.")]
+    del row["body"]
+    path.write_bytes(jsonl(row))
+    with pytest.raises(ValueError, match="train.jsonl:1: no text: there is no column 'body' among title"):
+        read_rows(path, columns)
+    path.write_bytes(jsonl(row | {"body": "b", "answer": " "}))
+    with pytest.raises(ValueError, match="train.jsonl:1: empty second text"):
+        read_rows(path, columns)

@@ -105,3 +105,8 @@ def test_a_bad_row_is_refused_with_its_file_and_row(tmp_path, columns, row, reas
         read(tmp_path, columns, sound, row)
     assert "train.jsonl:2: " in str(caught.value)
     assert reason in str(caught.value)
+
+
+def test_rows_without_a_label_are_left_out_where_that_is_asked_for(tmp_path):
+    columns = SENSES.model_copy(update={"skip_unlabelled": True})
+    assert [sentence.id for sentence in read(tmp_path, columns, WIC | {"label": None}, WIC)] == ["2"]

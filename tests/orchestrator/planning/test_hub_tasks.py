@@ -69,6 +69,10 @@ COLUMNS = {
         {"context": "A.", "question": "Why?", **{f"answer{place}": place for place in FOUR}, "label": 0},
         None,
     ),
+    "multirc": (
+        {"paragraph": "A.", "question": "Why?", "answer": "B.", "label": 1},
+        ["False", "True"],
+    ),
     "mrpc": (
         {"sentence1": "a", "sentence2": "b", "label": 0, "idx": 1},
         ["not_equivalent", "equivalent"],
