@@ -134,7 +134,7 @@ class Finetuning:
         if progress.diverged:
             self._return_to_best()
             logits_NK, scores = self._validate()
-        score = scores[f"validation/{SELECTING[self._target]}"]
+        score = scores[f"validation/{self._spec.selected_by or SELECTING[self._target]}"]
         if score > progress.best_score:
             progress.best_score, progress.best = score, scores
             progress.learned = has_learnt(

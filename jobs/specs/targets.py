@@ -18,4 +18,5 @@ SELECTING: Mapping[Target, Metric] = {
     "number": "pearson_spearman",
     "choice": "accuracy",
 }
-"""By which metric on the validation split the best weights of a training are chosen."""
+"""By which metric on the validation split the best weights of a training are chosen, where its task has no
+other one."""

@@ -80,7 +80,8 @@ class Task(Strict):
     predict: Literal["label", "number"] = "label"
     """Whether the label is one of several, or a number; where rows have choices it names the right one."""
     metric: Metric = "accuracy"
-    """By which test score conditions are ranked; of numbers one of pearson, spearman and pearson_spearman."""
+    """By which test score conditions are ranked, and on validation the best weights of a training chosen; of
+    numbers one of pearson, spearman and pearson_spearman."""
     positive: str | None = None
     """The label of which f1 is, where a task has two; the last in the order of the alphabet without."""
     domain: Name | None = None

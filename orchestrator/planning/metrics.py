@@ -1,7 +1,9 @@
-"""Whether a task can be scored by its metric."""
+"""Whether a task can be scored by its metric, and what follows from it for its trainings."""
 
 from collections.abc import Sequence
 
+from jobs.specs.stages import target_of
+from jobs.specs.targets import SELECTING, Metric
 from orchestrator.experiment.experiment import Task
 
 
@@ -15,3 +17,9 @@ def check_metric(task: Task, labels: Sequence[str]) -> None:
         raise ValueError(
             f"metric: f1 is that of one of two labels, and there are {len(labels)}: macro_f1 would be right"
         )
+
+
+def selecting_metric(task: Task) -> Metric | None:
+    """By which metric the best weights are chosen; none where it is that of the target anyway."""
+    usual = SELECTING[target_of(task.columns, task.predict)]
+    return None if task.metric == usual else task.metric

@@ -14,6 +14,7 @@ from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.feature_stages import feature_head
 from orchestrator.planning.joint import joint_tasks, joint_training
 from orchestrator.planning.measures import measures_of
+from orchestrator.planning.metrics import selecting_metric
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
 from orchestrator.planning.pretraining import pretraining_stage, snapshot_of
 from orchestrator.planning.recipes import training_of, without_effect
@@ -66,6 +67,7 @@ def _plan_variant(
             training=training,
             seed=variant.seed,
             checkpoints=kept_checkpoints(experiment),
+            selected_by=selecting_metric(source.task),
         )
         pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
         tuned = make_stage(spec, parents={"data": data} | start, files=weights | pooler)

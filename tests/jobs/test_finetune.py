@@ -257,3 +257,24 @@ def test_a_training_size_learns_from_so_many_texts_and_no_more_than_there_are(en
     context = make_context(tmp_path / "more", train=True, encoder=encoder, data=task)
     with pytest.raises(ValueError, match="train_size 1000 is more than the"):
         finetune.run(finetune_spec(train_size=1000), context)
+
+
+@pytest.mark.parametrize(("selected_by", "chosen"), [(None, 0.9), ("matthews", 0.7)])
+def test_the_best_weights_are_those_of_the_metric_that_is_asked_for(
+    encoder, task, tmp_path, monkeypatch, selected_by, chosen
+):
+    spec = finetune_spec(epochs=2).model_copy(update={"selected_by": selected_by})
+    training = finetune.Finetuning(spec, context_of(tmp_path, encoder, task))
+    validate = training._validate
+    script = iter([(0.9, 0.1), (0.7, 0.4)])
+
+    def scripted():
+        logits_NK, scores = validate()
+        right, correlation = next(script)
+        return logits_NK, scores | {"validation/accuracy": right, "validation/matthews": correlation}
+
+    monkeypatch.setattr(training, "_validate", scripted)
+    training.advance()
+    last = training.advance()
+    assert last["best/validation/accuracy"] == chosen
+    assert last["best/validation/score"] == (0.4 if selected_by else 0.9)

@@ -155,3 +155,16 @@ def test_what_is_not_probed_is_said(bench, capsys):
     assert "no labels" not in capsys.readouterr().out
     unmeasured = bench.open(tasks=[numbers(bench)], measures={"probe": False})
     assert not any("no labels" in told.lower() for told in unmeasured.study(unmeasured.schedule()).notes)
+
+
+def test_the_metric_of_a_task_chooses_the_best_weights_where_it_is_not_the_usual_one(bench):
+    rows = [{"text": f"text {number}", "label": "ab"[number % 2]} for number in range(20)]
+    chosen = {}
+    for metric in ("accuracy", "matthews"):
+        (variant,) = bench.plan(tasks=[task_of(bench, "two", rows, metric=metric)]).variants
+        chosen[metric] = variant.stages["finetune"]
+    assert "selected_by" not in chosen["accuracy"].spec.model_dump(mode="json")
+    assert chosen["matthews"].spec.selected_by == "matthews"
+    assert chosen["accuracy"].key != chosen["matthews"].key
+    (numbers_variant,) = bench.plan(tasks=[numbers(bench, metric="pearson_spearman")]).variants
+    assert numbers_variant.stages["finetune"].spec.selected_by is None
