@@ -44,6 +44,7 @@ def test_a_network_has_its_deviation_fresh_weights_and_selectivity(tmp_path):
     (row,) = probe_rows(make_study(variant))
     assert (row.deviation, row.random, row.selectivity_before, row.selectivity_after) == (0.02, 0.3, 0.2, 0.4)
     page = words(render_report(make_study(variant)))
+    assert "Compression: bits that" not in page
     assert (
         "topic decay=0.9 pos two hidden layers, accuracy 1 0.500 0.700 ± 0.020 "
         "+0.200 (one seed: no interval) 0.300 0.200 0.400"
@@ -58,6 +59,7 @@ def test_compression_is_a_row_of_its_own(tmp_path):
     assert (row.probe, row.before, row.after) == ("description length, compression", 2, 3)
     page = words(render_report(make_study(variant)))
     assert "description length, compression 1 2.000 3.000 +1.000 (one seed: no interval)" in page
+    assert "Compression: bits that" in page
     assert "Fresh weights" not in page and "Selectivity" not in page
 
 
