@@ -7,7 +7,6 @@ every answer comes with its proof.
 Axes: N points, D coordinates, C labels, K clusters, V vetoes, S planes.
 """
 
-import itertools
 from dataclasses import dataclass
 from typing import Literal
 
@@ -302,18 +301,41 @@ def _measured(
     members_K = [points_ND[clusters.cluster_N == cluster] for cluster in range(len(class_K))]
     map_DR = whitened.map_DR.cpu().numpy()
     measured = {}
-    for left, right in itertools.combinations(range(len(class_K)), 2):
-        if class_K[left] == class_K[right] and distances != "all":
-            continue
+    for left, left_PD in enumerate(members_K):
+        rights = [
+            right
+            for right in range(left + 1, len(class_K))
+            if class_K[left] != class_K[right] or distances == "all"
+        ]
+        start_by_right = _starts(left, rights, class_K, clusters, planes, map_DR)
+        for right in rights:
+            sides, start_D = (left_PD, members_K[right]), start_by_right.get(right)
+            if distances == "rough":
+                measured[left, right] = rough_distance(*sides, start_D=start_D)
+            else:
+                measured[left, right] = hull_distance(*sides, tolerance=tolerance, start_D=start_D)
+    return measured
+
+
+def _starts(
+    left: int,
+    rights: list[int],
+    class_K: list[int],
+    clusters: _Clusters,
+    planes: LabelPlanes,
+    map_DR: np.ndarray,
+) -> dict[int, np.ndarray]:
+    """Known directions (D) to the other clusters; one product, as the map is larger than a cache."""
+    normal_by_right = {}
+    for right in rights:
         normal_R = planes.normal_by_pair.get((class_K[left], class_K[right]))
         normal_R = clusters.normal_by_pair.get((left, right), normal_R)
-        start_D = None if normal_R is None else map_DR @ normal_R
-        sides = members_K[left], members_K[right]
-        if distances == "rough":
-            measured[left, right] = rough_distance(*sides, start_D=start_D)
-        else:
-            measured[left, right] = hull_distance(*sides, tolerance=tolerance, start_D=start_D)
-    return measured
+        if normal_R is not None:
+            normal_by_right[right] = normal_R
+    if not normal_by_right:
+        return {}
+    starts = np.array(list(normal_by_right.values())) @ map_DR.T
+    return dict(zip(normal_by_right, starts, strict=True))
 
 
 def _distance_matrices(

@@ -102,7 +102,8 @@ class _Search:
     def __init__(self, left_PD: np.ndarray, right_QD: np.ndarray, tolerance: float):
         self.num_left = len(left_PD)
         self.centre_D = (left_PD.mean(axis=0) + right_QD.mean(axis=0)) / 2
-        self.rows_MD = np.concatenate([left_PD, right_QD]) - self.centre_D
+        self.rows_MD = np.concatenate([left_PD, right_QD])
+        self.rows_MD -= self.centre_D
         self.sign_M = np.where(np.arange(len(self.rows_MD)) < self.num_left, 1.0, -1.0)
         self.tolerance = tolerance
         self.radius = float(np.sqrt(np.einsum("md,md->m", self.rows_MD, self.rows_MD).max()))
