@@ -128,7 +128,8 @@ def test_mlflow_draws_a_layer_curve_of_a_variant(store, address, browser):
     run, experiment = _runs(store)["seed=1 layer_decay=0.5"]
     page = browser.new_page(viewport={"width": 1400, "height": 1600})
     page.goto(f"{address}/#/experiments/{experiment}/runs/{run}/model-metrics")
-    page.get_by_text("depth/accuracy").first.wait_for(timeout=MILLISECONDS_TO_SHOW)
+    page.get_by_placeholder("Search metric charts").fill("depth/accuracy", timeout=MILLISECONDS_TO_SHOW)
+    page.get_by_text("(depth/accuracy)").first.wait_for(timeout=MILLISECONDS_TO_SHOW)
     points = page.locator(".scatterlayer .points path")
     points.first.wait_for(timeout=MILLISECONDS_TO_SHOW, state="attached")
     assert points.count() >= NUM_LAYERS + 1

@@ -55,12 +55,12 @@ def test_joint_training_is_a_result_of_its_own(opened):
     assert {"topic/test/accuracy", "mood/test/accuracy", "mood/validation/accuracy"} <= set(metrics)
 
 
-def test_report_and_pages_show_variants_without_measures(opened):
+def test_report_and_pages_show_frozen_encoders(opened):
     workspace, schedule = opened
     study = workspace.study(schedule)
     html = render_report(study)
     assert "multitask mood validation accuracy" in html
-    assert "4 runs (4 cells) train a head on frozen features." in html
+    assert "4 runs (4 cells) train a head on frozen features: " in html
     pages = study_pages(study, study_key="study", live=False)
     frozen = [page for page in pages if page.level == "variant" and page.params["features"] == "last-2"]
     assert len(frozen) == 4
