@@ -38,7 +38,7 @@ def export_variant(
     number, lost = _layers(layers), _tolerance(tolerance)
     refitted = _refitted(store, record) if head == "refitted" else None
     data = store.root / "prepare" / record["parents"]["data"]
-    prepared = _record_in(data)
+    prepared = _prepared(store, record)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError(f"--out: {out} is there already: name an empty folder or a new one")
     for name, value in QUIET.items():
@@ -112,6 +112,20 @@ def _refitted(store: Store, record: dict[str, Any]) -> Path:
         )
     best = max(heads, key=lambda one: one["metrics"]["train/examples"])
     return store.root / "refit" / best["key"]
+
+
+def _prepared(store: Store, record: dict[str, Any]) -> dict[str, Any]:
+    """The record of the texts with labels that it was tuned on."""
+    data = record["parents"]["data"]
+    is_of_words = (store.root / "annotate" / data).is_dir()
+    prepared = {} if is_of_words else _record_in(store.root / "prepare" / data)
+    spec = prepared.get("spec", {})
+    if is_of_words or spec.get("predict", "label") != "label" or spec["columns"].get("choices") is not None:
+        raise ConfigurationError(
+            f"variant {record['key']}: only a model that tells labels of texts can be exported, not one of "
+            "words, numbers or choices"
+        )
+    return prepared
 
 
 def _record_in(folder: Path) -> dict[str, Any]:
