@@ -4,7 +4,7 @@ Axes: N examples, D features.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,15 +36,20 @@ def write_layers(folder: Path, parts: Mapping[str, Part], *, num_labels: int) ->
     (folder / EXAMPLES).write_text(json.dumps(content), encoding="utf-8")
 
 
-def read_layers(folder: Path, name: str) -> Part:
-    """One part with all its layers."""
+def read_layers(folder: Path, name: str, *, depths: Iterable[int] | None = None) -> Part:
+    """One part with all its layers, or those at some depths alone."""
     content = _content(folder)
     layers = []
-    for depth in range(content["num_layers"]):
+    for depth in range(content["num_layers"]) if depths is None else depths:
         with safe_open(_path(folder, depth), framework="numpy") as file:
             layers.append(file.get_tensor(name))
     examples = content["parts"][name]
     return Part(examples["ids"], examples["labels"], layers)
+
+
+def read_num_layers(folder: Path) -> int:
+    """How many layers there are, the embeddings among them."""
+    return _content(folder)["num_layers"]
 
 
 def read_num_labels(folder: Path) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from jobs.numerics.intervals import Interval
 
@@ -154,7 +155,8 @@ def follow_centroids(
     """Paths of the centroids through the principal components of the states of all steps together.
 
     One PCA for all steps: in planes fitted step by step even a resting label would seem to move. The largest
-    loading of a component is positive, which fixes its sign.
+    loading of a component is positive, which fixes its sign. Shares are NaN where all states are the same, up
+    to the rounding of float32.
     """
     if not len(states_TND) or len({np.shape(states_ND) for states_ND in states_TND}) > 1:
         raise ValueError("paths need one step or more, with states of one shape at every step.")
@@ -167,8 +169,8 @@ def follow_centroids(
     directions_DC = directions_DD[:, ::-1][:, :num_components]
     largest_C = np.take_along_axis(directions_DC, np.abs(directions_DC).argmax(axis=0)[None], axis=0)
     directions_DC = directions_DC * np.where(largest_C < 0, -1, 1)
-    total = variances_D.sum()
-    share_C = variances_D[::-1][:num_components] / total if total else np.full(num_components, np.nan)
+    total, nothing = variances_D.sum(), np.square(np.finfo(np.float32).eps * every_ND).sum()
+    share_C = variances_D[::-1][:num_components] / (total if total > nothing else np.nan)
     position_TKC = np.stack(
         [
             (centroids(states_ND, labels_N, num_labels=num_labels) - mean_D) @ directions_DC
@@ -176,6 +178,28 @@ def follow_centroids(
         ]
     )
     return CentroidPaths(position_TKC, share_C)
+
+
+def path_lengths(centroid_TKD: np.ndarray) -> np.ndarray:
+    """How far each centroid went from step to step, all in all: (K,)."""
+    return np.linalg.norm(np.diff(centroid_TKD, axis=0), axis=2).sum(axis=0)
+
+
+def closest_labels(centroid_KD: np.ndarray, *, num_closest: int) -> list[int]:
+    """The two labels whose centroids lie closest, and one by one those that lie closest to the ones taken.
+
+    Closest is the smallest sum of distances. All known labels, where they are no more than are wanted; in the
+    order of their numbers.
+    """
+    known = np.flatnonzero(np.isfinite(centroid_KD).all(axis=1))
+    if len(known) <= num_closest:
+        return known.tolist()
+    distance_KK = cdist(centroid_KD[known], centroid_KD[known])
+    np.fill_diagonal(distance_KK, np.inf)
+    taken = [int(place) for place in np.unravel_index(distance_KK.argmin(), distance_KK.shape)]
+    while len(taken) < num_closest:
+        taken.append(int(distance_KK[taken].sum(axis=0).argmin()))
+    return sorted(known[taken].tolist())
 
 
 def centroids(states_ND: np.ndarray, labels_N: Sequence[int], *, num_labels: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from transformers import AutoModel
 
 from jobs.encoders.heads import Classifier, pool
 from jobs.encoders.hidden_states import pooled_layers
-from jobs.encoders.layer_files import Part, read_layers, read_num_labels, write_layers
+from jobs.encoders.layer_files import Part, read_layers, read_num_labels, read_num_layers, write_layers
 from jobs.text.batches import pad
 from tests.jobs.tiny import CONFIGS
 
@@ -85,7 +85,9 @@ def test_layers_come_back_from_their_files(tmp_path):
         found = read_layers(tmp_path, name)
         assert (found.ids, found.labels) == (part.ids, part.labels)
         assert all(np.array_equal(*pair) for pair in zip(found.layers, part.layers, strict=True))
-    assert read_num_labels(tmp_path) == 3
+        (last,) = read_layers(tmp_path, name, depths=[2]).layers
+        assert np.array_equal(last, part.layers[2])
+    assert (read_num_labels(tmp_path), read_num_layers(tmp_path)) == (3, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "examples.json",
         "layer_00.safetensors",

@@ -9,10 +9,12 @@ from jobs.numerics.divergence import (
     _spearman,
     centroids,
     change_of,
+    closest_labels,
     compare_distances,
     correlate_distances,
     follow_centroids,
     nearest_distances,
+    path_lengths,
     shift_centroids,
     shift_plane,
 )
@@ -152,6 +154,31 @@ def test_positions_keep_distances_when_all_components_are_kept():
     for step, positions in zip(steps, paths.position_TKC, strict=True):
         assert pdist(positions) == pytest.approx(pdist(centroids(step, labels, num_labels=5)))
     assert paths.share_C.sum() == pytest.approx(1)
+
+
+def test_states_that_are_all_the_same_but_for_rounding_have_no_plane():
+    same = np.full((20, 3), 7, dtype=np.float32)
+    off = same.copy()
+    off[::2] = np.nextafter(off[::2], np.float32(8))
+    assert np.isnan(follow_centroids([same, off], np.zeros(20, int), num_labels=1).share_C).all()
+    apart = same + np.float32(1e-3) * np.arange(20, dtype=np.float32)[:, None]
+    found = follow_centroids([same, apart], np.zeros(20, int), num_labels=1)
+    assert found.share_C == pytest.approx([1, 0], abs=1e-6)
+
+
+def test_a_path_is_as_long_as_its_steps():
+    there_and_back = np.array([[0.0, 0.0], [3.0, 4.0], [0.0, 0.0]])
+    resting, unknown = np.ones((3, 2)), np.full((3, 2), np.nan)
+    lengths = path_lengths(np.stack([there_and_back, resting, unknown], axis=1))
+    assert lengths == pytest.approx([10, 0, np.nan], nan_ok=True)
+
+
+def test_the_closest_labels_are_the_closest_pair_and_who_joins_it():
+    # On a line: 4 and 1 are the closest pair, 0 lies nearer to both together than 3, and 2 is not known.
+    places = np.array([2.0, 0.0, np.nan, -3.0, 0.5])[:, None]
+    assert closest_labels(places, num_closest=2) == [1, 4]
+    assert closest_labels(places, num_closest=3) == [0, 1, 4]
+    assert closest_labels(places, num_closest=4) == closest_labels(places, num_closest=9) == [0, 1, 3, 4]
 
 
 SQUARE = np.ones((3, 3)) - np.eye(3)
