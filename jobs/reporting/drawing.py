@@ -25,6 +25,10 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 REFERENCE_DASHES = ((0, (6, 2)), (0, (1, 1.5)), "-")
 """Of lines in ink that curves are set beside."""
 
+_START = {"marker": "o", "markersize": 7, "fillstyle": "none"}
+_END = {"marker": "*", "markersize": 10}
+"""Of paths."""
+
 LABEL_WIDTH = 62
 """Characters in a line of a legend."""
 
@@ -131,37 +135,34 @@ def plane_charts(
 
     Up to six points are told by colour and name, the same ones in all panels; the others are grey.
     """
-    columns = min(3, len(points_by_panel))
-    rows = math.ceil(len(points_by_panel) / columns)
     handles = [
-        Line2D([], [], marker=MARKERS[index], linestyle="", color=COLOURS[index])
-        for index in range(len(told))
+        (names[point], Line2D([], [], marker=MARKERS[index], linestyle="", color=COLOURS[index]))
+        for index, point in enumerate(told)
     ]
-    labels = [textwrap.fill(names[point], LABEL_WIDTH // 2) for point in told]
-    lines = sum(1 + label.count("\n") for label in labels) / 2
-    title = textwrap.fill(title, 52)
-    top, bottom = 0.45 + 0.17 * (1 + title.count("\n")), 0.4 + 0.17 * math.ceil(lines)
-    height = top + 1.35 * rows + 0.45 * (rows - 1) + bottom
     with rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH, height))
-        figure.suptitle(title, y=1 - 0.08 / height, va="top")
-        grid = figure.add_gridspec(
-            rows,
-            columns,
-            left=0.4 / WIDTH,
-            right=1 - 0.1 / WIDTH,
-            bottom=bottom / height,
-            top=1 - top / height,
-            wspace=0.35,
-            hspace=0.45 / 1.35,
-        )
-        panels = list(grid.subplots(squeeze=False).flat)
-        for axes, (label, points) in zip(panels, points_by_panel.items(), strict=False):
+        figure, panels = _planes(title, list(points_by_panel), handles, columns=3, height=1.35)
+        for axes, points in zip(panels, points_by_panel.values(), strict=True):
             _draw_points(axes, points, told)
-            axes.set_title(label, fontsize=8)
-        for axes in panels[len(points_by_panel) :]:
-            axes.set_axis_off()
-        figure.legend(handles, labels, loc="lower center", ncols=2, handletextpad=0.2, labelspacing=0.2)
+    return figure
+
+
+def path_charts(title: str, paths_by_panel: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
+    """Panels of paths (moments, paths, 2), each on a scale of its own: up to six, with a hollow circle at
+    their start, a dot at each moment and a star at their end."""
+    handles = [(name, _handle(index)) for index, name in enumerate(names)]
+    handles += [
+        (name, Line2D([], [], linestyle="", color=INK, **mark))
+        for name, mark in (("start", _START), ("end", _END))
+    ]
+    with rc_context(STYLE):
+        figure, panels = _planes(title, list(paths_by_panel), handles, columns=2, height=1.9)
+        for axes, paths_TC2 in zip(panels, paths_by_panel.values(), strict=True):
+            for index, path_T2 in enumerate(np.swapaxes(paths_TC2, 0, 1)):
+                colour = COLOURS[index]
+                axes.plot(*path_T2.T, ".", linestyle=DASHES[index], color=colour, linewidth=1.5)
+                axes.plot(*path_T2[:1].T, color=colour, **_START)
+                axes.plot(*path_T2[-1:].T, color=colour, **_END)
+            _square_scale(axes)
     return figure
 
 
@@ -245,6 +246,39 @@ def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
         axes.fill_between(main.steps, main.low, main.high, color=colour, alpha=0.18, linewidth=0)
 
 
+def _planes(
+    title: str, labels: Sequence[str], handles: Sequence[tuple[str, Line2D]], *, columns: int, height: float
+) -> tuple[Figure, list[Axes]]:
+    """A panel of so many inches for each label, between a title and a legend of two columns."""
+    columns = min(columns, len(labels))
+    rows = math.ceil(len(labels) / columns)
+    wrapped = [textwrap.fill(name, LABEL_WIDTH // 2) for name, _ in handles]
+    title = textwrap.fill(title, 52)
+    named = math.ceil(sum(1 + name.count("\n") for name in wrapped) / 2)
+    top, bottom = 0.45 + 0.17 * (1 + title.count("\n")), 0.4 + 0.17 * named
+    whole = top + height * rows + 0.45 * (rows - 1) + bottom
+    figure = Figure(figsize=(WIDTH, whole))
+    figure.suptitle(title, y=1 - 0.08 / whole, va="top")
+    grid = figure.add_gridspec(
+        rows,
+        columns,
+        left=0.4 / WIDTH,
+        right=1 - 0.1 / WIDTH,
+        bottom=bottom / whole,
+        top=1 - top / whole,
+        wspace=0.35,
+        hspace=0.45 / height,
+    )
+    panels = list(grid.subplots(squeeze=False).flat)
+    for axes, label in zip(panels, labels, strict=False):
+        axes.set_title(label, fontsize=8)
+    for axes in panels[len(labels) :]:
+        axes.set_axis_off()
+    lines = [line for _, line in handles]
+    figure.legend(lines, wrapped, loc="lower center", ncols=2, handlelength=3, labelspacing=0.2)
+    return figure, panels[: len(labels)]
+
+
 def _draw_points(axes: Axes, points: np.ndarray, told: Sequence[int]) -> None:
     axes.axhline(0, color=INK, linewidth=0.7, alpha=0.5)
     axes.axvline(0, color=INK, linewidth=0.7, alpha=0.5)
@@ -252,9 +286,14 @@ def _draw_points(axes: Axes, points: np.ndarray, told: Sequence[int]) -> None:
     axes.plot(*points[others].T, "o", color="#808080", alpha=0.6, markersize=3)
     for index, point in enumerate(told):
         axes.plot(*points[point], MARKERS[index], color=COLOURS[index], markersize=5)
+    _square_scale(axes)
+
+
+def _square_scale(axes: Axes) -> None:
+    """One unit is as long across as it is up."""
     axes.set_aspect("equal", adjustable="datalim")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(nbins=2, symmetric=True))
+        axis.set_major_locator(MaxNLocator(nbins=3))
     axes.tick_params(labelsize=7)
 
 

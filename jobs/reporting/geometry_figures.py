@@ -8,7 +8,8 @@ from matplotlib.figure import Figure
 
 from jobs.reporting.comparing import Conditions, compared
 from jobs.reporting.conditions import condition_label
-from jobs.reporting.drawing import plane_charts, slope_chart
+from jobs.reporting.drawing import path_charts, plane_charts, slope_chart
+from jobs.reporting.label_paths import LabelPaths, read_label_paths
 from jobs.reporting.label_shift import LabelShift, read_label_shift
 from jobs.reporting.layer_curves import (
     AFTER,
@@ -22,9 +23,9 @@ from jobs.reporting.layer_curves import (
 )
 from jobs.reporting.series import Band, mean_band
 from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import spoken_subject, subjects_of
+from jobs.reporting.subjects import role_of, spoken_subject, subjects_of
 
-OWN_FIGURES = ("geometry", "shift")
+OWN_FIGURES = ("geometry", "shift", "paths")
 """Measures whose curves are drawn here."""
 NUM_MOST, NUM_LEAST = 3, 3
 """Labels whose change is drawn: those whose distance rose most, and least."""
@@ -66,12 +67,13 @@ def geometry_figures(task: str, conditions: Conditions, *, best: str) -> dict[st
 
 
 def label_figures(task: str, variants: Sequence[VariantResult], *, title: str = "") -> dict[str, Figure]:
-    """Single labels of one condition in figures by name, as `<probing task>_nearest` and `..._plane`."""
+    """Single labels of one condition in figures by name, as `<probing task>_nearest`, `..._plane` and, where
+    there were checkpoints, `..._paths`."""
     figures: dict[str, Figure] = {}
     done = [variant for variant in variants if variant.state == "done"]
     for subject in subjects_of(done, "shift"):
         of = spoken_subject(task, subject) + (f" ({title})" if title else "")
-        prefix = f"{subject}_" if subject else ""
+        prefix, paths = f"{subject}_" if subject else "", role_of("paths", subject)
         shifts_by_moment = _shifts_by_moment(done, subject)
         if nearest := _nearest(shifts_by_moment):
             figures[f"{prefix}nearest"] = slope_chart(
@@ -83,6 +85,9 @@ def label_figures(task: str, variants: Sequence[VariantResult], *, title: str = 
             )
         # Planes of different seeds have nothing in common.
         figures[f"{prefix}plane"] = _plane(of, shifts_by_moment[AFTER][0])
+        followed = [variant.folders[paths] for variant in done if paths in variant.folders]
+        if followed:
+            figures[f"{prefix}paths"] = _paths(of, read_label_paths(followed[0]))
     return figures
 
 
@@ -151,16 +156,17 @@ def _correlation(
 
 def _movement(task: str, subject: str, conditions: Conditions) -> dict[str, Figure]:
     figures = {}
-    for metric, words in (
-        ("centroid_shift", "mean distance that a label's centroid moved"),
-        ("mean_change", "mean change of a label's distance to the nearest other one"),
+    for measure, metric, words in (
+        ("shift", "centroid_shift", "mean distance that a label's centroid moved"),
+        ("shift", "mean_change", "mean change of a label's distance to the nearest other one"),
+        ("paths", "path_length", "mean length of a label's path from checkpoint to checkpoint"),
     ):
         figures |= compared(
             figure_name("geometry", task, subject, metric),
             f"{spoken_subject(task, subject)}: {words}",
             LAYER,
             metric.replace("_", " "),
-            tuned_curves(conditions, "shift", subject, metric),
+            tuned_curves(conditions, measure, subject, metric),
             conditions,
         )
     return figures
@@ -201,6 +207,17 @@ def _plane(of: str, shift: LabelShift) -> Figure:
         {f"layer {layer}: {_share(shift.plane_share_L[layer])}": shift.plane_LC2[layer] for layer in layers},
         shift.labels,
         farthest.tolist(),
+    )
+
+
+def _paths(of: str, paths: LabelPaths) -> Figure:
+    last = len(paths.share_L) - 1
+    layers = sorted({min(1, last), last})
+    return path_charts(
+        f"{of}: paths of the centroids of the labels that end up closest to each other, on two principal "
+        "components (first seed)",
+        {f"layer {layer}: {_share(paths.share_L[layer])}": paths.position_LTC2[layer] for layer in layers},
+        paths.labels,
     )
 
 

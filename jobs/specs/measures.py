@@ -39,6 +39,18 @@ class ShiftSpec(Spec):
     seed: int = 0
 
 
+class PathsSpec(Spec):
+    """The paths of the labels' centroids through the training, layer by layer.
+
+    Parents: start, those named by `checkpoints`, end (extract or represent; the same training examples),
+    data (prepare or annotate, for the names of the labels).
+    """
+
+    kind: Literal["paths"] = "paths"
+    checkpoints: Annotated[tuple[str, ...], Field(min_length=1)]
+    """Roles of the states along the training, in its order."""
+
+
 class SpreadSpec(Spec):
     """How the states of test examples are spread in every layer. Parents: states (extract or represent)."""
 

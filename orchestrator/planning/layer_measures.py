@@ -9,6 +9,7 @@ from jobs.specs.measures import (
     DescriptionLengthSpec,
     GeometrySpec,
     MlpProbeSpec,
+    PathsSpec,
     ShiftSpec,
     SpreadSpec,
 )
@@ -62,8 +63,8 @@ def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, 
 
 
 def geometry_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
-    """Geometry and spread by role, as `geometry`, `geometry/start` and `geometry/<task>`; what compares both
-    models, as `shift`, has no `start`. `subjects` as in `probes_of`."""
+    """Geometry and spread by role, as `geometry`, `geometry/start` and `geometry/<task>`; what compares
+    models, as `shift` and `paths`, has no `start`. `subjects` as in `probes_of`."""
     stages: dict[str, Stage] = {}
     for name, subject in subjects.items():
         if measures.geometry:
@@ -92,6 +93,10 @@ def _geometry(measures: Measures, name: str, subject: Subject) -> dict[str, Stag
         if model != START:
             moved = {"states": subject.states[model], "geometry": geometries[model]} | other
             stages[_role("shift", name, model)] = make_stage(ShiftSpec(), parents=moved)
+    if along := {model: of for model, of in subject.trained.items() if model not in (TUNED, START)}:
+        ends = {"start": subject.states[START], "end": subject.states[TUNED], "data": subject.data}
+        spec = PathsSpec(checkpoints=tuple(along))
+        stages[_role("paths", name)] = make_stage(spec, parents=ends | along)
     return stages
 
 

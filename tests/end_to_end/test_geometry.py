@@ -60,6 +60,8 @@ def test_every_stage_is_stored_and_the_start_is_measured_once(opened):
     kinds = [stage.kind for stage in stages]
     # Of two seeds half way and at the end, and of their common start, for the task and for the probing task.
     assert (kinds.count("geometry"), kinds.count("shift"), kinds.count("spread")) == (10, 8, 10)
+    # Of each seed, for both tasks.
+    assert kinds.count("paths") == 4
     # And of the fresh weights.
     assert (kinds.count("mlp_probe"), kinds.count("control_probe")) == (12, 12)
     assert kinds.count("random_encoder") == 1
@@ -75,6 +77,8 @@ def test_every_stage_is_stored_and_the_start_is_measured_once(opened):
         "shift/pos/at-0.5/pearson",
         "geometry/at-0.5/clusters",
         "shift/pos/centroid_shift",
+        "paths/path_length",
+        "paths/pos/plane_share",
         "spread/pos/start/effective_rank",
         "mlp_probe/pos/random/accuracy",
         "mlp_probe_control/pos/selectivity",
@@ -101,6 +105,8 @@ def test_figures_reach_the_pages_of_study_and_variants(study):
         "pos_pearson",
         "pos_nearest",
         "pos_plane",
+        "pos_paths",
+        "path_length",
         "clusters",
     ):
         assert f"figures/geometry/topic/{name}.png" in study_page.images

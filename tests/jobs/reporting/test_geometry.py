@@ -9,6 +9,7 @@ import pytest
 from jobs.reporting.document import render_report
 from jobs.reporting.figures import study_figures, variant_figures
 from jobs.reporting.geometry_tables import geometry_rows
+from jobs.reporting.label_paths import LabelPaths, write_label_paths
 from jobs.reporting.label_shift import read_label_shift, write_label_shift
 from tests.jobs.reporting.geometries import measured
 from tests.jobs.reporting.studies import make_study, write_curves
@@ -161,3 +162,47 @@ def test_of_many_checkpoints_six_moments_are_drawn_the_end_among_them(tmp_path):
         variant = write_curves(variant, f"shift/at-{step}", {"pearson": {0: 0.9, 1: 0.5}})
     figure = study_figures(make_study(replace(variant, state="running")))["geometry/topic/pearson_along"]
     assert legend(figure) == ["1 steps", "3 steps", "5 steps", "8 steps", "10 steps", "after"]
+
+
+def test_paths_are_drawn_in_the_first_layer_above_the_embeddings_and_in_the_last(tmp_path):
+    variant = measured(tmp_path, subject="pos", decay=0.9)
+    variant = write_curves(variant, "paths/pos", {"path_length": {0: 1.0, 1: 2.0, 2: 4.0}})
+    position_LTC2 = np.random.default_rng(0).normal(size=(3, 4, 2, 2))
+    paths = LabelPaths(("noun", "end"), position_LTC2, np.array([np.nan, 0.9, 0.75]))
+    write_label_paths(variant.folders["paths/pos"], paths)
+    figures = study_figures(make_study(variant))
+    figure = figures["geometry/topic/pos_paths"]
+    assert [panel.get_title() for panel in figure.axes] == ["layer 1: 90 %", "layer 2: 75 %"]
+    assert legend(figure) == ["noun", "end", "start", "end"]
+    way, start, end = figure.axes[1].lines[:3]
+    np.testing.assert_array_equal(way.get_xydata(), position_LTC2[2, :, 0])
+    np.testing.assert_array_equal(start.get_xydata(), position_LTC2[2, :1, 0])
+    np.testing.assert_array_equal(end.get_xydata(), position_LTC2[2, -1:, 0])
+    assert (start.get_marker(), end.get_marker()) == ("o", "*")
+    lengths = figures["geometry/topic/pos_path_length"].axes[0].lines[0]
+    assert lengths.get_ydata().tolist() == [1, 2, 4]
+    assert "geometry/pos_paths" in variant_figures(variant)
+    assert not [name for name in figures if name.startswith("paths/")]
+
+
+def test_paths_of_the_embeddings_alone_are_one_panel(tmp_path):
+    variant = write_curves(measured(tmp_path), "paths", {})
+    alone = LabelPaths(("a", "b", "c"), np.zeros((1, 3, 3, 2)), np.array([np.nan]))
+    write_label_paths(variant.folders["paths"], alone)
+    (panel,) = variant_figures(variant)["geometry/paths"].axes
+    assert panel.get_title() == "layer 0: all alike"
+
+
+def test_planes_show_every_path_whole(tmp_path):
+    variant = write_curves(measured(tmp_path), "paths", {})
+    # All to one side of the origin, and a little higher than wide.
+    corners_C2 = np.array([[0.0, 0.0], [8.0, 0.0], [0.0, 10.0]])
+    position_TC2 = np.stack([corners_C2 + [[0.0, step], [step, 0.0], [0.0, step]] for step in range(3)])
+    paths = LabelPaths(("a", "b", "c"), np.stack([position_TC2] * 3), np.ones(3))
+    write_label_paths(variant.folders["paths"], paths)
+    figure = variant_figures(variant)["geometry/paths"]
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        (left, right), (low, high) = panel.get_xlim(), panel.get_ylim()
+        assert left < 0 and low < 0
+        assert right > 10 and high > 12

@@ -31,6 +31,7 @@ def test_models_along_the_training_are_probed_and_set_against_the_start():
         "geometry/at-0.5",
         "shift",
         "shift/at-0.5",
+        "paths",
         "spread",
         "spread/start",
         "spread/at-0.5",
@@ -39,6 +40,20 @@ def test_models_along_the_training_are_probed_and_set_against_the_start():
     assert half_way["states"] is of.states["at-0.5"]
     assert half_way["geometry"] is stages["geometry/at-0.5"]
     assert half_way["other_geometry"] is stages["geometry/start"]
+
+
+def test_paths_go_from_the_start_over_the_checkpoints_in_their_order_to_the_end():
+    of = subject(TUNED, START, "at-0.5", RANDOM, "at-20")
+    paths = geometry_of(Measures(geometry=True), {"pos": of})["paths/pos"]
+    assert paths.spec.checkpoints == ("at-0.5", "at-20")
+    states = {role: of.states[role] for role in ("at-0.5", "at-20")}
+    assert paths.parents == {"start": of.states[START], "end": of.states[TUNED], "data": of.data} | states
+
+
+def test_without_checkpoints_or_geometry_no_path_is_followed():
+    ends, along = subject(TUNED, START, RANDOM), subject(TUNED, START, "at-0.5")
+    assert "paths" not in geometry_of(Measures(geometry=True), {"": ends})
+    assert "paths" not in geometry_of(Measures(spread=True), {"": along})
 
 
 def test_without_a_start_nothing_is_set_against_it():
