@@ -144,7 +144,7 @@ def test_names_places_and_descriptions_are_in_no_key(bench, tmp_path):
         experiment="another",
         description="another",
         encoder={"folder": str(moved)},
-        tasks=[{"task": "renamed", "data": SAMPLE, "metric": "macro_f1"}],
+        tasks=[{"task": "renamed", "data": SAMPLE}],
         grid={"layer_decay": [0.9, 1.0]},
     )
     assert keys(here) == keys(there)
