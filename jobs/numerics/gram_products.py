@@ -9,10 +9,13 @@ sum over all entries.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
+import torch
 
 from jobs.numerics.activations import CentredLayer
+from jobs.numerics.float32_products import fast_float32_products
 
 _TILE = 256
 """Rows and columns of a tile: those of 26 layers fill 20 MB."""
@@ -153,9 +156,9 @@ def _from_features(
     for group in _groups(a):
         wide_NF, starts = _side_by_side(a[group])
         if a is b:
-            cross[group, group] = _block_norms(_cross_product(wide_NF, None), starts, starts)
+            cross[group, group] = _norms_within(wide_NF, starts)
         for j in range(group.stop if a is b else 0, len(b)):
-            cross[group, j] = _block_norms(_cross_product(wide_NF, b[j]), starts, [0])[:, 0]
+            cross[group, j] = _block_norms(_cross_product(wide_NF, b[j].rows), starts)
             if a is b:
                 cross[j, group] = cross[group, j]
     if a is b:
@@ -185,13 +188,27 @@ def _side_by_side(layers: Sequence[CentredLayer]) -> tuple[np.ndarray, np.ndarra
     return wide_NF, starts
 
 
-def _cross_product(wide_NF: np.ndarray, partner: CentredLayer | None) -> np.ndarray:
-    """W'Y in float64, or W'W, of which the BLAS computes half."""
-    num_examples, num_features = wide_NF.shape
-    total = np.zeros((num_features, partner.width if partner else num_features))
-    for start in range(0, num_examples, _CHUNK):
-        rows = wide_NF[start : start + _CHUNK]
-        total += rows.T @ (partner.rows(start, start + _CHUNK) if partner else rows)
+def _norms_within(wide_NF: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """||X'Y||_F^2 of all pairs of layers that stand side by side; each pair is multiplied once."""
+    norms = np.empty((len(starts), len(starts)))
+    for j, (start, stop) in enumerate(zip(starts, [*starts[1:], wide_NF.shape[1]], strict=True)):
+        product = _cross_product(wide_NF[:, :stop], partial(_rows, wide_NF[:, start:stop]))
+        norms[: j + 1, j] = norms[j, : j + 1] = _block_norms(product, starts[: j + 1])
+    return norms
+
+
+def _rows(values_ND: np.ndarray, start: int, stop: int) -> np.ndarray:
+    return values_ND[start:stop]
+
+
+def _cross_product(wide_NF: np.ndarray, partner: Callable[[int, int], np.ndarray]) -> np.ndarray:
+    """W'Y in float64, where `partner` gives the rows of Y from one number to another, centred."""
+    total = np.zeros((wide_NF.shape[1], partner(0, 1).shape[1]))
+    for start in range(0, len(wide_NF), _CHUNK):
+        stop = start + _CHUNK
+        left_NF, right_ND = torch.from_numpy(wide_NF[start:stop]), torch.from_numpy(partner(start, stop))
+        with fast_float32_products():
+            total += (left_NF.T @ right_ND).numpy()
     return total
 
 
@@ -203,7 +220,6 @@ def _own_norm(layer: CentredLayer) -> float:
     return float(np.vdot(total, total))
 
 
-def _block_norms(matrix: np.ndarray, row_starts: Sequence[int], column_starts: Sequence[int]) -> np.ndarray:
-    """Squared Frobenius norm of each block."""
-    squares = np.square(matrix, out=matrix)
-    return np.add.reduceat(np.add.reduceat(squares, column_starts, axis=1), row_starts, axis=0)
+def _block_norms(matrix: np.ndarray, row_starts: Sequence[int]) -> np.ndarray:
+    """Squared Frobenius norm of each block of rows."""
+    return np.add.reduceat(np.einsum("fd,fd->f", matrix, matrix), row_starts)
