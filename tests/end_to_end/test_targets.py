@@ -3,6 +3,7 @@
 import pytest
 
 from jobs.reporting.document import render_report
+from jobs.reporting.figures import study_figures
 from jobs.reporting.study import read_metrics
 from orchestrator.execution.serial import run_serially
 from orchestrator.tracking.pages import study_pages
@@ -57,9 +58,9 @@ def test_every_variant_is_done_and_measured(opened):
 def test_checkpoints_are_shown_in_report_and_pages(opened):
     workspace, schedule = opened
     study = workspace.study(schedule)
-    html = render_report(study)
-    assert "pos: probe at-0.5 accuracy" in html
-    assert "topic: probe tags at-0.5 accuracy" in html
+    figures = study_figures(study)
+    assert {"probe/pos/accuracy_along", "probe/topic/tags_accuracy_along"} <= set(figures)
+    assert "along the training" in render_report(study, figures=figures)
     pages = study_pages(study, study_key="study", live=False)
     names = {point.metric for page in pages if page.level == "variant" for point in page.points}
     assert {"probe/at-0.5/accuracy", "probe/topics/at-0.5/accuracy", "test/accuracy"} <= names
