@@ -1,5 +1,6 @@
 """Models that were trained elsewhere as an experiment: each is frozen, and its layers are measured."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from io import StringIO
@@ -7,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import ANNOTATED
+from orchestrator.experiment.task_files import read_task
 from orchestrator.store.artifacts import Store
 
 PACKAGE = "package:"
@@ -28,12 +28,12 @@ def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: 
         tasks: Task files. Annotated sentences are probed, texts are classified too.
 
     Raises:
-        ConfigurationError: a task file that cannot be read, no task of texts, or a key with several meanings.
+        ConfigurationError: a task file that is wrong, no task of texts, or a key with several meanings.
     """
     sources = _named(models, store)
-    texts, annotated = [], []
+    texts, of_units = [], []
     for path in tasks:
-        (annotated if _is_annotated(path) else texts).append(str(path.absolute()))
+        (of_units if read_task(path, os.environ).has_units else texts).append(str(path.absolute()))
     if not texts:
         raise ConfigurationError(
             "--task: name at least one task of texts; annotated sentences are probed beside it"
@@ -44,7 +44,7 @@ def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: 
         "encoder": next(iter(sources.values())),
         "encoders": sources,
         "tasks": texts,
-        "probing": annotated,
+        "probing": of_units,
         "recipe": {"features": "last", "pooling": "mean", "learning_rate": 1e-3, "epochs": 20},
         "grid": {"encoder": list(sources)},
     }
@@ -104,14 +104,3 @@ def _stored(beginning: str, store: Path) -> list[Path]:
         for folder in sorted((opened.root / kind).glob(f"{beginning}*"))
         if (folder / "config.json").exists()
     ]
-
-
-def _is_annotated(path: Path) -> bool:
-    try:
-        task = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
-        source = task["data"]["source"]
-    except OSError as error:
-        raise ConfigurationError(f"--task {path}: {error.strerror}") from error
-    except (YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise ConfigurationError(f"--task {path}: not a task file (it has no data.source)") from error
-    return source in {kind.model_fields["source"].default for kind in ANNOTATED}

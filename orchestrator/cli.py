@@ -129,19 +129,19 @@ def analyze(
 
     from orchestrator.analysis import analysis, analysis_yaml
     from orchestrator.experiment.cluster import read_cluster
+    from orchestrator.experiment.reading import resolved_yaml
     from orchestrator.store.artifacts import Store
 
     where = read_cluster(cluster, os.environ)
     uri = _tracking_uri(tracking_uri, store)
-    text = analysis_yaml(analysis(name, models, task, store=store))
     with TemporaryDirectory() as folder:
-        written = Path(folder) / f"{name}.yaml"
-        written.write_text(text, encoding="utf-8")
+        written = Path(folder) / "analysis.yaml"
+        written.write_text(analysis_yaml(analysis(name, models, task, store=store)), encoding="utf-8")
         workspace = _open(written, changes, store, uri, None)
     Store(store).create()
     kept = store / "analyses" / f"{name}.yaml"
     kept.parent.mkdir(exist_ok=True)
-    kept.write_text(text, encoding="utf-8")
+    kept.write_text(resolved_yaml(workspace.experiment), encoding="utf-8")
     if not as_json:
         print(f"experiment: {kept}")
     return _run(workspace, where, uri, store, serial=serial, as_json=as_json)
@@ -323,8 +323,6 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a fine-tuned model, cut to its lowest layers, as a folder that transformers loads."""
-    from dataclasses import asdict
-
     from orchestrator.exporting import export_variant
     from orchestrator.store.artifacts import Store
 

@@ -9,7 +9,6 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.experiment.experiment import (
-    ANNOTATED,
     MAIN,
     RANDOM,
     START,
@@ -99,7 +98,7 @@ def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
 
 def _measures(experiment: Experiment) -> Iterator[Contradiction]:
     measures = experiment.measures
-    annotated = any(isinstance(task.data, ANNOTATED) for task in (*experiment.tasks, *experiment.probing))
+    annotated = any(task.has_units for task in (*experiment.tasks, *experiment.probing))
     if measures.control and not measures.probes:
         message = "there is no probe to control: must be false where probe is"
         yield Contradiction(("measures", "control"), message, rests_on=(("measures", "probe"),))
@@ -108,8 +107,8 @@ def _measures(experiment: Experiment) -> Iterator[Contradiction]:
         yield Contradiction(("measures", "control"), message, rests_on=(("probing",),))
     if "partial_cka" in measures.similarity:
         for index, task in enumerate(experiment.tasks):
-            if isinstance(task.data, ANNOTATED):
-                message = "its inputs are texts, of which annotated tasks are none: leave it out"
+            if task.has_units:
+                message = "its inputs are texts, and this task has units of sentences: leave it out"
                 where = ("measures", "similarity", measures.similarity.index("partial_cka"))
                 yield Contradiction(where, message, rests_on=(("tasks", index),))
     if measures.random_encoder and not (measures.probes or measures.description_length):

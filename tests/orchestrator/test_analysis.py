@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 from orchestrator.analysis import analysis, analysis_yaml
 from orchestrator.cli import app
 from orchestrator.errors import ConfigurationError
+from orchestrator.experiment.reading import read_experiment
 from tests.orchestrator.bench import SAMPLE, Bench
 
 
@@ -72,7 +73,12 @@ def test_annotated_tasks_are_probed_beside_one_of_texts(tasks, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"), [(None, "No such file"), ("a: [", "not a task file"), ("a: 1", "not a task")]
+    ("text", "fault"),
+    [
+        (None, r"task\.yaml: the file does not exist"),
+        ("a: [", r"task\.yaml:1:5: cannot be read as YAML"),
+        ("a: 1", r"task\.yaml:1:1: task: is missing"),
+    ],
 )
 def test_a_task_that_cannot_be_read_is_named(text, fault, tmp_path):
     path = tmp_path / "task.yaml"
@@ -80,6 +86,23 @@ def test_a_task_that_cannot_be_read_is_named(text, fault, tmp_path):
         path.write_text(text)
     with pytest.raises(ConfigurationError, match=fault):
         analysis("mine", ["bert"], [path], store=tmp_path)
+
+
+def test_the_experiment_that_is_kept_holds_the_overrides(tasks, tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestrator.cli._run", lambda *_, **__: 0)
+    encoder = Bench(tmp_path).encoder(num_hidden_layers=2, hidden_size=8)
+    command = ["analyze", str(encoder), "--task", str(tasks[0]), "--store", str(tmp_path / "runs")]
+    result = CliRunner().invoke(app, [*command, "--name", "mine", "--set", "measures.num_train=77"])
+    assert result.exit_code == 0, result.output
+    kept = read_experiment(tmp_path / "runs/analyses/mine.yaml", environ={})
+    assert (kept.experiment, kept.measures.num_train) == ("mine", 77)
+
+
+def test_a_name_that_is_no_name_is_refused(tasks, tmp_path):
+    encoder = Bench(tmp_path).encoder(num_hidden_layers=2, hidden_size=8)
+    command = ["analyze", str(encoder), "--task", str(tasks[0]), "--store", str(tmp_path / "runs")]
+    result = CliRunner().invoke(app, [*command, "--name", "../mine"])
+    assert (result.exit_code, (tmp_path / "runs").exists()) == (2, False)
 
 
 def test_what_is_wrong_in_an_override_leaves_no_store(tasks, tmp_path):
