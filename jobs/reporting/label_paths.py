@@ -3,10 +3,12 @@
 Axes: L layers, T moments from the start over the checkpoints to the end, C labels that are followed.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from jobs.reporting.label_files import read_record, write_record
 
 PATHS = "paths.npz"
 
@@ -24,12 +26,9 @@ class LabelPaths:
 
 def write_label_paths(folder: Path, paths: LabelPaths) -> None:
     """Write everything into one file."""
-    arrays = {field.name: np.asarray(getattr(paths, field.name)) for field in fields(LabelPaths)}
-    np.savez(folder / PATHS, **arrays)
+    write_record(folder / PATHS, paths)
 
 
 def read_label_paths(folder: Path) -> LabelPaths:
     """What was written."""
-    with np.load(folder / PATHS) as file:
-        arrays = {field.name: file[field.name] for field in fields(LabelPaths)}
-    return LabelPaths(**arrays | {"labels": tuple(arrays["labels"].tolist())})
+    return read_record(folder / PATHS, LabelPaths)

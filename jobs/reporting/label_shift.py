@@ -3,10 +3,12 @@
 Axes: L layers, C labels of the task.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from jobs.reporting.label_files import read_record, write_record
 
 SHIFT = "shift.npz"
 
@@ -29,12 +31,9 @@ class LabelShift:
 
 def write_label_shift(folder: Path, shift: LabelShift) -> None:
     """Write everything into one file."""
-    arrays = {field.name: np.asarray(getattr(shift, field.name)) for field in fields(LabelShift)}
-    np.savez(folder / SHIFT, **arrays)
+    write_record(folder / SHIFT, shift)
 
 
 def read_label_shift(folder: Path) -> LabelShift:
     """What was written."""
-    with np.load(folder / SHIFT) as file:
-        arrays = {field.name: file[field.name] for field in fields(LabelShift)}
-    return LabelShift(**arrays | {"labels": tuple(arrays["labels"].tolist())})
+    return read_record(folder / SHIFT, LabelShift)
