@@ -25,7 +25,7 @@ from jobs.encoders.micro_batches import MicroBatches, in_batches
 from jobs.encoders.optimisation import follow_gradient, make_bert_adam, make_optimizer, make_schedule
 from jobs.encoders.precision import computing_in
 from jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
-from jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of
+from jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of, written_targets
 from jobs.processes import share
 from jobs.specs.stages import FinetuneSpec
 from jobs.specs.targets import SELECTING
@@ -83,7 +83,8 @@ class Finetuning:
             layer_pooling=training.layer_pooling,
             window_pooling=training.window_pooling,
             num_spans=None if self._train.spans is None else len(self._train.spans[0][0]),
-            num_choices=len(labels) if self._target == "choice" else None,
+            num_choices=len(labels) if self._target in ("choice", "answers") else None,
+            judges_choices=self._target == "answers",
         )
         if self._target == "number":
             torch.nn.init.constant_(classifier.head.bias, float(np.mean(self._train.targets())))
@@ -321,7 +322,7 @@ class Finetuning:
         save_head(model, out, labels=read_label_names(self._context.inputs["data"]))
         predictions = {
             "ids": test.target_ids(),
-            "labels": test.targets(),
+            "labels": written_targets(test.targets(), self._target),
             "predictions": predictions_of(logits_NK, self._target),
         }
         (out / "test_predictions.json").write_text(json.dumps(predictions), encoding="utf-8")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from jobs.context import StageContext
 from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
 from jobs.specs.targets import Target
+from jobs.text.answers import answers_of
 from jobs.text.corpora import (
     Row,
     check_targets,
@@ -20,7 +21,7 @@ from jobs.text.corpora import (
     strata,
     with_last,
 )
-from jobs.text.prepared import TARGET
+from jobs.text.prepared import RIGHT, TARGET, TOKEN_F1
 from jobs.text.splits import stratified_split
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from jobs.text.truncation import EncodedTexts, encode, end_to_end
@@ -40,7 +41,8 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
 
     Pairs have a column type_ids besides, and windows, whose tokens stand one after the other, window_lengths;
     a row with choices is a text with each of them, one after the other like windows. A label is the place of
-    its name in labels.json, or, where target.json says so, a number.
+    its name in labels.json, or, where target.json says so, a number. Rows with answers have columns right and
+    token_f1 besides, and their label is the first right choice.
     Whole views have a column `texts` besides, the texts of each row as they were; a corpus that is read for
     its texts alone has no test split, no labels, and -1 in the column label.
 
@@ -162,7 +164,7 @@ def _with_validation(
 
 
 def _apart(rows: Sequence[Row]) -> list[Row]:
-    """Each text of a pair as a row of its own."""
+    """Each text of a pair as a row of its own, without choices."""
     seconds = [Row(f"{row.id}/pair", row.text_pair, row.label) for row in rows if row.text_pair is not None]
     return [Row(row.id, row.text, row.label) for row in rows] + seconds
 
@@ -180,7 +182,7 @@ def _encode(spec: PrepareSpec, rows: Sequence[Row], tokenizer: "Tokenizer") -> E
         window_overlap=spec.window_overlap or 0,
         max_windows=spec.max_windows or 1,
     )
-    if spec.columns.choices is None:
+    if spec.columns.choices is None or spec.pairs == "apart":
         return encoded
     return end_to_end(encoded, [len(row.choices or ()) for row in rows])
 
@@ -214,6 +216,14 @@ def _dataset(
         "input_ids": List(Value("int32")),
         "label": Value("float64" if is_number else "int64"),
     }
+    if rows and rows[0].answers is not None:
+        known = [answers_of([text for _, text in row.choices or ()], row.answers or ()) for row in rows]
+        columns |= {
+            "label": [answers.right[0] for answers in known],
+            RIGHT: [list(answers.right) for answers in known],
+            TOKEN_F1: [list(answers.token_f1) for answers in known],
+        }
+        features |= {RIGHT: List(Value("int64")), TOKEN_F1: List(Value("float64"))}
     if keep_texts:
         columns["texts"] = [[text for text in (row.text, row.text_pair) if text is not None] for row in rows]
         features["texts"] = List(Value("string"))

@@ -32,6 +32,7 @@ def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None
         "window_pooling": model.window_pooling,
         "num_spans": model.num_spans,
         "num_choices": model.num_choices,
+        "judges_choices": model.judges_choices,
     }
     (folder / READING).write_text(json.dumps(reading, indent=1) + "\n", encoding="utf-8")
 

@@ -11,7 +11,13 @@ from transformers import PreTrainedModel
 
 from jobs.encoders.architecture import keep_layers, takes_token_types
 from jobs.encoders.spans import slots_of, span_means, units_of
-from jobs.encoders.windows import WindowAttention, max_of_windows, mean_of_windows, vote_of_windows
+from jobs.encoders.windows import (
+    WindowAttention,
+    logits_of_choices,
+    max_of_windows,
+    mean_of_windows,
+    vote_of_windows,
+)
 from jobs.specs.layers import Layers, layers_read
 from jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, WindowPooling
 from jobs.text.annotations import Span
@@ -43,13 +49,15 @@ class Classifier(nn.Module):
         window_pooling: WindowPooling | None = None,
         num_spans: int | None = None,
         num_choices: int | None = None,
+        judges_choices: bool = False,
     ) -> None:
         """Random weights for everything but the encoder.
 
         Args:
             num_labels: Logits of a text or unit; 1 where a number is predicted, or each choice by itself.
             num_spans: Of a unit, where units of texts are classified.
-            num_choices: Of a text, whose windows they are.
+            num_choices: Of a text, whose windows they are; of the one that has most.
+            judges_choices: Whether each choice is right or wrong by itself, not the best of all.
         """
         super().__init__()
         config = encoder.config
@@ -58,14 +66,14 @@ class Classifier(nn.Module):
         self.encoder = encoder
         self.pooling, self.window_pooling = pooling, window_pooling
         self.layer_pooling = layer_pooling or "concat"
-        self.num_spans, self.num_choices = num_spans, num_choices
+        self.num_spans, self.num_choices, self.judges_choices = num_spans, num_choices, judges_choices
         self._takes_token_types = takes_token_types(encoder)
         self.dropout = nn.Dropout(getattr(config, "hidden_dropout_prob", 0.1))
         std = getattr(config, "initializer_range", 0.02)
         width = config.hidden_size * (num_spans or 1)
         width *= len(self.layers) if self.layer_pooling == "concat" else 1
-        # What is added to the logit of every choice changes nothing.
-        self.head = nn.Linear(width, num_labels, bias=num_choices is None)
+        # What is added to the logit of every choice changes nothing where they are set against each other.
+        self.head = nn.Linear(width, num_labels, bias=num_choices is None or judges_choices)
         nn.init.normal_(self.head.weight, std=std)
         if self.head.bias is not None:
             nn.init.zeros_(self.head.bias)
@@ -94,7 +102,8 @@ class Classifier(nn.Module):
             return self.head(self.dropout(_pool_layers(layers, self.layer_pooling)))
         vectors_WF = self._vectors(ids_WT, mask_WT, types_WT)
         if self.num_choices is not None:
-            return self.head(self.dropout(vectors_WF)).view(-1, self.num_choices)
+            assert num_windows_B is not None, "the windows of a text are its choices"
+            return logits_of_choices(self.head(self.dropout(vectors_WF)), num_windows_B, self.num_choices)
         if self.window_pooling is None:
             assert num_windows_B is None, "a text is one sequence where nothing pools windows"
             return self.head(self.dropout(vectors_WF))

@@ -1,14 +1,16 @@
 """Logits against what is to be predicted: the loss, the predictions and the scores of each kind of target.
 
-Axes: N targets, K labels or choices (1 where a number is predicted).
+Axes: N targets, K labels or choices (1 where a number is predicted). Where rows have differently many
+choices, the logits of those that a row lacks are minus infinity.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from jobs.numerics.majority import beats_constant, beats_majority
+from jobs.numerics.majority import beats_chance, beats_constant, beats_majority
 from jobs.numerics.scores import (
     accuracy,
     cross_entropy,
@@ -20,10 +22,19 @@ from jobs.numerics.scores import (
     spearman,
 )
 from jobs.specs.targets import Target
+from jobs.text.answers import Answers
 
 
-def mean_loss(logits_NK: torch.Tensor, targets: Sequence[float], target: Target) -> torch.Tensor:
-    """Cross entropy in nats; of numbers the mean squared error."""
+def mean_loss(logits_NK: torch.Tensor, targets: Sequence[Any], target: Target) -> torch.Tensor:
+    """Cross entropy in nats; of numbers the mean squared error.
+
+    Where several choices may be right, each is judged by itself: binary cross entropy, the mean over a row's
+    choices, and then over rows. So are ReCoRD's in SuperGLUE's baselines (Wang et al. 2019, section 4: "the
+    probability of each candidate independent of other candidates") and in jiant, where each choice weighs the
+    same, and so a row with many of them more.
+    """
+    if target == "answers":
+        return _loss_of_answers(logits_NK, targets)
     if target == "number":
         numbers_N = torch.tensor(targets, dtype=logits_NK.dtype, device=logits_NK.device)
         return torch.nn.functional.mse_loss(logits_NK.squeeze(1), numbers_N)
@@ -35,10 +46,18 @@ def predictions_of(logits_NK: np.ndarray, target: Target) -> list[int] | list[fl
     return (logits_NK[:, 0] if target == "number" else logits_NK.argmax(axis=1)).tolist()
 
 
+def written_targets(targets: Sequence[Any], target: Target) -> list[Any]:
+    """As JSON has them beside predictions: of answers the places of all choices that are right."""
+    return [list(answers.right) for answers in targets] if target == "answers" else list(targets)
+
+
 def scores_of(
-    targets: Sequence[float], logits_NK: np.ndarray, *, prefix: str, target: Target = "label"
+    targets: Sequence[Any], logits_NK: np.ndarray, *, prefix: str, target: Target = "label"
 ) -> dict[str, float]:
     """Every metric of the target and the mean loss, as `<prefix>/accuracy`; F1 only where labels are two."""
+    if target == "answers":
+        found = _scores_of_answers(targets, logits_NK)
+        return {f"{prefix}/{name}": value for name, value in found.items()}
     targets_N, predictions_N = np.asarray(targets), np.asarray(predictions_of(logits_NK, target))
     match target:
         case "number":
@@ -63,14 +82,44 @@ def scores_of(
     return {f"{prefix}/{name}": value for name, value in (found | {"loss": loss}).items()}
 
 
-def has_learnt(
-    train: Sequence[float], targets: Sequence[float], logits_NK: np.ndarray, target: Target
-) -> bool:
-    """Whether predictions do better than the one answer that suits the training data best; one-sided, 95 %.
+def has_learnt(train: Sequence[Any], targets: Sequence[Any], logits_NK: np.ndarray, target: Target) -> bool:
+    """Whether predictions do better than the one answer that suits the training data best, or than drawing a
+    choice where rows have differently many; one-sided, 95 %.
 
     The best of several evaluations passes a little more easily than a single one.
     """
+    if target == "answers":
+        shares_N = np.array([len(answers.right) / len(answers.token_f1) for answers in targets])
+        return beats_chance(shares_N, int(np.sum(_are_right(targets, logits_NK))))
     targets_N, predictions_N = np.asarray(targets), np.asarray(predictions_of(logits_NK, target))
     if target == "number":
         return beats_constant(targets_N, predictions_N)
     return beats_majority(np.asarray(train), targets_N, int(np.sum(targets_N == predictions_N)))
+
+
+def _loss_of_answers(logits_NK: torch.Tensor, targets: Sequence[Answers]) -> torch.Tensor:
+    is_there_NK = ~torch.isneginf(logits_NK)
+    is_right_NK = torch.zeros_like(logits_NK)
+    for row, answers in enumerate(targets):
+        is_right_NK[row, list(answers.right)] = 1
+    losses_NK = torch.nn.functional.binary_cross_entropy_with_logits(
+        logits_NK.masked_fill(~is_there_NK, 0), is_right_NK, reduction="none"
+    )
+    return ((losses_NK * is_there_NK).sum(dim=1) / is_there_NK.sum(dim=1)).mean()
+
+
+def _scores_of_answers(targets: Sequence[Answers], logits_NK: np.ndarray) -> dict[str, float]:
+    chosen = predictions_of(logits_NK, "answers")
+    exact_match = float(np.mean(_are_right(targets, logits_NK)))
+    token_f1 = float(np.mean([of.token_f1[place] for of, place in zip(targets, chosen, strict=True)]))
+    return {
+        "exact_match": exact_match,
+        "token_f1": token_f1,
+        "exact_match_token_f1": (exact_match + token_f1) / 2,
+        "loss": mean_loss(torch.as_tensor(logits_NK), targets, "answers").item(),
+    }
+
+
+def _are_right(targets: Sequence[Answers], logits_NK: np.ndarray) -> list[bool]:
+    chosen = predictions_of(logits_NK, "answers")
+    return [place in answers.right for answers, place in zip(targets, chosen, strict=True)]

@@ -51,6 +51,15 @@ def vote_of_windows(logits_WK: torch.Tensor, num_windows_B: Sequence[int]) -> to
     return torch.log((votes_BK + half_a_vote_BK) / all_votes_B1)
 
 
+def logits_of_choices(
+    logits_W1: torch.Tensor, num_windows_B: Sequence[int], num_choices: int
+) -> torch.Tensor:
+    """Logits (B, C) of texts whose windows are their choices; minus infinity where a text has fewer."""
+    of_texts = logits_W1.squeeze(1).split(list(num_windows_B))
+    logits_BM = pad_sequence(of_texts, batch_first=True, padding_value=-torch.inf)
+    return nn.functional.pad(logits_BM, (0, num_choices - logits_BM.shape[1]), value=-torch.inf)
+
+
 def _by_text(values_WF: torch.Tensor, num_windows_B: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
     """The windows of each text (B, M, F), filled up with 0, and which are windows (B, M, 1)."""
     counts = list(num_windows_B)

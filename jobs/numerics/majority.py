@@ -18,6 +18,20 @@ def beats_majority(
     return bool(result.pvalue <= 1 - confidence)
 
 
+def beats_chance(shares_N: np.ndarray, num_correct: int, *, confidence: float = 0.95) -> bool:
+    """Whether so many right answers are more than those of drawing one at random.
+
+    One-sided exact binomial test against the mean of the shares. Where these differ, the number of right
+    draws varies less than the binomial (Hoeffding 1956), and the test is a little stricter than it says.
+
+    Args:
+        shares_N: Of each example, how large a part of what may be drawn is right.
+    """
+    share = float(np.mean(shares_N))
+    result = stats.binomtest(num_correct, len(shares_N), share, alternative="greater")
+    return bool(result.pvalue <= 1 - confidence)
+
+
 def beats_constant(numbers_N: np.ndarray, predictions_N: np.ndarray, *, confidence: float = 0.95) -> bool:
     """Whether predicted numbers rise with the true ones: one-sided t test of Pearson's correlation.
 

@@ -53,7 +53,12 @@ def _are_numbers(table: Mapping[str, Sequence[Any]]) -> bool:
 def _correct(table: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
     ids_N = np.array([str(identifier) for identifier in table["ids"]])
     correct_N = np.array(
-        [a == b for a, b in zip(table["labels"], table["predictions"], strict=True)], dtype=int
+        [_is_right(a, b) for a, b in zip(table["labels"], table["predictions"], strict=True)], dtype=int
     )
     order = np.argsort(ids_N, kind="stable")
     return ids_N[order], correct_N[order]
+
+
+def _is_right(label: int | list[int], prediction: int) -> bool:
+    """Of a choice where several are right, whether it is one of them."""
+    return prediction in label if isinstance(label, list) else prediction == label

@@ -79,6 +79,11 @@ class Columns(Strict):
     names to texts, or with `label` and `text`; or one column a choice."""
     first_choice: Literal[0, 1] = later(0)
     """What the label calls the first choice, where choices have no names; it may name a column, too."""
+    answers: str | None = later(None)
+    """The column with a list of the texts of the right choices, in place of a label; then rows may have
+    differently many choices."""
+    placeholder: str | None = later(None)
+    """What in the second text stands for a choice: each choice is read in its place, after the first text."""
     skip_unlabelled: bool = later(False)
     """Whether rows without a label are left out, as where annotators did not agree; else they are faults."""
     spans: Annotated[tuple[SpanColumns, ...], Field(min_length=1, max_length=2)] | None = later(None)
@@ -137,7 +142,9 @@ class PrepareSpec(Spec):
 
 def target_of(columns: Columns, predict: Literal["label", "number"]) -> Target:
     """What is to be predicted of each row."""
-    return "choice" if columns.choices is not None else predict
+    if columns.choices is None:
+        return predict
+    return "choice" if columns.answers is None else "answers"
 
 
 class PretrainSpec(Spec):

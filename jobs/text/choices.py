@@ -1,4 +1,4 @@
-"""The choices of a row, one of which is right, in the forms in which data sets have them.
+"""The choices of a row, one or some of which are right, in the forms in which data sets have them.
 
 Three forms of one column: a list of texts, a mapping of names to texts, and a mapping with the lists `label`
 (names) and `text`; or a column for each choice. Without names of their own choices are numbered.
@@ -48,15 +48,29 @@ def choice_fault(fields: Mapping[str, Any], columns: Columns, *, has_label: bool
         case other:
             return f"choices of type {type(other).__name__}, not a list or a mapping"
     choices = choices_of(fields, columns)
-    if len(choices) < 2:
+    if len(choices) < 2 and columns.answers is None:
         return f"choices: {len(choices)}, and at least two are needed"
+    if not choices:
+        return "choices: 0, and at least one is needed"
     names = [name for name, _ in choices]
     for name, text in choices:
         if not isinstance(text, str) or not text.strip():
             return f"choice {name} is no text: {text!r}"
-    if has_label and (label := label_of(fields, columns)) not in names:
+    if has_label and columns.answers is None and (label := label_of(fields, columns)) not in names:
         return f"label {label!r} is none of the choices {', '.join(names)}"
     return None
+
+
+def check_choices_with_answers(choices_by_place: Mapping[str, Sequence[Choice]]) -> tuple[str, ...]:
+    """The numbers of the choices of the row that has most: rows with answers may have differently many.
+
+    Raises:
+        ValueError: no row has two choices.
+    """
+    most = max(map(len, choices_by_place.values()))
+    if most < 2:
+        raise ValueError("no row has more than one choice: there is nothing to predict")
+    return tuple(str(number) for number in range(most))
 
 
 def check_choices(choices_by_place: Mapping[str, Sequence[Choice]]) -> tuple[str, ...]:

@@ -9,7 +9,15 @@ from typing import Any, Literal
 
 from jobs.specs.stages import Columns, Sample, target_of
 from jobs.specs.targets import Target
-from jobs.text.choices import Choice, check_choices, choice_fault, choices_of, label_of
+from jobs.text.answers import answer_fault, placeholder_fault
+from jobs.text.choices import (
+    Choice,
+    check_choices,
+    check_choices_with_answers,
+    choice_fault,
+    choices_of,
+    label_of,
+)
 from jobs.text.faults import Fault, existing, listed
 from jobs.text.formats import Record, records
 from jobs.text.hub import hub_records
@@ -30,7 +38,7 @@ class _Reading:
     def names(self) -> list[str]:
         written = self.columns
         choices = (written.choices,) if isinstance(written.choices, str) else written.choices or ()
-        label = written.label if self.has_label else None
+        label = (written.answers or written.label) if self.has_label else None
         texts = (*columns_of(written.text), *columns_of(written.text_pair))
         return [name for name in (*texts, label, *choices) if name is not None]
 
@@ -43,11 +51,15 @@ class Row:
     """Where the row stands: the line on which it begins, or its number where there are no lines; from 1."""
     text: str
     label: str | None
-    """None where no label column was asked for."""
+    """None where no label column was asked for, or answers are given."""
     text_pair: str | None = None
     """The second text of a pair; None where no column for it was asked for."""
     choices: tuple[Choice, ...] | None = None
     """Names and texts, one of them the label's; None where no column for them was asked for."""
+    answers: tuple[str, ...] | None = None
+    """Texts of the choices that are right; None where no column for them was asked for."""
+    placeholder: str | None = None
+    """What in the second text stands for a choice."""
 
 
 def read_rows(
@@ -138,27 +150,30 @@ def check_labels(
 
 
 def strata(rows: Sequence[Row], target: Target) -> list[str]:
-    """By what rows are drawn: every label keeps its share; rows with numbers or choices are all alike."""
+    """By what rows are drawn: every label keeps its share; other rows are all alike."""
     return [str(row.label) if target == "label" else "" for row in rows]
 
 
 def check_targets(
     rows_by_split: Mapping[str, Sequence[Row]], target: Target, *, names: Mapping[str, str] | None = None
 ) -> tuple[str, ...]:
-    """Names of the labels, or of the choices, which all rows have in the same order; none of numbers.
+    """Names of the labels, or of the choices, which all rows have in the same order (where they have answers,
+    as many as they have); none of numbers.
 
     Raises:
-        ValueError: as `check_labels`, all numbers are the same, or a row has other choices than the first.
+        ValueError: as `check_labels`, all numbers are the same, a row has other choices than the first, or no
+            row has two.
     """
     match target:
         case "label":
             return check_labels(rows_by_split, names=names)
-        case "choice":
+        case "choice" | "answers":
             called = {split: (names or {}).get(split, split) for split in rows_by_split}
             places = (
                 (f"{called[split]}:{row.id}", row) for split, rows in rows_by_split.items() for row in rows
             )
-            return check_choices({place: row.choices or () for place, row in places})
+            check = check_choices if target == "choice" else check_choices_with_answers
+            return check({place: row.choices or () for place, row in places})
         case "number":
             if len({float(str(row.label)) for row in rows_by_split["train"]}) < 2:
                 raise ValueError("all numbers are the same: there is nothing to predict")
@@ -181,14 +196,11 @@ def with_last(labels: tuple[str, ...], positive: str | None) -> tuple[str, ...]:
 def sequences_of(rows: Sequence[Row]) -> tuple[list[str], list[str] | None]:
     """First texts of all sequences that an encoder reads, and second ones where they are pairs.
 
-    A row with choices is as many pairs: its texts, as one, with each of the choices.
+    A row with choices is as many pairs: its texts, as one, with each of the choices; or its first text with
+    its second, in which a choice stands for the placeholder.
     """
     if rows and rows[0].choices is not None:
-        pairs = [
-            (" ".join(filter(None, (row.text, row.text_pair))), text)
-            for row in rows
-            for _, text in row.choices or ()
-        ]
+        pairs = [_with_choice(row, text) for row in rows for _, text in row.choices or ()]
         return [first for first, _ in pairs], [second for _, second in pairs]
     seconds = [row.text_pair for row in rows if row.text_pair is not None]
     return [row.text for row in rows], seconds or None
@@ -207,6 +219,12 @@ def sampled(
         positions = stratified_sample(strata(rows, target), size=getattr(sample, split), seed=sample.seed)
         kept[split] = [rows[position] for position in positions]
     return kept
+
+
+def _with_choice(row: Row, choice: str) -> tuple[str, str]:
+    if row.placeholder is not None and row.text_pair is not None:
+        return row.text, row.text_pair.replace(row.placeholder, choice)
+    return " ".join(filter(None, (row.text, row.text_pair))), choice
 
 
 def digest(path: Path) -> str:
@@ -252,9 +270,11 @@ def _row(number: int, fields: Mapping[str, Any], reading: _Reading) -> Row:
     return Row(
         str(number),
         text_in(fields, columns.text),
-        label_of(fields, columns) if reading.has_label else None,
+        label_of(fields, columns) if reading.has_label and reading.target != "answers" else None,
         None if columns.text_pair is None else text_in(fields, columns.text_pair),
-        choices_of(fields, columns) if reading.target == "choice" else None,
+        None if columns.choices is None else choices_of(fields, columns),
+        tuple(fields[columns.answers]) if columns.answers is not None and reading.has_label else None,
+        columns.placeholder,
     )
 
 
@@ -265,9 +285,13 @@ def _fault_of(fields: Mapping[str, Any] | Fault, reading: _Reading) -> str | Non
     reason = text_fault(fields, columns.text, "text")
     if reason is None and columns.text_pair is not None:
         reason = text_fault(fields, columns.text_pair, "second text")
-    if reason is None and reading.has_label:
+    if reason is None and reading.has_label and reading.target != "answers":
         fault_of_label = number_fault if reading.target == "number" else label_fault
         reason = fault_of_label(fields, columns.label)
-    if reason is None and reading.target == "choice":
+    if reason is None and columns.choices is not None:
         reason = choice_fault(fields, columns, has_label=reading.has_label)
+    if reason is None and reading.has_label and reading.target == "answers":
+        reason = answer_fault(fields, columns)
+    if reason is None and columns.placeholder is not None and columns.text_pair is not None:
+        reason = placeholder_fault(columns, text_in(fields, columns.text_pair))
     return reason

@@ -8,9 +8,12 @@ from typing import Any, Literal
 
 from jobs.specs.targets import Target
 from jobs.text.annotations import Span
+from jobs.text.answers import Answers
 
 TARGET = "target.json"
 """What is to be predicted; there where it is not one of the labels."""
+RIGHT, TOKEN_F1 = "right", "token_f1"
+"""Columns of rows with answers, as in `Answers`."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,16 @@ class Split:
     texts: Sequence[Sequence[int]]
     """Token ids of each text, special tokens included, cut as the view says; windows one after the other."""
     labels: Sequence[Any]
-    """Of each row a label's or choice's position, or a number; of a row with units, one of each."""
+    """Of each row a label's or choice's position, or a number; of a row with units, one of each; where
+    several choices are right, the position of the first."""
     type_ids: Sequence[Sequence[int]] | None = None
     """Token types of pairs: which of the two texts each token is of, as the encoder wants to know it."""
     window_lengths: Sequence[Sequence[int]] | None = None
     """Tokens of each window of each text; none where a text is one sequence."""
     spans: Sequence[Sequence[tuple[Span, ...]]] | None = None
     """The tokens of each unit of each row; none where a text is labelled as a whole."""
+    answers: Sequence[Answers] | None = None
+    """Which choices of each row are right; none where it is one, or there are no choices."""
 
     def rows(self, rows: Sequence[int]) -> "Split":
         """Some of the rows, in the order asked for."""
@@ -37,8 +43,10 @@ class Split:
 
         return Split(**{name: chosen(column) for name, column in vars(self).items()})
 
-    def targets(self) -> list[float]:
-        """What is to be predicted, row after row: the label of each, or of each of its units."""
+    def targets(self) -> list[Any]:
+        """What is to be predicted, row after row: the label or answers of each, or the label of each unit."""
+        if self.answers is not None:
+            return list(self.answers)
         return list(self.labels) if self.spans is None else [label for of in self.labels for label in of]
 
     def target_ids(self) -> list[str]:
@@ -67,6 +75,11 @@ def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Sp
     optional = {
         column: rows[column][:] for column in ("type_ids", "window_lengths") if column in rows.column_names
     }
+    if RIGHT in rows.column_names:
+        optional["answers"] = [
+            Answers(tuple(right), tuple(token_f1))
+            for right, token_f1 in zip(rows[RIGHT][:], rows[TOKEN_F1][:], strict=True)
+        ]
     return Split(rows["id"][:], rows["input_ids"][:], rows["label"][:], **optional)
 
 

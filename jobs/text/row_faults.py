@@ -20,7 +20,8 @@ def text_in(fields: Mapping[str, Any], texts: Texts) -> str:
 
 def is_skipped(fields: Mapping[str, Any], columns: Columns) -> bool:
     """Whether a row is left out since it has no label."""
-    return columns.skip_unlabelled and columns.label in fields and fields[columns.label] in (None, "")
+    label = columns.answers or columns.label
+    return columns.skip_unlabelled and label in fields and fields[label] in (None, "", [])
 
 
 def text_fault(fields: Mapping[str, Any], texts: Texts, noun: str) -> str | None:

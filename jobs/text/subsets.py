@@ -11,12 +11,13 @@ from jobs.text.prepared import Split
 def part_of_train(train: Split, *, size: int | float | None, seed: int) -> Split:
     """The rows of a training split that a recipe learns from, in their order.
 
-    Rows with units have no label of their own, and are drawn from all alike; so are rows with numbers.
+    Rows with units have no label of their own, and are drawn from all alike; so are rows with numbers or
+    answers.
 
     Raises:
         ValueError: as `subset_size`.
     """
-    are_labels = train.spans is None and not isinstance(train.labels[0], float)
+    are_labels = train.spans is None and train.answers is None and not isinstance(train.labels[0], float)
     labels = train.labels if are_labels else [0] * len(train.ids)
     return train.rows(stratified_subset(labels, size=subset_size(size, len(labels)), seed=seed))
 

@@ -81,7 +81,8 @@ class Task(Strict):
     """Whether the label is one of several, or a number; where rows have choices it names the right one."""
     metric: Metric = "accuracy"
     """By which test score conditions are ranked, and on validation the best weights of a training chosen; of
-    numbers one of pearson, spearman and pearson_spearman."""
+    numbers one of pearson, spearman and pearson_spearman, of choices with answers one of exact_match,
+    token_f1 and exact_match_token_f1."""
     positive: str | None = None
     """The label of which f1 is, where a task has two; the last in the order of the alphabet without."""
     domain: Name | None = None
@@ -246,6 +247,9 @@ Objective = Literal[
     "validation/pearson",
     "validation/spearman",
     "validation/pearson_spearman",
+    "validation/exact_match",
+    "validation/token_f1",
+    "validation/exact_match_token_f1",
     "validation/loss",
 ]
 

@@ -9,7 +9,12 @@ from orchestrator.experiment.experiment import Experiment, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.experiment.written import PathTo
 
-NOUNS: dict[Target, str] = {"label": "labels", "number": "numbers", "choice": "choices"}
+NOUNS: dict[Target, str] = {
+    "label": "labels",
+    "number": "numbers",
+    "choice": "choices",
+    "answers": "choices with answers",
+}
 
 
 def target_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
@@ -53,6 +58,13 @@ def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
     if columns.spans is not None and target != "label":
         message = f"spans have labels, and this task has {NOUNS[target]}: leave it out"
         yield Contradiction((*path, "columns", "spans"), message)
+    for name in ("answers", "placeholder"):
+        if getattr(columns, name) is not None and columns.choices is None:
+            message = "is for rows with choices, and columns names none: leave it out"
+            yield Contradiction((*path, "columns", name), message)
+    if columns.placeholder is not None and columns.text_pair is None:
+        message = "stands in the second text, and columns names no text_pair"
+        yield Contradiction((*path, "columns", "placeholder"), message)
     for number, span in enumerate(columns.spans or ()):
         given = {name for name in ("start", "end", "first_word", "words") if getattr(span, name) is not None}
         if given not in ({"start", "end"}, {"first_word", "words"}):
@@ -64,7 +76,7 @@ def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
 
 
 def _of_recipes(experiment: Experiment, path: PathTo, task: Task) -> Iterator[Contradiction]:
-    if asked_of(task) == "choice" and "windows" in possible_values(experiment, "truncation"):
+    if task.columns.choices is not None and "windows" in possible_values(experiment, "truncation"):
         message = "a text with a choice is read as one sequence: truncation must not be windows"
         yield Contradiction((*path, "columns", "choices"), message)
     has_features = any(value is not None for value in possible_values(experiment, "features"))

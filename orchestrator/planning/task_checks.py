@@ -10,6 +10,7 @@ from typing import TypeVar
 from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.stages import SampleData, target_of
 from jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
+from jobs.text.answers import answers_of
 from jobs.text.corpora import Row, check_targets, read_hub, read_rows, with_last
 from jobs.text.hub import hub_records
 from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
@@ -32,7 +33,8 @@ class CheckedTask:
     num_units: Mapping[str, int] | None
     """Labelled words, pairs or spans of each split."""
     num_by_label: Mapping[str, Mapping[str, int]]
-    """Of each split how often each label or choice is right, in the order of the labels; empty of numbers."""
+    """Of each split how often each label or choice is right, in the order of the labels; empty of numbers
+    and where several choices may be right."""
     notes: tuple[str, ...]
     """What is no fault, but worth knowing."""
 
@@ -77,6 +79,9 @@ def _with_rows(task: Task) -> CheckedTask:
         return CheckedTask(task.task, num_rows, None, {}, ())
     labels = with_last(check_targets(rows, target, names=names), task.positive)
     check_metric(task, labels)
+    if target == "answers":
+        notes = (*_numbers_of_choices(rows["train"]), *_shared_texts(rows))
+        return CheckedTask(task.task, num_rows, None, {}, notes)
     num_by_label = {
         split: {label: count[label] for label in labels}
         for split, count in ((split, Counter(str(row.label) for row in of)) for split, of in rows.items())
@@ -88,6 +93,15 @@ def _with_rows(task: Task) -> CheckedTask:
 def _range(train: Sequence[Row]) -> Iterator[str]:
     numbers = [float(str(row.label)) for row in train]
     yield f"numbers in train: {min(numbers):g} to {max(numbers):g}, {fmean(numbers):.3g} on average"
+
+
+def _numbers_of_choices(train: Sequence[Row]) -> Iterator[str]:
+    known = [answers_of([text for _, text in row.choices or ()], row.answers or ()) for row in train]
+    for noun, counts in (
+        ("choices of a row", [len(answers.token_f1) for answers in known]),
+        ("right ones of them", [len(answers.right) for answers in known]),
+    ):
+        yield f"{noun} in train: {min(counts)} to {max(counts)}, {fmean(counts):.3g} on average"
 
 
 def _shared_texts(rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:

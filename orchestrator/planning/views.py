@@ -39,11 +39,16 @@ def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stag
 def whole_texts(
     experiment: Experiment, source: TaskSource | AnnotatedSource, encoder: LocatedEncoder
 ) -> Stage:
-    """The texts uncut, those of a pair each by itself, without choices; of annotated sentences the words."""
+    """The texts uncut, those of a pair each by itself, without choices; of annotated sentences the words.
+
+    Answers are read, since there is no label beside them.
+    """
     if isinstance(source, AnnotatedSource):
         return annotated(experiment, source, encoder)
-    columns = source.task.columns.model_copy(update={"choices": None})
-    pairs = "joined" if columns.text_pair is None else "apart"
+    columns = source.task.columns
+    if columns.answers is None:
+        columns = columns.model_copy(update={"choices": None})
+    pairs = "joined" if columns.text_pair is None and columns.answers is None else "apart"
     return _prepare(source, encoder, truncation="whole", max_length=None, pairs=pairs, columns=columns)
 
 

@@ -9,6 +9,7 @@ from jobs.context import StageContext
 from jobs.specs.annotations import AnnotateSpec, SampleAnnotationsData
 from jobs.specs.stages import Columns, ValidationSplit
 from jobs.text.tokenizer import tokenizer_digest
+from tests.jobs.test_finetune_answers import CLOZE, cloze
 from tests.jobs.test_finetune_targets import choices, marked, numbers, prepared, spans, write
 from tests.jobs.tiny import NO_DROPOUT, finetune_spec, make_context, write_pooler
 from tests.jobs.two_processes import METRICS, NUM_PROCESSES, Case, train_together
@@ -38,7 +39,7 @@ def cases(tmp_path_factory):
     encoder = write_pooler(folder / "encoder", initializer_range=0.2, **NO_DROPOUT)
     # Of 11 sentences in batches of 5 the last has one, and so none for the second process.
     words, pairs = (sentences(folder / label, encoder, label) for label in ("upos", "deprel"))
-    rows = {kind: folder / kind for kind in ("numbers", "choices", "spans")}
+    rows = {kind: folder / kind for kind in ("numbers", "choices", "cloze", "spans")}
     for path in rows.values():
         path.mkdir()
     # Of 11 rows too.
@@ -54,6 +55,12 @@ def cases(tmp_path_factory):
         write(rows["choices"] / "rows", choices, num_train=14, num_test=9),
         columns=Columns(choices="choices"),
     )
+    gaps = prepared(
+        rows["cloze"],
+        encoder,
+        write(rows["cloze"] / "rows", cloze, num_train=14, num_test=9),
+        columns=CLOZE,
+    )
     senses = marked(rows["spans"], encoder, write(rows["spans"] / "rows", spans, num_train=14, num_test=9))
     kept = spec_of(layer_decay=0.9).model_copy(update={"checkpoints": (0.5, 1.0)})
     return {
@@ -61,11 +68,12 @@ def cases(tmp_path_factory):
         "pairs": Case(spec_of(layers=(1, 2)), {"encoder": encoder, "data": pairs}),
         "numbers": Case(spec_of(), {"encoder": encoder, "data": scores}),
         "choices": Case(spec_of(pooling="cls"), {"encoder": encoder, "data": answers}),
+        "cloze": Case(spec_of(), {"encoder": encoder, "data": gaps}),
         "spans": Case(spec_of(), {"encoder": encoder, "data": senses}),
     }
 
 
-NAMES = ["words", "pairs", "numbers", "choices", "spans"]
+NAMES = ["words", "pairs", "numbers", "choices", "cloze", "spans"]
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.numerics.majority import beats_majority
+from jobs.numerics.majority import beats_chance, beats_majority
 
 
 def slow_tail(num_correct: int, num: int, share: float) -> float:
@@ -38,3 +38,13 @@ def test_guessing_seldom_counts_as_learnt():
     share = np.mean([beats_majority(np.array([0, 0, 1]), labels, int(count)) for count in counts])
     # A level of 5 % at most; 2000 draws know it to half a percent.
     assert 0.02 < share < 0.065
+
+
+def test_drawing_among_differently_many_seldom_counts_as_learnt():
+    random = np.random.default_rng(0)
+    share_N = np.array([0.5, 0.2, 0.1, 0.9] * 25)
+    counts = (random.random((2000, 100)) < share_N).sum(axis=1)
+    # The test is stricter than its 5 % where shares differ, and counts are whole numbers.
+    assert 0.001 < np.mean([beats_chance(share_N, int(count)) for count in counts]) <= 0.05
+    assert beats_chance(share_N, 60)
+    assert not beats_chance(np.ones(20), 20)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jobs.reporting.effects import main_effects
+from jobs.reporting.pairing import correct_by_seed
 from jobs.reporting.ranking import rank_conditions
 from tests.jobs.reporting.studies import make_study, make_variant, write_predictions, write_record
 
@@ -127,6 +128,13 @@ def test_a_factor_without_matched_pairs_has_no_difference(tmp_path):
         for seed, decay in enumerate([0.9, 1.0])
     ]
     assert [effect.difference for effect in main_effects(make_study(*variants))] == [None, None]
+
+
+def test_any_right_choice_counts_as_right(tmp_path):
+    variant = write_record(make_variant(tmp_path), test__accuracy=0.5)
+    table = {"ids": ["a", "b", "c"], "labels": [[0, 2], [1], [0, 1]], "predictions": [2, 0, 1]}
+    (variant.folders["finetune"] / "test_predictions.json").write_text(json.dumps(table))
+    assert correct_by_seed([variant])[variant.seed][1].tolist() == [1, 0, 1]
 
 
 def test_predicted_numbers_are_ranked_by_their_score_and_not_example_by_example(tmp_path):

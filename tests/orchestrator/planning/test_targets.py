@@ -37,6 +37,22 @@ def choices(bench, **fields):
     return task_of(bench, "pick", rows, **{"columns": {"choices": "choices"}} | fields)
 
 
+def cloze(bench, **fields):
+    """Rows with differently many choices."""
+    rows = [
+        {
+            "text": f"text {number}",
+            "query": "who is @ ?",
+            "entities": ["one", "two words", "three"][: 2 + number % 2],
+            "answers": ["one"],
+        }
+        for number in range(20)
+    ]
+    columns = {"text_pair": "query", "choices": "entities", "answers": "answers", "placeholder": "@"}
+    defaults = {"columns": columns, "metric": "exact_match"}
+    return task_of(bench, "fill", rows, **defaults | fields)
+
+
 def spans(bench, **fields):
     rows = [{"text": "a bank", "label": "xy"[number % 2], "from": 2, "to": 6} for number in range(20)]
     columns = {"spans": [{"start": "from", "end": "to"}]}
@@ -49,7 +65,7 @@ def faults(bench, **changes) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("make", [numbers, choices])
+@pytest.mark.parametrize("make", [numbers, choices, cloze])
 def test_layers_of_numbers_and_choices_are_compared_and_have_no_labels_to_probe(bench, make):
     topic = {"task": "topic", "data": SAMPLE}
     (variant,) = bench.plan(tasks=[make(bench)], probing=[topic], measures={"checkpoints": [0.5]}).variants
@@ -86,6 +102,11 @@ def test_the_texts_of_choices_are_trained_further_on_without_them(bench):
     )
     corpus = plan.variants[0].stages["pretrain"].parents["corpus/0"]
     assert corpus.spec.columns.choices is None
+    fill = bench.plan(
+        tasks=[cloze(bench)], pretraining={"within": {"steps": 1}}, recipe={"pretraining": "within"}
+    )
+    corpus = fill.variants[0].stages["pretrain"].parents["corpus/0"]
+    assert (corpus.spec.pairs, corpus.spec.columns.answers) == ("apart", "answers")
 
 
 @pytest.mark.parametrize(
@@ -94,6 +115,21 @@ def test_the_texts_of_choices_are_trained_further_on_without_them(bench):
         (numbers, {"metric": "accuracy"}, "numbers are scored by pearson, spearman, pearson_spearman"),
         (choices, {"metric": "f1"}, "choices are scored by accuracy, not by f1"),
         (choices, {"positive": "0"}, "positive: is one of the two labels of texts"),
+        (
+            cloze,
+            {"metric": "accuracy"},
+            "choices with answers are scored by exact_match, token_f1, exact_match_",
+        ),
+        (
+            cloze,
+            {"columns": {"answers": "answers"}},
+            "answers: is for rows with choices, and columns names none",
+        ),
+        (
+            cloze,
+            {"columns": {"choices": "entities", "answers": "answers", "placeholder": "@"}},
+            "placeholder: stands in the second text, and columns names no text_pair",
+        ),
         (spans, {"predict": "number", "metric": "pearson"}, "spans have labels, and this task has numbers"),
         (spans, {"columns": {"spans": [{"start": "from", "end": "till"}]}}, "till must be a whole number"),
     ],
@@ -104,8 +140,10 @@ def test_tasks_that_contradict_themselves_are_refused(bench, make, changes, faul
 
 def test_what_only_labelled_texts_have_is_refused_of_others(bench):
     windows = {"truncation": "windows"}
-    assert "truncation must not be windows" in faults(bench, tasks=[choices(bench)], recipe=windows)
-    for make, noun in ((numbers, "numbers"), (choices, "choices"), (spans, "units of sentences")):
+    for make in (choices, cloze):
+        assert "truncation must not be windows" in faults(bench, tasks=[make(bench)], recipe=windows)
+    nouns = ((numbers, "numbers"), (choices, "choices"), (cloze, "choices with answers"))
+    for make, noun in (*nouns, (spans, "units of sentences")):
         assert f"here are {noun}: features must be null" in faults(
             bench, tasks=[make(bench)], recipe={"features": "last"}
         )

@@ -99,6 +99,31 @@ def test_numbers_have_a_range(tmp_path):
     assert "numbers in train: 0 to 5, 2.5 on average" in told(path)
 
 
+def test_choices_with_answers_are_counted(tmp_path):
+    columns = {"text_pair": "query", "choices": "names", "answers": "answers", "placeholder": "@"}
+    train = [
+        {"text": f"a {number}", "query": "@ left", "names": ["Ann", "Bo", "Lee"][:number], "answers": ["Ann"]}
+        for number in (1, 2, 3)
+    ]
+    train[2]["answers"] = ["Ann", "Bo"]
+    test = [{"text": "b", "query": "@ left", "names": ["Bo"], "answers": ["Bo"]}]
+    given = {"columns": columns, "metric": "token_f1"}
+    assert told(write_task(tmp_path, train, test, **given)).splitlines() == [
+        "mine: 3 rows in train, 1 rows in test",
+        "  choices of a row in train: 1 to 3, 2 on average",
+        "  right ones of them in train: 1 to 2, 1.33 on average",
+    ]
+    wrong = [*test, test[0] | {"answers": ["Eve"]}, test[0] | {"query": "who left?"}]
+    message = refused(write_task(tmp_path, train, wrong, **given))
+    assert "test.jsonl:2: none of the answers 'Eve' is among the choices 'Bo'" in message
+    assert "test.jsonl:3: second text without '@'" in message
+    absent = refused(
+        write_task(tmp_path, train, test, **given | {"columns": columns | {"answers": "answer"}})
+    )
+    assert "train.jsonl:1: no answers: there is no column 'answer'" in absent
+    assert "did you mean 'answers'?" in absent
+
+
 def test_spans_out_of_range_are_told(tmp_path):
     columns = {"spans": [{"start": "start", "end": "end"}]}
     sound = [{"text": "a bank", "label": label, "start": 2, "end": 6} for label in "abab"]
