@@ -86,6 +86,8 @@ class Columns(Strict):
     """What in the second text stands for a choice: each choice is read in its place, after the first text."""
     skip_unlabelled: bool = later(False)
     """Whether rows without a label are left out, as where annotators did not agree; else they are faults."""
+    skip_empty: bool = later(False)
+    """Whether rows in which a text is empty are left out; else they are faults."""
     spans: Annotated[tuple[SpanColumns, ...], Field(min_length=1, max_length=2)] | None = later(None)
     """The span of a row, or two, that the label is about: their states are read, not the whole text."""
 

@@ -26,8 +26,13 @@ def choices_of(fields: Mapping[str, Any], columns: Columns) -> tuple[Choice, ...
 
 
 def label_of(fields: Mapping[str, Any], columns: Columns) -> str:
-    """The label of a row; where each choice has a column, the label may be the name of one."""
+    """The label of a row; where each choice has a column, the label may be the name of one.
+
+    White space around the name of a choice is not part of it: in SocialIQA's labels a line may end.
+    """
     label = str(fields[columns.label])
+    if columns.choices is not None:
+        label = label.strip()
     if isinstance(columns.choices, tuple) and label in columns.choices:
         return str(columns.choices.index(label) + columns.first_choice)
     return label

@@ -21,7 +21,15 @@ from jobs.text.choices import (
 from jobs.text.faults import Fault, existing, listed
 from jobs.text.formats import Record, records
 from jobs.text.hub import hub_records
-from jobs.text.row_faults import columns_of, is_skipped, label_fault, number_fault, text_fault, text_in
+from jobs.text.row_faults import (
+    columns_of,
+    hint_of_hidden,
+    is_skipped,
+    label_fault,
+    number_fault,
+    text_fault,
+    text_in,
+)
 
 USUAL_COLUMNS = Columns()
 """One text and a label."""
@@ -251,7 +259,7 @@ def refuse_changed(path: Path, *, planned: str, found: str | None = None) -> Non
 def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> list[Row]:
     rows, faults = [], []
     for number, fields in numbered:
-        if reading.has_label and not isinstance(fields, Fault) and is_skipped(fields, reading.columns):
+        if not isinstance(fields, Fault) and is_skipped(fields, reading.columns, has_label=reading.has_label):
             continue
         reason = _fault_of(fields, reading)
         if reason:
@@ -259,7 +267,8 @@ def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> list[Row
         else:
             rows.append(_row(number, fields, reading))
     if faults:
-        raise ValueError(listed([f"{place}:{number}: {reason}" for number, reason in sorted(faults)]))
+        told = listed([f"{place}:{number}: {reason}" for number, reason in sorted(faults)])
+        raise ValueError(told if rows else told + hint_of_hidden([reason for _, reason in faults]))
     if not rows:
         raise ValueError(f"{place}: no rows")
     return rows

@@ -18,6 +18,14 @@ def hub_records(
     place = f"{name}{f' ({subset})' if subset else ''}, split {split}, at {revision}"
     try:
         dataset = datasets.load_dataset(name, subset, split=split, revision=revision)
+    except RuntimeError as error:
+        if "scripts" not in str(error):
+            raise
+        raise ValueError(
+            f"the Hub data set {place} could not be read: {error}\n"
+            "`datasets` runs no scripts: `revision: refs/convert/parquet` names the branch in which the Hub "
+            "keeps a data set's rows as Parquet, where it has made one; leave `subset` out there"
+        ) from error
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
         raise ValueError(
             f"the Hub data set {place} could not be read: {error}\n"

@@ -1,7 +1,7 @@
 """The text and label of a row: read, and what is wrong with them in words, nothing where all is well."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.specs.stages import Columns, Texts
@@ -18,16 +18,29 @@ def text_in(fields: Mapping[str, Any], texts: Texts) -> str:
     return " ".join(fields[column] for column in columns_of(texts))
 
 
-def is_skipped(fields: Mapping[str, Any], columns: Columns) -> bool:
-    """Whether a row is left out since it has no label."""
+def is_skipped(fields: Mapping[str, Any], columns: Columns, *, has_label: bool = True) -> bool:
+    """Whether a row is left out since it has no label or an empty text, where its task says so."""
     label = columns.answers or columns.label
-    return columns.skip_unlabelled and label in fields and fields[label] in (None, "", [])
+    if columns.skip_unlabelled and has_label and label in fields and fields[label] in (None, "", []):
+        return True
+    texts = (*columns_of(columns.text), *columns_of(columns.text_pair))
+    return columns.skip_empty and any(_is_empty(fields[column]) for column in texts if column in fields)
 
 
 def text_fault(fields: Mapping[str, Any], texts: Texts, noun: str) -> str | None:
     """Of a text, which messages call by a noun."""
     faults = (_part_fault(fields, column, noun) for column in columns_of(texts))
     return next(filter(None, faults), None)
+
+
+def hint_of_hidden(reasons: Sequence[str]) -> str:
+    """What may help where no row of a split is sound, and all for want of a label; else nothing."""
+    if not set(reasons) <= {"no label", "no number", "no answers"}:
+        return ""
+    return (
+        "\n  no row has one: where test labels are hidden, as in many data sets of the Hub, "
+        "name the split that validates as `test`"
+    )
 
 
 def label_fault(fields: Mapping[str, Any], column: str) -> str | None:
@@ -55,6 +68,10 @@ def number_fault(fields: Mapping[str, Any], column: str) -> str | None:
     except (TypeError, ValueError):
         is_number = False
     return None if is_number else f"{value!r} is not a finite number"
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _part_fault(fields: Mapping[str, Any], column: str, noun: str) -> str | None:

@@ -12,7 +12,14 @@ from jobs.specs.stages import Columns, SpanColumns
 from jobs.text.annotations import AnnotatedSentence, Span, Unit
 from jobs.text.faults import Fault, lacking, listed
 from jobs.text.formats import Record, records
-from jobs.text.row_faults import columns_of, is_skipped, label_fault, text_fault, text_in
+from jobs.text.row_faults import (
+    columns_of,
+    hint_of_hidden,
+    is_skipped,
+    label_fault,
+    text_fault,
+    text_in,
+)
 
 Characters = tuple[int, int]
 """First character, and the one after the last; from 0."""
@@ -37,7 +44,7 @@ def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> 
     Raises:
         ValueError: rows are at fault, a span among them that does not stand in its text; or there are none.
     """
-    sentences, faults = [], []
+    sentences, faults, reasons = [], [], []
     for number, fields in numbered:
         if not isinstance(fields, Fault) and is_skipped(fields, columns):
             continue
@@ -45,9 +52,10 @@ def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> 
         if reason is None:
             sentences.append(_sentence(str(number), fields, columns))
         else:
+            reasons.append(reason)
             faults.append(f"{place}:{number}: {reason}")
     if faults:
-        raise ValueError(listed(faults))
+        raise ValueError(listed(faults) + ("" if sentences else hint_of_hidden(reasons)))
     if not sentences:
         raise ValueError(f"{place}: no rows")
     return sentences

@@ -43,6 +43,11 @@ def test_every_form_gives_the_same_choices(tmp_path, columns, fields, names):
     assert sequences_of(rows) == (["Where?"] * 3, list(TEXTS))
 
 
+def test_white_space_around_a_label_is_not_part_of_it(tmp_path):
+    texts = dict(zip(("one", "two", "three"), TEXTS, strict=True))
+    assert read(tmp_path, SPREAD, texts | {"answer": "2\n"})[0].label == "2"
+
+
 def test_both_texts_of_a_row_stand_before_each_choice():
     rows = [Row("1", "A story.", "0", "What now?", (("0", "Run"), ("1", "Stay")))]
     assert sequences_of(rows) == (["A story. What now?"] * 2, ["Run", "Stay"])

@@ -152,6 +152,24 @@ def test_rows_without_a_label_are_left_out_where_the_task_says_so(tmp_path):
     assert told(path).startswith("mine: 4 rows in train")
 
 
+def test_rows_with_an_empty_text_are_left_out_where_the_task_says_so(tmp_path):
+    train = [*rows(*"abab"), {"text": " ", "label": "a"}, {"text": None, "label": "b"}]
+    assert "train.jsonl:5: empty text" in refused(write_task(tmp_path, train, rows("a")))
+    path = write_task(tmp_path, train, rows("a", text="other"), columns={"skip_empty": True})
+    assert told(path).startswith("mine: 4 rows in train")
+    without = [{"label": "a"}, *rows(*"ab")]
+    path = write_task(tmp_path, without, rows("a"), columns={"skip_empty": True})
+    assert "train.jsonl:1: no text: there is no column 'text'" in refused(path)
+
+
+def test_hidden_labels_are_told_with_what_to_do(tmp_path):
+    hidden = [{"text": "x", "label": ""}] * 2
+    message = refused(write_task(tmp_path, rows(*"abab"), hidden))
+    assert "test.jsonl:2: no label" in message
+    assert message.endswith("name the split that validates as `test`")
+    assert "split that validates" not in refused(write_task(tmp_path, rows(*"abab"), [*hidden, *rows("a")]))
+
+
 def test_a_corpus_has_texts_only(tmp_path):
     path = write_task(tmp_path, [{"text": "a"}, {"text": "b"}], [])
     written = json.loads(path.read_text())
