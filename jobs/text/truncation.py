@@ -216,11 +216,13 @@ def any_exceeds(
 
 
 def bodies_of(texts: Sequence[str], tokenizer: "Tokenizer") -> Iterator[list[int]]:
-    """Token ids of each text, without special tokens."""
+    """Token ids of each text, without special tokens; equal texts, as before choices, have one list."""
     for start in range(0, len(texts), TEXTS_AT_ONCE):
-        group = list(texts[start : start + TEXTS_AT_ONCE])
-        for encoding in tokenizer.encode_batch_fast(group, add_special_tokens=False):
-            yield encoding.ids
+        group = texts[start : start + TEXTS_AT_ONCE]
+        unique = list(dict.fromkeys(group))
+        encodings = tokenizer.encode_batch_fast(unique, add_special_tokens=False)
+        ids_by_text = {text: encoding.ids for text, encoding in zip(unique, encodings, strict=True)}
+        yield from map(ids_by_text.__getitem__, group)
 
 
 def count_tokens(texts: Sequence[str], tokenizer: "Tokenizer", limit: int, *, enough: int) -> int:

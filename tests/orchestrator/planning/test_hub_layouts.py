@@ -186,9 +186,18 @@ def test_choices_are_a_column_of_names_and_texts(tmp_path):
     choices = {"label": ["A", "B"], "text": ["a bank", "a mall"]}
     rows = [{"id": "x", "question": "Where?", "choices": choices, "answerKey": key} for key in "ABA"]
     write_repository(tmp_path / "commonsense_qa", None, {"train": rows, "validation": rows})
-    columns = {"text": "question", "choices": "choices", "label": "answerKey"}
-    checked = check_task(own(tmp_path / "commonsense_qa", columns, test="validation"))
+    checked = check_task(shipped("commonsenseqa_full", tmp_path / "commonsense_qa"))
     assert checked.num_by_label["train"] == {"A": 2, "B": 1}
+
+
+def test_numbers_are_read_in_single_precision(tmp_path):
+    import datasets
+
+    rows = [{"sentence1": "a", "sentence2": "b", "label": number, "idx": 0} for number in (0.0, 2.4, 5.0)]
+    splits = {"train": rows, "validation": rows}
+    write_repository(tmp_path / "glue", "stsb", splits, label=datasets.Value("float32"))
+    checked = check_task(shipped("stsb_full", tmp_path / "glue"))
+    assert checked.notes[0] == "numbers in train: 0 to 5, 2.47 on average"
 
 
 def test_json_lines_are_data_files_too(tmp_path):

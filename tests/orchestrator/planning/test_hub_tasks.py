@@ -86,6 +86,9 @@ COLUMNS = {
         ["entailment", "neutral", "contradiction"],
     ),
     "scitail": ({"premise": "a", "hypothesis": "b", "label": "entails"}, None),
+    "cola_full": ({"sentence": "a", "label": 1, "idx": 0}, ["unacceptable", "acceptable"]),
+    "rte_full": ({"sentence1": "a", "sentence2": "b", "label": 0}, ["entailment", "not_entailment"]),
+    "wnli_full": ({"sentence1": "a", "sentence2": "b", "label": 0}, ["not_entailment", "entailment"]),
     "sst2": ({"sentence": "good", "label": 1}, ["negative", "positive"]),
 }
 """A row of each, and the names of its classes where the label is a number there."""
