@@ -1,41 +1,16 @@
 """What must hold between the parts of an experiment, each of which is sound by itself."""
 
-import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import product
+from collections.abc import Iterator
 from typing import Any
 
-from pydantic import ValidationError
-
-from orchestrator.experiment.experiment import (
-    MAIN,
-    RANDOM,
-    START,
-    Choices,
-    Experiment,
-    Grid,
-    Range,
-    Recipe,
-)
+from orchestrator.experiment.contradiction import Contradiction
+from orchestrator.experiment.experiment import MAIN, RANDOM, START, Experiment
+from orchestrator.experiment.factors import factor_contradictions
 from orchestrator.experiment.faults import suggestion
-from orchestrator.experiment.pretrainings import pretraining_faults
-from orchestrator.experiment.shape import annotation_of, in_words, is_number
-from orchestrator.experiment.variants import grid_cells
+from orchestrator.experiment.grid_and_search import grid_contradictions, search_contradictions
+from orchestrator.experiment.pretrainings import pretraining_contradictions
+from orchestrator.experiment.variants import grid_cells, written_values
 from orchestrator.experiment.written import PathTo, dotted
-
-
-@dataclass(frozen=True)
-class Contradiction:
-    """A fault at a written path; at its key where the key is what is wrong.
-
-    `rests_on` are the other paths that it follows from: while one of them is at fault it need not be so.
-    """
-
-    path: PathTo
-    message: str
-    of_key: bool = False
-    rests_on: tuple[PathTo, ...] = ()
 
 
 def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
@@ -44,15 +19,11 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _tasks(experiment)
     yield from _measures(experiment)
     yield from _repeated_values(experiment)
-    yield from _exclude(experiment)
-    yield from _space(experiment)
-    yield from _pretraining(experiment)
+    yield from grid_contradictions(experiment)
+    yield from search_contradictions(experiment)
+    yield from pretraining_contradictions(experiment)
     yield from _multi_task(experiment)
-    yield from _heads(experiment)
-    yield from _head_tokens(experiment)
-    yield from _pooler(experiment)
-    yield from _early_stopping(experiment)
-    yield from _exclusive(experiment)
+    yield from factor_contradictions(experiment)
     yield from _between(experiment)
 
 
@@ -66,7 +37,7 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
         message = f"the name '{MAIN}' stands for the encoder above: choose another"
         yield Contradiction(("encoders", MAIN), message, of_key=True)
     known = (MAIN, *(name for name in experiment.encoders if name != MAIN))
-    for path, name in _values(experiment, "encoder"):
+    for path, name in written_values(experiment, "encoder"):
         if name not in known:
             message = f"there is no encoder '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}"
             yield Contradiction(path, message, rests_on=(("encoders", str(name)),))
@@ -143,81 +114,6 @@ def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
                 yield Contradiction((*path, index), f"{value} stands here twice")
 
 
-def _exclude(experiment: Experiment) -> Iterator[Contradiction]:
-    for index, entry in enumerate(experiment.exclude):
-        path = ("exclude", index)
-        given = _named(entry)
-        if not given:
-            yield Contradiction(path, "names no factor: the whole grid would be left out")
-        for factor, values in given.items():
-            enumerated = getattr(experiment.grid, factor)
-            if enumerated is None:
-                message = "is not under grid: there is nothing to leave out"
-                yield Contradiction((*path, factor), message, of_key=True, rests_on=(("grid", factor),))
-                continue
-            for position, value in enumerate(values):
-                if value not in enumerated:
-                    message = f"{_tidy(value)} is not under grid.{factor}"
-                    yield Contradiction((*path, factor, position), message, rests_on=(("grid", factor),))
-    if all(_named(entry) for entry in experiment.exclude) and not grid_cells(experiment):
-        yield Contradiction(("exclude",), "leaves nothing of the grid")
-
-
-def _named(grid: Grid) -> dict[str, tuple[Any, ...]]:
-    return {factor: values for factor, values in grid if values is not None}
-
-
-def _space(experiment: Experiment) -> Iterator[Contradiction]:
-    if experiment.search is None:
-        return
-    space = {factor: values for factor, values in experiment.search.space if values is not None}
-    if not space:
-        yield Contradiction(("search", "space"), "names no factor: give at least one, such as learning_rate")
-    for factor, values in space.items():
-        path = ("search", "space", factor)
-        if getattr(experiment.grid, factor) is not None:
-            message = "is under grid too: enumerate it there or search it here"
-            yield Contradiction(path, message, of_key=True, rests_on=(("grid", factor),))
-        match values:
-            case Range():
-                yield from _range(path, factor, values)
-            case Choices():
-                for index, value in enumerate(values.choices):
-                    yield from _invalid((*path, "choices", index), factor, value)
-
-
-def _range(path: PathTo, factor: str, values: Range) -> Iterator[Contradiction]:
-    if not is_number(annotation_of(Recipe.model_fields[factor])):
-        yield Contradiction(path, f"{factor} is not a number: write choices instead of low and high")
-        return
-    yield from _invalid((*path, "low"), factor, values.low)
-    yield from _invalid((*path, "high"), factor, values.high)
-    if values.low >= values.high:
-        message = f"must be above low, which is {_tidy(values.low)}, not {_tidy(values.high)}"
-        yield Contradiction((*path, "high"), message, rests_on=((*path, "low"),))
-    if factor == "train_size" and (values.low < 1) != (values.high < 1):
-        message = "low and high must both be shares below 1, or both numbers of texts"
-        yield Contradiction(path, message, rests_on=((*path, "low"), (*path, "high")))
-    if values.log and values.low <= 0:
-        message = f"must be above 0 on a logarithmic scale, not {_tidy(values.low)}"
-        yield Contradiction((*path, "low"), message)
-
-
-def _invalid(path: PathTo, factor: str, value: Any) -> Iterator[Contradiction]:
-    value = _tidy(value)
-    try:
-        Recipe.model_validate_json(json.dumps({factor: value}))
-    except ValidationError:
-        rule = in_words(annotation_of(Recipe.model_fields[factor]))
-        yield Contradiction(path, f"{factor} must be {rule}, not {json.dumps(value)}")
-
-
-def _pretraining(experiment: Experiment) -> Iterator[Contradiction]:
-    values = [(path, str(value)) for path, value in _values(experiment, "pretraining")]
-    for fault in pretraining_faults(experiment, values):
-        yield Contradiction(fault.path, fault.message, of_key=fault.of_key, rests_on=fault.rests_on)
-
-
 def _multi_task(experiment: Experiment) -> Iterator[Contradiction]:
     tasks = tuple(task.task for task in experiment.tasks)
     for name, joint in experiment.multi_task.items():
@@ -258,101 +154,6 @@ def _after(experiment: Experiment, name: str) -> Iterator[Contradiction]:
             yield Contradiction(path, message, rests_on=((*path[:2], "tasks"), ("tasks",)))
 
 
-def _heads(experiment: Experiment) -> Iterator[Contradiction]:
-    """A head with an LSTM stands on frozen features only, and those are of texts that are one sequence."""
-    cells = grid_cells(experiment)
-    together = {
-        (features, head, truncation)
-        for cell in cells
-        for features in _options(experiment, cell, "features")
-        for head in _options(experiment, cell, "head")
-        for truncation in _options(experiment, cell, "truncation")
-    }
-    if any(head == "bilstm" and features is None for features, head, _ in together):
-        message = (
-            "stands on frozen features, and features has null, which trains the encoder: "
-            "give it layers only, such as last, or exclude null with bilstm"
-        )
-        for path, head in _values(experiment, "head"):
-            if head == "bilstm":
-                yield Contradiction(path, message, rests_on=_written("features"))
-    is_paired = any(task.columns.text_pair is not None for task in experiment.tasks)
-    in_windows = any(features is not None and cut == "windows" for features, _, cut in together)
-    reasons = {"the tasks have pairs of texts": is_paired, "windows are read": in_windows}
-    if what := next((reason for reason, holds in reasons.items() if holds), None):
-        for path, features in _values(experiment, "features"):
-            if features is not None:
-                message = f"frozen features are of single texts in one sequence, and {what}: must be null"
-                yield Contradiction(path, message, rests_on=_written("truncation"))
-
-
-def _options(experiment: Experiment, cell: Mapping[str, Any], factor: str) -> tuple[Any, ...]:
-    """What a factor may be in a cell of the grid."""
-    return (cell[factor],) if factor in cell else tuple(value for _, value in _values(experiment, factor))
-
-
-def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
-    shortest = min(limit for _, limit in _values(experiment, "max_length"))
-    for path, tokens in _values(experiment, "head_tokens"):
-        if tokens is not None and tokens >= shortest:
-            message = f"must be below max_length, which is {_tidy(shortest)}, not {_tidy(tokens)}"
-            yield Contradiction(path, message, rests_on=_written("max_length"))
-
-
-def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
-    others = [layers for _, layers in _values(experiment, "layers") if layers != "last"]
-    for path, pooling in _values(experiment, "pooling"):
-        if pooling == "pooler" and others:
-            message = (
-                f"the pooler reads the last layer alone: must be cls or mean with layers {_tidy(others[0])}"
-            )
-            yield Contradiction(path, message, rests_on=_written("layers"))
-
-
-def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:
-    if experiment.early_stopping is None:
-        return
-    epochs = [value for _, value in _values(experiment, "epochs")]
-    each = [value for _, value in _values(experiment, "evaluations_per_epoch")]
-    most = _tidy(max(left * right for left, right in product(epochs, each)))
-    grace_period = experiment.early_stopping.grace_period
-    if most <= grace_period:
-        message = (
-            f"nothing can be stopped early: must be below {most}, the evaluations of the longest variant "
-            f"(epochs x evaluations_per_epoch), not {grace_period}"
-        )
-        path = ("early_stopping", "grace_period")
-        yield Contradiction(path, message, rests_on=_written("epochs", "evaluations_per_epoch"))
-
-
-def _exclusive(experiment: Experiment) -> Iterator[Contradiction]:
-    """Values of two factors that no variant may have together."""
-    adapters = "adapters (lora_rank) leave the encoder's own weights as they are, so"
-    pairs = [
-        ("frozen_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
-        ("reinitialised_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
-        (
-            "reinitialised_layers",
-            lambda value: value != 0,
-            "frozen_layers",
-            lambda value: value == "all",
-            "with frozen_layers: all they would never be trained: must be 0",
-        ),
-        (
-            "schedule",
-            lambda value: value != "linear",
-            "optimizer",
-            lambda value: value == "bert-adam",
-            "bert-adam has a linear schedule of its own: must be linear",
-        ),
-    ]
-    for factor, is_wrong, other, is_cause, message in pairs:
-        if any(is_cause(value) for _, value in _values(experiment, other)):
-            for path, value in _values(experiment, factor):
-                if is_wrong(value):
-                    yield Contradiction(path, f"{message}, not {_tidy(value)}", rests_on=_written(other))
-
-
 def _between(experiment: Experiment) -> Iterator[Contradiction]:
     """Pairs of models that the experiment does not have."""
     for index, kind in enumerate(experiment.measures.cka_between):
@@ -369,33 +170,3 @@ def _between(experiment: Experiment) -> Iterator[Contradiction]:
         if kind == "tasks" and not experiment.probing:
             message = "models of two tasks are compared over the same texts: name such texts under probing"
             yield Contradiction(path, message, rests_on=(("probing",),))
-
-
-def _is_given(value: Any) -> bool:
-    return value is not None
-
-
-def _written(*factors: str) -> tuple[PathTo, ...]:
-    """Everywhere that the values of some factors may be written."""
-    parts = (("recipe",), ("grid",), ("search", "space"))
-    return tuple((*part, factor) for factor in factors for part in parts)
-
-
-def _values(experiment: Experiment, factor: str) -> Iterator[tuple[PathTo, Any]]:
-    """Every value that a factor may take, with where it is written."""
-    searched = getattr(experiment.search.space, factor) if experiment.search else None
-    enumerated = getattr(experiment.grid, factor)
-    if enumerated is not None:
-        yield from ((("grid", factor, index), value) for index, value in enumerate(enumerated))
-    match searched:
-        case Range(low=low, high=high):
-            yield ("search", "space", factor, "low"), low
-            yield ("search", "space", factor, "high"), high
-        case Choices(choices=choices):
-            yield from ((("search", "space", factor, "choices", i), value) for i, value in enumerate(choices))
-    if enumerated is None and searched is None:
-        yield ("recipe", factor), getattr(experiment.recipe, factor)
-
-
-def _tidy(number: Any) -> Any:
-    return int(number) if isinstance(number, float) and number.is_integer() else number

@@ -1,23 +1,14 @@
 """Further pretrainings by name: their snapshots, their chains, their corpora, and what is wrong with them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from orchestrator.experiment.contradiction import Contradiction
 from orchestrator.experiment.experiment import Experiment, FurtherPretraining
 from orchestrator.experiment.faults import suggestion
+from orchestrator.experiment.variants import written_values
 from orchestrator.experiment.written import PathTo
 
 NONE = "none"
-
-
-@dataclass(frozen=True)
-class PretrainingFault:
-    """What is wrong at a written path, as a `Contradiction` of the whole experiment says it."""
-
-    path: PathTo
-    message: str
-    rests_on: tuple[PathTo, ...] = ()
-    of_key: bool = False
 
 
 def name_and_step(start: str) -> tuple[str, int | None]:
@@ -50,17 +41,12 @@ def corpora_of(experiment: Experiment, pretraining: FurtherPretraining, task: st
             return list(dict.fromkeys(names))
 
 
-def pretraining_faults(
-    experiment: Experiment, values: Sequence[tuple[PathTo, str]]
-) -> Iterator[PretrainingFault]:
-    """What does not go together.
-
-    Args:
-        values: Every value of the factor `pretraining`, with where it is written.
-    """
+def pretraining_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+    """Chains, corpora, snapshots and starts of recipes that do not go together."""
+    values = [(path, str(value)) for path, value in written_values(experiment, "pretraining")]
     if NONE in experiment.pretraining:
         message = f"the name '{NONE}' stands for no further pretraining: choose another"
-        yield PretrainingFault(("pretraining", NONE), message, of_key=True)
+        yield Contradiction(("pretraining", NONE), message, of_key=True)
     for name, pretraining in experiment.pretraining.items():
         yield from _of_chain(experiment, name, pretraining)
         yield from _of_corpus(experiment, name, pretraining)
@@ -70,7 +56,7 @@ def pretraining_faults(
     yield from _of_domains(experiment, values)
 
 
-def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[PretrainingFault]:
+def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Contradiction]:
     name, step = name_and_step(start)
     if start in experiment.multi_task:
         return
@@ -78,7 +64,7 @@ def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Pret
     known = (NONE, *(name for name in starts if name != NONE))
     if name not in known or (name not in experiment.pretraining and step is not None):
         message = f"there is no pretraining '{start}'{suggestion(name, known)}; known: {', '.join(known)}"
-        yield PretrainingFault(path, message, (("pretraining", name), ("multi_task", name)))
+        yield Contradiction(path, message, rests_on=(("pretraining", name), ("multi_task", name)))
     elif name != NONE and step is not None:
         pretraining = experiment.pretraining[name]
         kept = sorted({*pretraining.snapshots, pretraining.steps})
@@ -87,29 +73,25 @@ def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Pret
                 f"pretraining '{name}' keeps no encoder of step {step}: it has "
                 f"{', '.join(f'{name}@{one}' for one in kept)} (pretraining.{name}.snapshots)"
             )
-            yield PretrainingFault(path, message, (("pretraining", name),))
+            yield Contradiction(path, message, rests_on=(("pretraining", name),))
 
 
-def _of_chain(
-    experiment: Experiment, name: str, pretraining: FurtherPretraining
-) -> Iterator[PretrainingFault]:
+def _of_chain(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
     path, after = ("pretraining", name, "after"), pretraining.after
     if after is None:
         return
     if after not in experiment.pretraining:
         others = [other for other in experiment.pretraining if other != name]
         message = f"there is no pretraining '{after}'{suggestion(after, others)}; known: {', '.join(others)}"
-        yield PretrainingFault(path, message)
+        yield Contradiction(path, message)
         return
     links = chain(experiment, name)
     # Every link of a circle sees the circle; the first one written tells it.
     if experiment.pretraining[links[0]].after == name == min(links, key=list(experiment.pretraining).index):
-        yield PretrainingFault(path, f"goes round in a circle: {' after '.join([*reversed(links), name])}")
+        yield Contradiction(path, f"goes round in a circle: {' after '.join([*reversed(links), name])}")
 
 
-def _of_corpus(
-    experiment: Experiment, name: str, pretraining: FurtherPretraining
-) -> Iterator[PretrainingFault]:
+def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
     if isinstance(pretraining.corpus, str):
         return
     known = [one.task for one in (*experiment.tasks, *experiment.corpora)]
@@ -119,22 +101,22 @@ def _of_corpus(
             message = (
                 f"there is no task or corpus '{corpus}'{suggestion(corpus, known)}; known: {', '.join(known)}"
             )
-            yield PretrainingFault(path, message, (("tasks",), ("corpora",)))
+            yield Contradiction(path, message, rests_on=(("tasks",), ("corpora",)))
         elif corpus in pretraining.corpus[:index]:
-            yield PretrainingFault(path, f"{corpus} stands here twice")
+            yield Contradiction(path, f"{corpus} stands here twice")
 
 
-def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[PretrainingFault]:
+def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
     for index, step in enumerate(pretraining.snapshots):
         path = ("pretraining", name, "snapshots", index)
         if step > pretraining.steps:
             message = f"must be at most steps, which is {pretraining.steps}, not {step}"
-            yield PretrainingFault(path, message, (("pretraining", name, "steps"),))
+            yield Contradiction(path, message, rests_on=(("pretraining", name, "steps"),))
         elif step in pretraining.snapshots[:index]:
-            yield PretrainingFault(path, f"{step} stands here twice")
+            yield Contradiction(path, f"{step} stands here twice")
 
 
-def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) -> Iterator[PretrainingFault]:
+def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) -> Iterator[Contradiction]:
     """Every task is trained on from every start that the recipes name."""
     used = {link for _, start in values for link in chain(experiment, name_and_step(start)[0])}
     without = [task.task for task in experiment.tasks if task.domain is None]
@@ -144,4 +126,4 @@ def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) ->
                 f"in-domain needs to know the domain of each task: give domain in {', '.join(without)}, "
                 "as domain: sentiment"
             )
-            yield PretrainingFault(("pretraining", name, "corpus"), message, (("tasks",),))
+            yield Contradiction(("pretraining", name, "corpus"), message, rests_on=(("tasks",),))

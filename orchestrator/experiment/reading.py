@@ -12,7 +12,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.consistency import Contradiction, contradictions
+from orchestrator.experiment.consistency import contradictions
+from orchestrator.experiment.contradiction import Contradiction
 from orchestrator.experiment.environment import with_environment
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.faults import Fault, Place, refuse, suggestion

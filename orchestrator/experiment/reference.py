@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobs.specs.references import Paper
-from orchestrator.experiment.consistency import Contradiction
+from orchestrator.experiment.contradiction import Contradiction
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.faults import Fault, refuse, suggestion
 from orchestrator.experiment.parsing import read_file

@@ -1,10 +1,12 @@
 """The variants of an experiment: grid cells, seeds, and what a search proposes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
+from orchestrator.experiment.written import PathTo
 
 
 @dataclass(frozen=True)
@@ -36,14 +38,35 @@ def search_space(experiment: Experiment) -> dict[str, Range | Choices]:
     return {name: given for name, given in space.items() if given is not None}
 
 
-def possible_values(experiment: Experiment, factor: str) -> tuple[object, ...]:
+def possible_values(experiment: Experiment, factor: str) -> tuple[Any, ...]:
     """Every value that a factor may take; of a searched range, its ends."""
-    match search_space(experiment).get(factor):
+    return tuple(value for _, value in written_values(experiment, factor))
+
+
+def written_values(experiment: Experiment, factor: str) -> Iterator[tuple[PathTo, Any]]:
+    """The same values, each with where it is written."""
+    enumerated, searched = grid_values(experiment).get(factor), search_space(experiment).get(factor)
+    if enumerated is not None:
+        yield from ((("grid", factor, index), value) for index, value in enumerate(enumerated))
+    match searched:
         case Range(low=low, high=high):
-            return low, high
+            yield ("search", "space", factor, "low"), low
+            yield ("search", "space", factor, "high"), high
         case Choices(choices=choices):
-            return choices
-    return grid_values(experiment).get(factor, (getattr(experiment.recipe, factor),))
+            yield from ((("search", "space", factor, "choices", i), value) for i, value in enumerate(choices))
+    if enumerated is None and searched is None:
+        yield ("recipe", factor), getattr(experiment.recipe, factor)
+
+
+def places_of(*factors: str) -> tuple[PathTo, ...]:
+    """Everywhere that the values of some factors may be written."""
+    parts = (("recipe",), ("grid",), ("search", "space"))
+    return tuple((*part, factor) for factor in factors for part in parts)
+
+
+def tidy(number: Any) -> Any:
+    """A whole number without the point that a searched range gives it; anything else as it is."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
 def grid_cells(experiment: Experiment) -> list[dict[str, object]]:
