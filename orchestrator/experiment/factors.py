@@ -1,6 +1,7 @@
 """Values of the recipe's factors that do not go together, wherever they are written."""
 
 from collections.abc import Iterator, Mapping
+from math import inf
 from typing import Any
 
 from orchestrator.experiment.contradiction import Contradiction
@@ -51,9 +52,9 @@ def _options(experiment: Experiment, cell: Mapping[str, Any], factor: str) -> tu
 
 
 def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
-    shortest = min(possible_values(experiment, "max_length"))
+    shortest = min(_numbers(experiment, "max_length"), default=inf)
     for path, tokens in written_values(experiment, "head_tokens"):
-        if tokens is not None and tokens >= shortest:
+        if isinstance(tokens, int | float) and tokens >= shortest:
             message = f"must be below max_length, which is {tidy(shortest)}, not {tidy(tokens)}"
             yield Contradiction(path, message, rests_on=places_of("max_length"))
 
@@ -71,8 +72,8 @@ def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
 def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:
     if experiment.early_stopping is None:
         return
-    epochs = max(possible_values(experiment, "epochs"))
-    most = tidy(epochs * max(possible_values(experiment, "evaluations_per_epoch")))
+    each = max(_numbers(experiment, "evaluations_per_epoch"), default=inf)
+    most = tidy(max(_numbers(experiment, "epochs"), default=inf) * each)
     grace_period = experiment.early_stopping.grace_period
     if most <= grace_period:
         message = (
@@ -113,3 +114,8 @@ def _exclusive(experiment: Experiment) -> Iterator[Contradiction]:
 
 def _is_given(value: Any) -> bool:
     return value is not None
+
+
+def _numbers(experiment: Experiment, factor: str) -> list[float]:
+    """Its values without words that stand in place of numbers: these are told where they are written."""
+    return [value for value in possible_values(experiment, factor) if isinstance(value, int | float)]

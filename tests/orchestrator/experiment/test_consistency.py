@@ -249,6 +249,20 @@ early_stopping: {grace_period: 5}
     ]
 
 
+def test_a_searched_word_in_place_of_a_number_is_told_and_not_compared(folder, sound):
+    text = f"""{sound}\
+recipe: {{head_tokens: 20}}
+search: {{space: {{epochs: {{choices: [2, a]}}, max_length: {{choices: [b, c]}}}}, trials: 1}}
+early_stopping: {{}}
+"""
+    text = text.replace("recipe:\n  learning_rate: 2e-5\n  epochs: 3\n", "")
+    assert [line.split(": ")[1] for line in folder.faults(text)] == [
+        "search.space.epochs.choices.1",
+        "search.space.max_length.choices.0",
+        "search.space.max_length.choices.1",
+    ]
+
+
 def test_a_search_without_anything_is_told_once_for_each_key_it_lacks(folder, sound):
     assert [line.split(": ")[1] for line in folder.faults(f"{sound}search: {{}}\n")] == [
         "search.space",
