@@ -5,6 +5,7 @@ import json
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,7 @@ class _HeadTraining:
         weight = len(own) * accelerator.num_processes / len(rows)
         own = own or rows[:1]
         labels_B = torch.tensor([self._labels[row] for row in own], device=accelerator.device)
-        logits_BK = self._prepared(*self._padded(self._states, own))
+        logits_BK = self._logits(self._prepared, self._states, own)
         return nn.functional.cross_entropy(logits_BK, labels_B) * weight
 
     def _take(self, loss: torch.Tensor) -> bool:
@@ -145,18 +146,15 @@ class _HeadTraining:
 
     def _scored(self, name: str) -> tuple[Split, np.ndarray]:
         self._model.eval()
-        states = self._states_of(name)
-        logits_NK = logits_of(
-            lambda rows: self._model(*self._padded(states, rows)), states.lengths, self._accelerator
-        )
-        return read_split(self._context.inputs["data"], name), logits_NK
+        split, states = read_split(self._context.inputs["data"], name), self._states_of(name)
+        return split, logits_of(partial(self._logits, self._model, states), split, self._accelerator)
 
     def _states_of(self, name: str) -> TokenStates:
         return TokenStates(self._context.inputs["features"] / f"{name}.safetensors")
 
-    def _padded(self, states: TokenStates, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+    def _logits(self, model: nn.Module, states: TokenStates, rows: Sequence[int]) -> torch.Tensor:
         states_BTD, mask_BT = states.padded(rows)
-        return states_BTD.to(self._accelerator.device), mask_BT.to(self._accelerator.device)
+        return model(states_BTD.to(self._accelerator.device), mask_BT.to(self._accelerator.device))
 
     def _finish(self) -> dict[str, float]:
         """Score the test split once, and write the artifact."""

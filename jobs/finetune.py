@@ -12,7 +12,7 @@ from functools import lru_cache, partial
 
 import numpy as np
 import torch
-from accelerate.utils import gather_object, set_seed
+from accelerate.utils import set_seed
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.adaptation import Adaptation
@@ -21,23 +21,21 @@ from jobs.encoders.head_files import save_head
 from jobs.encoders.heads import Classifier
 from jobs.encoders.learning_rates import check_complete, group_table, parameter_groups
 from jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snapshot_folder
-from jobs.encoders.micro_batches import MicroBatches, in_batches
+from jobs.encoders.logits import logits_of
+from jobs.encoders.micro_batches import MicroBatches
 from jobs.encoders.optimisation import follow_gradient, make_bert_adam, make_optimizer, make_schedule
 from jobs.encoders.precision import computing_in
 from jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
 from jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of, written_targets
-from jobs.processes import share
 from jobs.specs.stages import FinetuneSpec
 from jobs.specs.targets import SELECTING
 from jobs.text.batches import length_bucketed_batches
 from jobs.text.examples import read_examples, read_label_names, read_target
-from jobs.text.inputs import groups_of_rows, inputs_of
+from jobs.text.inputs import inputs_of
 from jobs.text.prepared import Split
 from jobs.text.subsets import part_of_train
 
 LOSSES_LOGGED_PER_EVALUATION = 10
-EVALUATION_BATCH_SIZE = 64
-"""Texts, or windows of texts, that are scored at once."""
 
 
 def run(spec: FinetuneSpec, context: StageContext) -> dict[str, float]:
@@ -267,10 +265,10 @@ class Finetuning:
         return self._batches_of_epoch(epoch=epoch)[index]
 
     def _mean_loss(self, rows: Sequence[int]) -> torch.Tensor:
-        logits_BK = self._logits_of(self._model, self._train, rows)
+        logits_BK = self._forward(self._model, self._train, rows)
         return mean_loss(logits_BK, self._train.rows(rows).targets(), self._target)
 
-    def _logits_of(self, model: torch.nn.Module, split: Split, rows: Sequence[int]) -> torch.Tensor:
+    def _forward(self, model: torch.nn.Module, split: Split, rows: Sequence[int]) -> torch.Tensor:
         device = self._accelerator.device
         with computing_in(self._spec.training.precision, device):
             return model(*inputs_of(split.rows(rows), self._pad_id).to(device)).float()
@@ -282,23 +280,8 @@ class Finetuning:
 
     def _logits(self, split: Split) -> np.ndarray:
         """Logits (N, K), on every process."""
-        accelerator = self._accelerator
-        model = accelerator.unwrap_model(self._model).eval()
-        order = sorted(range(len(split.texts)), key=lambda row: len(split.texts[row]))
-        own = share(order, accelerator)
-        with torch.inference_mode():
-            batches = [
-                scored
-                for rows in groups_of_rows(split, own, most_windows=EVALUATION_BATCH_SIZE)
-                for scored in in_batches(rows, partial(self._logits_of, model, split), size=len(rows))
-            ]
-        found = [
-            (row, part_BK.tolist())
-            for rows, logits_BK in batches
-            for row, part_BK in zip(rows, logits_BK.split(split.num_targets_by_row(rows)), strict=True)
-        ]
-        by_row = dict(gather_object(found))
-        return np.concatenate([by_row[row] for row in range(len(split.texts))])
+        model = self._accelerator.unwrap_model(self._model).eval()
+        return logits_of(partial(self._forward, model, split), split, self._accelerator)
 
     def _weights(self) -> dict[str, torch.Tensor]:
         """A copy on the CPU, held by every process: all of them score the best weights."""

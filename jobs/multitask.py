@@ -139,9 +139,7 @@ class _Joint:
         found: dict[str, float] = {}
         for position, task in enumerate(self.tasks):
             split = read_split(task.folder, split_name)
-
-            forward = partial(self._logits, self.model, position, split)
-            logits_NK = logits_of(forward, [len(text) for text in split.texts], self.accelerator)
+            logits_NK = logits_of(partial(self._logits, self.model, position, split), split, self.accelerator)
             found |= scores_of(split.labels, logits_NK, prefix=f"{task.name}/{split_name}")
         self.model.train()
         return found

@@ -1,6 +1,6 @@
-"""Logits of every text of a split, computed by all processes of a gang together.
+"""Logits of a split, computed by all processes of a gang together.
 
-Axes: N texts, B texts of a batch, K labels.
+Axes: N what is predicted of a split, texts or units of them, B the same of a batch, K labels.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,22 +12,32 @@ from accelerate.utils import gather_object
 
 from jobs.encoders.micro_batches import in_batches
 from jobs.processes import share
+from jobs.text.inputs import groups_of_rows
+from jobs.text.prepared import Split
 
-BATCH_SIZE = 64
+MOST_WINDOWS = 64
+"""Texts, or windows of texts, that are scored at once."""
 
 
 def logits_of(
-    forward: Callable[[Sequence[int]], torch.Tensor], lengths: Sequence[int], accelerator: Accelerator
+    forward: Callable[[Sequence[int]], torch.Tensor], split: Split, accelerator: Accelerator
 ) -> np.ndarray:
-    """Logits (N, K) of every text, on every process; where memory runs out fewer are computed at once.
+    """Logits (N, K) on every process; where memory runs out fewer are computed at once.
 
     Args:
-        forward: Logits (B, K) of the texts at some positions, by a model that is not training.
-        lengths: Of every text: those of similar length are computed together.
+        forward: Logits (B, K) of some rows of the split, by a model that is not training.
     """
-    own = share(sorted(range(len(lengths)), key=lengths.__getitem__), accelerator)
+    order = sorted(range(len(split.texts)), key=lambda row: len(split.texts[row]))
     with torch.inference_mode():
-        batches = in_batches(own, lambda rows: forward(rows).float().tolist(), size=BATCH_SIZE)
-    found = [pair for rows, logits in batches for pair in zip(rows, logits, strict=True)]
+        batches = [
+            scored
+            for rows in groups_of_rows(split, share(order, accelerator), most_windows=MOST_WINDOWS)
+            for scored in in_batches(rows, forward, size=len(rows))
+        ]
+    found = [
+        (row, part_BK.tolist())
+        for rows, logits_BK in batches
+        for row, part_BK in zip(rows, logits_BK.split(split.num_targets_by_row(rows)), strict=True)
+    ]
     by_row = dict(gather_object(found))
-    return np.array([by_row[row] for row in range(len(lengths))])
+    return np.concatenate([by_row[row] for row in range(len(split.texts))])
