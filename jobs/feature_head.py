@@ -16,14 +16,13 @@ from torch import nn
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.feature_heads import make_head
-from jobs.encoders.learning_rates import Group
+from jobs.encoders.learning_rates import Group, groups_at_one_rate
 from jobs.encoders.logits import logits_of
-from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
+from jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
 from jobs.encoders.targets import scores_of
 from jobs.encoders.token_files import ABOUT, TokenStates
 from jobs.processes import share
 from jobs.specs.features import FeatureHeadSpec
-from jobs.specs.recipe import Training
 from jobs.text.batches import length_bucketed_batches
 from jobs.text.prepared import Split, read_labels, read_split
 from jobs.text.subsets import stratified_subset, subset_size
@@ -56,7 +55,12 @@ class _HeadTraining:
             num_labels=len(read_labels(data)),
             dropout=json.loads((context.inputs["features"] / ABOUT).read_text(encoding="utf-8"))["dropout"],
         )
-        self._groups = _groups(self._model, spec.training)
+        self._groups = groups_at_one_rate(
+            self._model,
+            learning_rate=spec.training.learning_rate,
+            weight_decay=spec.training.weight_decay,
+            name="head",
+        )
         optimizer = make_optimizer(self._groups)
         self._steps_per_epoch = math.ceil(size / spec.training.batch_size)
         self._num_steps = spec.training.epochs * self._steps_per_epoch
@@ -127,8 +131,8 @@ class _HeadTraining:
         return nn.functional.cross_entropy(logits_BK, labels_B) * weight
 
     def _take(self, loss: torch.Tensor) -> bool:
-        return take_step(
-            loss,
+        self._accelerator.backward(loss)
+        return follow_gradient(
             accelerator=self._accelerator,
             model=self._prepared,
             optimizer=self._optimizer,
@@ -164,16 +168,6 @@ class _HeadTraining:
         return scores_of(split.labels, logits_NK, prefix="test")
 
 
-def _groups(model: nn.Module, training: Training) -> list[Group]:
-    parameters = list(model.parameters())
-    matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
-    vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
-    return [
-        Group("head", matrices, training.learning_rate, training.weight_decay),
-        Group("head, no weight decay", vectors, training.learning_rate, 0.0),
-    ]
-
-
 def _write(out: Path, model: nn.Module, test: Split, logits_NK: np.ndarray, groups: Sequence[Group]) -> None:
     weights = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
     save_file(weights, out / "head.safetensors")
@@ -183,13 +177,5 @@ def _write(out: Path, model: nn.Module, test: Split, logits_NK: np.ndarray, grou
         "predictions": logits_NK.argmax(axis=1).tolist(),
     }
     (out / "test_predictions.json").write_text(json.dumps(predictions), encoding="utf-8")
-    about = [
-        {
-            "name": group.name,
-            "num_parameters": sum(parameter.numel() for parameter in group.parameters),
-            "learning_rate": group.learning_rate,
-            "weight_decay": group.weight_decay,
-        }
-        for group in groups
-    ]
+    about = [group.as_json() for group in groups]
     (out / "parameter_groups.json").write_text(json.dumps(about, indent=1), encoding="utf-8")

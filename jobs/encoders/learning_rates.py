@@ -83,14 +83,16 @@ def parameter_groups(encoder: PreTrainedModel, head: nn.Module, training: Traini
     ]
 
 
-def groups_at_one_rate(model: nn.Module, *, learning_rate: float, weight_decay: float) -> list[Group]:
+def groups_at_one_rate(
+    model: nn.Module, *, learning_rate: float, weight_decay: float, name: str = "all"
+) -> list[Group]:
     """Every parameter of a model at the same rate; biases and normalisation weights have no weight decay."""
-    parameters = list(model.parameters())
-    matrices = tuple(parameter for parameter in parameters if parameter.ndim > 1)
-    vectors = tuple(parameter for parameter in parameters if parameter.ndim <= 1)
+    named = dict(model.named_parameters())
+    matrices = {key: parameter for key, parameter in named.items() if parameter.ndim > 1}
+    vectors = {key: parameter for key, parameter in named.items() if parameter.ndim <= 1}
     return [
-        Group("all", matrices, learning_rate, weight_decay),
-        Group("all, no weight decay", vectors, learning_rate, 0.0),
+        Group(name, tuple(matrices.values()), learning_rate, weight_decay, tuple(matrices)),
+        Group(f"{name}, no weight decay", tuple(vectors.values()), learning_rate, 0.0, tuple(vectors)),
     ]
 
 

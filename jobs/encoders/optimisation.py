@@ -51,26 +51,6 @@ def make_schedule(
             return original_schedule(optimizer, num_steps=num_steps, warmup=warmup)
 
 
-def take_step(
-    loss: torch.Tensor,
-    *,
-    accelerator: Accelerator,
-    model: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    max_grad_norm: float,
-) -> bool:
-    """One optimiser step; false, with nothing changed, when the gradient is not finite."""
-    accelerator.backward(loss)
-    return follow_gradient(
-        accelerator=accelerator,
-        model=model,
-        optimizer=optimizer,
-        schedule=schedule,
-        max_grad_norm=max_grad_norm,
-    )
-
-
 def follow_gradient(
     *,
     accelerator: Accelerator,

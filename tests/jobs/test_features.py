@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from jobs import feature_head, features
 from jobs.encoders.loading import load_encoder
@@ -116,6 +117,10 @@ def test_a_head_learns_the_planted_task_from_frozen_states(head, least, stored, 
     right = np.mean(np.array(predictions["labels"]) == predictions["predictions"])
     assert right == metrics["test/accuracy"]
     assert predictions["ids"] == list(read_split(task, "test").ids)
+    groups = json.loads((context.out / "parameter_groups.json").read_text())
+    assert [group["name"] for group in groups] == ["head", "head, no weight decay"]
+    weights = load_file(context.out / "head.safetensors")
+    assert sorted(name for group in groups for name in group["parameters"]) == sorted(weights)
 
 
 @pytest.mark.parametrize("head", ["linear", "bilstm"])

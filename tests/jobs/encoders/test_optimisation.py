@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from jobs.encoders.learning_rates import Group
-from jobs.encoders.optimisation import make_optimizer, make_schedule, take_step
+from jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
 from jobs.processes import alone
 
 
@@ -19,8 +19,8 @@ def parts_of(model, *, num_steps=10, warmup=0.25):
 
 
 def step(loss, model, optimizer, schedule, *, max_grad_norm=1.0):
-    return take_step(
-        loss,
+    loss.backward()
+    return follow_gradient(
         accelerator=alone(),
         model=model,
         optimizer=optimizer,
