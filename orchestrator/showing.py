@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.reporting.study import Study
+from jobs.specs.roles import BETWEEN
 from jobs.text.pretraining_texts import CORPUS
-from orchestrator.planning.between import BETWEEN
 from orchestrator.planning.measures import depth_note, labels_note
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
@@ -207,7 +207,7 @@ def _model(stage: Stage) -> str:
 
 def _keys_of(variant: PlannedVariant, *, pairs: bool) -> set[str]:
     keys: set[str] = set()
-    waiting = [stage for role, stage in variant.stages.items() if pairs or not role.startswith(BETWEEN)]
+    waiting = [stage for role, stage in variant.stages.items() if pairs or not role.startswith(f"{BETWEEN}/")]
     while waiting:
         stage = waiting.pop()
         keys.add(stage.key)

@@ -17,9 +17,8 @@ from jobs.reporting.maps import MAX_MAPS, mean_map
 from jobs.reporting.series import Band, band, series_by_metric
 from jobs.reporting.study import VariantResult
 from jobs.reporting.subjects import measure_of
+from jobs.specs.roles import BETWEEN
 
-BETWEEN = "between"
-"""The measure of their roles."""
 AXES = {
     "seeds": ("layer with the other seed", "layer with one seed"),
     "conditions": ("layer of the second condition", "layer of the first condition"),

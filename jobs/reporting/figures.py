@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from jobs.reporting.between import BETWEEN, between_figures
+from jobs.reporting.between import between_figures
 from jobs.reporting.comparing import Conditions, compared, layer_axis, spoken
 from jobs.reporting.conditions import (
     MAX_LEVELS,
@@ -28,6 +28,7 @@ from jobs.reporting.series import band, bands_by_metric, series_by_metric, thinn
 from jobs.reporting.similarity import INTERVAL_ENDS, interval_figures
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
 from jobs.reporting.subjects import measure_of
+from jobs.specs.roles import BETWEEN
 
 
 def study_figures(study: Study) -> dict[str, Figure]:

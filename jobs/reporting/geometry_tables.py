@@ -10,7 +10,8 @@ from statistics import fmean
 from jobs.numerics.intervals import Interval
 from jobs.reporting.conditions import condition_label, conditions_by_task
 from jobs.reporting.study import Study, VariantResult
-from jobs.reporting.subjects import START, role_of, series_of, subjects_of
+from jobs.reporting.subjects import role_of, series_of, subjects_of
+from jobs.specs.roles import START
 
 NAN = float("nan")
 FEW_POINTS = 0.5

@@ -11,8 +11,6 @@ from jobs.reporting.drawing import curve_chart
 from jobs.reporting.series import Band, bands_by_metric
 from jobs.reporting.study import VariantResult
 from jobs.reporting.subjects import (
-    RANDOM,
-    START,
     baseline_band,
     checkpoints_of,
     role_of,
@@ -20,6 +18,7 @@ from jobs.reporting.subjects import (
     spoken_subject,
     subjects_of,
 )
+from jobs.specs.roles import RANDOM, START
 
 LAYER = "layer (0: embeddings)"
 AFTER = "after"

@@ -10,7 +10,8 @@ from jobs.numerics.intervals import Interval, mean_interval
 from jobs.reporting.conditions import condition_label, conditions_by_task
 from jobs.reporting.geometry_tables import NAN, at_last_layer, last_layer, mean_of
 from jobs.reporting.study import Study, VariantResult
-from jobs.reporting.subjects import RANDOM, START, subjects_of
+from jobs.reporting.subjects import subjects_of
+from jobs.specs.roles import RANDOM, START
 
 METRIC_BY_MEASURE = {"probe": "accuracy", "mlp_probe": "accuracy", "description_length": "compression"}
 WORDS_BY_MEASURE = {

@@ -8,14 +8,9 @@ from collections.abc import Iterable
 
 from jobs.reporting.series import Band, band, series_by_metric
 from jobs.reporting.study import VariantResult
+from jobs.specs.roles import AT, RANDOM, START
 
-START = "start"
-"""The encoder before fine-tuning."""
-RANDOM = "random"
-"""An encoder of the same shape with fresh weights."""
 BASELINES = (START, RANDOM)
-AT = "at-"
-"""What the name of a checkpoint begins with."""
 
 
 def measure_of(role: str) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from jobs.specs.roles import AT, RANDOM, START
 from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import MAIN, RANDOM, START, Experiment
+from orchestrator.experiment.experiment import MAIN, Experiment
 from orchestrator.experiment.factors import factor_contradictions
 from orchestrator.experiment.faults import suggestion
 from orchestrator.experiment.grid_and_search import grid_contradictions, search_contradictions
@@ -62,8 +63,8 @@ def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
             yield Contradiction(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
         elif task.task == RANDOM:
             yield Contradiction(("probing", index, "task"), f"'{RANDOM}' stands for fresh weights")
-        elif task.task.startswith("at-"):
-            message = "a name that begins with 'at-' stands for a checkpoint along the training"
+        elif task.task.startswith(AT):
+            message = f"a name that begins with '{AT}' stands for a checkpoint along the training"
             yield Contradiction(("probing", index, "task"), message)
 
 

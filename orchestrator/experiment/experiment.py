@@ -60,10 +60,6 @@ class Hub(Strict):
 
 ANNOTATED = (AnnotatedFiles, SampleAnnotationsData)
 """Data of sentences with labelled words, of which each label is an example."""
-START = "start"
-"""What measures of the encoder before fine-tuning are called."""
-RANDOM = "random"
-"""What measures of an encoder with fresh weights are called."""
 
 
 class Task(Strict):

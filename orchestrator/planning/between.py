@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
 
+from jobs.specs.roles import BETWEEN
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import Variant
 from orchestrator.planning.measures import probed_examples, states_of
@@ -13,9 +14,6 @@ from orchestrator.planning.similarity import similarity_stage
 from orchestrator.planning.sources import Sources
 
 Planned = tuple[Variant, PlannedVariant]
-
-BETWEEN = "between/"
-"""How the roles of pairs begin."""
 
 
 def with_pairs(experiment: Experiment, sources: Sources, planned: Sequence[Planned]) -> list[PlannedVariant]:
@@ -74,7 +72,7 @@ def _compared(
             encoder = sources.encoders[one.recipe.encoder]
             for texts, source in sources.probing.items():
                 examples = probed_examples(source, encoder, one.recipe, experiment.measures)
-                yield f"{BETWEEN}tasks/{texts}/{other.task}", examples
+                yield f"{BETWEEN}/tasks/{texts}/{other.task}", examples
         else:
             name = str(other.seed) if kind == "seeds" else planned.condition
-            yield f"{BETWEEN}{kind}/{name}", None
+            yield f"{BETWEEN}/{kind}/{name}", None

@@ -3,13 +3,11 @@
 from collections.abc import Iterator, Mapping
 from math import ceil
 
+from jobs.specs.roles import AT
 from jobs.specs.stages import Checkpoint
 from jobs.text.subsets import subset_size
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import possible_values
-
-AT = "at-"
-"""What the name of a checkpoint in a role begins with."""
 
 
 def at(checkpoint: Checkpoint) -> str:

@@ -13,9 +13,10 @@ from jobs.specs.measures import (
     ShiftSpec,
     SpreadSpec,
 )
+from jobs.specs.roles import RANDOM, START
 from jobs.specs.spec import Spec
 from jobs.specs.stages import ProbeSpec
-from orchestrator.experiment.experiment import RANDOM, START, Measures
+from orchestrator.experiment.experiment import Measures
 from orchestrator.planning.plan import Stage, make_stage
 
 TUNED = ""

@@ -5,6 +5,7 @@ from functools import partial
 
 from jobs.specs.annotations import AnnotateSpec, RepresentSpec
 from jobs.specs.measures import RandomEncoderSpec
+from jobs.specs.roles import RANDOM, START
 from jobs.specs.stages import (
     Checkpoint,
     DepthSpec,
@@ -14,7 +15,7 @@ from jobs.specs.stages import (
     RefitSpec,
     target_of,
 )
-from orchestrator.experiment.experiment import RANDOM, START, Experiment, Measures, Recipe
+from orchestrator.experiment.experiment import Experiment, Measures, Recipe
 from orchestrator.planning.checkpoints import at
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.heads import is_plain

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from jobs.specs.roles import START
 from jobs.specs.similarity import BlocksSpec, SimilarityMeasure, SimilaritySpec
 from jobs.specs.stages import CkaSpec, PrepareSpec
-from orchestrator.experiment.experiment import START, Experiment, Measures
+from orchestrator.experiment.experiment import Experiment, Measures
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.feature_stages import shape_of
 from orchestrator.planning.plan import Stage, make_stage

@@ -1,8 +1,9 @@
 """Measures of layers are planned of every model that a subject has states of."""
 
+from jobs.specs.roles import RANDOM, START
 from jobs.specs.spec import Spec
 from orchestrator.experiment.experiment import Measures
-from orchestrator.planning.layer_measures import RANDOM, START, TUNED, Subject, geometry_of, probes_of
+from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
 from orchestrator.planning.plan import make_stage
 
 

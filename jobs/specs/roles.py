@@ -1,0 +1,10 @@
+"""Words in the roles of measures: planning makes roles of them, and reporting reads them."""
+
+START = "start"
+"""The encoder before fine-tuning."""
+RANDOM = "random"
+"""An encoder of the same shape with fresh weights."""
+AT = "at-"
+"""What the name of a checkpoint along the training begins with."""
+BETWEEN = "between"
+"""What the roles of pairs of tuned models begin with."""
