@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import Conditions
+from jobs.reporting.comparing import LAYER, Conditions
 from jobs.reporting.conditions import MAX_LEVELS, condition_label
 from jobs.reporting.drawing import curve_chart, heat_maps
 from jobs.reporting.maps import MAX_MAPS, mean_map
@@ -48,7 +48,7 @@ def between_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
         figures[f"maps/{task}/between_{name}"] = heat_maps(title + _told(shown, maps), *AXES[what], shown)
         curves = {label: [_curve(pairs_by_label[label])] for label in list(maps)[:MAX_LEVELS]}
         figures[f"between/{task}/{name}"] = curve_chart(
-            f"{title}, same layer{_told(curves, maps)}", "layer (0: embeddings)", "CKA", curves
+            f"{title}, same layer{_told(curves, maps)}", LAYER, "CKA", curves
         )
     return figures
 

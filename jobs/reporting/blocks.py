@@ -9,7 +9,13 @@ from pathlib import Path
 from statistics import fmean
 
 from jobs.map_files import BLOCKS
-from jobs.reporting.conditions import condition_label, conditions_by_task, shared_label, users_by_folder
+from jobs.reporting.conditions import (
+    condition_label,
+    conditions_by_task,
+    shared_label,
+    users_by_folder,
+    variants_of,
+)
 from jobs.reporting.study import Study, VariantResult
 
 
@@ -54,7 +60,7 @@ def block_rows(study: Study) -> list[BlockRow]:
     """A row for each condition with a map, and one for each start, those of a task together."""
     rows = []
     for task, conditions in conditions_by_task(study).items():
-        everyone = [variant for variants in conditions.values() for variant in variants]
+        everyone = variants_of(conditions)
         done = [variant for variant in everyone if variant.state == "done"]
         for users in users_by_folder(done, "blocks/start").values():
             label = shared_label(users, everyone)

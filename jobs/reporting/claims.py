@@ -14,6 +14,7 @@ import numpy as np
 from jobs.numerics.intervals import Interval
 from jobs.numerics.paired_tests import average_interval, difference_interval, holm
 from jobs.reporting.contexts import Candidate, Context, contexts_of, same_context
+from jobs.reporting.numbers import points
 from jobs.reporting.pairing import CorrectBySeed, correct_by_seed, matched, sign_test
 from jobs.reporting.ranking import SIGNIFICANCE
 from jobs.reporting.references import in_words
@@ -82,11 +83,10 @@ def claim_line(checked: CheckedClaim) -> str:
 def comparison_line(comparison: Comparison) -> str:
     """The difference in words."""
     of = comparison.difference
-    numbers = ", ".join(f"{value:+.2f}".replace("-", "−") for value in (of.low, of.high))
-    mean = f"{of.mean:+.2f}".replace("-", "−")
     p_value = "p < 0.001" if comparison.p_value < 0.001 else f"p = {comparison.p_value:.3f}"
+    told = f"{points(of.mean)} points [{points(of.low)}, {points(of.high)}], {p_value}"
     size = f"{comparison.num_examples} examples x {comparison.num_seeds} seeds"
-    return f"{comparison.place}: {comparison.what}: {mean} points [{numbers}], {p_value}, {size}"
+    return f"{comparison.place}: {comparison.what}: {told}, {size}"
 
 
 @dataclass
@@ -298,7 +298,7 @@ def _averaged(
     if len(words) == 3:
         # What two recipes gain over a third differs by what they differ: the third cancels out.
         gains = [
-            _points(np.mean([(of[index].mean() - of[2].mean()) for of in by_task.values()]))
+            points(100 * np.mean([(of[index].mean() - of[2].mean()) for of in by_task.values()]))
             for index in (0, 1)
         ]
         what = f"gain of {words[0]} over {words[2]} ({gains[0]}) against that of {words[1]} ({gains[1]})"
@@ -321,7 +321,7 @@ def _grown(
     interval, p_value = average_interval([high_N - low_N], seed=0)
     values = [_value(one, check.as_falls) for one in (chosen[0], chosen[2])]
     gains = [
-        f"{_points(gain_N.mean())} at {check.as_falls}={value}"
+        f"{points(100 * gain_N.mean())} at {check.as_falls}={value}"
         for gain_N, value in zip((high_N, low_N), values, strict=True)
     ]
     return Comparison(
@@ -352,7 +352,3 @@ def _place(tasks: Sequence[str], rest: Mapping[str, str]) -> str:
 
 def _in_points(interval: Interval) -> Interval:
     return Interval(100 * interval.mean, 100 * interval.low, 100 * interval.high)
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+.2f}".replace("-", "−")

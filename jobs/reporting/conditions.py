@@ -1,7 +1,7 @@
 """The conditions of a study: which variants form each, and the factors by which they differ."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import quantiles
 
@@ -18,6 +18,20 @@ def conditions_by_task(study: Study) -> dict[str, dict[str, tuple[VariantResult,
         conditions = grouped.setdefault(variant.task, {})
         conditions[variant.condition] = (*conditions.get(variant.condition, ()), variant)
     return grouped
+
+
+def variants_of(conditions: Mapping[str, Sequence[VariantResult]]) -> list[VariantResult]:
+    """All variants of all conditions."""
+    return [variant for variants in conditions.values() for variant in variants]
+
+
+def finished_conditions(study: Study) -> list[tuple[str, str, list[VariantResult]]]:
+    """Task, condition and its done variants, of every condition in the order of the experiment."""
+    return [
+        (task, condition, [variant for variant in variants if variant.state == "done"])
+        for task, conditions in conditions_by_task(study).items()
+        for condition, variants in conditions.items()
+    ]
 
 
 def varied_factors(variants: Iterable[VariantResult]) -> dict[str, tuple[str, ...]]:

@@ -15,18 +15,33 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from jobs.numerics.intervals import Interval
 from jobs.reporting.beside import beside_tables, smaller_setting
 from jobs.reporting.blocks import block_rows
 from jobs.reporting.claims import check_claims, comparison_line
-from jobs.reporting.conditions import condition_label, conditions_by_task, factor_label, varied_factors
+from jobs.reporting.conditions import (
+    condition_label,
+    conditions_by_task,
+    factor_label,
+    variants_of,
+    varied_factors,
+)
 from jobs.reporting.depth import TOLERANCE, drop_rows
 from jobs.reporting.drawing import INK
 from jobs.reporting.effects import main_effects
 from jobs.reporting.figures import study_figures
 from jobs.reporting.geometry_tables import geometry_rows
 from jobs.reporting.layer_curves import WORDS_BY_METRIC
-from jobs.reporting.numbers import bounds, change, count, signed_score
+from jobs.reporting.numbers import (
+    bounds,
+    change,
+    count,
+    duration,
+    p_value,
+    percent,
+    points,
+    score,
+    signed_score,
+)
 from jobs.reporting.probe_tables import cross_tables, probe_rows
 from jobs.reporting.ranking import RankedCondition, rank_conditions
 from jobs.reporting.recipes import cuts, rates
@@ -131,10 +146,9 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"score": _score, "signed": _signed, "p": _p_value, "duration": _duration}
-    environment.filters |= {"count": count, "bounds": bounds, "change": change}
-    environment.filters |= {"signed_score": signed_score}
-    environment.filters |= {"percent": _percent, "points": _points, "comparison": comparison_line}
+    environment.filters |= {"count": count, "score": score, "percent": percent, "points": points}
+    environment.filters |= {"signed_score": signed_score, "bounds": bounds, "change": change}
+    environment.filters |= {"p": p_value, "duration": duration, "comparison": comparison_line}
     ranking = rank_conditions(study)
     ranking_by_task = {
         task: list(group) for task, group in itertools.groupby(ranking, lambda ranked: ranked.task)
@@ -197,15 +211,15 @@ def _summary(group: Sequence[RankedCondition]) -> str:
 
 def _mean_with_interval(ranked: RankedCondition) -> str:
     if ranked.num_seeds == 1:
-        return f"{_score(ranked.test.mean)} (one seed: no interval)"
-    interval = f"{_score(ranked.test.low)} to {_score(ranked.test.high)}"
-    return f"{_score(ranked.test.mean)} (95 % interval {interval} over {ranked.num_seeds} seeds)"
+        return f"{score(ranked.test.mean)} (one seed: no interval)"
+    interval = f"{score(ranked.test.low)} to {score(ranked.test.high)}"
+    return f"{score(ranked.test.mean)} (95 % interval {interval} over {ranked.num_seeds} seeds)"
 
 
 def _columns(study: Study, task: str) -> dict[str, dict[str, str]]:
     """The columns that name a condition: its factors, or the whole name where they do not tell all apart."""
     conditions = conditions_by_task(study)[task]
-    factors = varied_factors(variant for variants in conditions.values() for variant in variants)
+    factors = varied_factors(variants_of(conditions))
     columns = {
         factor: {name: factor_label(variants[0], factor) for name, variants in conditions.items()}
         for factor in factors
@@ -323,33 +337,3 @@ def _versions(study: Study) -> dict[str, str]:
     )
     record = next((path for path in records if path.exists()), None)
     return json.loads(record.read_text(encoding="utf-8"))["provenance"]["versions"] if record else {}
-
-
-def _score(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _signed(interval: Interval) -> str:
-    mean, low, high = (f"{v:+.3f}".replace("-", "−") for v in (interval.mean, interval.low, interval.high))
-    return f"{mean} (one pair: no interval)" if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
-
-
-def _percent(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f}".replace("-", "−")
-
-
-def _points(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def _duration(seconds: float) -> str:
-    if math.isnan(seconds):
-        return "–"
-    for unit, size in [("h", 3600), ("min", 60)]:
-        if seconds >= size:
-            return f"{seconds / size:.1f} {unit}"
-    return f"{seconds:.1f} s"

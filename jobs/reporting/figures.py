@@ -15,6 +15,7 @@ from jobs.reporting.conditions import (
     level_by_label,
     shared_label,
     users_by_folder,
+    variants_of,
     varied_factors,
 )
 from jobs.reporting.depth import head_figures
@@ -79,7 +80,7 @@ def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[st
 
 def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     figures = {}
-    for role in _measure_roles(variant for variants in conditions.values() for variant in variants):
+    for role in _measure_roles(variants_of(conditions)):
         bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
         for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
             if metric.endswith(INTERVAL_ENDS):

@@ -6,20 +6,18 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import Conditions, compared
-from jobs.reporting.conditions import condition_label
+from jobs.reporting.comparing import LAYER, Conditions, compared
+from jobs.reporting.conditions import condition_label, variants_of
 from jobs.reporting.drawing import path_charts, plane_charts, slope_chart
 from jobs.reporting.label_paths import LabelPaths, read_label_paths
 from jobs.reporting.label_shift import LabelShift, read_label_shift
 from jobs.reporting.layer_curves import (
     AFTER,
-    LAYER,
     along_training,
     baselines,
     figure_name,
     role_by_moment,
     tuned_curves,
-    variants_of,
 )
 from jobs.reporting.series import Band, mean_band
 from jobs.reporting.study import VariantResult

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from jobs.numerics.intervals import Interval
-from jobs.reporting.conditions import condition_label, conditions_by_task
+from jobs.reporting.conditions import condition_label, finished_conditions
 from jobs.reporting.study import Study, VariantResult
 from jobs.reporting.subjects import role_of, series_of, subjects_of
 from jobs.specs.roles import START
@@ -48,13 +48,11 @@ class GeometryRow:
 
 def geometry_rows(study: Study) -> list[GeometryRow]:
     """A row for each condition with a finished geometry, in the order of the experiment."""
-    rows = []
-    for task, conditions in conditions_by_task(study).items():
-        for condition, variants in conditions.items():
-            done = [variant for variant in variants if variant.state == "done"]
-            for subject in subjects_of(done, "geometry"):
-                rows.append(_row(task, condition, subject, done))
-    return rows
+    return [
+        _row(task, condition, subject, done)
+        for task, condition, done in finished_conditions(study)
+        for subject in subjects_of(done, "geometry")
+    ]
 
 
 def at_last_layer(

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import Conditions, compared
-from jobs.reporting.conditions import MAX_LEVELS, condition_label
+from jobs.reporting.comparing import LAYER, Conditions, compared
+from jobs.reporting.conditions import MAX_LEVELS, condition_label, variants_of
 from jobs.reporting.drawing import curve_chart
 from jobs.reporting.series import Band, bands_by_metric
 from jobs.reporting.study import VariantResult
@@ -20,7 +20,6 @@ from jobs.reporting.subjects import (
 )
 from jobs.specs.roles import RANDOM, START
 
-LAYER = "layer (0: embeddings)"
 AFTER = "after"
 """What the end of the training is called among its moments."""
 WORDS_BY_METRIC = {
@@ -120,8 +119,3 @@ def role_by_moment(variants: Sequence[VariantResult], measure: str, subject: str
 def figure_name(section: str, task: str, subject: str, what: str) -> str:
     """The name of a figure of a task's own labels or of those of a probing task."""
     return f"{section}/{task}/{subject}_{what}" if subject else f"{section}/{task}/{what}"
-
-
-def variants_of(conditions: Conditions) -> list[VariantResult]:
-    """All variants of all conditions."""
-    return [variant for of in conditions.values() for variant in of]

@@ -13,6 +13,7 @@ from jobs.reporting.conditions import (
     factor_label,
     shared_label,
     users_by_folder,
+    variants_of,
     varied_factors,
 )
 from jobs.reporting.drawing import heat_maps
@@ -52,7 +53,7 @@ def map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
     Before fine-tuning there is a panel for each start instead.
     """
-    everyone = [variant for variants in conditions.values() for variant in variants]
+    everyone = variants_of(conditions)
     figures = {}
     for role in _map_roles(everyone):
         is_start = measure_and_pair(role)[1] == "within/start"
@@ -118,7 +119,7 @@ def _title(task: str, role: str) -> str:
 def _by_condition(conditions: Conditions) -> tuple[dict[str, Sequence[VariantResult]], str]:
     """The variants of each panel by the values of their factors, and the factors' names; whole names where
     the values are ambiguous."""
-    factors = list(varied_factors(variant for variants in conditions.values() for variant in variants))
+    factors = list(varied_factors(variants_of(conditions)))
     labels = {
         name: " · ".join(factor_label(variants[0], factor) for factor in factors)
         for name, variants in conditions.items()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.numerics.intervals import Interval, mean_interval
-from jobs.reporting.conditions import condition_label, conditions_by_task
+from jobs.reporting.conditions import condition_label, finished_conditions
 from jobs.reporting.geometry_tables import NAN, at_last_layer, last_layer, mean_of
 from jobs.reporting.study import Study, VariantResult
 from jobs.reporting.subjects import subjects_of
@@ -72,7 +72,7 @@ def probe_rows(study: Study) -> list[ProbeRow]:
     """A row for each finished probe, in the order of the experiment."""
     return [
         _row(task, condition, measure, subject, done)
-        for task, condition, done in _finished(study)
+        for task, condition, done in finished_conditions(study)
         for measure in METRIC_BY_MEASURE
         for subject in subjects_of(done, measure)
     ]
@@ -83,7 +83,7 @@ def cross_tables(study: Study) -> list[CrossTable]:
     tables = []
     for measure in PROBES:
         cells: dict[tuple[str, str], dict[str, CrossCell]] = {}
-        for task, condition, done in _finished(study):
+        for task, condition, done in finished_conditions(study):
             of_row = {
                 subject or task: _cell(measure, subject, done) for subject in subjects_of(done, measure)
             }
@@ -93,14 +93,6 @@ def cross_tables(study: Study) -> list[CrossTable]:
         if len(columns) > 1:
             tables.append(CrossTable(WORDS_BY_MEASURE[measure], columns, cells))
     return tables
-
-
-def _finished(study: Study) -> list[tuple[str, str, list[VariantResult]]]:
-    return [
-        (task, condition, [variant for variant in variants if variant.state == "done"])
-        for task, conditions in conditions_by_task(study).items()
-        for condition, variants in conditions.items()
-    ]
 
 
 def _row(task: str, condition: str, measure: str, subject: str, done: Sequence[VariantResult]) -> ProbeRow:
