@@ -14,7 +14,19 @@ import typer
 from rich.console import Console
 
 from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing, StageFailed
-from orchestrator.tracking.tracker import check_tracking_uri, redacted
+from orchestrator.options import (
+    RUNS,
+    AsJson,
+    ClusterFile,
+    ExperimentFile,
+    Overrides,
+    Profile,
+    StoreFolder,
+    TrackingUri,
+    chosen_tracking_uri,
+    opened,
+)
+from orchestrator.tracking.tracker import redacted
 
 if TYPE_CHECKING:
     from orchestrator.experiment.cluster import Cluster
@@ -32,26 +44,6 @@ app = typer.Typer(
 )
 
 INTERRUPTED = 130
-RUNS = Path("runs")
-
-ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Overrides, as recipe.epochs=2 or grid.layer_decay=[1.0,0.9]."),
-]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that keeps every result.")]
-TrackingUri = Annotated[
-    str | None,
-    typer.Option(help="MLflow server or database; by default $MLFLOW_TRACKING_URI, else in the store."),
-]
-ClusterFile = Annotated[
-    Path | None,
-    typer.Option("--cluster", help="Cluster file; by default this machine, as configs/clusters/laptop.yaml."),
-]
-Profile = Annotated[
-    str | None, typer.Option("--profile", help="Apply a set of overrides that the experiment names.")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 
 
 def main() -> None:
@@ -98,8 +90,8 @@ def run(
     where = read_cluster(cluster, os.environ)
     if address is not None:
         where = at_address(where, address)
-    uri = _tracking_uri(tracking_uri, store)
-    workspace = _open(experiment, overrides, store, uri, profile)
+    uri = chosen_tracking_uri(tracking_uri, store)
+    workspace = opened(experiment, overrides, store, uri, profile)
     return _run(workspace, where, uri, store, serial=serial, as_json=as_json)
 
 
@@ -133,11 +125,11 @@ def analyze(
     from orchestrator.store.artifacts import Store
 
     where = read_cluster(cluster, os.environ)
-    uri = _tracking_uri(tracking_uri, store)
+    uri = chosen_tracking_uri(tracking_uri, store)
     with TemporaryDirectory() as folder:
         written = Path(folder) / "analysis.yaml"
         written.write_text(analysis_yaml(analysis(name, models, task, store=store)), encoding="utf-8")
-        workspace = _open(written, changes, store, uri, None)
+        workspace = opened(written, changes, store, uri, None)
     Store(store).create()
     kept = store / "analyses" / f"{name}.yaml"
     kept.parent.mkdir(exist_ok=True)
@@ -151,6 +143,7 @@ def _run(
     workspace: "Workspace", where: "Cluster", uri: str, store: Path, *, serial: bool, as_json: bool
 ) -> int:
     from orchestrator.running import run_experiment
+    from orchestrator.showing import print_outcome
     from orchestrator.tracking.mlflow_runs import MlflowTracker
     from orchestrator.tracking.progress import make_reporter
 
@@ -163,20 +156,8 @@ def _run(
     if as_json:
         reporter({"event": "finished"} | outcome.as_json())
     else:
-        _print_outcome(outcome, uri, store)
+        print_outcome(outcome, uri, store)
     return 0 if outcome.is_complete else StageFailed.exit_code
-
-
-def _print_outcome(outcome: Any, uri: str, store: Path) -> None:
-    stages = ", ".join(f"{number} {state}" for state, number in outcome.stages.items() if number)
-    variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
-    print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
-    if outcome.num_unpublished:
-        print(f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them")
-    elif uri.startswith("sqlite"):
-        print(f"MLflow: layerscope ui --store {store}")
-    else:
-        print(f"MLflow: {redacted(uri)}")
 
 
 @app.command()
@@ -194,7 +175,7 @@ def plan(
     """List every stage: stored or to do, why, and how many variants share it. Starts nothing."""
     from orchestrator.showing import plan_object, print_plan
 
-    workspace = _open(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile)
     if as_json:
         print(json.dumps(plan_object(workspace, workspace.schedule())))
     else:
@@ -215,7 +196,7 @@ def status(
     """Show where every variant stands."""
     from orchestrator.showing import print_status, status_object
 
-    workspace = _open(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile)
     study = workspace.study(workspace.schedule())
     if as_json:
         print(json.dumps(status_object(study)))
@@ -237,7 +218,7 @@ def report(
     """Write the HTML report from what the store holds."""
     from jobs.report import write_report
 
-    workspace = _open(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile)
     path = write_report(workspace.study(workspace.schedule()), workspace.report_path)
     print(json.dumps({"report": str(path)}) if as_json else path)
 
@@ -263,7 +244,7 @@ def compare(
     from jobs.reporting.claims import check_claims
     from jobs.reporting.table import format_claims, format_rows, tidy_rows
 
-    workspace = _open(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile)
     study = workspace.study(workspace.schedule())
     content = format_rows(tidy_rows(study), "json" if as_json else form)
     if isinstance(content, bytes):
@@ -289,8 +270,8 @@ def publish(
     from orchestrator.running import final_pages
     from orchestrator.tracking.mlflow_runs import MlflowTracker
 
-    uri = _tracking_uri(tracking_uri, store)
-    workspace = _open(experiment, overrides, store, uri, profile)
+    uri = chosen_tracking_uri(tracking_uri, store)
+    workspace = opened(experiment, overrides, store, uri, profile)
     study = workspace.study(workspace.schedule())
     figures = study_figures(study)
     path = write_report(study, workspace.report_path, figures=figures)
@@ -324,6 +305,7 @@ def export(
 ) -> None:
     """Write a fine-tuned model, cut to its lowest layers, as a folder that transformers loads."""
     from orchestrator.exporting import export_variant
+    from orchestrator.showing import print_export
     from orchestrator.store.artifacts import Store
 
     facts = export_variant(
@@ -332,14 +314,7 @@ def export(
     if as_json:
         print(json.dumps(asdict(facts) | {"folder": str(out)}))
         return
-    saved = 1 - facts.parameters / facts.parameters_before
-    print(
-        f"{out}: {facts.layers} of {facts.of_layers} layers, {facts.head} head, {facts.architecture}\n"
-        f"accuracy on {facts.texts} test texts: {facts.accuracy:.4f}, before {facts.accuracy_before:.4f}\n"
-        f"parameters: {facts.parameters:,} of {facts.parameters_before:,} ({100 * saved:.1f} % saved)\n"
-        f"milliseconds a text: {facts.milliseconds:.2f}, before {facts.milliseconds_before:.2f}\n"
-        f"how to use it: {out / 'README.md'}"
-    )
+    print_export(facts, out)
 
 
 @app.command()
@@ -393,29 +368,3 @@ def schema(
 
     schemas = {"experiment": experiment_schema, "task": task_schema, "reference": reference_schema}
     print(json.dumps(schemas[of](), indent=2))
-
-
-def _open(
-    experiment: Path, overrides: list[str] | None, store: Path, tracking_uri: str | None, profile: str | None
-) -> "Workspace":
-    from orchestrator.workspace import open_workspace
-
-    uri = _tracking_uri(tracking_uri, store)
-
-    def fetch_mlflow(model: str) -> Path:
-        from orchestrator.tracking.mlflow_models import fetch_model
-
-        return fetch_model(model, tracking_uri=uri, folder=store.absolute() / "encoders")
-
-    return open_workspace(
-        experiment, store=store, overrides=overrides or (), profile=profile, fetch_mlflow=fetch_mlflow
-    )
-
-
-def _tracking_uri(given: str | None, store: Path) -> str:
-    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.absolute() / 'mlflow.db'}"
-    try:
-        check_tracking_uri(uri)
-    except ValueError as error:
-        raise ConfigurationError(f"--tracking-uri: {error}") from error
-    return uri

@@ -1,8 +1,9 @@
-"""What `plan` and `status` say: stages and variants, as tables or as one JSON object."""
+"""What commands say: stages and variants, as tables or as one JSON object, and how a run or export ended."""
 
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jobs.reporting.study import Study
 from jobs.specs.roles import BETWEEN
@@ -10,7 +11,12 @@ from jobs.text.pretraining_texts import CORPUS
 from orchestrator.planning.measures import depth_note, labels_note
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
+from orchestrator.tracking.tracker import redacted
 from orchestrator.workspace import Workspace
+
+if TYPE_CHECKING:
+    from jobs.model_card import Facts
+    from orchestrator.running import Outcome
 
 STATE_SHOWN = {
     "stored": "stored",
@@ -90,6 +96,31 @@ def print_status(study: Study) -> None:
     states = [variant.state for variant in study.variants]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     print(f"{len(states)} variants: {counts}" if states else "no variants yet")
+
+
+def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
+    """What became of a run, and where it is shown."""
+    stages = ", ".join(f"{number} {state}" for state, number in outcome.stages.items() if number)
+    variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
+    print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
+    if outcome.num_unpublished:
+        print(f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them")
+    elif uri.startswith("sqlite"):
+        print(f"MLflow: layerscope ui --store {store}")
+    else:
+        print(f"MLflow: {redacted(uri)}")
+
+
+def print_export(facts: "Facts", folder: Path) -> None:
+    """What a model that was exported has lost, and what it saves."""
+    saved = 1 - facts.parameters / facts.parameters_before
+    print(
+        f"{folder}: {facts.layers} of {facts.of_layers} layers, {facts.head} head, {facts.architecture}\n"
+        f"accuracy on {facts.texts} test texts: {facts.accuracy:.4f}, before {facts.accuracy_before:.4f}\n"
+        f"parameters: {facts.parameters:,} of {facts.parameters_before:,} ({100 * saved:.1f} % saved)\n"
+        f"milliseconds a text: {facts.milliseconds:.2f}, before {facts.milliseconds_before:.2f}\n"
+        f"how to use it: {folder / 'README.md'}"
+    )
 
 
 def in_columns(lines: Sequence[Sequence[str]]) -> str:
