@@ -3,9 +3,9 @@
 Decay factors x truncations x pretraining variants (none, within-task, in-domain) on film reviews. Directly
 written, each trial is self-contained: it reads, tokenises and cuts the texts, trains the encoder further
 where its variant says so, fine-tunes and scores the test split. layerscope does each part once. Both run on
-the same Ray settings, one process a trial, with the same encoder, texts, steps, batch sizes, rates and precision;
-measures are off, and layerscope's time includes its start, MLflow and its report. Printed: seconds of both,
-their ratio, and the mean test accuracy of each pretraining variant.
+the same Ray settings, one process a trial, with the same encoder, texts, steps, batch sizes, rates and
+precision; measures are off, and layerscope's time includes its start, MLflow and its report. Printed: seconds
+of both, their ratio, and the mean test accuracy of each pretraining variant.
 
     python benchmarks/grid.py --shared ../shared
     python benchmarks/grid.py --shared ../shared --decays 1.0 0.9 --pretraining none within-task   # shorter
