@@ -5,15 +5,8 @@ from typing import Any
 from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.references import Paper
 from jobs.specs.stages import SampleData
-from orchestrator.experiment.experiment import (
-    AnnotatedFiles,
-    Corpus,
-    CorpusFiles,
-    Experiment,
-    Files,
-    Hub,
-    Task,
-)
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

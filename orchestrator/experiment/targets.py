@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from jobs.specs.stages import target_of
 from jobs.specs.targets import METRICS, Target
 from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import Experiment, Task
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.tasks import Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.experiment.written import PathTo
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from orchestrator.experiment.environment import with_environment
-from orchestrator.experiment.experiment import Corpus, Task
 from orchestrator.experiment.faults import Fault, refuse
 from orchestrator.experiment.parsing import read_file
 from orchestrator.experiment.targets import task_contradictions
+from orchestrator.experiment.tasks import Corpus, Task
 from orchestrator.experiment.validation import validated
 from orchestrator.experiment.written import Node, PathTo, child_of, fault_at
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from jobs.specs.stages import target_of
 from jobs.specs.targets import SELECTING, Metric
-from orchestrator.experiment.experiment import Task
+from orchestrator.experiment.tasks import Task
 
 
 def check_metric(task: Task, labels: Sequence[str]) -> None:

@@ -18,7 +18,8 @@ from jobs.text.span_rows import read_span_sentences
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import MAIN, AnnotatedFiles, Corpus, Experiment, Files, Hub, Task
+from orchestrator.experiment.experiment import MAIN, Experiment
+from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.checkpoints import checkpoint_faults
 from orchestrator.planning.depths import depth_faults

@@ -15,7 +15,7 @@ from jobs.text.corpora import Row, check_targets, read_hub, read_rows, with_last
 from jobs.text.hub import hub_records
 from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
+from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.metrics import check_metric
 

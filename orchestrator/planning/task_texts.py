@@ -8,7 +8,8 @@ from jobs.text.corpora import Row, strata
 from jobs.text.splits import stratified_split
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import count_tokens
-from orchestrator.experiment.experiment import Experiment, Task
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.tasks import Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import LocatedEncoder
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from orchestrator.experiment.cluster import read_cluster
-from orchestrator.experiment.experiment import Files
 from orchestrator.experiment.reading import read_experiment
 from orchestrator.experiment.task_files import read_task
+from orchestrator.experiment.tasks import Files
 from orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
 from orchestrator.planning.fingerprint import fingerprint
 from orchestrator.planning.planner import make_plan

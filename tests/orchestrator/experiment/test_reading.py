@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from orchestrator.experiment.experiment import Files
 from orchestrator.experiment.reading import read_experiment, resolved_yaml
+from orchestrator.experiment.tasks import Files
 
 
 def test_numbers_and_words_are_those_of_yaml_1_2(folder, sound):

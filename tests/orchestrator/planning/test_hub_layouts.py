@@ -10,8 +10,8 @@ from jobs.specs.stages import Columns, HubData, PrepareSpec, SpanColumns
 from jobs.text.prepared import read_split
 from jobs.text.tokenizer import tokenizer_digest
 from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import Hub, Task
 from orchestrator.experiment.task_files import read_task
+from orchestrator.experiment.tasks import Hub, Task
 from orchestrator.planning.task_checks import check_task
 from tests.orchestrator.planning.test_hub_tasks import TASKS
 
