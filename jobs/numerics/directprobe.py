@@ -53,7 +53,6 @@ class DirectProbe:
     labels_C: np.ndarray
     """The labels that occur, ascending."""
 
-    centroid_KD: np.ndarray
     planes: Planes
     veto_KK: np.ndarray
     """For each pair of clusters of one label its veto, the proof that they must not merge; -1 elsewhere."""
@@ -185,7 +184,6 @@ def direct_probe(
         cluster_of_row_N,
         labels_C[clusters.class_K],
         labels_C,
-        centroid_KD,
         _planes(pairs, clusters.class_K, points.shape[1]),
         clusters.veto_KK,
         tuple(_in_all_rows(veto, np.flatnonzero(kept_N)) for veto in clusters.vetoes),

@@ -62,10 +62,6 @@ class Schedule:
         """Early stopping ended the stage; its measures are not needed."""
         self._end(stage, "stopped", reason)
 
-    def give_back(self, stage: Stage) -> None:
-        """The stage was handed out and did not run: it can be handed out again."""
-        self._state[stage.key] = "todo"
-
     def state(self, stage: Stage) -> StageState:
         """Where the stage stands."""
         return self._state[stage.key]

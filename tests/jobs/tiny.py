@@ -96,10 +96,8 @@ def write_encoder(folder: Path, *, architecture: str = "bert", seed: int = 0, **
     return folder
 
 
-def write_task(
-    folder: Path, encoder: Path, *, data: SampleData = SAMPLE, max_length: int | None = 24
-) -> Path:
-    """What the prepare stage leaves for a sample corpus; without a limit the texts are whole."""
+def write_task(folder: Path, encoder: Path, *, max_length: int | None = 24) -> Path:
+    """What the prepare stage leaves for the sample corpus; without a limit the texts are whole."""
     folder.mkdir(parents=True)
     spec = PrepareSpec(
         data=SAMPLE,

@@ -202,14 +202,6 @@ def test_one_missing_measure_brings_back_only_its_own_line(bench, make):
     assert again.waiting("extract")[0].key == tuned.key
 
 
-def test_a_stage_that_is_given_back_can_be_handed_out_again(bench, make):
-    schedule, _ = make()
-    (view,) = schedule.ready()
-    schedule.start(view)
-    schedule.give_back(view)
-    assert schedule.ready() == [view]
-
-
 def test_labels_are_those_of_the_variant_that_a_training_computes(bench, make):
     schedule, _ = make(seeds=[5])
     (training,), (view,) = stages(schedule, "finetune"), stages(schedule, "prepare")
