@@ -11,12 +11,11 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
-from safetensors.numpy import load_file
 from transformers import PreTrainedModel
 
-from jobs.encoders.head_files import HEAD, READING
+from jobs.encoders.head_files import READING
 from jobs.encoders.hidden_states import pooled_layers
-from jobs.encoders.layer_heads import read_layer_head
+from jobs.encoders.layer_heads import read_layer_head, read_tuned_head
 from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.token_classifier import load_token_classifier, text_logits, token_classifier
 from jobs.model_card import Facts, write_card
@@ -65,7 +64,7 @@ def export_model(
     reading = json.loads((finetune / READING).read_text(encoding="utf-8"))
     _refuse_other_heads(reading)
     pooling, labels = reading["pooling"], tuple(reading["labels"])
-    tuned = _tuned_head(finetune)
+    tuned = read_tuned_head(finetune)
     encoder = load_encoder(finetune)
     depth = encoder.config.num_hidden_layers
 
@@ -123,11 +122,6 @@ def _refuse_other_heads(reading: dict) -> None:
             f"its head reads {' and '.join(read)}: only a linear head on one layer, by cls or mean, can be "
             "exported"
         )
-
-
-def _tuned_head(finetune: Path) -> Head:
-    parts = load_file(finetune / HEAD)
-    return parts["weight"], parts["bias"]
 
 
 def _some(split: Split) -> Split:
@@ -191,7 +185,7 @@ def _seconds_of_a_text(
     exported: PreTrainedModel, finetune: Path, test: Split, pooling: TokenPooling
 ) -> tuple[float, float]:
     """Median seconds of one text in the exported model and in the whole one, text by text in turn."""
-    weight_KD, bias_K = _tuned_head(finetune)
+    weight_KD, bias_K = read_tuned_head(finetune)
     encoder = load_encoder(finetune)
     whole = token_classifier(
         encoder,

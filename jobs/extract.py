@@ -9,6 +9,7 @@ from jobs.encoders.hidden_states import pooled_layers
 from jobs.encoders.layer_files import Part, write_layers
 from jobs.encoders.loading import load_encoder, snapshot_folder
 from jobs.specs.stages import ExtractSpec
+from jobs.text.candidates import candidates_of
 from jobs.text.prepared import Split, read_labels, read_split
 
 Column = Sequence[Sequence[int]] | None
@@ -20,6 +21,9 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
     model = snapshot_folder(context.inputs.get("model") or context.inputs["encoder"], spec.snapshot)
     train = _sample(read_split(data, "train"), spec.num_train, spec.seed)
     test = _sample(read_split(data, "test"), spec.num_test, spec.seed)
+    counts = {"train/examples": len(train.ids), "test/examples": len(test.ids)}
+    if spec.choices_apart:
+        train, test = candidates_of(train), candidates_of(test)
     encoder = load_encoder(model)
     layers = pooled_layers(
         encoder,
@@ -36,7 +40,7 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
         "test": Part(test.ids, test.labels, [layer[border:] for layer in layers]),
     }
     write_layers(context.out, parts, num_labels=len(read_labels(data)))
-    return {"layers": float(len(layers)), "train/examples": len(train.ids), "test/examples": len(test.ids)}
+    return {"layers": float(len(layers))} | counts
 
 
 def _sample(split: Split, size: int, seed: int) -> Split:

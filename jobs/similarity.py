@@ -18,7 +18,8 @@ from jobs.numerics.half_samples import half_sample_errors
 from jobs.numerics.leverage import cka_without_leverage, leverage
 from jobs.numerics.similarity import similarity_map
 from jobs.specs.similarity import SimilarityMeasure, SimilaritySpec
-from jobs.text.prepared import read_split
+from jobs.text.candidates import candidates_of
+from jobs.text.prepared import read_prepared_target, read_split
 
 Layers = Sequence[np.ndarray]
 
@@ -124,6 +125,8 @@ def _offset(b: Layers | None) -> int:
 def word_counts(data: Path, ids: Sequence[str]) -> np.ndarray:
     """How often each token of the vocabulary that occurs stands in each test text: float32 (N, V)."""
     split = read_split(data, "test")
+    if read_prepared_target(data) == "choice":
+        split = candidates_of(split)
     text_by_id = dict(zip(split.ids, split.texts, strict=True))
     texts = [text_by_id[identifier] for identifier in ids]
     words, places = np.unique(np.concatenate(texts), return_inverse=True)
