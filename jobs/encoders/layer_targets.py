@@ -63,6 +63,10 @@ def layer_scores(
         head: Weight (H, D) and bias (H,).
     """
     weight_HD, bias_H = head
-    logits_RH = part.layers[depth] @ weight_HD.T + bias_H
+    return row_scores(part, part.layers[depth] @ weight_HD.T + bias_H, target, num_labels=num_labels)
+
+
+def row_scores(part: Part, logits_RH: np.ndarray, target: Target, *, num_labels: int) -> dict[str, float]:
+    """Every metric of the target, given the logits of the rows of a part."""
     logits_NK = logits_RH.reshape(-1, num_labels) if target == "choice" else logits_RH
     return metrics_of(targets_of(part, target, num_labels), logits_NK, target=target)
