@@ -122,7 +122,13 @@ def _prepared(store: Store, record: dict[str, Any]) -> dict[str, Any]:
             f"variant {record['key']}: its head reads marked words or spans, and what is exported reads "
             "whole texts: no model of transformers' own knows which tokens are marked"
         )
-    return _record_in(store.root / "prepare" / data)
+    prepared = _record_in(store.root / "prepare" / data)
+    if prepared["spec"]["columns"].get("answers") is not None:
+        raise ConfigurationError(
+            f"variant {record['key']}: several of a row's choices may be right, and what is exported chooses "
+            "one"
+        )
+    return prepared
 
 
 def _record_in(folder: Path) -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Subject:
 
 def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
     """Probes and description lengths by role, as `probe`, `probe/start`, `probe/<task>`, `mlp_probe`, ...; of
-    numbers and choices linear probes alone.
+    numbers and choices linear probes alone, and none where several choices may be right.
 
     Args:
         subjects: By name of the probing task; the variant's own task has the name "".
@@ -56,7 +56,7 @@ def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, 
     stages: dict[str, Stage] = {}
     for kind, spec in kinds.items():
         for name, subject in subjects.items():
-            if subject.target != "label" and kind != "probe":
+            if subject.target != "label" and (kind != "probe" or subject.target == "answers"):
                 continue
             of = ProbeSpec(target=subject.target) if kind == "probe" else spec
             for model, states in subject.states.items():

@@ -40,7 +40,8 @@ def measures_of(
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on.
 
-    Accuracy against depth is left out where the head is not a linear one on the highest layer alone.
+    Accuracy against depth is left out where the head is not a linear one on the highest layer alone, and
+    where several choices of a row may be right.
 
     Args:
         finetune: None where the encoder is frozen: its layers are then measured in place of a tuned model's,
@@ -70,8 +71,8 @@ def measures_of(
     own = subjects[""].states
     stages = probes_of(measures, subjects)
     stages |= similarity_of(measures, view=data, tuned=own[TUNED], begun=own.get(START))
-    if finetune is not None and is_plain(finetune.spec.training):
-        target = predicted_of(data)
+    target = predicted_of(data)
+    if finetune is not None and is_plain(finetune.spec.training) and target != "answers":
         if measures.depth:
             parents = {"states": own[TUNED], "model": finetune}
             stages["depth"] = make_stage(DepthSpec(target=target), parents=parents)
@@ -93,7 +94,8 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
         return None
     return (
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
-        "it needs a linear head on one layer (no pooler, no several layers, no windows)"
+        "it needs a linear head on one layer (no pooler, no several layers, no windows) and at most "
+        "one right choice of a row"
     )
 
 
@@ -107,6 +109,8 @@ def labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> s
     without = [task for task, stage in data.items() if predicted_of(stage) != "label"]
     measures = experiment.measures
     asked = {
+        "no linear probe where several choices may be right": "linear" in measures.probes
+        and "answers" in map(predicted_of, data.values()),
         "no probes of two hidden layers": "mlp" in measures.probes,
         "no description length": measures.description_length,
         "no geometry": measures.geometry,
@@ -115,9 +119,7 @@ def labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> s
     lacking = [what for what, is_asked in asked.items() if is_asked]
     if not without or not lacking:
         return None
-    return (
-        f"no labels are predicted in {', '.join(without)}: of their own layers there is {', '.join(lacking)}"
-    )
+    return f"no labels are predicted in {', '.join(without)}: of their layers there is {', '.join(lacking)}"
 
 
 def probed_examples(

@@ -80,6 +80,18 @@ def test_layers_of_numbers_and_choices_are_compared_probed_and_dropped(bench, ma
     assert not {"geometry", "mlp_probe"} & set(variant.stages)
 
 
+def test_where_several_choices_may_be_right_layers_are_only_compared_and_it_is_said(bench):
+    workspace = bench.open(tasks=[cloze(bench)], measures={"refit": True})
+    schedule = workspace.schedule()
+    (variant,) = schedule.plan.variants
+    assert {"cka/within", "cka/start"} <= set(variant.stages)
+    assert not {"probe", "depth", "depth/refit"} & set(variant.stages)
+    assert not variant.stages["cka/within"].parents["states"].spec.choices_apart
+    notes = " ".join(workspace.study(schedule).notes)
+    assert "at most one right choice of a row" in notes
+    assert "no linear probe where several choices may be right" in notes
+
+
 def test_each_choice_has_a_row_of_states_and_labels_keep_their_keys(bench):
     (of_choices,) = bench.plan(tasks=[choices(bench)]).variants
     assert of_choices.stages["depth"].parents["states"].spec.choices_apart
@@ -201,7 +213,7 @@ def test_what_is_not_probed_is_said(bench, capsys):
     from orchestrator.showing import print_plan
 
     topic = {"task": "topic", "data": SAMPLE}
-    note = "no labels are predicted in score, pick: of their own layers there is no geometry, no spread"
+    note = "no labels are predicted in score, pick: of their layers there is no geometry, no spread"
     asked = {"geometry": True, "spread": True}
     workspace = bench.open(tasks=[topic, numbers(bench), choices(bench)], measures=asked)
     schedule = workspace.schedule()
