@@ -35,11 +35,13 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
         window_lengths=_joined(train.window_lengths, test.window_lengths),
     )
     border = len(train.ids)
+    num_labels = len(read_labels(data))
+    rows = num_labels if spec.choices_apart else 1
     parts = {
-        "train": Part(train.ids, train.labels, [layer[:border] for layer in layers]),
-        "test": Part(test.ids, test.labels, [layer[border:] for layer in layers]),
+        "train": Part(train.ids, train.labels, [layer[:border] for layer in layers], rows),
+        "test": Part(test.ids, test.labels, [layer[border:] for layer in layers], rows),
     }
-    write_layers(context.out, parts, num_labels=len(read_labels(data)))
+    write_layers(context.out, parts, num_labels=num_labels)
     return {"layers": float(len(layers))} | counts
 
 

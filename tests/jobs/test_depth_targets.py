@@ -5,12 +5,13 @@ import json
 import numpy as np
 import pytest
 
-from jobs import cka, depth, extract, probe, refit, represent
+from jobs import cka, depth, extract, probe, refit, represent, similarity
 from jobs.encoders.head_files import load_classifier
 from jobs.encoders.layer_files import Part, read_layers, read_num_labels, write_layers
 from jobs.encoders.layer_heads import read_layer_head
 from jobs.similarity import word_counts
 from jobs.specs.annotations import RepresentSpec
+from jobs.specs.similarity import SimilaritySpec
 from jobs.specs.stages import CkaSpec, Columns, DepthSpec, ExtractSpec, ProbeSpec, RefitSpec
 from jobs.text.candidates import candidates_of
 from jobs.text.prepared import read_split
@@ -110,6 +111,13 @@ def test_rows_of_choices_are_paired_by_their_ids(measured, tmp_path):
     rows = [place_by_id[question] for question in questions[::3]]
     found = (part.layers[-1] @ head[0]).reshape(60, 3)
     np.testing.assert_allclose(found, logits_of(tuned_context, data)[rows], atol=1e-4)
+    assert part.rows_per_example == 3
+    compared = make_context(tmp_path / "compared", states=states)
+    similarity.run(SimilaritySpec(measure="cka", against="itself"), compared)
+    assert len(curve(compared, "next_layer/low")) == 2
+    halved = make_context(tmp_path / "halved", states=states)
+    similarity.run(SimilaritySpec(measure="rbf", against="itself"), halved)
+    assert curve(halved, "next_layer") and not curve(halved, "next_layer/low")
     own = make_context(tmp_path, states=states, other=states)
     cka.run(CkaSpec(against="start"), own)
     assert curve(own, "same_layer")[2] == pytest.approx(1)
