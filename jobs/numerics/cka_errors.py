@@ -1,7 +1,7 @@
 """Standard errors of linear CKA over the choice of examples, from the influence of each.
 
-Axes: A and B layers of two sides, N rows, Q examples (of one row each, where it is not said otherwise), D and E
-features of two layers, I rows of a band.
+Axes: A and B layers of two sides, N rows, Q examples (of one row each, where it is not said otherwise), D and
+E features of two layers, I rows of a band.
 """
 
 from collections.abc import Sequence

@@ -182,7 +182,7 @@ def test_what_only_labelled_texts_have_is_refused_of_others(bench):
         assert f"has {noun}, and joint training is of texts with labels" in faults(
             bench, tasks=[make(bench)], multi_task=joint
         )
-    assert "probes tell labels, and this task has numbers" in faults(bench, probing=[numbers(bench)])
+    assert "probing tasks have labels, and this one has numbers" in faults(bench, probing=[numbers(bench)])
     sample = {"task": "mood", "data": SAMPLE, "predict": "number", "metric": "pearson"}
     assert "these data have labels, no numbers" in faults(bench, tasks=[sample])
 
