@@ -1,23 +1,23 @@
-"""How many layers are needed: accuracy with only the first k of them (Phang et al. 2021)."""
-
-import numpy as np
-from safetensors.numpy import load_file
+"""How many layers are needed: the task's scores with only the first k of them (Phang et al. 2021)."""
 
 from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers
-from jobs.numerics.scores import accuracy, macro_f1
+from jobs.encoders.layer_files import read_layers, read_num_labels
+from jobs.encoders.layer_heads import read_tuned_head
+from jobs.encoders.layer_targets import layer_scores
 from jobs.specs.stages import DepthSpec
+from jobs.specs.targets import SELECTING
 
 
 def run(spec: DepthSpec, context: StageContext) -> dict[str, float]:
-    """The head reads each layer's pooled states; logs accuracy at step k = layers kept, 0 the embeddings."""
+    """The head reads each layer's pooled states; logs every metric at step k = layers kept, 0 the embeddings.
+
+    Returns the target's usual metric with all layers, as `full_accuracy`.
+    """
     test = read_layers(context.inputs["states"], "test")
-    head = load_file(context.inputs["model"] / "head.safetensors")
-    labels_N = np.asarray(test.labels)
-    accuracies = []
-    for kept, states_ND in enumerate(test.layers):
-        predictions_N = (states_ND @ head["weight"].T + head["bias"]).argmax(axis=1)
-        accuracies.append(accuracy(labels_N, predictions_N))
-        scores = {"accuracy": accuracies[-1], "macro_f1": macro_f1(labels_N, predictions_N)}
+    num_labels = read_num_labels(context.inputs["states"])
+    head = read_tuned_head(context.inputs["model"])
+    for kept in range(len(test.layers)):
+        scores = layer_scores(test, kept, head, spec.target, num_labels=num_labels)
         context.log(kept, **scores)
-    return {"full_accuracy": accuracies[-1]}
+    usual = SELECTING[spec.target]
+    return {f"full_{usual}": scores[usual]}

@@ -1,31 +1,35 @@
 """A fine-tuned model cut to its lowest layers, as a folder that transformers loads; called by a command.
 
-Axes: N texts, L layers (0 the embeddings), K labels, D features.
+Axes: N texts (of choices each with one of them), L layers (0 the embeddings), K labels (1 where a number is
+predicted or a choice is scored), D features.
 """
 
 import json
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Literal
 
 import numpy as np
-from safetensors.numpy import load_file
 from transformers import PreTrainedModel
 
-from jobs.encoders.head_files import HEAD, READING
+from jobs.encoders.head_files import READING
 from jobs.encoders.hidden_states import pooled_layers
-from jobs.encoders.layer_heads import read_layer_head
+from jobs.encoders.layer_files import Part
+from jobs.encoders.layer_heads import read_layer_head, read_tuned_head
+from jobs.encoders.layer_targets import row_scores
 from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.token_classifier import load_token_classifier, text_logits, token_classifier
 from jobs.model_card import Facts, write_card
-from jobs.numerics.scores import accuracy
 from jobs.specs.recipe import TokenPooling
-from jobs.text.prepared import Split, read_split
+from jobs.specs.targets import SELECTING, Target
+from jobs.text.candidates import candidates_of
+from jobs.text.prepared import Split, read_prepared_target, read_split
 
 MOST_TEXTS = 1000
-"""Of a split, that are scored; the first of the shuffle by which measures choose theirs."""
+"""Of a split, that are scored, with all choices; the first of the shuffle by which measures choose theirs."""
 TEXTS_TIMED = 40
 ROUNDING = 1e-3
 """Most that logits may differ by, in parts of the largest; float32 sums in another order do by less."""
@@ -54,7 +58,8 @@ def export_model(
     Args:
         finetune, data: Folders of the fine-tuning's artifact and of the texts that it was tuned on.
         layers: How many are kept; `auto` keeps the fewest that lose no more than the tolerance.
-        tolerance: Accuracy on the validation split that may be lost against the whole model, 0..1.
+        tolerance: What may be lost against the whole model of the score on the validation split, 0..1: of
+            accuracy, or of the mean of Pearson's and Spearman's correlation of numbers.
         refitted: Folder with heads of every layer to take in place of the tuned one.
         variant, max_length, truncation: As in `Facts`.
 
@@ -65,7 +70,9 @@ def export_model(
     reading = json.loads((finetune / READING).read_text(encoding="utf-8"))
     _refuse_other_heads(reading)
     pooling, labels = reading["pooling"], tuple(reading["labels"])
-    tuned = _tuned_head(finetune)
+    target = read_prepared_target(data)
+    scored = partial(_score, target=target, num_labels=len(labels))
+    tuned = read_tuned_head(finetune)
     encoder = load_encoder(finetune)
     depth = encoder.config.num_hidden_layers
 
@@ -73,21 +80,27 @@ def export_model(
         return tuned if refitted is None else read_layer_head(refitted, layer)
 
     if layers == "auto":
-        validation = _some(read_split(data, "validation"))
+        validation = _some(data, "validation", target)
         states = _states(encoder, validation, pooling)
-        layers = _fewest_layers(states, validation.labels, tuned, head_of, tolerance)
+        layers = _fewest_layers(states, partial(scored, validation), tuned, head_of, tolerance)
     if not 1 <= layers <= depth:
         raise ValueError(f"{layers} layers cannot be kept: the model has 1 to {depth}")
-    test = _some(read_split(data, "test"))
+    test = _some(data, "test", target)
     states_LND = _states(encoder, test, pooling)
     promised_NK = _logits(states_LND[layers], head_of(layers))
-    before_N = _logits(states_LND[depth], tuned).argmax(axis=1)
+    before_NK = _logits(states_LND[depth], tuned)
     parameters_before = _num_parameters(encoder) + sum(part.size for part in tuned)
     weight_KD, bias_K = head_of(layers)
-    model = token_classifier(encoder, num_layers=layers, weight_KD=weight_KD, bias_K=bias_K, labels=labels)
+    model = token_classifier(
+        encoder,
+        num_layers=layers,
+        weight_KD=weight_KD,
+        bias_K=bias_K,
+        labels=labels if target == "label" else (target,),
+    )
     save_encoder(model, out, tokenizer_from=finetune)
     exported = load_token_classifier(out)
-    predictions_N = _checked(exported, test, pooling, promised_NK)
+    found_NK = _checked(exported, test, pooling, promised_NK)
     seconds, seconds_before = _seconds_of_a_text(exported, finetune, test, pooling)
     facts = Facts(
         variant=variant,
@@ -96,13 +109,15 @@ def export_model(
         of_layers=depth,
         head="tuned" if refitted is None else "refitted",
         pooling=pooling,
+        target=target,
         labels=labels,
         max_length=max_length,
         truncation=truncation,
         pairs=test.type_ids is not None,
-        texts=len(test.ids),
-        accuracy=accuracy(test.labels, predictions_N),
-        accuracy_before=accuracy(test.labels, before_N),
+        texts=len(test.ids) // (len(labels) if target == "choice" else 1),
+        metric=SELECTING[target],
+        score=scored(test, found_NK),
+        score_before=scored(test, before_NK),
         parameters=_num_parameters(exported),
         parameters_before=parameters_before,
         milliseconds=1e3 * seconds,
@@ -125,13 +140,15 @@ def _refuse_other_heads(reading: dict) -> None:
         )
 
 
-def _tuned_head(finetune: Path) -> Head:
-    parts = load_file(finetune / HEAD)
-    return parts["weight"], parts["bias"]
+def _some(data: Path, name: Literal["validation", "test"], target: Target) -> Split:
+    split = read_split(data, name)
+    chosen = split.rows(np.random.default_rng(0).permutation(len(split.ids))[:MOST_TEXTS].tolist())
+    return candidates_of(chosen) if target == "choice" else chosen
 
 
-def _some(split: Split) -> Split:
-    return split.rows(np.random.default_rng(0).permutation(len(split.ids))[:MOST_TEXTS].tolist())
+def _score(split: Split, logits_NK: np.ndarray, *, target: Target, num_labels: int) -> float:
+    scores = row_scores(Part(split.ids, split.labels, []), logits_NK, target, num_labels=num_labels)
+    return scores[SELECTING[target]]
 
 
 def _states(encoder: PreTrainedModel, split: Split, pooling: TokenPooling) -> list[np.ndarray]:
@@ -148,16 +165,13 @@ def _logits(states_ND: np.ndarray, head: Head) -> np.ndarray:
 
 def _fewest_layers(
     states_LND: Sequence[np.ndarray],
-    labels: Sequence[int],
+    scored: Callable[[np.ndarray], float],
     tuned: Head,
     head_of: Callable[[int], Head],
     tolerance: float,
 ) -> int:
-    full = accuracy(labels, _logits(states_LND[-1], tuned).argmax(axis=1))
-    found = {
-        layer: accuracy(labels, _logits(states_LND[layer], head_of(layer)).argmax(axis=1))
-        for layer in range(1, len(states_LND))
-    }
+    full = scored(_logits(states_LND[-1], tuned))
+    found = {layer: scored(_logits(states_LND[layer], head_of(layer))) for layer in range(1, len(states_LND))}
     # Half a point means half a point, whatever subtracting rounds.
     enough = [layer for layer, score in found.items() if score >= full - tolerance - 1e-9]
     if not enough:
@@ -172,7 +186,7 @@ def _fewest_layers(
 def _checked(
     model: PreTrainedModel, test: Split, pooling: TokenPooling, promised_NK: np.ndarray
 ) -> np.ndarray:
-    """The predictions of the exported model (N,), once its logits are those that were promised."""
+    """The logits of the exported model (N, K), once they are those that were promised."""
     order = np.argsort([len(text) for text in test.texts], kind="stable")
     found_NK = np.empty_like(promised_NK)
     for start in range(0, len(order), 32):
@@ -184,14 +198,14 @@ def _checked(
             f"{type(model).__name__} does not compute what was measured: logits differ by {worst:.3g}, so it "
             "treats the states of a lower layer otherwise (as with a normalisation above the last)"
         )
-    return found_NK.argmax(axis=1)
+    return found_NK
 
 
 def _seconds_of_a_text(
     exported: PreTrainedModel, finetune: Path, test: Split, pooling: TokenPooling
 ) -> tuple[float, float]:
     """Median seconds of one text in the exported model and in the whole one, text by text in turn."""
-    weight_KD, bias_K = _tuned_head(finetune)
+    weight_KD, bias_K = read_tuned_head(finetune)
     encoder = load_encoder(finetune)
     whole = token_classifier(
         encoder,

@@ -9,6 +9,7 @@ from jobs.encoders.hidden_states import pooled_layers
 from jobs.encoders.layer_files import Part, write_layers
 from jobs.encoders.loading import load_encoder, snapshot_folder
 from jobs.specs.stages import ExtractSpec
+from jobs.text.candidates import candidates_of
 from jobs.text.prepared import Split, read_labels, read_split
 
 Column = Sequence[Sequence[int]] | None
@@ -20,6 +21,9 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
     model = snapshot_folder(context.inputs.get("model") or context.inputs["encoder"], spec.snapshot)
     train = _sample(read_split(data, "train"), spec.num_train, spec.seed)
     test = _sample(read_split(data, "test"), spec.num_test, spec.seed)
+    counts = {"train/examples": len(train.ids), "test/examples": len(test.ids)}
+    if spec.choices_apart:
+        train, test = candidates_of(train), candidates_of(test)
     encoder = load_encoder(model)
     layers = pooled_layers(
         encoder,
@@ -31,12 +35,14 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
         window_lengths=_joined(train.window_lengths, test.window_lengths),
     )
     border = len(train.ids)
+    num_labels = len(read_labels(data))
+    rows = num_labels if spec.choices_apart else 1
     parts = {
-        "train": Part(train.ids, train.labels, [layer[:border] for layer in layers]),
-        "test": Part(test.ids, test.labels, [layer[border:] for layer in layers]),
+        "train": Part(train.ids, train.labels, [layer[:border] for layer in layers], rows),
+        "test": Part(test.ids, test.labels, [layer[border:] for layer in layers], rows),
     }
-    write_layers(context.out, parts, num_labels=len(read_labels(data)))
-    return {"layers": float(len(layers)), "train/examples": len(train.ids), "test/examples": len(test.ids)}
+    write_layers(context.out, parts, num_labels=num_labels)
+    return {"layers": float(len(layers))} | counts
 
 
 def _sample(split: Split, size: int, seed: int) -> Split:

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from jobs.specs.recipe import TokenPooling
+from jobs.specs.targets import Metric, Target
 
 FACTS, CARD = "layerscope.json", "README.md"
 
@@ -21,6 +22,18 @@ _READING = {
 }
 
 
+_ANSWERS: dict[Target, str] = {
+    "label": "labels = [model.config.id2label[number] for number in logits.argmax(-1).tolist()]",
+    "number": "numbers = logits[:, 0].tolist()",
+    "choice": "chosen = logits.view(len(texts), -1).argmax(-1).tolist()",
+}
+_NOUNS: dict[Target, str] = {
+    "label": "A classifier of texts",
+    "number": "A model that predicts a number",
+    "choice": "A model that chooses",
+}
+
+
 @dataclass(frozen=True)
 class Facts:
     """Where an exported model comes from, what it does, and what was measured of it."""
@@ -34,21 +47,24 @@ class Facts:
     head: str
     """`tuned` or `refitted`."""
     pooling: TokenPooling
+    target: Target
     labels: tuple[str, ...]
+    """Of choices, their names; of numbers none."""
     max_length: int | None
     """Tokens of a text in training, special tokens included; none where no text was cut."""
     truncation: str
     pairs: bool
-    """Whether a text is a pair of texts."""
+    """Whether a text is a pair of texts, or stands beside a choice."""
     texts: int
     """Test texts that were scored."""
-    accuracy: float
-    accuracy_before: float
+    metric: Metric
+    score: float
+    score_before: float
     """Of the whole model with its tuned head on the same texts."""
     parameters: int
     parameters_before: int
     milliseconds: float
-    """Median for one text on one processor."""
+    """Median for one text (and one of its choices) on one processor."""
     milliseconds_before: float
 
 
@@ -59,15 +75,19 @@ def write_card(folder: Path, facts: Facts) -> None:
 
 
 def snippet(facts: Facts) -> str:
-    """Lines of Python that classify `texts` (with `pairs`, their second texts) by the model in `folder`."""
+    """Lines of Python that give the `labels`, `numbers` or places of the right `chosen` ones of `texts` (with
+    `pairs`, their second texts, or `choices`, a list for each) by the model in `folder`."""
+    given = "texts, pairs" if facts.pairs else "texts"
+    if facts.target == "choice":
+        given = "[text for text, of in zip(texts, choices) for _ in of], sum(choices, [])"
     cut = "truncation=True" if facts.max_length is None else f"truncation=True, max_length={facts.max_length}"
     return f"""\
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained(folder)
 model = AutoModelForTokenClassification.from_pretrained(folder)
-inputs = tokenizer({"texts, pairs" if facts.pairs else "texts"}, return_tensors="pt", padding=True, {cut})
+inputs = tokenizer({given}, return_tensors="pt", padding=True, {cut})
 {_LOGITS[facts.pooling]}
-labels = [model.config.id2label[number] for number in logits.argmax(-1).tolist()]
+{_ANSWERS[facts.target]}
 """
 
 
@@ -83,10 +103,10 @@ library_name: transformers
 pipeline_tag: text-classification
 ---
 
-# A classifier of texts in {facts.layers} of {facts.of_layers} layers
+# {_NOUNS[facts.target]} in {facts.layers} of {facts.of_layers} layers
 
 The lowest {facts.layers} layers of a fine-tuned encoder (layerscope, variant `{facts.variant}`) and a
-linear head ({facts.head}). Labels: {", ".join(facts.labels)}.
+linear head ({facts.head}). {_answers_in_words(facts)}
 
 It loads as `{facts.architecture}`, without code of its own.
 {_READING[facts.pooling]}, so a `pipeline` that labels tokens is not what it is for:
@@ -99,8 +119,18 @@ It loads as `{facts.architecture}`, without code of its own.
 |---|---:|---:|
 | layers | {facts.layers} | {facts.of_layers} |
 | parameters | {facts.parameters:,} | {facts.parameters_before:,} |
-| accuracy on {facts.texts} test texts | {facts.accuracy:.4f} | {facts.accuracy_before:.4f} |
+| {facts.metric} on {facts.texts} test texts | {facts.score:.4f} | {facts.score_before:.4f} |
 | milliseconds a text, one at a time (median) | {facts.milliseconds:.2f} | {facts.milliseconds_before:.2f} |
 
 `{FACTS}` has the same for programs.
 """
+
+
+def _answers_in_words(facts: Facts) -> str:
+    match facts.target:
+        case "label":
+            return f"Labels: {', '.join(facts.labels)}."
+        case "number":
+            return "Its one logit is the number."
+        case "choice":
+            return "Its one logit scores a text with one choice; the choice with the highest is the answer."

@@ -18,7 +18,8 @@ from jobs.numerics.half_samples import half_sample_errors
 from jobs.numerics.leverage import cka_without_leverage, leverage
 from jobs.numerics.similarity import similarity_map
 from jobs.specs.similarity import SimilarityMeasure, SimilaritySpec
-from jobs.text.prepared import read_split
+from jobs.text.candidates import candidates_of
+from jobs.text.prepared import read_prepared_target, read_split
 
 Layers = Sequence[np.ndarray]
 
@@ -37,7 +38,7 @@ def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
     other model (`same_layer`), over the depth that both have. Beside it stand its 95 % interval over the
     choice of examples (`<metric>/low`, `<metric>/high`), its floor (`floor`), or the parts of a layer's
     spread that its most distant example and the top 1 % hold (`largest_row`, `top_percent`). Returns the
-    means.
+    means. Where rows are choices, several of a question, `cka` alone has intervals.
 
     Raises:
         ValueError: the two sides do not hold the same examples in the same order, or too few for the
@@ -49,9 +50,12 @@ def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
         check_paired(own.ids, other.ids)
     a, b = own.layers, None if other is None else other.layers
     words_NV = word_counts(context.inputs["data"], own.ids) if spec.measure == "partial_cka" else None
-    found = _map_of(spec, a, b, words_NV)
+    found = _map_of(spec, a, b, words_NV, own.rows_per_example)
     write_map(context.out, found)
-    curves = _curves(found, _diagonal_errors(spec, found, a, b, words_NV), within=b is None)
+    # Halves of the rows would take the choices of one question apart, which are not independent.
+    has_errors = own.rows_per_example == 1 or spec.measure not in HALVED
+    errors = _diagonal_errors(spec, found, a, b, words_NV) if has_errors else None
+    curves = _curves(found, errors, within=b is None)
     if spec.measure == "leverage":
         shares = leverage(a)
         curves |= {"largest_row": shares.largest, "top_percent": shares.top}
@@ -67,11 +71,14 @@ def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
     }
 
 
-def _map_of(spec: SimilaritySpec, a: Layers, b: Layers | None, words_NV: np.ndarray | None) -> LayerMap:
+def _map_of(
+    spec: SimilaritySpec, a: Layers, b: Layers | None, words_NV: np.ndarray | None, rows_per_example: int
+) -> LayerMap:
     similarity_AB = _similarity(spec.measure, a, b, words_NV)
+    is_cka = spec.measure == "cka"
     return LayerMap(
         similarity_AB,
-        errors_AB=cka_standard_errors(a, b) if spec.measure == "cka" else None,
+        errors_AB=cka_standard_errors(a, b, rows_per_example=rows_per_example) if is_cka else None,
         floor_AB=cka_floor(a, b) if spec.measure == "biased_cka" else None,
         undefined=_undefined(similarity_AB, spec, a, b),
     )
@@ -124,6 +131,8 @@ def _offset(b: Layers | None) -> int:
 def word_counts(data: Path, ids: Sequence[str]) -> np.ndarray:
     """How often each token of the vocabulary that occurs stands in each test text: float32 (N, V)."""
     split = read_split(data, "test")
+    if read_prepared_target(data) == "choice":
+        split = candidates_of(split)
     text_by_id = dict(zip(split.ids, split.texts, strict=True))
     texts = [text_by_id[identifier] for identifier in ids]
     words, places = np.unique(np.concatenate(texts), return_inverse=True)

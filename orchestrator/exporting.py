@@ -115,15 +115,18 @@ def _refitted(store: Store, record: dict[str, Any]) -> Path:
 
 
 def _prepared(store: Store, record: dict[str, Any]) -> dict[str, Any]:
-    """The record of the texts with labels that it was tuned on."""
+    """The record of the texts that it was tuned on."""
     data = record["parents"]["data"]
-    is_of_words = (store.root / "annotate" / data).is_dir()
-    prepared = {} if is_of_words else _record_in(store.root / "prepare" / data)
-    spec = prepared.get("spec", {})
-    if is_of_words or spec.get("predict", "label") != "label" or spec["columns"].get("choices") is not None:
+    if (store.root / "annotate" / data).is_dir():
         raise ConfigurationError(
-            f"variant {record['key']}: only a model that tells labels of texts can be exported, not one of "
-            "words, numbers or choices"
+            f"variant {record['key']}: its head reads marked words or spans, and what is exported reads "
+            "whole texts: no model of transformers' own knows which tokens are marked"
+        )
+    prepared = _record_in(store.root / "prepare" / data)
+    if prepared["spec"]["columns"].get("answers") is not None:
+        raise ConfigurationError(
+            f"variant {record['key']}: several of a row's choices may be right, and what is exported chooses "
+            "one"
         )
     return prepared
 

@@ -116,7 +116,7 @@ def print_export(facts: "Facts", folder: Path) -> None:
     saved = 1 - facts.parameters / facts.parameters_before
     print(
         f"{folder}: {facts.layers} of {facts.of_layers} layers, {facts.head} head, {facts.architecture}\n"
-        f"accuracy on {facts.texts} test texts: {facts.accuracy:.4f}, before {facts.accuracy_before:.4f}\n"
+        f"{facts.metric} on {facts.texts} test texts: {facts.score:.4f}, before {facts.score_before:.4f}\n"
         f"parameters: {facts.parameters:,} of {facts.parameters_before:,} ({100 * saved:.1f} % saved)\n"
         f"milliseconds a text: {facts.milliseconds:.2f}, before {facts.milliseconds_before:.2f}\n"
         f"how to use it: {folder / 'README.md'}"

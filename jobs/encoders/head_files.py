@@ -11,9 +11,10 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from jobs.encoders.heads import Classifier
+from jobs.encoders.layer_heads import HEAD
 from jobs.encoders.loading import load_encoder
 
-HEAD, READING = "head.safetensors", "head.json"
+READING = "head.json"
 
 
 def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None:

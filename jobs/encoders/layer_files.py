@@ -12,7 +12,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-EXAMPLES = "examples.json"
+EXAMPLES, ROWS_PER_EXAMPLE = "examples.json", "rows_per_example"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Part:
     labels: Sequence[int]
     layers: Sequence[np.ndarray]
     """(N, D) float32 each, layer 0 the embeddings; rows in the order of the ids."""
+    rows_per_example: int = 1
+    """Rows one after the other that are of one text, as those of its choices; they are not independent."""
 
 
 def write_layers(folder: Path, parts: Mapping[str, Part], *, num_labels: int) -> None:
@@ -31,7 +33,7 @@ def write_layers(folder: Path, parts: Mapping[str, Part], *, num_labels: int) ->
     for depth in range(num_layers):
         states = {name: np.ascontiguousarray(part.layers[depth]) for name, part in parts.items()}
         save_file(states, _path(folder, depth))
-    examples = {name: {"ids": list(part.ids), "labels": list(part.labels)} for name, part in parts.items()}
+    examples = {name: _example_rows(part) for name, part in parts.items()}
     content = {"num_layers": num_layers, "num_labels": num_labels, "parts": examples}
     (folder / EXAMPLES).write_text(json.dumps(content), encoding="utf-8")
 
@@ -44,7 +46,7 @@ def read_layers(folder: Path, name: str, *, depths: Iterable[int] | None = None)
         with safe_open(_path(folder, depth), framework="numpy") as file:
             layers.append(file.get_tensor(name))
     examples = content["parts"][name]
-    return Part(examples["ids"], examples["labels"], layers)
+    return Part(examples["ids"], examples["labels"], layers, examples.get(ROWS_PER_EXAMPLE, 1))
 
 
 def read_num_layers(folder: Path) -> int:
@@ -55,6 +57,11 @@ def read_num_layers(folder: Path) -> int:
 def read_num_labels(folder: Path) -> int:
     """How many labels the task has."""
     return _content(folder)["num_labels"]
+
+
+def _example_rows(part: Part) -> dict[str, object]:
+    rows = {"ids": list(part.ids), "labels": list(part.labels)}
+    return rows if part.rows_per_example == 1 else rows | {ROWS_PER_EXAMPLE: part.rows_per_example}
 
 
 def _content(folder: Path) -> dict:

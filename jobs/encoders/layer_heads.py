@@ -1,4 +1,4 @@
-"""Linear heads of every layer of a model, on disk.
+"""Linear heads on the layers of a model, on disk: the tuned one, and one of each layer's own.
 
 Axes: L layers (0 the embeddings), K labels, D features.
 """
@@ -9,6 +9,15 @@ import numpy as np
 from safetensors.numpy import load_file, save_file
 
 LAYER_HEADS = "heads.safetensors"
+HEAD = "head.safetensors"
+"""What `jobs.encoders.head_files` writes of a fine-tuning."""
+
+
+def read_tuned_head(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (K, D) and bias (K,) of a fine-tuning's linear head; a head that scores choices has bias 0."""
+    head = load_file(folder / HEAD)
+    weight_KD = head["weight"]
+    return weight_KD, head.get("bias", np.zeros(len(weight_KD), weight_KD.dtype))
 
 
 def write_layer_heads(folder: Path, weight_LKD: np.ndarray, bias_LK: np.ndarray) -> None:

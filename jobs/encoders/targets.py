@@ -54,22 +54,31 @@ def written_targets(targets: Sequence[Any], target: Target) -> list[Any]:
 def scores_of(
     targets: Sequence[Any], logits_NK: np.ndarray, *, prefix: str, target: Target = "label"
 ) -> dict[str, float]:
-    """Every metric of the target and the mean loss, as `<prefix>/accuracy`; F1 only where labels are two."""
+    """Every metric of the target and the mean loss, as `<prefix>/accuracy`."""
     if target == "answers":
         found = _scores_of_answers(targets, logits_NK)
         return {f"{prefix}/{name}": value for name, value in found.items()}
-    targets_N, predictions_N = np.asarray(targets), np.asarray(predictions_of(logits_NK, target))
+    targets_N = np.asarray(targets)
+    if target == "number":
+        loss = mean_squared_error(targets_N, logits_NK[:, 0])
+    else:
+        loss = cross_entropy(targets_N, logits_NK)
+    found = metrics_of(targets_N, logits_NK, target=target) | {"loss": loss}
+    return {f"{prefix}/{name}": value for name, value in found.items()}
+
+
+def metrics_of(targets_N: np.ndarray, logits_NK: np.ndarray, *, target: Target) -> dict[str, float]:
+    """Every metric of labels, numbers or choices by name; F1 only where labels are two."""
+    predictions_N = np.asarray(predictions_of(logits_NK, target))
     match target:
         case "number":
             found = {
                 "pearson": pearson(targets_N, predictions_N),
                 "spearman": spearman(targets_N, predictions_N),
             }
-            found["pearson_spearman"] = (found["pearson"] + found["spearman"]) / 2
-            loss = mean_squared_error(targets_N, predictions_N)
+            return found | {"pearson_spearman": (found["pearson"] + found["spearman"]) / 2}
         case "choice":
-            found = {"accuracy": accuracy(targets_N, predictions_N)}
-            loss = cross_entropy(targets_N, logits_NK)
+            return {"accuracy": accuracy(targets_N, predictions_N)}
         case "label":
             found = {
                 "accuracy": accuracy(targets_N, predictions_N),
@@ -78,8 +87,7 @@ def scores_of(
             }
             if logits_NK.shape[1] == 2:
                 found["f1"] = f1(targets_N, predictions_N, label=1)
-            loss = cross_entropy(targets_N, logits_NK)
-    return {f"{prefix}/{name}": value for name, value in (found | {"loss": loss}).items()}
+            return found
 
 
 def has_learnt(train: Sequence[Any], targets: Sequence[Any], logits_NK: np.ndarray, target: Target) -> bool:

@@ -1,6 +1,7 @@
 """Standard errors of linear CKA over the choice of examples, from the influence of each.
 
-Axes: A and B layers of two sides, N examples, D and E features of two layers, I rows of a band.
+Axes: A and B layers of two sides, N rows, Q examples (of one row each, where it is not said otherwise), D and
+E features of two layers, I rows of a band.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,10 @@ _BAND = 256
 
 
 def cka_standard_errors(
-    layers_a: Sequence[np.ndarray], layers_b: Sequence[np.ndarray] | None = None
+    layers_a: Sequence[np.ndarray],
+    layers_b: Sequence[np.ndarray] | None = None,
+    *,
+    rows_per_example: int = 1,
 ) -> np.ndarray:
     """Of each cell of the debiased linear `cka_map`: float64 (A, B), NaN where that is NaN.
 
@@ -23,6 +27,10 @@ def cka_standard_errors(
     less twice the whole; centring adds nothing, as centred matrices have rows that sum to zero. CKA follows
     by the chain rule (infinitesimal jackknife, Efron 1982). Examples must be independent of each other:
     tokens of one text are not. Cells at 1 exactly, as a layer with itself, have error 0.
+
+    Args:
+        rows_per_example: Rows one after the other that belong together, as the choices of a question: what
+            they have of influence is added up before it is squared.
 
     Costs about three times what the map costs.
     """
@@ -38,18 +46,19 @@ def cka_standard_errors(
             if np.isnan(similarity[i, j]):
                 continue
             cross_N = _pair_rows(a[i], b[j], squares_a[i], squares_b[j])
-            errors[i, j] = _error(cross_N, own_a[i], own_b[j])
+            errors[i, j] = _error(cross_N, own_a[i], own_b[j], rows_per_example)
             if a is b:
                 errors[j, i] = errors[i, j]
     return errors
 
 
-def _error(cross_N: np.ndarray, own_a_N: np.ndarray, own_b_N: np.ndarray) -> float:
+def _error(cross_N: np.ndarray, own_a_N: np.ndarray, own_b_N: np.ndarray, rows_per_example: int) -> float:
     norm_a, norm_b = np.sqrt(own_a_N.sum()), np.sqrt(own_b_N.sum())
     similarity = cross_N.sum() / (norm_a * norm_b)
     influence_N = cross_N / (norm_a * norm_b)
     influence_N -= similarity / 2 * (own_a_N / norm_a**2 + own_b_N / norm_b**2)
-    return float(2 * np.sqrt(len(cross_N) / (len(cross_N) - 1) * np.square(influence_N).sum()))
+    influence_Q = influence_N.reshape(-1, rows_per_example).sum(axis=1)
+    return float(2 * np.sqrt(len(influence_Q) / (len(influence_Q) - 1) * np.square(influence_Q).sum()))
 
 
 def _own_rows(layer: CentredLayer, squares_N: np.ndarray) -> np.ndarray:

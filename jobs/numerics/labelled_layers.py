@@ -30,8 +30,6 @@ def check_train_and_test(
 
 def check_labelled(layers_LND: Sequence[np.ndarray], labels: np.ndarray, part: str, num_classes: int) -> None:
     """Raises ValueError unless layers are finite, of one shape, with a label in 0..num_classes-1 a row."""
-    if not len(layers_LND):
-        raise ValueError(f"{part} holds no layers.")
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or not len(labels):
         raise ValueError(
             f"{part} labels must be a list of integers, got {labels.dtype} of shape {labels.shape}."
@@ -41,15 +39,29 @@ def check_labelled(layers_LND: Sequence[np.ndarray], labels: np.ndarray, part: s
             f"{part} labels run from {labels.min()} to {labels.max()}: with num_classes={num_classes} "
             f"they must lie in 0 to {num_classes - 1}."
         )
-    expected = (len(labels), layers_LND[0].shape[-1])
+    check_layers(layers_LND, len(labels), part)
+
+
+def check_layers(layers_LND: Sequence[np.ndarray], num_rows: int, part: str) -> None:
+    """Raises ValueError unless there are layers, all finite, of one width and with so many rows."""
+    if not len(layers_LND):
+        raise ValueError(f"{part} holds no layers.")
+    expected = (num_rows, layers_LND[0].shape[-1])
     for index, layer_ND in enumerate(layers_LND):
         if layer_ND.shape != expected:
             raise ValueError(
-                f"{part} layer {index} has shape {layer_ND.shape}: with {len(labels)} labels and the width "
+                f"{part} layer {index} has shape {layer_ND.shape}: with {num_rows} labels and the width "
                 f"of layer 0 it must be {expected}."
             )
         if not np.isfinite(layer_ND).all():
             raise ValueError(f"{part} layer {index} holds values that are not finite.")
+
+
+def check_penalties(penalties: Sequence[float]) -> np.ndarray:
+    """As float64; raises ValueError unless there are some, all positive."""
+    if not len(penalties) or min(penalties) <= 0:
+        raise ValueError(f"penalties must be one or more positive numbers, got {tuple(penalties)}.")
+    return np.asarray(penalties, dtype=np.float64)
 
 
 def hold_out(labels: np.ndarray, *, seed: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from jobs.numerics.labelled_layers import check_train_and_test, hold_out, standardised
+from jobs.numerics.labelled_layers import check_penalties, check_train_and_test, hold_out, standardised
 from jobs.numerics.logistic import fit_logistic, predict_classes
 from jobs.numerics.probe_result import ProbeResult, score_probes
 
@@ -41,8 +41,7 @@ def linear_probes(
     """
     train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
     check_train_and_test(train_LND, train_labels, test_LND, test_labels, num_classes)
-    if not len(penalties) or min(penalties) <= 0:
-        raise ValueError(f"penalties must be one or more positive numbers, got {tuple(penalties)}.")
+    check_penalties(penalties)
 
     penalty_L = choose_penalties(train_LND, train_labels, penalties, seed, device)
     return score_probes(

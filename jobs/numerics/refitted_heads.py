@@ -1,6 +1,6 @@
-"""A linear classifier for each layer in the units of its states, as a model that ends there would have it.
+"""A linear head for each layer in the units of its states, as a model that ends there would have it.
 
-Axes: L layers, N examples, D features, K labels.
+Axes: L layers, N examples, D features, K labels (1 where a number or a choice is scored).
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jobs.numerics.labelled_layers import check_labelled, mean_and_scale
+from jobs.numerics.labelled_layers import check_labelled, check_penalties, mean_and_scale
 from jobs.numerics.logistic import fit_logistic
 from jobs.numerics.probes import choose_penalties
 
@@ -26,12 +26,10 @@ class RefittedHeads:
     penalty_L: np.ndarray
     """What was chosen for each layer."""
 
-    def predict(self, layers_LND: Sequence[np.ndarray]) -> np.ndarray:
-        """The most probable label of each example under each layer: int64 (L, N)."""
+    def logits(self, layers_LND: Sequence[np.ndarray]) -> np.ndarray:
+        """Of each example under each layer: float32 (L, N, K)."""
         parts = zip(layers_LND, self.weight_LKD, self.bias_LK, strict=True)
-        return np.stack(
-            [(states_ND @ weight_KD.T + bias_K).argmax(axis=1) for states_ND, weight_KD, bias_K in parts]
-        )
+        return np.stack([states_ND @ weight_KD.T + bias_K for states_ND, weight_KD, bias_K in parts])
 
 
 def refitted_heads(
@@ -50,8 +48,7 @@ def refitted_heads(
     """
     labels = np.asarray(labels)
     check_labelled(train_LND, labels, "train", num_classes)
-    if not len(penalties) or min(penalties) <= 0:
-        raise ValueError(f"penalties must be one or more positive numbers, got {tuple(penalties)}.")
+    check_penalties(penalties)
     penalty_L = choose_penalties(train_LND, labels, penalties, seed, device)
     units = [mean_and_scale(layer_ND) for layer_ND in train_LND]
     standard_LND = np.stack(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import Conditions
+from jobs.reporting.comparing import Conditions, spoken
 from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
 from jobs.reporting.drawing import curve_chart
 from jobs.reporting.series import Band, bands_by_metric
@@ -15,7 +15,7 @@ from jobs.reporting.study import Study, VariantResult
 TUNED, REFITTED = "depth", "depth/refit"
 HEADS = {TUNED: "tuned head", REFITTED: "refitted head"}
 TOLERANCE = 0.005
-"""Of accuracy: half a point."""
+"""Of the task's metric: half a point."""
 
 
 @dataclass(frozen=True)
@@ -24,26 +24,28 @@ class DropRow:
 
     task: str
     condition: str
+    metric: str
+    """The task's own."""
     head: str
     full: float
-    """Accuracy of the whole model with its tuned head."""
+    """Score of the whole model with its tuned head."""
     num_layers: int
     kept: int | None
     """The fewest layers with which no more than the tolerance is lost; none where all lose more."""
     score: float
-    """Accuracy with them; NaN without."""
+    """Score with them; NaN without."""
 
     @property
     def cost(self) -> float:
-        """Accuracy lost; below 0 where it is gained."""
+        """What of the score is lost; below 0 where it is gained."""
         return self.full - self.score
 
 
-def head_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
+def head_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:
     """Both curves of few conditions one by one, of many a thin line each under the mean of each head."""
     curves: dict[str, dict[str, Band]] = {}
     for condition, variants in conditions.items():
-        found = {head: _curve(variants, role) for role, head in HEADS.items()}
+        found = {head: _curve(variants, role, metric) for role, head in HEADS.items()}
         if all(curve is not None for curve in found.values()):
             curves[condition_label(condition)] = found
     if not curves:
@@ -52,35 +54,37 @@ def head_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
         shown = {f"{name}, {head}": [curve] for name, of in curves.items() for head, curve in of.items()}
     else:
         shown = {head: [of[head] for of in curves.values()] for head in HEADS.values()}
-    title = f"{task}: accuracy with the tuned head and with a refitted one"
-    return {f"depth/{task}/both_heads": curve_chart(title, "layers kept", "accuracy", shown)}
+    title = f"{task}: {spoken(metric)} with the tuned head and with a refitted one"
+    return {f"depth/{task}/both_heads": curve_chart(title, "layers kept", spoken(metric), shown)}
 
 
 def drop_rows(study: Study) -> list[DropRow]:
-    """A row for each finished condition and head of which accuracy against depth was measured."""
+    """A row for each finished condition and head of which the task's metric against depth was measured."""
     rows = []
     for task, conditions in conditions_by_task(study).items():
+        metric = study.metric_by_task[task]
         for condition, variants in conditions.items():
             done = [variant for variant in variants if variant.state == "done"]
-            curves = {role: _curve(done, role) for role in HEADS}
+            curves = {role: _curve(done, role, metric) for role in HEADS}
             if curves[TUNED] is None:
                 continue
             full = float(curves[TUNED].mean[-1])
             rows += [
-                _row(task, condition_label(condition), HEADS[role], curve, full)
+                _row(task, condition_label(condition), metric, HEADS[role], curve, full)
                 for role, curve in curves.items()
                 if curve is not None
             ]
     return rows
 
 
-def _row(task: str, condition: str, head: str, curve: Band, full: float) -> DropRow:
+def _row(task: str, condition: str, metric: str, head: str, curve: Band, full: float) -> DropRow:
     # Half a point means half a point, whatever subtracting rounds.
     enough = np.flatnonzero(curve.mean >= full - TOLERANCE - 1e-9)
     kept = int(curve.steps[enough[0]]) if len(enough) else None
     return DropRow(
         task=task,
         condition=condition,
+        metric=metric,
         head=head,
         full=full,
         num_layers=int(curve.steps[-1]),
@@ -89,5 +93,5 @@ def _row(task: str, condition: str, head: str, curve: Band, full: float) -> Drop
     )
 
 
-def _curve(variants: Sequence[VariantResult], role: str) -> Band | None:
-    return bands_by_metric(variants, role).get(f"{role}/accuracy")
+def _curve(variants: Sequence[VariantResult], role: str, metric: str) -> Band | None:
+    return bands_by_metric(variants, role).get(f"{role}/{metric}")

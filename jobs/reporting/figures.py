@@ -45,7 +45,7 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= _learning_figures(task, metric, conditions)
         figures |= _layer_figures(task, conditions)
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
-        figures |= head_figures(task, best_first)
+        figures |= head_figures(task, metric, best_first)
         figures |= interval_figures(task, best_first)
         figures |= map_figures(task, best_first)
         figures |= between_figures(task, best_first)

@@ -23,7 +23,11 @@ from jobs.specs.roles import RANDOM, START
 AFTER = "after"
 """What the end of the training is called among its moments."""
 WORDS_BY_METRIC = {
-    "probe": {"accuracy": "accuracy of the linear probe", "macro_f1": "macro F1 of the linear probe"},
+    "probe": {
+        "accuracy": "accuracy of the linear probe",
+        "macro_f1": "macro F1 of the linear probe",
+        "pearson_spearman": "mean of Pearson's and Spearman's correlation of the linear probe",
+    },
     "mlp_probe": {"accuracy": "accuracy of a probe of two hidden layers"},
     "probe_control": {"selectivity": "selectivity of the linear probe"},
     "mlp_probe_control": {"selectivity": "selectivity of the probe of two hidden layers"},

@@ -19,6 +19,8 @@ WORDS_BY_MEASURE = {
     "mlp_probe": "two hidden layers, accuracy",
     "description_length": "description length, compression",
 }
+OF_NUMBERS = "pearson_spearman"
+WORDS_OF_NUMBERS = "linear probe, mean of Pearson and Spearman"
 PROBES = ("probe", "mlp_probe")
 
 
@@ -50,7 +52,7 @@ class CrossCell:
     """What became of the labels of one task by fine-tuning on another, in the last layer."""
 
     after: float
-    """Accuracy of the probe."""
+    """Accuracy of the probe; of numbers their correlation."""
     change: float
     num_rising: float
     """Labels whose distance to the nearest other one grew; NaN where no geometry was measured."""
@@ -96,7 +98,7 @@ def cross_tables(study: Study) -> list[CrossTable]:
 
 
 def _row(task: str, condition: str, measure: str, subject: str, done: Sequence[VariantResult]) -> ProbeRow:
-    metric = METRIC_BY_MEASURE[measure]
+    metric = _metric(measure, subject, done)
 
     def mean(metric: str, baseline: str = "", *, of: str = measure) -> float:
         return mean_of(at_last_layer(done, of, subject, metric, baseline))
@@ -105,7 +107,7 @@ def _row(task: str, condition: str, measure: str, subject: str, done: Sequence[V
         task=task,
         condition=condition_label(condition),
         subject=subject or task,
-        probe=WORDS_BY_MEASURE[measure],
+        probe=WORDS_OF_NUMBERS if metric == OF_NUMBERS else WORDS_BY_MEASURE[measure],
         layer=last_layer(done, measure, subject) or 0,
         before=mean(metric, START),
         after=mean(metric),
@@ -115,6 +117,12 @@ def _row(task: str, condition: str, measure: str, subject: str, done: Sequence[V
         selectivity_before=mean("selectivity", START, of=f"{measure}_control"),
         selectivity_after=mean("selectivity", of=f"{measure}_control"),
     )
+
+
+def _metric(measure: str, subject: str, done: Sequence[VariantResult]) -> str:
+    """That of the measure; of predicted numbers, which are neither right nor wrong, their correlation."""
+    of_numbers = at_last_layer(done, measure, subject, OF_NUMBERS)
+    return OF_NUMBERS if of_numbers else METRIC_BY_MEASURE[measure]
 
 
 def _change(measure: str, subject: str, metric: str, done: Sequence[VariantResult]) -> Interval:
@@ -129,7 +137,7 @@ def _change(measure: str, subject: str, metric: str, done: Sequence[VariantResul
 
 
 def _cell(measure: str, subject: str, done: Sequence[VariantResult]) -> CrossCell:
-    metric = METRIC_BY_MEASURE[measure]
+    metric = _metric(measure, subject, done)
     moved = [
         mean_of(at_last_layer(done, "shift", subject, name)) for name in ("rising", "falling", "mean_change")
     ]

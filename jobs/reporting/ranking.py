@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 
 from jobs.numerics.intervals import Interval, mean_interval
+from jobs.numerics.paired_correlations import LEAST_EXAMPLES, correlation_difference
 from jobs.numerics.paired_tests import difference_interval, holm
 from jobs.reporting.conditions import conditions_by_task
-from jobs.reporting.pairing import correct_by_seed, matched, sign_test
+from jobs.reporting.pairing import correct_by_seed, matched, numbers_by_seed, sign_test
 from jobs.reporting.study import Study, VariantResult, read_metrics, training_end
+from jobs.specs.targets import METRICS
 
 Standing = Literal[
     "best", "highest", "indistinguishable", "worse", "not compared", "did not learn", "diverged", "no result"
@@ -53,9 +55,9 @@ class RankedCondition:
     """`best` has the highest mean and every compared other is `worse`; otherwise it is `highest`."""
     difference: Interval | None = None
     """Accuracy of the highest condition less this one's over the seeds both have, with its 95 % bootstrap
-    interval over test examples; None where it was not compared."""
+    interval over test examples; of predicted numbers the task's metric; None where it was not compared."""
     p_value: float | None = None
-    """Two-sided exact p against the highest condition, adjusted by Holm within the task."""
+    """Two-sided p against the highest condition, exact but of numbers, adjusted by Holm within the task."""
 
 
 def rank_conditions(study: Study) -> list[RankedCondition]:
@@ -64,7 +66,8 @@ def rank_conditions(study: Study) -> list[RankedCondition]:
 
     A condition is `worse` than the highest where Holm's p is below 0.05 and the interval of the difference
     lies above zero. The test is McNemar's; over several seeds an example counts for the condition that has
-    it right in more of them (the sign test that McNemar's is with one seed).
+    it right in more of them (the sign test that McNemar's is with one seed). A predicted number is neither
+    right nor wrong: there the test is a paired bootstrap of the task's metric over the examples.
     """
     return [
         ranked
@@ -137,22 +140,34 @@ def _order(ranked: RankedCondition) -> tuple[int, float]:
 def _compare(
     first_variants: Sequence[VariantResult], others: Sequence[tuple[RankedCondition, Sequence[VariantResult]]]
 ) -> list[RankedCondition]:
-    first = correct_by_seed(first_variants)
-    pairs = [
-        matched(first, correct_by_seed(variants)) if ranked.standing == "not compared" else None
+    tests = [
+        _test(ranked.metric, first_variants, variants) if ranked.standing == "not compared" else None
         for ranked, variants in others
     ]
-    adjusted = iter(holm([sign_test(*pair) for pair in pairs if pair is not None]))
+    adjusted = iter(holm([test[1] for test in tests if test is not None]))
     return [
-        ranked if pair is None else _with_comparison(ranked, pair, float(next(adjusted)))
-        for (ranked, _), pair in zip(others, pairs, strict=True)
+        ranked if test is None else _with_comparison(ranked, test[0], float(next(adjusted)))
+        for (ranked, _), test in zip(others, tests, strict=True)
     ]
 
 
-def _with_comparison(
-    ranked: RankedCondition, pair: tuple[np.ndarray, ...], p_value: float
-) -> RankedCondition:
-    difference = difference_interval(*pair, seed=0)
+def _test(
+    metric: str, first: Sequence[VariantResult], other: Sequence[VariantResult]
+) -> tuple[Interval, float] | None:
+    """How far the first is ahead on the same examples, and p; None where no examples are shared."""
+    if metric in METRICS["number"]:
+        pair = matched(numbers_by_seed(first), numbers_by_seed(other))
+        if pair is None or pair[0].shape[-1] < LEAST_EXAMPLES:
+            return None
+        first_S2N, other_S2N = pair
+        return correlation_difference(
+            first_S2N[0, 0], first_S2N[:, 1], other_S2N[:, 1], correlation=metric, seed=0
+        )
+    pair = matched(correct_by_seed(first), correct_by_seed(other))
+    return None if pair is None else (difference_interval(*pair, seed=0), sign_test(*pair))
+
+
+def _with_comparison(ranked: RankedCondition, difference: Interval, p_value: float) -> RankedCondition:
     is_worse = p_value < SIGNIFICANCE and difference.low > 0
     standing = "worse" if is_worse else "indistinguishable"
     return replace(ranked, difference=difference, p_value=p_value, standing=standing)

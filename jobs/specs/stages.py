@@ -206,6 +206,9 @@ class ExtractSpec(Spec):
     """Training examples, the first of a seeded shuffle."""
     num_test: PositiveInt
     seed: int = 0
+    choices_apart: bool = later(False)
+    """Whether the windows of a text are its choices, each of which then has a row of states of its own; else
+    their mean is the text's. Examples are counted in texts either way."""
 
 
 class ProbeSpec(Spec):
@@ -215,6 +218,8 @@ class ProbeSpec(Spec):
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
     """L2 penalties tried on a held-out part of the training examples."""
     seed: int = 0
+    target: Target = later("label")
+    """What is read; of choices, each has a row of states."""
 
 
 class CkaSpec(Spec):
@@ -226,20 +231,24 @@ class CkaSpec(Spec):
 
 
 class DepthSpec(Spec):
-    """Accuracy when only the first k layers are kept, the tuned head applied unchanged.
+    """The task's scores when only the first k layers are kept, the tuned head applied unchanged.
 
-    Parents: states (extract), model (finetune).
+    Parents: states (extract or represent), model (finetune).
     """
 
     kind: Literal["depth"] = "depth"
+    target: Target = later("label")
+    """What is predicted; of choices, each has a row of states."""
 
 
 class RefitSpec(Spec):
-    """Accuracy when only the first k layers are kept, with a linear head of its own for each k, fitted on
-    the training states of layer k. Parents: states (extract).
+    """The task's scores when only the first k layers are kept, with a linear head of its own for each k,
+    fitted on the training states of layer k. Parents: states (extract or represent).
     """
 
     kind: Literal["refit"] = "refit"
+    target: Target = later("label")
+    """What is predicted; of choices, each has a row of states."""
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    """L2 penalties tried on a held-out part of the training examples."""
+    """L2 penalties tried on a held-out part of the training examples, of numbers on each left out in turn."""
     seed: int = 0

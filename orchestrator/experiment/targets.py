@@ -25,7 +25,7 @@ def target_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
             yield from task_contradictions((part, index), task)
     for index, task in enumerate(experiment.probing):
         if (target := asked_of(task)) != "label":
-            message = f"probes tell labels, and this task has {NOUNS[target]}: leave it out"
+            message = f"probing tasks have labels, and this one has {NOUNS[target]}: leave it out"
             yield Contradiction(("probing", index), message)
     for index, task in enumerate(experiment.tasks):
         yield from _of_recipes(experiment, ("tasks", index), task)

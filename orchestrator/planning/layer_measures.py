@@ -16,6 +16,7 @@ from jobs.specs.measures import (
 from jobs.specs.roles import RANDOM, START
 from jobs.specs.spec import Spec
 from jobs.specs.stages import ProbeSpec
+from jobs.specs.targets import Target
 from orchestrator.experiment.experiment import Measures
 from orchestrator.planning.plan import Stage, make_stage
 
@@ -30,6 +31,8 @@ class Subject:
     states: Mapping[str, Stage]
     """By name of the model: `TUNED`, `START` where that is another, `RANDOM` where it is asked for, and any
     others along the training."""
+    target: Target = "label"
+    """What is predicted of the examples."""
 
     @property
     def trained(self) -> Mapping[str, Stage]:
@@ -38,7 +41,8 @@ class Subject:
 
 
 def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
-    """Probes and description lengths by role, as `probe`, `probe/start`, `probe/<task>`, `mlp_probe`, ...
+    """Probes and description lengths by role, as `probe`, `probe/start`, `probe/<task>`, `mlp_probe`, ...; of
+    numbers and choices linear probes alone, and none where several choices may be right.
 
     Args:
         subjects: By name of the probing task; the variant's own task has the name "".
@@ -53,8 +57,11 @@ def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, 
     stages: dict[str, Stage] = {}
     for kind, spec in kinds.items():
         for name, subject in subjects.items():
+            if subject.target != "label" and (kind != "probe" or subject.target == "answers"):
+                continue
+            of = ProbeSpec(target=subject.target) if kind == "probe" else spec
             for model, states in subject.states.items():
-                probe = make_stage(spec, parents={"states": states})
+                probe = make_stage(of, parents={"states": states})
                 stages[_role(kind, name, model)] = probe
                 if measures.control and kind != "description_length" and _has_words(subject):
                     parents = {"states": states, "data": subject.data, "probe": probe}
@@ -65,9 +72,11 @@ def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, 
 
 def geometry_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, Stage]:
     """Geometry and spread by role, as `geometry`, `geometry/start` and `geometry/<task>`; what compares
-    models, as `shift` and `paths`, has no `start`. `subjects` as in `probes_of`."""
+    models, as `shift` and `paths`, has no `start`. They are of labels alone. `subjects` as in `probes_of`."""
     stages: dict[str, Stage] = {}
     for name, subject in subjects.items():
+        if subject.target != "label":
+            continue
         if measures.geometry:
             stages |= _geometry(measures, name, subject)
         if measures.spread:

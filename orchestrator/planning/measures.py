@@ -15,6 +15,7 @@ from jobs.specs.stages import (
     RefitSpec,
     target_of,
 )
+from jobs.specs.targets import Target
 from orchestrator.experiment.experiment import Experiment, Measures, Recipe
 from orchestrator.planning.checkpoints import at
 from orchestrator.planning.encoders import LocatedEncoder
@@ -40,8 +41,8 @@ def measures_of(
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on.
 
-    Accuracy against depth is left out where the head is not a linear one on the highest layer alone. Where
-    numbers or choices are predicted, there are no labels to probe or to be right about.
+    Accuracy against depth is left out where the head is not a linear one on the highest layer alone, and
+    where several choices of a row may be right.
 
     Args:
         finetune: None where the encoder is frozen: its layers are then measured in place of a tuned model's,
@@ -65,25 +66,26 @@ def measures_of(
         name: probed_examples(source, encoder, recipe, measures) for name, source in probing.items()
     }
     subjects = {
-        name: Subject(of, {model: states_in(of) for model, states_in in models.items()})
+        name: Subject(of, {model: states_in(of) for model, states_in in models.items()}, predicted_of(of))
         for name, of in examples.items()
     }
     own = subjects[""].states
-    labelled = {name: subject for name, subject in subjects.items() if has_labels(subject.data)}
-    stages = probes_of(measures, labelled)
+    stages = probes_of(measures, subjects)
     stages |= similarity_of(measures, view=data, tuned=own[TUNED], begun=own.get(START))
-    if finetune is not None and has_labels(data) and is_plain(finetune.spec.training):
+    target = predicted_of(data)
+    if finetune is not None and is_plain(finetune.spec.training) and target != "answers":
         if measures.depth:
-            stages["depth"] = make_stage(DepthSpec(), parents={"states": own[TUNED], "model": finetune})
+            parents = {"states": own[TUNED], "model": finetune}
+            stages["depth"] = make_stage(DepthSpec(target=target), parents=parents)
         if measures.refit:
-            stages["depth/refit"] = make_stage(RefitSpec(), parents={"states": own[TUNED]})
-    return stages | geometry_of(measures, labelled)
+            stages["depth/refit"] = make_stage(RefitSpec(target=target), parents={"states": own[TUNED]})
+    return stages | geometry_of(measures, subjects)
 
 
-def has_labels(data: Stage) -> bool:
-    """Whether it is labels that are predicted of the rows, or of the units, that a stage leaves."""
+def predicted_of(data: Stage) -> Target:
+    """What is predicted of the rows, or of the units, that a stage leaves."""
     spec = data.spec
-    return not isinstance(spec, PrepareSpec) or target_of(spec.columns, spec.predict) == "label"
+    return target_of(spec.columns, spec.predict) if isinstance(spec, PrepareSpec) else "label"
 
 
 def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
@@ -93,7 +95,8 @@ def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> st
         return None
     return (
         f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
-        "it needs a linear head on one layer (no pooler, no several layers, no windows) that tells labels"
+        "it needs a linear head on one layer (no pooler, no several layers, no windows) and at most "
+        "one right choice of a row"
     )
 
 
@@ -102,13 +105,22 @@ def _random_encoder(encoder: LocatedEncoder) -> Stage:
 
 
 def labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
-    """Says which tasks have no labels, so that their own layers are not probed; nothing where all have."""
+    """Says which tasks have no labels, where something is asked that is of labels alone."""
     data = {variant.task: variant.stages["finetune"].parents["data"] for variant in variants}
-    without = [task for task, stage in data.items() if not has_labels(stage)]
-    if not experiment.measures.probe or not without:
+    without = [task for task, stage in data.items() if predicted_of(stage) != "label"]
+    measures = experiment.measures
+    asked = {
+        "no linear probe where several choices may be right": "linear" in measures.probes
+        and "answers" in map(predicted_of, data.values()),
+        "no probes of two hidden layers": "mlp" in measures.probes,
+        "no description length": measures.description_length,
+        "no geometry": measures.geometry,
+        "no spread": measures.spread,
+    }
+    lacking = [what for what, is_asked in asked.items() if is_asked]
+    if not without or not lacking:
         return None
-    names = ", ".join(without)
-    return f"no labels are predicted in {names}: layers are compared, and probed on probing tasks only"
+    return f"no labels are predicted in {', '.join(without)}: of their layers there is {', '.join(lacking)}"
 
 
 def probed_examples(
@@ -139,7 +151,8 @@ def states_of(
     if isinstance(data.spec, AnnotateSpec):
         spec = RepresentSpec(**common)
     else:
-        spec = ExtractSpec(pooling="mean" if recipe.pooling == "mean" else "cls", **common)
+        pooling = "mean" if recipe.pooling == "mean" else "cls"
+        spec = ExtractSpec(pooling=pooling, choices_apart=predicted_of(data) == "choice", **common)
     if model is None:
         return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})
     return make_stage(spec, parents={"data": data, "model": model})

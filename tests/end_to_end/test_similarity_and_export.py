@@ -105,9 +105,9 @@ def test_a_variant_is_exported_by_the_beginning_of_its_key(opened, store, key, t
     assert (told["variant"], told["layers"], told["of_layers"]) == (key, 1, 2)
     variant = schedule.plan.variants[0]
     full = read_metrics(schedule.store.folder(variant.stages["finetune"]))["test/accuracy"]
-    assert told["accuracy_before"] == full
+    assert told["score_before"] == full
     curves = (schedule.store.folder(variant.stages["depth"]) / "curves.jsonl").read_text().splitlines()
-    assert told["accuracy"] == json.loads(curves[1])["values"]["accuracy"]
+    assert told["score"] == json.loads(curves[1])["values"]["accuracy"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 
@@ -118,7 +118,7 @@ def test_a_refitted_head_is_that_of_the_store(opened, store, key, tmp_path):
     assert result.exit_code == 0, result.output
     folder = schedule.store.folder(schedule.plan.variants[0].stages["depth/refit"])
     curves = (folder / "curves.jsonl").read_text().splitlines()
-    assert json.loads(result.stdout)["accuracy"] == json.loads(curves[1])["values"]["accuracy"]
+    assert json.loads(result.stdout)["score"] == json.loads(curves[1])["values"]["accuracy"]
 
 
 def test_people_are_told_what_was_saved(store, key, tmp_path):

@@ -92,8 +92,8 @@ def test_the_lines_of_the_card_predict_what_the_depth_measure_scored(bert, tmp_p
     depth.run(DepthSpec(), context)
 
     facts = exported(tmp_path / "out", model, data, layers=kept)
-    assert facts.accuracy == curve(context, "accuracy")[kept]
-    assert facts.accuracy_before == curve(context, "accuracy")[LAYERS]
+    assert facts.score == curve(context, "accuracy")[kept]
+    assert facts.score_before == curve(context, "accuracy")[LAYERS]
     ids, texts = read_texts(data, "test")
     predicted = predictions_by_snippet(tmp_path / "out", facts, [text for (text,) in texts])
     found = dict(zip(ids, predicted, strict=True))
@@ -128,7 +128,7 @@ def test_every_family_with_a_linear_token_classifier_is_exported(tmp_path, archi
     # The same sums in another order, in float32.
     torch.testing.assert_close(pooled_BK, expected_BK, atol=1e-4, rtol=1e-4)
     assert loaded.config.id2label == dict(enumerate(read_labels(data)))
-    assert whole.accuracy == whole.accuracy_before
+    assert whole.score == whole.score_before
 
 
 def test_a_family_whose_token_classifier_is_not_linear_is_refused(tmp_path):
@@ -163,7 +163,7 @@ def test_refitted_heads_come_with_their_layer(bert, tmp_path):
     context = make_context(tmp_path / "refit", states=states)
     refit.run(RefitSpec(), context)
     facts = exported(tmp_path / "out", model, data, layers=2, refitted=context.out)
-    assert (facts.head, facts.accuracy) == ("refitted", curve(context, "accuracy")[2])
+    assert (facts.head, facts.score) == ("refitted", curve(context, "accuracy")[2])
     weight_KD, _ = read_layer_head(context.out, 2)
     loaded = AutoModelForTokenClassification.from_pretrained(tmp_path / "out")
     np.testing.assert_array_equal(loaded.classifier.weight.detach().numpy(), weight_KD)
@@ -193,9 +193,9 @@ def test_auto_keeps_the_fewest_layers_within_the_tolerance_on_validation(mostly_
     # Layers 3 and 4 predict as the whole model does, those below are right in one of three texts.
     heads = constant_heads(tmp_path / "heads", [1, 1, 1, 0, 0])
     facts = exported(tmp_path / "out", model, data, layers="auto", refitted=heads)
-    assert (facts.layers, facts.accuracy, facts.accuracy_before) == (3, 2 / 3, 2 / 3)
+    assert (facts.layers, facts.score, facts.score_before) == (3, 2 / 3, 2 / 3)
     facts = exported(tmp_path / "bold", model, data, layers="auto", refitted=heads, tolerance=0.34)
-    assert (facts.layers, facts.accuracy) == (1, 1 / 3)
+    assert (facts.layers, facts.score) == (1, 1 / 3)
 
 
 def test_auto_that_finds_nothing_says_what_the_best_was(mostly_zero, tmp_path):
@@ -279,4 +279,4 @@ def test_a_real_encoder_and_its_tokenizer_are_exported(tmp_path):
     part = read_layers(states, "test")
     label_by_id = dict(zip(part.ids, part.labels, strict=True))
     right = [labels[label_by_id[id]] == label for id, label in zip(ids, predicted, strict=True)]
-    assert np.mean(right) == facts.accuracy == curve(context, "accuracy")[3] > 0.6
+    assert np.mean(right) == facts.score == curve(context, "accuracy")[3] > 0.6

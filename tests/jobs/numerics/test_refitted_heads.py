@@ -21,7 +21,7 @@ def test_their_predictions_are_those_of_the_probes():
     heads = refitted_heads(train, labels, penalties=PENALTIES, num_classes=3, seed=0)
     probes = linear_probes(train, labels, test, test_labels, penalties=PENALTIES, num_classes=3, seed=0)
     np.testing.assert_array_equal(heads.penalty_L, probes.penalty_L)
-    np.testing.assert_array_equal(heads.predict(test), probes.predictions_LRN[:, 0])
+    np.testing.assert_array_equal(heads.logits(test).argmax(axis=2), probes.predictions_LRN[:, 0])
     assert heads.weight_LKD.dtype == heads.bias_LK.dtype == np.float32
     assert heads.weight_LKD.shape == (2, 3, 6)
 
@@ -29,7 +29,7 @@ def test_their_predictions_are_those_of_the_probes():
 def test_a_label_that_train_does_not_show_is_never_predicted():
     train, labels = layers(60, seed=0, num_classes=2)
     heads = refitted_heads(train, labels + 1, penalties=PENALTIES, num_classes=4, seed=0)
-    assert set(np.unique(heads.predict(layers(500, seed=2)[0]))) <= {1, 2}
+    assert set(np.unique(heads.logits(layers(500, seed=2)[0]).argmax(axis=2))) <= {1, 2}
 
 
 def test_a_layer_that_does_not_vary_predicts_the_majority():
@@ -37,7 +37,7 @@ def test_a_layer_that_does_not_vary_predicts_the_majority():
     labels[:20] = 1
     constant = np.full_like(train[0], 3.25)
     heads = refitted_heads([constant], labels, penalties=PENALTIES, num_classes=2, seed=0)
-    assert (heads.predict([constant[:5]]) == 1).all()
+    assert (heads.logits([constant[:5]]).argmax(axis=2) == 1).all()
     assert not heads.weight_LKD.any()
 
 

@@ -33,8 +33,8 @@ def test_the_fewest_layers_within_half_a_point_are_told_for_each_head(tmp_path):
     assert (refitted.head, refitted.kept, refitted.full, refitted.score) == ("refitted head", 1, 0.9, 0.895)
     assert refitted.cost == pytest.approx(0.005)
     page = words(render_report(make_study(measured(tmp_path))))
-    assert "topic the only recipe tuned head 0.900 2 of 3 1 0.896 +0.40" in page
-    assert "topic the only recipe refitted head 0.900 1 of 3 2 0.895 +0.50" in page
+    assert "topic the only recipe accuracy tuned head 0.900 2 of 3 1 0.896 +0.40" in page
+    assert "topic the only recipe accuracy refitted head 0.900 1 of 3 2 0.895 +0.50" in page
 
 
 def test_a_head_with_which_all_depths_lose_more_says_so(tmp_path):
@@ -72,3 +72,21 @@ def test_many_conditions_are_one_thick_line_a_head(tmp_path):
     figure = study_figures(make_study(*variants))["depth/topic/both_heads"]
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["tuned head", "refitted head"]
     assert len(figure.axes[0].lines) == 12
+
+
+def test_a_task_is_shown_by_its_own_metric(tmp_path):
+    variant = write_curves(make_variant(tmp_path), "depth", {"pearson": {0: 0.1, 1: 0.8, 2: 0.803}})
+    variant = write_curves(
+        write_record(variant, test__pearson=0.8), "depth/refit", {"pearson": {0: 0.5, 1: 0.81}}
+    )
+    study = make_study(variant, metric_by_task={"topic": "pearson"})
+    tuned, refitted = drop_rows(study)
+    assert (tuned.metric, tuned.kept, tuned.full, tuned.score) == ("pearson", 1, 0.803, 0.8)
+    assert (refitted.kept, refitted.full, refitted.score) == (1, 0.803, 0.81)
+    assert "topic the only recipe pearson tuned head 0.803 1 of 2 1 0.800 +0.30" in words(
+        render_report(study)
+    )
+    axes = study_figures(study)["depth/topic/both_heads"].axes[0]
+    assert axes.get_ylabel() == "pearson"
+    # What was measured by another metric alone has no row.
+    assert drop_rows(make_study(variant)) == []

@@ -91,3 +91,17 @@ def test_labels_that_came_apart_are_counted_where_geometry_was_measured(tmp_path
 def test_one_task_probed_is_no_table_across_tasks(tmp_path):
     assert cross_tables(make_study(probed(tmp_path, after=0.8))) == []
     assert probe_rows(make_study()) == []
+
+
+def test_a_probe_of_numbers_is_shown_by_their_correlation(tmp_path):
+    variant = add(
+        write_record(make_variant(tmp_path, decay=0.9), test__pearson=0.5),
+        after=0.7,
+        before=0.4,
+        metric="pearson_spearman",
+    )
+    study = make_study(variant, metric_by_task={"topic": "pearson"})
+    (row,) = probe_rows(study)
+    assert (row.before, row.after, row.change.mean) == pytest.approx((0.4, 0.7, 0.3))
+    assert "linear probe, mean of Pearson and Spearman" in words(render_report(study))
+    assert "probe/topic/pearson_spearman" in study_figures(study)

@@ -137,15 +137,45 @@ def test_any_right_choice_counts_as_right(tmp_path):
     assert correct_by_seed([variant])[variant.seed][1].tolist() == [1, 0, 1]
 
 
-def test_predicted_numbers_are_ranked_by_their_score_and_not_example_by_example(tmp_path):
-    variants = []
-    for decay, score in ((0.9, 0.8), (1.0, 0.4)):
-        variant = write_record(make_variant(tmp_path, decay=decay), test__accuracy=score)
-        table = {"ids": ["a", "b", "c"], "labels": [1.0, 2.0, 3.0], "predictions": [1.5, 2.0, 2.5]}
-        (variant.folders["finetune"] / "test_predictions.json").write_text(json.dumps(table))
-        variants.append(variant)
-    ranked = rank_conditions(make_study(*variants))
-    assert [(one.condition, one.standing) for one in ranked] == [
-        ("decay=0.9", "highest"),
-        ("decay=1.0", "not compared"),
+def predicting(root, decay, *, noise, seed=0, num_examples=200):
+    """A variant whose predicted numbers are the true ones and noise."""
+    random = np.random.default_rng([seed, int(10 * decay)])
+    numbers_N = np.random.default_rng(0).uniform(0, 5, size=num_examples)
+    predictions_N = numbers_N + noise * random.normal(size=num_examples)
+    score = float(np.corrcoef(numbers_N, predictions_N)[0, 1])
+    variant = write_record(make_variant(root, seed=seed, decay=decay), test__pearson=score)
+    ids = [f"row {row}" for row in range(num_examples)]
+    table = {"ids": ids, "labels": numbers_N.tolist(), "predictions": predictions_N.tolist()}
+    (variant.folders["finetune"] / "test_predictions.json").write_text(json.dumps(table))
+    return variant
+
+
+def test_predicted_numbers_are_compared_by_their_correlation_over_the_same_examples(tmp_path):
+    variants = [
+        predicting(tmp_path, decay, noise=noise, seed=seed)
+        for decay, noise in ((0.8, 0.5), (0.9, 0.5), (1.0, 3.0))
+        for seed in (0, 1)
     ]
+    study = make_study(*variants, metric_by_task={"topic": "pearson"})
+    ranked = rank_conditions(study)
+    assert {one.condition for one in ranked[:2]} == {"decay=0.8", "decay=0.9"}
+    assert [one.standing for one in ranked] == ["highest", "indistinguishable", "worse"]
+    assert ranked[2].difference.mean == pytest.approx(ranked[0].test.mean - ranked[2].test.mean)
+    assert ranked[2].difference.low > 0.2
+    # No resample of 2000 lies on the far side; Holm doubles the smaller of two.
+    assert ranked[2].p_value == pytest.approx(2 * 2 / 2001)
+
+
+def test_predicted_numbers_of_other_examples_are_not_compared(tmp_path):
+    variants = [
+        predicting(tmp_path, 0.9, noise=0.5),
+        predicting(tmp_path, 1.0, noise=3.0, num_examples=199),
+    ]
+    ranked = rank_conditions(make_study(*variants, metric_by_task={"topic": "pearson"}))
+    assert [one.standing for one in ranked] == ["highest", "not compared"]
+
+
+def test_two_examples_have_no_correlation_to_compare(tmp_path):
+    variants = [predicting(tmp_path, decay, noise=0.5, num_examples=2) for decay in (0.9, 1.0)]
+    ranked = rank_conditions(make_study(*variants, metric_by_task={"topic": "pearson"}))
+    assert [one.standing for one in ranked] == ["highest", "not compared"]

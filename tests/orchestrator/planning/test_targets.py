@@ -65,14 +65,45 @@ def faults(bench, **changes) -> str:
     return str(refused.value)
 
 
-@pytest.mark.parametrize("make", [numbers, choices, cloze])
-def test_layers_of_numbers_and_choices_are_compared_and_have_no_labels_to_probe(bench, make):
+@pytest.mark.parametrize(("make", "target"), [(numbers, "number"), (choices, "choice")])
+def test_layers_of_numbers_and_choices_are_compared_probed_and_dropped(bench, make, target):
     topic = {"task": "topic", "data": SAMPLE}
-    (variant,) = bench.plan(tasks=[make(bench)], probing=[topic], measures={"checkpoints": [0.5]}).variants
+    asked = {"checkpoints": [0.5], "refit": True, "geometry": True, "probe": ["linear", "mlp"]}
+    (variant,) = bench.plan(tasks=[make(bench)], probing=[topic], measures=asked).variants
+    own = {"probe", "probe/start", "probe/at-0.5", "cka/within", "cka/start", "depth", "depth/refit"}
+    assert own <= set(variant.stages)
+    for role in ("probe", "depth", "depth/refit"):
+        assert variant.stages[role].spec.target == target
+        assert variant.stages[role].parents["states"] == variant.stages["cka/within"].parents["states"]
+    assert variant.stages["probe/topic"].spec.target == "label"
+    assert "geometry/topic" in variant.stages and "mlp_probe/topic" in variant.stages
+    assert not {"geometry", "mlp_probe"} & set(variant.stages)
+
+
+def test_where_several_choices_may_be_right_layers_are_only_compared_and_it_is_said(bench):
+    workspace = bench.open(tasks=[cloze(bench)], measures={"refit": True})
+    schedule = workspace.schedule()
+    (variant,) = schedule.plan.variants
     assert {"cka/within", "cka/start"} <= set(variant.stages)
-    probed = {role for role in variant.stages if role.startswith("probe")}
-    assert probed == {"probe/topic", "probe/topic/start", "probe/topic/at-0.5"}
-    assert "depth" not in variant.stages
+    assert not {"probe", "depth", "depth/refit"} & set(variant.stages)
+    assert not variant.stages["cka/within"].parents["states"].spec.choices_apart
+    notes = " ".join(workspace.study(schedule).notes)
+    assert "at most one right choice of a row" in notes
+    assert "no linear probe where several choices may be right" in notes
+
+
+def test_each_choice_has_a_row_of_states_and_labels_keep_their_keys(bench):
+    (of_choices,) = bench.plan(tasks=[choices(bench)]).variants
+    assert of_choices.stages["depth"].parents["states"].spec.choices_apart
+    (of_labels,) = bench.plan(tasks=[{"task": "topic", "data": SAMPLE}]).variants
+    for role, stage in of_labels.stages.items():
+        written = json.dumps([stage.spec.model_dump(mode="json"), *_written_parents(stage)])
+        assert "target" not in written.replace('"target": "topic"', ""), role
+        assert "choices_apart" not in written, role
+
+
+def _written_parents(stage):
+    return [parent.spec.model_dump(mode="json") for parent in stage.parents.values()]
 
 
 def test_a_row_with_marked_spans_is_a_sentence_with_one_unit(bench):
@@ -151,7 +182,7 @@ def test_what_only_labelled_texts_have_is_refused_of_others(bench):
         assert f"has {noun}, and joint training is of texts with labels" in faults(
             bench, tasks=[make(bench)], multi_task=joint
         )
-    assert "probes tell labels, and this task has numbers" in faults(bench, probing=[numbers(bench)])
+    assert "probing tasks have labels, and this one has numbers" in faults(bench, probing=[numbers(bench)])
     sample = {"task": "mood", "data": SAMPLE, "predict": "number", "metric": "pearson"}
     assert "these data have labels, no numbers" in faults(bench, tasks=[sample])
 
@@ -182,16 +213,17 @@ def test_what_is_not_probed_is_said(bench, capsys):
     from orchestrator.showing import print_plan
 
     topic = {"task": "topic", "data": SAMPLE}
-    note = "no labels are predicted in score, pick: layers are compared"
-    workspace = bench.open(tasks=[topic, numbers(bench), choices(bench)])
+    note = "no labels are predicted in score, pick: of their layers there is no geometry, no spread"
+    asked = {"geometry": True, "spread": True}
+    workspace = bench.open(tasks=[topic, numbers(bench), choices(bench)], measures=asked)
     schedule = workspace.schedule()
     print_plan(workspace, schedule, all_stages=False)
     assert note in capsys.readouterr().out
     assert any(note in told.lower() for told in workspace.study(schedule).notes)
-    alone = bench.open(tasks=[topic])
+    alone = bench.open(tasks=[topic], measures=asked)
     print_plan(alone, alone.schedule(), all_stages=False)
     assert "no labels" not in capsys.readouterr().out
-    unmeasured = bench.open(tasks=[numbers(bench)], measures={"probe": False})
+    unmeasured = bench.open(tasks=[numbers(bench)])
     assert not any("no labels" in told.lower() for told in unmeasured.study(unmeasured.schedule()).notes)
 
 
