@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -38,6 +39,8 @@ TUNE_SETTINGS = {
 LOCAL_SETTINGS = {"RAY_idle_worker_killing_time_threshold_ms": "600000"}
 """A process that computed a measure is kept for the next one: by default Ray ends it after a second, and
 every measure would import torch again."""
+SECONDS_TO_ANSWER = 5.0
+"""That the head of a cluster has."""
 
 
 @contextlib.contextmanager
@@ -54,6 +57,8 @@ def connected(cluster: Cluster) -> Iterator[None]:
     if cluster.address is None:
         os.environ |= LOCAL_SETTINGS | os.environ
         options |= {"num_cpus": cluster.num_cpus, "include_dashboard": True}
+    elif ":" in cluster.address:
+        _refuse_where_nobody_answers(cluster.address)
     try:
         ray.init(address=cluster.address or "local", **options)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
@@ -63,6 +68,18 @@ def connected(cluster: Cluster) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _refuse_where_nobody_answers(address: str) -> None:
+    """Raise PrerequisiteMissing at once: Ray itself tries for many minutes."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=SECONDS_TO_ANSWER).close()
+    except OSError as error:
+        raise PrerequisiteMissing(
+            f"no Ray at {address}: {error}; the head of a cluster says its address when `ray start --head` "
+            "starts it"
+        ) from error
 
 
 def most_trials_at_once(cluster: Cluster) -> int:
