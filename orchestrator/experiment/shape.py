@@ -99,6 +99,10 @@ def locate(annotation: Any, root: Node, location: PathTo) -> tuple[PathTo, Any] 
                 if tried in {_bare(each).__name__ for each in options} - {option.__name__}:
                     return None
                 annotation = option
+            elif get_origin(option) is tuple:
+                if not str(step).startswith("tuple["):
+                    return None
+                annotation = next(each for each in options if _bare(each) == option)
             continue
         option = _bare(options[0]) if options else None
         if step == "[key]":

@@ -92,9 +92,8 @@ def _message(model: type[BaseModel], tree: Node, error: dict[str, Any], path: Pa
     node = follow(tree, path)[-1]
     if error["type"] == "too_short":
         return f"must list at least {_values(error['ctx']['min_length'])}, not {len(node.value)}"
-    if words := words_of(annotation):
-        return _not_one_of(words, node) + _hint(path, annotation, node)
-    return f"must be {in_words(annotation)}, not {got(node)}{_hint(path, annotation, node)}"
+    close = suggestion(node.value, words_of(annotation)) if isinstance(node.value, str) else ""
+    return f"must be {in_words(annotation)}, not {got(node)}{close}{_hint(path, annotation, node)}"
 
 
 def _values(count: int) -> str:

@@ -195,7 +195,15 @@ LAYERS = (
             "tasks.0.columns.text_pair: is the same column as text, 'b'",
         ),
         ("recipe: {layers: first-0}", f"recipe.layers: {LAYERS}, not the text 'first-0'"),
-        ("grid: {layers: [[1, 0]]}", f"grid.layers.0: {LAYERS}, not a list"),
+        ("grid: {layers: [[1, 0]]}", "grid.layers.0.1: must be a whole number of at least 1, not 0"),
+        (
+            "recipe: {layers: [5, x]}",
+            "recipe.layers.1: must be a whole number of at least 1, not the text 'x'",
+        ),
+        (
+            "recipe: {frozen_layers: -1}",
+            "recipe.frozen_layers: must be a whole number of at least 0 or 'all', not -1",
+        ),
         (
             "encoder: {revision: main}",
             "encoder: names no source: give folder, hub, package, mlflow or scratch",

@@ -49,9 +49,18 @@ TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
         ("measures: {cka: no}", "13:17: measures.cka: must be true or false, not the text 'no'"),
         (
             "measures: {probe: linaer}",
-            "13:19: measures.probe: must be one of linear, mlp, not the text 'linaer' (did you mean "
-            "'linear'?)",
+            "13:19: measures.probe: must be true or false, one of linear, mlp or a list, each item one of "
+            "linear, mlp, not the text 'linaer' (did you mean 'linear'?)",
         ),
+        (
+            "measures: {probe: [linear, mpl]}",
+            "13:28: measures.probe.1: must be one of linear, mlp, not the text 'mpl' (did you mean 'mlp'?)",
+        ),
+        (
+            "measures: {probe: [mpl]}",
+            "13:20: measures.probe.0: must be one of linear, mlp, not the text 'mpl' (did you mean 'mlp'?)",
+        ),
+        ("measures: {probe: []}", "13:19: measures.probe: must list at least 1 value, not 0"),
         (
             "measures: {num_test: 1.5}",
             "13:22: measures.num_test: must be a whole number of at least 1, not 1.5",
