@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.reporting.study import Study
+from orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.reading import read_experiment
+from orchestrator.experiment.places import at_places
+from orchestrator.experiment.reading import read_with_places
 from orchestrator.experiment.variants import Variant, grid_variants
 from orchestrator.planning.encoders import FetchMlflow
 from orchestrator.planning.fingerprint import fingerprint
@@ -72,8 +74,11 @@ def open_workspace(
         ConfigurationError: the experiment or its data are wrong.
         PrerequisiteMissing: the encoder is nowhere to be found.
     """
-    experiment = read_experiment(path, overrides=overrides, profile=profile, environ=os.environ)
+    experiment, written = read_with_places(path, overrides=overrides, profile=profile, environ=os.environ)
     opened = Store(store)
     memory = opened.root / DIGESTS if opened.root.is_dir() else None
-    sources = look_at(experiment, memory=memory, fetch_mlflow=fetch_mlflow)
+    try:
+        sources = look_at(experiment, memory=memory, fetch_mlflow=fetch_mlflow)
+    except (ConfigurationError, PrerequisiteMissing) as error:
+        raise type(error)(at_places(str(error), written)) from error
     return Workspace(experiment, sources, opened)

@@ -46,7 +46,14 @@ _STAND_INS = {
 def read_experiment(
     path: Path, *, overrides: Iterable[str] = (), profile: str | None = None, environ: Mapping[str, str]
 ) -> Experiment:
-    """The experiment of a file after a profile and overrides.
+    """The experiment of `read_with_places`, without the places."""
+    return read_with_places(path, overrides=overrides, profile=profile, environ=environ)[0]
+
+
+def read_with_places(
+    path: Path, *, overrides: Iterable[str] = (), profile: str | None = None, environ: Mapping[str, str]
+) -> tuple[Experiment, Node]:
+    """The experiment of a file after a profile and overrides, and the tree that says where each value stands.
 
     Raises ConfigurationError with all faults, one a line. All profiles of the file are checked.
     Paths of data and of the encoder's folder are left as they are written: relative to where one works.
@@ -59,11 +66,11 @@ def read_experiment(
     profiles = _profiles(written, faults)
     tree = reader.expanded(without(written, ("profiles",)), faults)
     steps = [_asked_profile(profiles, profile, path, faults), parse_overrides(overrides, faults)]
-    experiment, found = reader.checked(tree, steps)
+    experiment, changed, found = reader.checked(tree, steps)
     unused = {name: changes for name, changes in profiles.items() if name != profile}
     refuse([*faults, *found, *reader.faults_of_profiles(tree, unused)])
     assert experiment is not None
-    return with_used_parts(experiment)
+    return with_used_parts(experiment), changed
 
 
 def resolved_yaml(experiment: Experiment) -> str:
@@ -82,7 +89,7 @@ class _Reader:
 
     def checked(
         self, tree: Node, steps: Iterable[list[Override]] = ()
-    ) -> tuple[Experiment | None, list[Fault]]:
+    ) -> tuple[Experiment | None, Node, list[Fault]]:
         faults: list[Fault] = []
         for changes in steps:
             tree = self.expanded(applied(tree, changes, Experiment, faults), faults)
@@ -96,16 +103,16 @@ class _Reader:
                 reference_contradictions(experiment),
             )
             faults += [_told(tree, each) for each in found if not _is_open(each, faults)]
-        return experiment, faults
+        return experiment, tree, faults
 
     def faults_of_profiles(self, tree: Node, profiles: Mapping[str, list[Override]]) -> list[Fault]:
         """What is wrong only under a profile."""
         if not profiles:
             return []
-        without_profile = set(self.checked(tree)[1])
+        without_profile = set(self.checked(tree)[2])
         faults = []
         for name, changes in profiles.items():
-            _, found = self.checked(tree, [changes])
+            *_, found = self.checked(tree, [changes])
             faults += [
                 replace(fault, message=f"{fault.message} (under the profile '{name}')")
                 for fault in found

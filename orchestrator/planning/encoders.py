@@ -60,7 +60,7 @@ def locate_encoder(
         else:
             return _located(folder, source, memory)
     if not tried:
-        raise ConfigurationError("encoder: give at least one of folder, hub, package, mlflow and scratch")
+        raise ConfigurationError("give at least one of folder, hub, package, mlflow and scratch")
     advice = "".join(f"\n  {line}" for line in _advice(source))
     raise PrerequisiteMissing(
         f"the encoder {_name(source)} was not found; tried\n  " + "\n  ".join(tried) + f"\nto get it:{advice}"
@@ -239,7 +239,7 @@ def _refuse_other_weights(folder: Path, expected: str, digest_by_file: dict[Path
     if found != expected:
         what = "there is no such file" if found is None else f"its sha256 is {found}"
         raise ConfigurationError(
-            f"encoder.sha256: {folder / 'model.safetensors'} should have sha256 {expected}, but {what}; "
+            f"{folder / 'model.safetensors'} should have sha256 {expected}, but {what}; "
             "remove sha256 to accept other weights"
         )
 

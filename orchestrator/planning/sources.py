@@ -17,8 +17,8 @@ from jobs.text.frames import frame_of
 from jobs.text.span_rows import read_span_sentences
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import MAIN, Experiment
+from orchestrator.errors import ConfigurationError, PrerequisiteMissing
+from orchestrator.experiment.experiment import MAIN, EncoderSource, Experiment
 from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.checkpoints import checkpoint_faults
@@ -108,7 +108,7 @@ def look_at(
     """
     given = {MAIN: experiment.encoder} | experiment.encoders
     encoders = {
-        str(name): locate_encoder(given[str(name)], fetch_mlflow=fetch_mlflow, memory=memory)
+        str(name): _located(str(name), given[str(name)], fetch_mlflow=fetch_mlflow, memory=memory)
         for name in possible_values(experiment, "encoder")
     }
     faults: list[str] = []
@@ -137,6 +137,14 @@ def look_at(
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
     return Sources(encoders, tasks, probing, corpora)
+
+
+def _located(name: str, source: EncoderSource, **options: Any) -> LocatedEncoder:
+    """An encoder; what is wrong with it begins with where the experiment says it."""
+    try:
+        return locate_encoder(source, **options)
+    except (ConfigurationError, PrerequisiteMissing) as error:
+        raise type(error)(f"{'encoder' if name == MAIN else f'encoders.{name}'}: {error}") from error
 
 
 def _looked_at(

@@ -1,16 +1,19 @@
 """Experiments on a folder that looks like an encoder, and artifacts made by hand: nothing is trained."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jobs.context import CURVES
+from orchestrator.experiment.reading import read_experiment
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
+from orchestrator.planning.sources import look_at
 from orchestrator.store.artifacts import Store
 from orchestrator.store.provenance import provenance
-from orchestrator.workspace import Workspace, open_workspace
+from orchestrator.workspace import DIGESTS, Workspace
 
 SAMPLE = {"source": "sample", "target": "topic", "num_train": 20, "num_test": 10}
 LONG = SAMPLE | {"length": "long"}
@@ -54,7 +57,11 @@ class Bench:
         return path
 
     def open(self, **changes: Any) -> Workspace:
-        return open_workspace(self.write(**changes), store=self.store)
+        """The experiment opened; faults of planning are told without the places of `open_workspace`."""
+        experiment = read_experiment(self.write(**changes), environ=os.environ)
+        store = Store(self.store)
+        memory = store.root / DIGESTS if store.root.is_dir() else None
+        return Workspace(experiment, look_at(experiment, memory=memory), store)
 
     def plan(self, **changes: Any) -> Plan:
         return self.open(**changes).schedule().plan

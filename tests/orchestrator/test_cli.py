@@ -132,7 +132,16 @@ def test_bad_rows_are_told_with_file_and_row(folder):
 
 def test_an_encoder_that_is_nowhere_is_a_missing_prerequisite(folder):
     edit(folder / "mine.yaml", "folder: encoder", "folder: elsewhere")
-    assert "the encoder elsewhere was not found; tried" in refused("plan", "mine.yaml", code=4)
+    message = refused("plan", "mine.yaml", code=4)
+    assert "mine.yaml:2:10: encoder: the encoder elsewhere was not found; tried" in message
+
+
+def test_layers_that_the_encoder_lacks_are_told_at_their_line(folder):
+    (folder / "encoder/config.json").write_text('{"model_type": "bert", "num_hidden_layers": 6}')
+    edit(folder / "mine.yaml", "epochs: 1", "frozen_layers: 7")
+    assert refused("plan", "mine.yaml").startswith(
+        "error: mine.yaml:6:41: recipe.frozen_layers: encoder has 6"
+    )
 
 
 def test_a_malformed_tracking_address_is_told_without_its_password(folder):
