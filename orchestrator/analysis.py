@@ -15,6 +15,7 @@ from orchestrator.store.artifacts import Store
 
 PACKAGE = "package:"
 MLFLOW = ("models:/", "runs:/")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
 _KEY = re.compile(r"[0-9a-f]{6,16}")
 _MODEL_KINDS = ("finetune", "pretrain", "multitask")
 
@@ -28,8 +29,13 @@ def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: 
         tasks: Task files. Annotated sentences are probed, texts are classified too.
 
     Raises:
-        ConfigurationError: a task file that is wrong, no task of texts, or a key with several meanings.
+        ConfigurationError: a name that is none, a task file that is wrong, no task of texts, or a key with
+            several meanings.
     """
+    if re.fullmatch(_NAME, name) is None:
+        raise ConfigurationError(
+            f"--name: must be letters, digits, '_', '.' and '-', the first a letter or digit, not {name!r}"
+        )
     sources = _named(models, store)
     texts, of_units = [], []
     for path in tasks:

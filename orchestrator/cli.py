@@ -322,7 +322,7 @@ def export(
 def ui(
     store: StoreFolder = RUNS,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen at.")] = 5000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 5000,
 ) -> None:
     """Serve the MLflow pages of a store in a browser."""
     database = store.absolute() / "mlflow.db"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jobs.reporting.study import RECORD
 from orchestrator.errors import ConfigurationError, PrerequisiteMissing
-from orchestrator.execution.serial import QUIET
+from orchestrator.execution.serial import quieten
 from orchestrator.store.artifacts import Store
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ def export_variant(
     prepared = _prepared(store, record)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError(f"--out: {out} is there already: name an empty folder or a new one")
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    quieten()
     from jobs.export import export_model
 
     with _aside(out) as folder:

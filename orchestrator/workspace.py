@@ -72,10 +72,12 @@ def open_workspace(
 
     Raises:
         ConfigurationError: the experiment or its data are wrong.
-        PrerequisiteMissing: the encoder is nowhere to be found.
+        PrerequisiteMissing: the encoder is nowhere to be found, or the store is no folder.
     """
     experiment, written = read_with_places(path, overrides=overrides, profile=profile, environ=os.environ)
     opened = Store(store)
+    if opened.root.exists() and not opened.root.is_dir():
+        raise PrerequisiteMissing(f"the store {opened.root} is no folder; choose another with --store")
     memory = opened.root / DIGESTS if opened.root.is_dir() else None
     try:
         sources = look_at(experiment, memory=memory, fetch_mlflow=fetch_mlflow)

@@ -7,9 +7,6 @@ from orchestrator.errors import StageFailed
 from orchestrator.execution.worker import compute
 from orchestrator.search.schedule import Schedule
 
-QUIET = {"HF_HUB_DISABLE_PROGRESS_BARS": "1", "TRANSFORMERS_VERBOSITY": "error"}
-"""A worker's output goes to the log of its stage; here it would stand between the lines of the run."""
-
 
 def run_serially(
     schedule: Schedule, refill: Callable[[], bool] = lambda: False, *, micro_batch_size: int | None = None
@@ -18,8 +15,7 @@ def run_serially(
 
     Every variant runs to its end: early stopping needs others beside it.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    quieten()
     while True:
         more = refill()
         ready = schedule.ready()
@@ -37,3 +33,14 @@ def run_serially(
             schedule.fail(stage, str(error))
         else:
             schedule.finish(stage, metrics)
+
+
+def quieten() -> None:
+    """A worker's output goes to the log of its stage; here it would stand between the lines of the run.
+
+    transformers asks the Hub's library, which planning has imported by now: too late for its variable.
+    """
+    from huggingface_hub.utils import disable_progress_bars
+
+    disable_progress_bars()
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -103,6 +103,7 @@ def test_a_name_that_is_no_name_is_refused(tasks, tmp_path):
     command = ["analyze", str(encoder), "--task", str(tasks[0]), "--store", str(tmp_path / "runs")]
     result = CliRunner().invoke(app, [*command, "--name", "../mine"])
     assert (result.exit_code, (tmp_path / "runs").exists()) == (2, False)
+    assert result.stderr.startswith("error: --name: must be letters") and "'../mine'" in result.stderr
 
 
 def test_what_is_wrong_in_an_override_leaves_no_store(tasks, tmp_path):

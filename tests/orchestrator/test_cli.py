@@ -175,6 +175,7 @@ def test_a_wrong_cluster_file_is_told(folder):
         (["plan"], "Missing argument 'EXPERIMENT'"),
         (["plan", "mine.yaml", "--frob"], "No such option: --frob"),
         (["compare", "mine.yaml", "--format", "xml"], "'xml' is not one of 'json', 'md'"),
+        (["ui", "--port", "70000"], "less than or equal to 65535"),
     ],
 )
 def test_what_is_no_command_is_told(folder, command, told):
@@ -204,6 +205,12 @@ def test_a_store_that_cannot_be_written_ends_the_run_with_four_and_a_sentence(fo
         in done.stderr
     )
     assert "Traceback" not in done.stderr
+
+
+def test_a_file_is_no_store_for_any_command(folder):
+    for command in ("plan", "status", "report", "compare"):
+        message = refused(command, "mine.yaml", "--store", "mine.yaml", code=4)
+        assert "mine.yaml is no folder; choose another with --store" in message
 
 
 def test_a_refusal_reads_the_same_in_a_real_process(folder):
