@@ -210,7 +210,9 @@ class Measures(Strict):
     random_encoder: bool = False
     """Probes and description lengths also of an encoder of the same shape with fresh weights."""
     cka: bool = True
+    """Similarity of every two layers, within the tuned model and against its start."""
     depth: bool = True
+    """Accuracy of the tuned head where only the lowest layers are kept."""
     refit: bool = False
     """Accuracy against depth also with a linear head that is fitted anew to each layer."""
     similarity: tuple[SimilarityMeasure, ...] = ()
