@@ -117,6 +117,8 @@ def _hint(path: PathTo, annotation: Any, node: Node) -> str:
     match node.value:
         case tuple(items) if items and path[0] == "recipe":
             return "; several values to compare go under grid"
+        case str() if path[0] == "recipe" and isinstance(path[-1], int):
+            return "; several values to compare go under grid"
         case str(text) if is_number(annotation) and _reads_as_number(text):
             return "; write it without quotes"
         case str() | int() | float() if path == ("seeds",) or (path[0] == "grid" and len(path) == 2):

@@ -198,7 +198,8 @@ LAYERS = (
         ("grid: {layers: [[1, 0]]}", "grid.layers.0.1: must be a whole number of at least 1, not 0"),
         (
             "recipe: {layers: [5, x]}",
-            "recipe.layers.1: must be a whole number of at least 1, not the text 'x'",
+            "recipe.layers.1: must be a whole number of at least 1, not the text 'x'; several values to "
+            "compare go under grid",
         ),
         (
             "recipe: {frozen_layers: -1}",
