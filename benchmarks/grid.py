@@ -1,17 +1,18 @@
 """A whole grid against the same grid written directly with Ray Tune and `transformers.Trainer`.
 
-Decay factors x truncations x pretraining variants (none, within-task, in-domain) on film reviews. Directly
-written, each trial is self-contained: it reads, tokenises and cuts the texts, trains the encoder further
-where its variant says so, fine-tunes and scores the test split. layerscope does each part once. Both run on
-the same Ray settings, one process a trial, with the same encoder, texts, steps, batch sizes, rates and
-precision; measures are off, and layerscope's time includes its start, MLflow and its report. Printed: seconds
-of both, their ratio, and the mean test accuracy of each pretraining variant.
+Decay factors x truncations x pretraining variants (none, within-task, in-domain) on film reviews, the first
+of each file. Directly written, each trial is self-contained: it reads, tokenises and cuts the texts, trains
+the encoder further where its variant says so, fine-tunes and scores the test split. layerscope does each part
+once. Both run on the same Ray settings, one process a trial, with the same encoder and head, texts, steps,
+batch sizes, rates and precision; measures are off, and layerscope's time includes its start, MLflow and its
+report. Printed: seconds of both, their ratio, and the mean test accuracy of each pretraining variant.
 
     python benchmarks/grid.py --shared ../shared
     python benchmarks/grid.py --shared ../shared --decays 1.0 0.9 --pretraining none within-task   # shorter
 """
 
 import argparse
+import gzip
 import json
 import os
 import subprocess
@@ -30,6 +31,7 @@ TRUNCATIONS = ("head", "tail", "head+tail")
 def main() -> None:
     args = _arguments()
     with tempfile.TemporaryDirectory() as folder:
+        _write_texts(args, Path(folder))
         ours, our_scores = _layerscope(args, Path(folder))
         print(f"layerscope: {ours:.0f} s", flush=True)
         theirs, their_scores = _directly(args, Path(folder))
@@ -48,17 +50,21 @@ def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str
         "learning_rate": args.rate,
         "precision": args.precision,
     }
+    data = {name: str(folder / f"{name}.jsonl") for name in ("train", "validation", "test")}
+    data |= {"source": "files"}
+    unlabelled = {"source": "files", "train": str(folder / "unsup.jsonl")}
     experiment = {
         "experiment": "benchmark",
         "encoder": {"package": args.package},
-        "tasks": [_task(args)],
-        "corpora": [_corpus(args)],
+        "tasks": [{"task": "imdb", "domain": "sentiment", "data": data}],
+        "corpora": [{"task": "unsup", "domain": "sentiment", "data": unlabelled}],
         "recipe": {
             "learning_rate": args.rate,
             "epochs": args.epochs,
             "batch_size": args.batch_size,
             "max_length": args.max_length,
             "precision": args.precision,
+            "pooling": "pooler",
         },
         "pretraining": {name: further | {"corpus": name} for name in args.pretraining if name != "none"},
         "grid": {
@@ -93,23 +99,24 @@ def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str
     return took, scores
 
 
-def _task(args: argparse.Namespace) -> dict[str, Any]:
-    data = {name: str(args.shared / f"data/imdb/{name}.jsonl.gz") for name in ("train", "test")}
-    return {
-        "task": "imdb",
-        "domain": "sentiment",
-        "data": {"source": "files"} | data,
-        "sample": {"train": args.num_train, "test": args.num_test},
+def _write_texts(args: argparse.Namespace, folder: Path) -> None:
+    """The texts of both sides, so that neither draws its own."""
+    sizes = {"train": args.num_train, "validation": args.num_train // 10}
+    reviews = _read(args.shared / "data/imdb/train.jsonl.gz", sum(sizes.values()))
+    texts = {
+        "train": reviews[: args.num_train],
+        "validation": reviews[args.num_train :],
+        "test": _read(args.shared / "data/imdb/test.jsonl.gz", args.num_test),
+        "unsup": _read(args.shared / "data/imdb/unsup.jsonl.gz", args.num_unsup),
     }
+    for name, rows in texts.items():
+        lines = [json.dumps(row) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 
-def _corpus(args: argparse.Namespace) -> dict[str, Any]:
-    return {
-        "task": "unsup",
-        "domain": "sentiment",
-        "data": {"source": "files", "train": str(args.shared / "data/imdb/unsup.jsonl.gz")},
-        "sample": {"train": args.num_unsup},
-    }
+def _read(path: Path, size: int) -> list[dict]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        return [json.loads(line) for line, _ in zip(file, range(size), strict=False)]
 
 
 def _directly(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str, list[float]]]:
@@ -120,7 +127,7 @@ def _directly(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str, 
     from orchestrator.planning.encoders import locate_encoder
 
     encoder = locate_encoder(EncoderSource(package=args.package)).folder
-    settings = vars(args) | {"shared": str(args.shared), "encoder": str(encoder)}
+    settings = vars(args) | {"shared": str(args.shared), "encoder": str(encoder), "texts": str(folder)}
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     started = time.perf_counter()
     ray.init(address="local", log_to_driver=False, include_dashboard=False)
@@ -162,9 +169,11 @@ def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
 
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(settings["encoder"])
-    shared, budget = Path(settings["shared"]), settings["max_length"] - 2
-    train = _read(shared / "data/imdb/train.jsonl.gz", settings["num_train"])
-    test = _read(shared / "data/imdb/test.jsonl.gz", settings["num_test"])
+    budget = settings["max_length"] - 2
+    train, validation, test, unsup = (
+        [json.loads(line) for line in (Path(settings["texts"]) / f"{name}.jsonl").open(encoding="utf-8")]
+        for name in ("train", "validation", "test", "unsup")
+    )
     common = {
         "report_to": "none",
         "save_strategy": "no",
@@ -194,9 +203,7 @@ def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = settings["encoder"]
         if config["pretraining"] != "none":
-            texts = list(train)
-            if config["pretraining"] == "in-domain":
-                texts += _read(shared / "data/imdb/unsup.jsonl.gz", settings["num_unsup"])
+            texts = train + unsup if config["pretraining"] == "in-domain" else train
             stream = [token for row in encode(texts, cut=False) for token in row["input_ids"][1:]]
             blocks = [
                 {"input_ids": [tokenizer.cls_token_id, *stream[at : at + budget], tokenizer.sep_token_id]}
@@ -217,7 +224,7 @@ def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
                 folder, num_train_epochs=settings["epochs"], eval_strategy="epoch", **common
             ),
             train_dataset=encode(train, cut=True),
-            eval_dataset=encode(test[: len(train) // 10], cut=True),
+            eval_dataset=encode(validation, cut=True),
             data_collator=DataCollatorWithPadding(tokenizer),
             optimizers=(_optimizer(model, settings["rate"], config["decay"]), None),
             compute_metrics=lambda scored: {
@@ -245,13 +252,6 @@ def _optimizer(model: Any, rate: float, decay: float) -> Any:
             {"params": [parameter], "lr": rate * decay ** (depth - layer), "weight_decay": weight_decay}
         )
     return torch.optim.AdamW(groups)
-
-
-def _read(path: Path, size: int) -> list[dict]:
-    import gzip
-
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        return [json.loads(line) for line, _ in zip(file, range(size), strict=False)]
 
 
 def _arguments() -> argparse.Namespace:
