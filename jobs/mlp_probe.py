@@ -1,4 +1,4 @@
-"""A probe of two hidden layers on every layer (Zhou and Srikumar 2022): the best of many, trained anew."""
+"""A probe of two hidden layers on every layer (Zhou and Srikumar 2022): the best of many, fitted anew."""
 
 import numpy as np
 

@@ -1,14 +1,16 @@
-"""Probes of two hidden layers (Zhou and Srikumar 2022): every layer, size and L2 weight trained together.
+"""Probes of two hidden layers (Zhou and Srikumar 2022): of a grid of networks the best on each layer.
 
 Axes: L layers, N examples, D features, R initialisations, G grid points.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from jobs.numerics.labelled_layers import check_train_and_test, hold_out, standardised
+from jobs.numerics.mlp_choice import Choice, Validation, choose_member
 from jobs.numerics.mlp_training import Examples, Member, Schedule, train_members
 from jobs.numerics.probe_result import ProbeResult, score_probes
 
@@ -30,15 +32,18 @@ def mlp_probes(
     seed: int,
     device: str = "cpu",
 ) -> ProbeResult:
-    """The best network of each layer, trained `num_starts` times with different initialisations.
+    """The best network of each layer, fitted `num_starts` times with different initialisations.
 
-    A fifth of each class, drawn by `seed` from train, is the validation part: it stops every training and
-    chooses sizes and L2 weight by accuracy; of equally accurate grid points the one with the fewest weights,
-    then with the strongest decay. The chosen one starts anew from other initialisations than those it was
-    chosen with. `decays` are scikit-learn's `alpha` (see `mlp_training.train_members`), and become the
-    result's `penalty_L`. Features are standardised per layer by the mean and deviation of the examples fitted
-    on. A layer's result does not depend on the layers and grid points beside it, up to the rounding of
-    float32. A class that the fitted examples do not show is never predicted.
+    A fifth of each class, drawn by `seed` from train, is the validation part. On it sizes and L2 weight are
+    chosen by successive halving (see `mlp_choice.choose_member`); of equally accurate grid points the one
+    with the fewest weights, then with the strongest decay. The chosen one is fitted anew to all of train, the
+    validation part included, from other initialisations, for as many epochs as it took to its best
+    validation accuracy: so each example is seen as often as the best fit saw those it had.
+
+    `decays` are scikit-learn's `alpha` (see `mlp_training.train_members`), and become the result's
+    `penalty_L`. Features are standardised per layer by the mean and deviation of the examples fitted on. A
+    layer's result does not depend on the layers beside it, up to the rounding of float32. A class that train
+    does not show is never predicted.
 
     Labels are integers in 0..num_classes - 1, layers are (examples, features) of one width. Raises ValueError
     for anything else, for values that are not finite, and where nothing can be held out.
@@ -47,25 +52,23 @@ def mlp_probes(
     check_train_and_test(train_LND, train_labels, test_LND, test_labels, num_classes)
     schedule = schedule or Schedule()
     _check_settings(sizes, decays, num_starts, schedule)
-    shown, examples = _examples(train_LND, train_labels, test_LND, hold_out(train_labels, seed=seed), device)
-
-    chosen_L = _choose(examples, sizes, decays, schedule, seed)
-    retrained = train_members(
+    shown, positions_N = np.unique(train_labels, return_inverse=True)
+    chosen_L = _choose(train_LND, positions_N, sizes, decays, schedule, seed, device)
+    examples, asked_LND = _standardised(train_LND, positions_N, test_LND, device)
+    predictions_MN = train_members(
         examples,
-        [
-            Member(layer, chosen.sizes, chosen.decay, start)
-            for layer, chosen in enumerate(chosen_L)
-            for start in range(1, num_starts + 1)
-        ],
+        [replace(chosen.member, start=start) for chosen in chosen_L for start in range(1, num_starts + 1)],
+        np.repeat([chosen.epochs for chosen in chosen_L], num_starts),
+        asked_LND,
         schedule=schedule,
         seed=seed,
     )
     return score_probes(
-        shown[retrained.predictions_MN].reshape(len(chosen_L), num_starts, -1).astype(np.int64),
+        shown[predictions_MN].reshape(len(chosen_L), num_starts, -1).astype(np.int64),
         train_labels,
         test_labels,
-        penalty_L=np.array([chosen.decay for chosen in chosen_L]),
-        sizes_L=tuple(chosen.sizes for chosen in chosen_L),
+        penalty_L=np.array([chosen.member.decay for chosen in chosen_L]),
+        sizes_L=tuple(chosen.member.sizes for chosen in chosen_L),
     )
 
 
@@ -82,48 +85,51 @@ def _check_settings(
         raise ValueError(f"a schedule needs a batch of 1 or more and an epoch or more, got {schedule}.")
 
 
-def _examples(
-    train_LND: Sequence[np.ndarray],
-    train_labels: np.ndarray,
-    test_LND: Sequence[np.ndarray],
-    held_out_N: np.ndarray,
-    device: str,
-) -> tuple[np.ndarray, Examples]:
-    """The classes that are fitted, and the examples with labels as positions among them."""
-    triples = [
-        standardised(train_ND[~held_out_N], train_ND[held_out_N], test_ND)
-        for train_ND, test_ND in zip(train_LND, test_LND, strict=True)
+def _standardised(
+    fitted_LND: Sequence[np.ndarray], labels_N: np.ndarray, asked_LND: Sequence[np.ndarray], device: str
+) -> tuple[Examples, torch.Tensor]:
+    """What is fitted and what is asked, both in units of the deviation of what is fitted."""
+    pairs = [
+        standardised(fitted_ND, asked_ND) for fitted_ND, asked_ND in zip(fitted_LND, asked_LND, strict=True)
     ]
-    fitted, validation, test = (
+    fitted, asked = (
         torch.from_numpy(np.stack([part.astype(np.float32) for part in parts])).to(device)
-        for parts in zip(*triples, strict=True)
+        for parts in zip(*pairs, strict=True)
     )
-    # A class is held out only where more of it is fitted, so every validation label has a position.
-    shown, positions_N = np.unique(train_labels, return_inverse=True)
-    labels_N = torch.from_numpy(positions_N).to(device)
-    held_out = torch.from_numpy(held_out_N).to(device)
-    return shown, Examples(fitted, labels_N[~held_out], validation, labels_N[held_out], test, len(shown))
+    return Examples(fitted, torch.from_numpy(labels_N).to(device), labels_N.max() + 1), asked
 
 
 def _choose(
-    examples: Examples,
+    train_LND: Sequence[np.ndarray],
+    labels_N: np.ndarray,
     sizes: Sequence[tuple[int, int]],
     decays: Sequence[float],
     schedule: Schedule,
     seed: int,
-) -> list[Member]:
-    """The grid point with the best validation accuracy, per layer."""
-    num_layers, width = len(examples.fitted_LND), examples.fitted_LND.shape[2]
+    device: str,
+) -> list[Choice]:
+    """The best grid point of each layer."""
+    # A class is held out only where more of it is fitted, so every label is among those of the fitted part.
+    held_out_N = hold_out(labels_N, seed=seed)
+    fitted_LND = [train_ND[~held_out_N] for train_ND in train_LND]
+    held_out_LND = [train_ND[held_out_N] for train_ND in train_LND]
+    examples, validation_LND = _standardised(fitted_LND, labels_N[~held_out_N], held_out_LND, device)
+    validation = Validation(validation_LND, torch.from_numpy(labels_N[held_out_N]).to(device))
+    num_layers, _, width = examples.layers_LND.shape
     preferred_first = sorted(
         ((pair, decay) for pair in sizes for decay in decays),
         key=lambda point: (_num_weights(width, point[0], examples.num_classes), -point[1]),
     )
-    members = [Member(layer, *point) for layer in range(num_layers) for point in preferred_first]
-    if len(preferred_first) == 1:
-        return members
-    trained = train_members(examples, members, schedule=schedule, seed=seed)
-    best_L = trained.accuracy_M.reshape(num_layers, -1).argmax(axis=1)
-    return [members[layer * len(preferred_first) + best] for layer, best in enumerate(best_L)]
+    return [
+        choose_member(
+            examples,
+            validation,
+            [Member(layer, *point) for point in preferred_first],
+            schedule=schedule,
+            seed=seed,
+        )
+        for layer in range(num_layers)
+    ]
 
 
 def _num_weights(width: int, sizes: tuple[int, int], num_classes: int) -> int:

@@ -9,7 +9,7 @@ padded; the first matrices of those that read the same layer are one matrix to i
 its own. Behind the features examples stand in columns, so that all this is done without a copy.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
@@ -19,12 +19,8 @@ from torch.optim.adam import adam
 
 from jobs.numerics.float32_products import fast_float32_products
 
-_LEAST_GAIN = 1e-4
-"""What the validation accuracy must gain for an epoch to count as better, scikit-learn's `tol`."""
-
 _BYTES_AT_ONCE = {"cpu": 40 << 20, "cuda": 4 << 30}
 """Most bytes that the members that train at once may take: on a processor they should stay in its cache."""
-
 
 Features = list[tuple[slice, torch.Tensor]]
 """Members one after the other, and what they all read, (examples, D)."""
@@ -42,109 +38,62 @@ class Member:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How all members train; the defaults are scikit-learn's for Adam."""
+    """How all members train; batches and rate are scikit-learn's for Adam."""
 
     batch_size: int = 200
     """Nearly: an epoch is cut into batches of equal size."""
     learning_rate: float = 1e-3
     max_epochs: int = 1000
-    patience: int = 10
-    """Epochs without a better validation accuracy that are borne; the next one ends the training."""
+    patience: int = 30
+    """Epochs without a better validation accuracy that are borne; the next one ends the training.
+
+    scikit-learn bears 10. But much is learnt in long trainings, where the accuracy on some 200 validation
+    examples gains seldom; and few networks come so far.
+    """
+    rungs: tuple[int, ...] = (3, 8, 20)
+    """Epochs after which the better quarter of those that came so far goes on; none: all train to their end.
+
+    Of 128 networks 2 train beyond 20 epochs. What they give was as accurate as what the full grid gives, in
+    `benchmarks/probes.py`.
+    """
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the factors of products and the values of units; weights, moments and losses stay float32."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Float32 features and int64 labels on one device; labels run from 0 to num_classes - 1."""
+    """What is fitted: float32 features and int64 labels from 0 to num_classes - 1, on one device."""
 
-    fitted_LND: torch.Tensor
-    fitted_labels_N: torch.Tensor
-    validation_LND: torch.Tensor
-    validation_labels_N: torch.Tensor
-    test_LND: torch.Tensor
+    layers_LND: torch.Tensor
+    labels_N: torch.Tensor
     num_classes: int
 
 
 @dataclass(frozen=True)
-class TrainedMembers:
-    """In the order in which the members were given."""
+class Cohort:
+    """Members of the same sizes that train at once, in the middle of their training.
 
-    accuracy_M: np.ndarray
-    """Best validation accuracy, which is that of the weights that are kept."""
-    epochs_M: np.ndarray
-    """Epochs trained, the last ones in vain where patience ended."""
-    predictions_MN: np.ndarray
-    """Predicted class of each test example."""
-
-
-def train_members(
-    examples: Examples, members: Sequence[Member], *, schedule: Schedule, seed: int
-) -> TrainedMembers:
-    """Train all members and have the best weights of each answer the test examples.
-
-    Minimised is the mean cross-entropy of a batch plus decay / (2 B) times the sum of squared weights, biases
-    left free: scikit-learn's `alpha` has this meaning. After each epoch the validation accuracy decides
-    whether a member goes on; one that ended leaves the batch of matrices.
-    """
-    accuracy_M, epochs_M = np.zeros(len(members)), np.zeros(len(members), dtype=np.int64)
-    predictions_MN = np.zeros((len(members), examples.test_LND.shape[1]), dtype=np.int64)
-    for cohort in _cohorts(examples, members, schedule):
-        with fast_float32_products():
-            trained = _train_cohort(examples, [members[index] for index in cohort], schedule, seed)
-        accuracy_M[cohort], epochs_M[cohort], predictions_MN[cohort] = (
-            trained.accuracy_M,
-            trained.epochs_M,
-            trained.predictions_MN,
-        )
-    return TrainedMembers(accuracy_M, epochs_M, predictions_MN)
-
-
-def _cohorts(examples: Examples, members: Sequence[Member], schedule: Schedule) -> list[list[int]]:
-    """Indices of members of the same sizes, ordered by layer, as many as train at once.
-
-    A member takes weights, best weights, two moments and gradients, and for each example of a batch its
-    units, their errors and the signs of these.
-    """
-    indices_by_sizes: dict[tuple[int, int], list[int]] = {}
-    for index in sorted(range(len(members)), key=lambda index: members[index].layer):
-        indices_by_sizes.setdefault(members[index].sizes, []).append(index)
-    bytes_at_once = _BYTES_AT_ONCE[examples.fitted_LND.device.type]
-    cohorts = []
-    for sizes, indices in indices_by_sizes.items():
-        num_weights = sum(outputs * inputs for outputs, inputs in _shapes(examples, sizes))
-        bytes_of_member = 4 * (5 * num_weights + 3 * schedule.batch_size * sum(sizes))
-        num_cohorts = min(len(indices), -(-len(indices) * bytes_of_member // bytes_at_once))
-        cohorts += [part.tolist() for part in np.array_split(indices, num_cohorts)]
-    return cohorts
-
-
-def _shapes(examples: Examples, sizes: tuple[int, int]) -> list[tuple[int, int]]:
-    """(O, I) of each matrix, followed by that of its bias."""
-    widths = (examples.fitted_LND.shape[2], *sizes, examples.num_classes)
-    pairs = zip(widths[:-1], widths[1:], strict=True)
-    return [shape for below, above in pairs for shape in ((above, below), (above, 1))]
-
-
-@dataclass(frozen=True)
-class _Running:
-    """The members that still train; of matrices and biases there is one tensor (M, O, I) for all members.
-
-    Weights, moments and gradients are changed in place.
+    Of matrices and biases there is one tensor (M, O, I) for all members; weights and moments are changed in
+    place.
     """
 
     index_M: torch.Tensor
+    """Where each member stands among those that the cohorts were made of."""
     layer_M: torch.Tensor
     decay_M11: torch.Tensor
-    waited_M: torch.Tensor
     weights: tuple[torch.Tensor, ...]
     means: tuple[torch.Tensor, ...]
     squares: tuple[torch.Tensor, ...]
-    gradients: tuple[torch.Tensor, ...]
 
-    def members(self, chosen_M: torch.Tensor) -> "_Running":
+    def __len__(self) -> int:
+        return len(self.index_M)
+
+    def only(self, chosen_M: torch.Tensor) -> "Cohort":
+        """Those chosen; itself where that is all."""
+        if chosen_M.all():
+            return self
         values = (getattr(self, field.name) for field in fields(self))
-        return _Running(
+        return Cohort(
             *(
                 tuple(part[chosen_M] for part in value) if isinstance(value, tuple) else value[chosen_M]
                 for value in values
@@ -152,49 +101,134 @@ class _Running:
         )
 
 
-def _train_cohort(examples: Examples, members: list[Member], schedule: Schedule, seed: int) -> TrainedMembers:
-    running = _begin(examples, members, seed)
+def train_members(
+    examples: Examples,
+    members: Sequence[Member],
+    epochs_M: Sequence[int],
+    asked_LND: torch.Tensor,
+    *,
+    schedule: Schedule,
+    seed: int,
+) -> np.ndarray:
+    """Train each member for its number of epochs, 1 or more, and have it answer what is asked.
+
+    Given are classes, (M, N) int64, members in the order in which they came.
+
+    Minimised is the mean cross-entropy of a batch plus decay / (2 B) times the sum of squared weights, biases
+    left free: scikit-learn's `alpha` has this meaning.
+    """
+    predictions_MN = np.zeros((len(members), asked_LND.shape[1]), dtype=np.int64)
+    epochs_M = torch.as_tensor(epochs_M, device=asked_LND.device)
+    assert (epochs_M >= 1).all()
+    for cohort in begin_cohorts(examples, members, schedule=schedule, seed=seed):
+        epoch = 0
+        while len(cohort):
+            epoch += 1
+            train_epoch(examples, cohort, epoch, schedule=schedule, seed=seed)
+            ended_M = epochs_M[cohort.index_M] == epoch
+            if ended_M.any():
+                ended = cohort.only(ended_M)
+                predictions_MN[ended.index_M.cpu()] = predicted(logits(ended, asked_LND, schedule)).cpu()
+                cohort = cohort.only(~ended_M)
+    return predictions_MN
+
+
+def begin_cohorts(
+    examples: Examples, members: Sequence[Member], *, schedule: Schedule, seed: int
+) -> Iterator[Cohort]:
+    """All members before their first epoch, as many at once as the memory for them allows."""
+    for indices in _indices_of_cohorts(examples, members, schedule):
+        yield _begin(examples, indices, [members[index] for index in indices], seed)
+
+
+def train_epoch(examples: Examples, cohort: Cohort, epoch: int, *, schedule: Schedule, seed: int) -> None:
+    """The cohort's epoch of this number, from 1; its order is that of all members with this seed."""
+    batches = _batches(_order(examples, seed, epoch), schedule.batch_size)
+    steps = [torch.full((), float((epoch - 1) * len(batches)), device=part.device) for part in cohort.weights]
+    gradients = [torch.empty_like(part) for part in cohort.weights]
+    targets_NC = torch.nn.functional.one_hot(examples.labels_N, examples.num_classes).float()
+    layers_LND, groups = examples.layers_LND.to(getattr(torch, schedule.precision)), _groups(cohort.layer_M)
+    with fast_float32_products():
+        for batch_B in batches:
+            features = [(group, layers_LND[layer].index_select(0, batch_B)) for layer, group in groups]
+            _write_gradient(cohort.weights, features, targets_NC[batch_B].mT, cohort.decay_M11, gradients)
+            adam(
+                list(cohort.weights),
+                gradients,
+                list(cohort.means),
+                list(cohort.squares),
+                [],
+                steps,
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=schedule.learning_rate,
+                weight_decay=0,
+                eps=1e-8,
+                maximize=False,
+            )
+
+
+def num_batches(num_examples: int, batch_size: int) -> int:
+    """Of an epoch: as many as come closest to the batch size."""
+    return max(1, round(num_examples / batch_size))
+
+
+def logits(cohort: Cohort, asked_LND: torch.Tensor, schedule: Schedule) -> torch.Tensor:
+    """What the members say of what they are asked, (M, C, N), of the schedule's precision."""
     dtype = getattr(torch, schedule.precision)
-    layer_M, best_weights = running.layer_M, tuple(part.clone() for part in running.weights)
-    best_M = torch.full((len(members),), -1.0, device=layer_M.device)
-    epochs_M = torch.full((len(members),), schedule.max_epochs, device=layer_M.device)
-    steps = [torch.zeros((), device=layer_M.device) for _ in running.weights]
-    for epoch in range(1, schedule.max_epochs + 1):
-        _train_epoch(examples, running, schedule, steps, _order(examples, seed, epoch))
-        accuracy_M = _validation_accuracy(examples, running, dtype)
-        better_M = accuracy_M > best_M[running.index_M]
-        gained_M = accuracy_M >= best_M[running.index_M] + _LEAST_GAIN
-        best_M[running.index_M[better_M]] = accuracy_M[better_M]
-        for best, part in zip(best_weights, running.weights, strict=True):
-            best[running.index_M[better_M]] = part[better_M]
-        running.waited_M.add_(1).masked_fill_(gained_M, 0)
-        ended_M = running.waited_M > schedule.patience
-        if ended_M.any():
-            epochs_M[running.index_M[ended_M]] = epoch
-            running = running.members(~ended_M)
-            if not len(running.index_M):
-                break
-    predicted_MN = _predicted(best_weights, examples.test_LND, layer_M, dtype)
-    return TrainedMembers(best_M.double().cpu().numpy(), epochs_M.cpu().numpy(), predicted_MN.cpu().numpy())
+    features = [(group, asked_LND[layer].to(dtype)) for layer, group in _groups(cohort.layer_M)]
+    with fast_float32_products():
+        return _forward([part.to(dtype) for part in cohort.weights], features)[-1]
 
 
-def _begin(examples: Examples, members: list[Member], seed: int) -> _Running:
-    device = examples.fitted_LND.device
+def predicted(logits_MCN: torch.Tensor) -> torch.Tensor:
+    """The class of each example. Not by `argmax`, which takes 15 times as long on a processor."""
+    return logits_MCN.max(dim=1).indices
+
+
+def _indices_of_cohorts(examples: Examples, members: Sequence[Member], schedule: Schedule) -> list[list[int]]:
+    """Indices of members of the same sizes, ordered by layer, as many as train at once.
+
+    A member takes weights, two moments and gradients, and for each example of a batch its
+    units, their errors and the signs of these.
+    """
+    indices_by_sizes: dict[tuple[int, int], list[int]] = {}
+    for index in sorted(range(len(members)), key=lambda index: members[index].layer):
+        indices_by_sizes.setdefault(members[index].sizes, []).append(index)
+    bytes_at_once = _BYTES_AT_ONCE[examples.layers_LND.device.type]
+    cohorts = []
+    for sizes, indices in indices_by_sizes.items():
+        num_weights = sum(outputs * inputs for outputs, inputs in _shapes(examples, sizes))
+        bytes_of_member = 4 * (4 * num_weights + 3 * schedule.batch_size * sum(sizes))
+        num_cohorts = min(len(indices), -(-len(indices) * bytes_of_member // bytes_at_once))
+        cohorts += [part.tolist() for part in np.array_split(indices, num_cohorts)]
+    return cohorts
+
+
+def _shapes(examples: Examples, sizes: tuple[int, int]) -> list[tuple[int, int]]:
+    """(O, I) of each matrix, followed by that of its bias."""
+    widths = (examples.layers_LND.shape[2], *sizes, examples.num_classes)
+    pairs = zip(widths[:-1], widths[1:], strict=True)
+    return [shape for below, above in pairs for shape in ((above, below), (above, 1))]
+
+
+def _begin(examples: Examples, indices: list[int], members: list[Member], seed: int) -> Cohort:
+    device = examples.layers_LND.device
     shapes = _shapes(examples, members[0].sizes)
     starts = {start: _initial_weights(shapes, seed, start) for start in {member.start for member in members}}
     weights = tuple(
         torch.stack(parts).to(device)
         for parts in zip(*(starts[member.start] for member in members), strict=True)
     )
-    return _Running(
-        index_M=torch.arange(len(members), device=device),
+    return Cohort(
+        index_M=torch.tensor(indices, device=device),
         layer_M=torch.tensor([member.layer for member in members], device=device),
         decay_M11=torch.tensor([[[float(member.decay)]] for member in members], device=device),
-        waited_M=torch.zeros(len(members), dtype=torch.int64, device=device),
         weights=weights,
         means=tuple(torch.zeros_like(part) for part in weights),
         squares=tuple(torch.zeros_like(part) for part in weights),
-        gradients=tuple(torch.zeros_like(part) for part in weights),
     )
 
 
@@ -213,49 +247,17 @@ def _initial_weights(shapes: list[tuple[int, int]], seed: int, start: int) -> li
 
 
 def _order(examples: Examples, seed: int, epoch: int) -> torch.Tensor:
-    order_N = np.random.default_rng([seed, epoch]).permutation(examples.fitted_LND.shape[1])
-    return torch.from_numpy(order_N).to(examples.fitted_LND.device)
-
-
-def _train_epoch(
-    examples: Examples,
-    running: _Running,
-    schedule: Schedule,
-    steps: list[torch.Tensor],
-    order_N: torch.Tensor,
-) -> None:
-    targets_NC = torch.nn.functional.one_hot(examples.fitted_labels_N, examples.num_classes).float()
-    layers_LND, groups = examples.fitted_LND.to(getattr(torch, schedule.precision)), _groups(running.layer_M)
-    for batch_B in _batches(order_N, schedule.batch_size):
-        features = [(group, layers_LND[layer].index_select(0, batch_B)) for layer, group in groups]
-        _write_gradient(
-            running.weights, features, targets_NC[batch_B].mT, running.decay_M11, running.gradients
-        )
-        adam(
-            list(running.weights),
-            list(running.gradients),
-            list(running.means),
-            list(running.squares),
-            [],
-            steps,
-            fused=True,
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=schedule.learning_rate,
-            weight_decay=0,
-            eps=1e-8,
-            maximize=False,
-        )
+    order_N = np.random.default_rng([seed, epoch]).permutation(examples.layers_LND.shape[1])
+    return torch.from_numpy(order_N).to(examples.layers_LND.device)
 
 
 def _batches(order_N: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
-    """As many as come closest to the batch size, their sizes at most one apart.
+    """Their sizes are at most one apart.
 
     A remnant of an example or two would have a gradient so large that Adam's second moments, and with them
     all other steps, suffer: of 801 examples, 1 alone in a batch cost 0.1 of accuracy, averaged over a grid.
     """
-    return order_N.tensor_split(max(1, round(len(order_N) / batch_size)))
+    return order_N.tensor_split(num_batches(len(order_N), batch_size))
 
 
 def _groups(layer_M: torch.Tensor) -> list[tuple[int, slice]]:
@@ -278,14 +280,6 @@ def _forward(weights: Sequence[torch.Tensor], features: Features) -> list[torch.
         )
     second_MHN = torch.baddbmm(second_bias, second, first_MHN.relu_()).relu_()
     return [first_MHN, second_MHN, torch.baddbmm(last_bias, last, second_MHN)]
-
-
-def _predicted(
-    weights: Sequence[torch.Tensor], layers_LND: torch.Tensor, layer_M: torch.Tensor, dtype: torch.dtype
-) -> torch.Tensor:
-    """The class of each example. Not by `argmax`, which takes 15 times as long on a processor."""
-    features = [(group, layers_LND[layer].to(dtype)) for layer, group in _groups(layer_M)]
-    return _forward([part.to(dtype) for part in weights], features)[-1].max(dim=1).indices
 
 
 def _write_gradient(
@@ -321,8 +315,3 @@ def _write_gradient(
     for index, error_MOB in enumerate((first_error_MHB, second_error_MHB, error_MCB)):
         bias_gradient = gradients[2 * index + 1]
         torch.sum(error_MOB, dim=2, keepdim=True, dtype=bias_gradient.dtype, out=bias_gradient)
-
-
-def _validation_accuracy(examples: Examples, running: _Running, dtype: torch.dtype) -> torch.Tensor:
-    predicted_MN = _predicted(running.weights, examples.validation_LND, running.layer_M, dtype)
-    return (predicted_MN == examples.validation_labels_N).double().mean(dim=1).float()

@@ -56,7 +56,8 @@ SECTIONS = {
     "probe": ("Probes of every layer", "Layer 0 is the embeddings."),
     "mlp_probe": (
         "Probes of two hidden layers",
-        "The best of many networks on held-out examples, trained anew; mean over initialisations.",
+        "The best of many networks on held-out examples, found by successive halving and fitted anew to all "
+        "training examples; mean over initialisations.",
     ),
     "probe_control": (
         "Selectivity of linear probes",

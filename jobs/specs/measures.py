@@ -58,7 +58,10 @@ class SpreadSpec(Spec):
 
 
 class Networks(Strict):
-    """Networks of two hidden layers, of which the best on held-out examples is trained anew."""
+    """Networks of two hidden layers, of which the best on held-out examples is fitted anew, to all of train.
+
+    It is found by successive halving: all train for a few epochs, then the better quarter, and so on.
+    """
 
     sizes: Annotated[tuple[tuple[PositiveInt, PositiveInt], ...], Field(min_length=1)] = tuple(
         (first, second) for first in (32, 64, 128, 256) for second in (32, 64, 128, 256)
@@ -69,14 +72,16 @@ class Networks(Strict):
     )  # fmt: skip
     """L2 weights, as scikit-learn's `alpha`."""
     starts: PositiveInt = 5
-    """How often the best one is trained, from different initialisations."""
+    """How often the best one is fitted anew, from different initialisations."""
     max_epochs: PositiveInt = 1000
+    """Of a network that gains for so long; it is fitted anew for as many as it took to its best accuracy."""
 
 
 class MlpProbeSpec(Spec):
     """A probe of two hidden ReLU layers on every layer. Parents: states (extract or represent)."""
 
     kind: Literal["mlp_probe"] = "mlp_probe"
+    version: int = 2
     networks: Networks = Networks()
     seed: int = 0
 
