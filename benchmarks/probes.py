@@ -1,17 +1,20 @@
-"""All probes of an encoder's layers trained together, against scikit-learn's MLPClassifier one by one.
+"""The best probe of each layer out of a grid of networks, against scikit-learn's MLPClassifier one by one.
 
-Seven layers of noise that show ten labels more and more clearly, sixteen pairs of sizes, eight L2 weights:
-896 networks, with the same sizes, L2 weight, optimiser and batch on both sides. Ours train in each of
---precisions. Every --every-th network, spread evenly over the grid, is also trained by scikit-learn:
+Seven layers of noise that show ten labels more and more clearly, sixteen pairs of sizes, eight L2 weights: of
+896 networks one a layer is chosen and trained five times. Both sides give the test accuracies of these.
+
+Ours is `mlp_probes`, set against itself with the full grid and in bfloat16 on --seeds drawings of the data.
+The peers see the first drawing. They fit each network of the grid to four fifths of train, choose by accuracy
+on the rest, and fit what is chosen to all of train:
 
 - as the paper ran it: Zhou and Srikumar 2022 had scikit-learn 0.22 with its defaults, but up to 1000
-  iterations. All examples are fitted until the training loss falls no longer. Until 0.24 it computed in
-  float64 (scikit-learn pull request 17759).
-- the same in float32.
-- with our early stopping: the same patience, size of the validation part and float32.
+  iterations. Each network is fitted until the training loss falls no longer, in float64 (until 0.24,
+  scikit-learn pull request 17759). How they held examples out is not told; more folds would take more time.
+- in float32: the same.
+- with early stopping: in float32, and a fifth of what is fitted ends the training.
 
-Printed are its time for all 896, extrapolated from these, the ratio to ours, epochs, and the mean test
-accuracy of the sampled networks. The ratio per epoch compares the same work.
+Where --every is above 1, a peer trains but every so many of the grid, spread evenly, and one in five of the
+chosen, which are the grid points that ours chose; its time is extrapolated.
 
     OMP_NUM_THREADS=1 python benchmarks/probes.py
 """
@@ -19,6 +22,8 @@ accuracy of the sampled networks. The ratio per epoch compares the same work.
 import argparse
 import time
 import warnings
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -26,136 +31,144 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
 from jobs.numerics.labelled_layers import hold_out, standardised
-from jobs.numerics.mlp_probes import DECAYS, SIZES
-from jobs.numerics.mlp_training import Examples, Member, Schedule, train_members
+from jobs.numerics.mlp_probes import DECAYS, SIZES, mlp_probes
+from jobs.numerics.mlp_training import Schedule
+from jobs.numerics.probe_result import ProbeResult
 
+GRID = [(sizes, decay) for sizes in SIZES for decay in DECAYS]
+NUM_STARTS = 5
 PEERS = {
     "as the paper ran it": (np.float64, False),
-    "as the paper ran it, in float32": (np.float32, False),
-    "with our early stopping": (np.float32, True),
+    "in float32": (np.float32, False),
+    "with early stopping": (np.float32, True),
 }
 """Type of numbers, and whether a validation part ends the training."""
 
 
 def main() -> None:
     args = _arguments()
-    rng = np.random.default_rng(0)
+    print(
+        f"{args.layers * len(GRID)} networks on {args.device}, {torch.get_num_threads()} thread(s); "
+        "wall / CPU"
+    )
+    drawings = [_drawing(args, seed) for seed in range(args.seeds)]
+    halving = Schedule(max_epochs=args.epochs)
+    schedules = {
+        "ours": halving,
+        "ours with the full grid": replace(halving, rungs=()),
+        "ours in bfloat16": replace(halving, precision="bfloat16"),
+    }
+    own = {name: _own(name, drawings, schedule, args) for name, schedule in schedules.items()}
+    results, seconds = own.pop("ours")
+    for name, (others, other_seconds) in own.items():
+        differences = [one.accuracy_L - other.accuracy_L for one, other in zip(results, others, strict=True)]
+        _print_comparison(name, other_seconds / seconds, np.concatenate(differences))
+    for name in args.peers:
+        dtype, early_stopping = PEERS[name]
+        train = partial(_trained, dtype=dtype, early_stopping=early_stopping, max_epochs=args.epochs)
+        accuracy_L, peer_seconds = _peer(train, drawings[0], results[0], args.every)
+        print(f"scikit-learn {name}: {_pair(peer_seconds)} s, accuracy {accuracy_L.mean():.4f}")
+        _print_comparison(f"scikit-learn {name}", peer_seconds / seconds, results[0].accuracy_L - accuracy_L)
+
+
+def _print_comparison(name: str, ratio: np.ndarray, difference: np.ndarray) -> None:
+    error = np.std(difference, ddof=1) / np.sqrt(len(difference))
+    print(
+        f"  ours is {_pair(ratio)} times as fast as {name}, its accuracy {difference.mean():+.4f} "
+        f"(standard error {error:.4f})",
+        flush=True,
+    )
+
+
+def _pair(wall_and_cpu: np.ndarray) -> str:
+    return " / ".join(f"{value:.1f}" for value in wall_and_cpu)
+
+
+def _drawing(args: argparse.Namespace, seed: int) -> tuple:
+    """Train layers and labels, test layers and labels."""
+    rng = np.random.default_rng(seed)
     labels = rng.integers(args.labels, size=2 * args.examples)
     centres = rng.normal(size=(args.labels, args.width))
     layers = [
         (rng.normal(size=(len(labels), args.width)) + 0.03 * layer * centres[labels]).astype(np.float32)
         for layer in range(1, args.layers + 1)
     ]
-    members = [
-        Member(layer, sizes, decay) for layer in range(args.layers) for sizes in SIZES for decay in DECAYS
-    ]
-    # Offset by place in the grid, so that a step of the sample does not meet the same decay every time.
-    sampled = [index for index in range(len(members)) if (index + index // len(DECAYS)) % args.every == 0]
-
-    print(f"{len(members)} networks on {args.device}, {torch.get_num_threads()} thread(s), wall / CPU")
-    own = {}
-    for precision in args.precisions:
-        schedule = Schedule(max_epochs=args.epochs, precision=precision)
-        examples = _examples(layers, labels, args.examples, args.device)
-        trained, wall, cpu = _timed(train_members, examples, members, schedule=schedule, seed=0)
-        correct_S = (trained.predictions_MN[sampled] == labels[args.examples :]).mean(axis=1)
-        own[precision] = correct_S, trained.epochs_M[sampled].mean(), wall, cpu
-        print(
-            f"together in {precision}: {wall:.1f} / {cpu:.1f} s, "
-            f"{trained.epochs_M.mean():.1f} epochs a network; of the "
-            f"{len(sampled)} sampled {own[precision][1]:.1f}, accuracy {correct_S.mean():.4f}",
-            flush=True,
-        )
-    for name, (dtype, early_stopping) in PEERS.items():
-        networks = [members[index] for index in sampled]
-        fits, wall, cpu = _timed(
-            _peers, layers, labels, args.examples, networks, schedule, dtype, early_stopping
-        )
-        _print_peer(name, fits, wall * len(members) / len(sampled), cpu * len(members) / len(sampled), own)
+    train, test = slice(args.examples), slice(args.examples, None)
+    return [layer[train] for layer in layers], labels[train], [layer[test] for layer in layers], labels[test]
 
 
-def _print_peer(name: str, fits: list[tuple[float, int]], wall: float, cpu: float, own: dict) -> None:
-    """Seconds are those of all networks."""
-    correct_S, epochs_S = np.array(fits).T
-    print(
-        f"scikit-learn {name}: {wall:.1f} / {cpu:.1f} s, {epochs_S.mean():.1f} epochs, "
-        f"accuracy {correct_S.mean():.4f}"
-    )
-    for precision, (own_correct_S, own_epochs, own_wall, own_cpu) in own.items():
-        share = own_epochs / epochs_S.mean()
-        error = np.std(own_correct_S - correct_S, ddof=1) / np.sqrt(len(correct_S))
-        print(
-            f"  to {precision}: ratio {wall / own_wall:.1f} / {cpu / own_cpu:.1f}, per epoch "
-            f"{share * wall / own_wall:.1f} / {share * cpu / own_cpu:.1f}; accuracy of ours "
-            f"{np.mean(own_correct_S - correct_S):+.4f} (standard error {error:.4f})",
-            flush=True,
-        )
+def _own(
+    name: str, drawings: list[tuple], schedule: Schedule, args: argparse.Namespace
+) -> tuple[list[ProbeResult], np.ndarray]:
+    """The result of each drawing, and the mean seconds of one."""
+    options = {"schedule": schedule, "num_classes": args.labels, "seed": 0, "device": args.device}
+    started = _now()
+    results = [mlp_probes(*drawing, num_starts=NUM_STARTS, **options) for drawing in drawings]
+    seconds = (_now() - started) / len(drawings)
+    accuracy = np.mean([result.accuracy_L for result in results])
+    print(f"{name}: {_pair(seconds)} s, accuracy {accuracy:.4f}", flush=True)
+    return results, seconds
 
 
-def _timed(function, *arguments, **options):
-    """What the function gives, and its wall and CPU seconds."""
-    started = time.perf_counter(), time.process_time()
-    result = function(*arguments, **options)
-    return result, time.perf_counter() - started[0], time.process_time() - started[1]
+def _now() -> np.ndarray:
+    return np.array([time.perf_counter(), time.process_time()])
 
 
-def _examples(layers: list[np.ndarray], labels: np.ndarray, num_train: int, device: str) -> Examples:
-    held_out = hold_out(labels[:num_train], seed=0)
-    parts = zip(
-        *(
-            standardised(layer[:num_train][~held_out], layer[:num_train][held_out], layer[num_train:])
-            for layer in layers
-        ),
-        strict=True,
-    )
-    fitted, validation, test = (
-        torch.from_numpy(np.stack(part).astype(np.float32)).to(device) for part in parts
-    )
-    train_labels = torch.from_numpy(labels[:num_train]).to(device)
-    held_out = torch.from_numpy(held_out).to(device)
-    return Examples(
-        fitted, train_labels[~held_out], validation, train_labels[held_out], test, labels.max() + 1
-    )
+def _peer(train, drawing: tuple, own: ProbeResult, every: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean accuracy of the chosen network of each layer, and the seconds of all."""
+    train_layers, labels, test_layers, test_labels = drawing
+    held_out = hold_out(labels, seed=0)
+    num_starts = NUM_STARTS if every == 1 else 1
+    accuracy_L, grid_seconds, chosen_seconds = [], 0, 0
+    for layer, (train_ND, test_ND) in enumerate(zip(train_layers, test_layers, strict=True)):
+        fitted_ND, held_out_ND = standardised(train_ND[~held_out], train_ND[held_out])
+        # Offset by place in the grid, so that a step of the sample does not meet the same decay every time.
+        places = range(layer * len(GRID), (layer + 1) * len(GRID))
+        sampled = [
+            point
+            for place, point in zip(places, GRID, strict=True)
+            if (place + place // len(DECAYS)) % every == 0
+        ]
+        started = _now()
+        scores = [
+            train(fitted_ND, labels[~held_out], held_out_ND, labels[held_out], point, 0) for point in sampled
+        ]
+        grid_seconds += _now() - started
+        chosen = sampled[np.argmax(scores)] if every == 1 else (own.sizes_L[layer], own.penalty_L[layer])
+        started = _now()
+        fitted_ND, asked_ND = standardised(train_ND, test_ND)
+        starts = range(1, num_starts + 1)
+        scores = [train(fitted_ND, labels, asked_ND, test_labels, chosen, start) for start in starts]
+        accuracy_L.append(np.mean(scores))
+        chosen_seconds += _now() - started
+    return np.array(accuracy_L), grid_seconds * every + chosen_seconds * NUM_STARTS / num_starts
 
 
-def _peers(
-    layers: list[np.ndarray],
+def _trained(
+    fitted_ND: np.ndarray,
     labels: np.ndarray,
-    num_train: int,
-    members: list[Member],
-    schedule: Schedule,
+    asked_ND: np.ndarray,
+    asked_labels: np.ndarray,
+    point: tuple,
+    start: int,
+    *,
     dtype: type,
     early_stopping: bool,
-) -> list[tuple[float, int]]:
-    return [_peer(layers, labels, num_train, member, schedule, dtype, early_stopping) for member in members]
-
-
-def _peer(
-    layers: list[np.ndarray],
-    labels: np.ndarray,
-    num_train: int,
-    member: Member,
-    schedule: Schedule,
-    dtype: type,
-    early_stopping: bool,
-) -> tuple[float, int]:
-    """Test accuracy and number of epochs. Both sides standardise, which takes milliseconds."""
-    train, test = standardised(layers[member.layer][:num_train], layers[member.layer][num_train:])
-    peer = MLPClassifier(
-        member.sizes,
-        alpha=member.decay,
-        batch_size=schedule.batch_size,
-        learning_rate_init=schedule.learning_rate,
-        max_iter=schedule.max_epochs,
-        n_iter_no_change=schedule.patience,
+    max_epochs: int,
+) -> float:
+    """Accuracy of one network of scikit-learn on what it is asked."""
+    network = MLPClassifier(
+        point[0],
+        alpha=point[1],
+        max_iter=max_epochs,
         early_stopping=early_stopping,
         validation_fraction=0.2,
-        random_state=0,
+        random_state=start,
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        peer.fit(train.astype(dtype), labels[:num_train])
-    return peer.score(test.astype(dtype), labels[num_train:]), peer.n_iter_
+        network.fit(fitted_ND.astype(dtype), labels)
+    return network.score(asked_ND.astype(dtype), asked_labels)
 
 
 def _arguments() -> argparse.Namespace:
@@ -165,8 +178,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=384)
     parser.add_argument("--labels", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=1000, help="at most")
+    parser.add_argument("--seeds", type=int, default=1, help="drawings of the data; peers see the first")
     parser.add_argument("--every", type=int, default=29, help="scikit-learn trains one network in so many")
-    parser.add_argument("--precisions", nargs="+", default=["float32", "bfloat16"])
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--device", default="cpu")
     return parser.parse_args()
 
