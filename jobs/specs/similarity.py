@@ -11,6 +11,7 @@ class BlocksSpec(Spec):
     """Blocks of similar layers in the map of one model. Parents: map (cka, within a model)."""
 
     kind: Literal["blocks"] = "blocks"
+    version: int = 2
     max_blocks: Annotated[int, Field(ge=2)] = 4
     level: Share = 0.05
     """A segmentation is accepted where drift has as much excess gain no more often than this."""
