@@ -49,7 +49,7 @@ def compare(num_examples: int, width: int, options: argparse.Namespace, *, rate:
         {
             "two": lambda: cka_map(a, b, debiased=False),
             "one": lambda: cka_map(a, debiased=False),
-            "batches": lambda: minibatch_cka(a, b, batch_size=BATCH, num_resamples=1),
+            "batches": lambda: minibatch_cka(a, b, batch_size=BATCH),
             "three products": lambda: [three_products(subset[0], other) for other in subset[1:]],
             "per pair": lambda: [minibatch_per_pair(subset[0], other) for other in subset[1:]],
         },

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 SIMILARITY, ERRORS, FLOOR = "similarity.npy", "standard_errors.npy", "floor.npy"
+LOW, HIGH = "low.npy", "high.npy"
 UNDEFINED, BLOCKS = "undefined.json", "blocks.json"
 
 
@@ -23,6 +24,8 @@ class LayerMap:
     """Standard errors of the values over the choice of examples, where there is a formula."""
     floor_AB: np.ndarray | None = None
     """What they would be on average were the examples of one side shuffled, where there is a formula."""
+    bounds_AB: tuple[np.ndarray, np.ndarray] | None = None
+    """Lower and upper ends of 95 % intervals, where they are known of all cells but no errors are."""
     undefined: Mapping[str, str] = field(default_factory=dict)
     """Why a layer has no value, by its side and number, as `layer 0`."""
 
@@ -30,7 +33,9 @@ class LayerMap:
 def write_map(folder: Path, found: LayerMap) -> None:
     """Write the values, and a file for whatever else there is."""
     np.save(folder / SIMILARITY, found.similarity_AB)
-    for name, values_AB in ((ERRORS, found.errors_AB), (FLOOR, found.floor_AB)):
+    low_AB, high_AB = found.bounds_AB or (None, None)
+    of_cells = {ERRORS: found.errors_AB, FLOOR: found.floor_AB, LOW: low_AB, HIGH: high_AB}
+    for name, values_AB in of_cells.items():
         if values_AB is not None:
             np.save(folder / name, values_AB)
     if found.undefined:

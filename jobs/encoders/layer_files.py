@@ -39,12 +39,18 @@ def write_layers(folder: Path, parts: Mapping[str, Part], *, num_labels: int) ->
 
 
 def read_layers(folder: Path, name: str, *, depths: Iterable[int] | None = None) -> Part:
-    """One part with all its layers, or those at some depths alone."""
+    """One part with all its layers, or those at some depths alone.
+
+    Layers stay on disk, and rows are read when they are looked at: what takes a few at a time, as `cka_map`
+    does, sees more of them than memory holds. What is written to them does not reach the files.
+    """
     content = _content(folder)
     layers = []
     for depth in range(content["num_layers"]) if depths is None else depths:
-        with safe_open(_path(folder, depth), framework="numpy") as file:
-            layers.append(file.get_tensor(name))
+        with safe_open(
+            _path(folder, depth), framework="pt"
+        ) as file:  # which maps the file; "numpy" copies it
+            layers.append(file.get_tensor(name).numpy())
     examples = content["parts"][name]
     return Part(examples["ids"], examples["labels"], layers, examples.get(ROWS_PER_EXAMPLE, 1))
 

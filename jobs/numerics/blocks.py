@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from jobs.numerics.drift_steps import UsualSteps, usual_steps
+
 _SMALLEST = 2
 """Layers of a block: a single layer that differs from all others is no block."""
 FEWEST_LAYERS = 2 * _SMALLEST
@@ -59,6 +61,11 @@ def find_blocks(
     the spread of its layers around their mean, and the cheapest cuts are found exactly. The number of blocks
     is that of the largest excess. `gain`, `excess`, `lag_contrast` describe it even where it is not accepted,
     `num_blocks` and `starts` only once `p_value` <= `level`.
+
+    In simulations of 7, 9 and 13 layers, clean and with noise of 0.01, drift is called blocks at level 0.05
+    in 0 to 4 % of maps where steps are equal, uneven (gamma, with half their mean as deviation) or longest
+    midway, and in at most 7 % where they are lognormal. A step ten times as long as the others is found in
+    87, 96 and 99 % of noisy maps; where it is divided between two steps, in 0, 47 and 82 %.
 
     Sources: Harchaoui and Cappe 2007 and Arlot, Celisse, Harchaoui 2019 (JMLR 20) for the segmentation.
 
@@ -173,31 +180,35 @@ def _toeplitz(maps_RLL: np.ndarray) -> np.ndarray:
 def _drift_maps(similarity_LL: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
     """Maps of layers on a line: similarity falls with the distance as it does in the map at hand.
 
-    Steps between neighbours are permuted, the largest cut to what the others make likely: a jump is what is
-    tested, so it is no part of the null. Residuals are permuted with their layers, rows and columns together.
+    Steps between neighbours are drawn anew, as the usual ones are spread: a jump is what is tested, so it is
+    no part of the null. Residuals are permuted with their layers, rows and columns together.
     """
     num_layers = len(similarity_LL)
     fits = [_line_fit(similarity_LL, length(similarity_LL.clip(1e-3, 1))) for length in _LENGTHS]
-    steps, known, values = min(fits, key=lambda fit: np.square(_residual(similarity_LL, *fit)).sum())
+    usual, steps, known, values = min(
+        fits, key=lambda fit: np.square(_residual(similarity_LL, *fit[1:])).sum()
+    )
     residual_LL = _residual(similarity_LL, steps, known, values)
     maps = []
     for _ in range(num_draws):
         layers = rng.permutation(num_layers)
-        drift_LL = np.interp(_distances(rng.permutation(steps)), known, values)
+        drift_LL = np.interp(_distances(usual.draw(num_layers - 1, rng)), known, values)
         maps.append(drift_LL + residual_LL[np.ix_(layers, layers)])
     return np.array(maps).reshape(num_draws, num_layers, num_layers)
 
 
-def _line_fit(similarity_LL: np.ndarray, length_LL: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _line_fit(
+    similarity_LL: np.ndarray, length_LL: np.ndarray
+) -> tuple[UsualSteps, np.ndarray, np.ndarray, np.ndarray]:
     """Steps between neighbours, and the similarity at the distances they add up to, which never rises."""
-    steps = np.clip(np.diagonal(length_LL, 1), 1e-6, None)
-    low, high = np.quantile(np.log(steps), [0.25, 0.75])
-    steps = np.minimum(steps, np.exp(high + 1.5 * (high - low)))
+    steps = np.diagonal(length_LL, 1)
+    usual = usual_steps(steps)
+    steps = usual.cut(steps)
     upper = np.triu_indices(len(length_LL), 1)
     distances = _distances(steps)[upper]
     order = np.argsort(distances, kind="stable")
     fitted = isotonic_regression(similarity_LL[upper][order], increasing=False).x
-    return steps, np.append(0, distances[order]), np.append(1, fitted)
+    return usual, steps, np.append(0, distances[order]), np.append(1, fitted)
 
 
 def _residual(

@@ -1,12 +1,13 @@
 """Mini-batch CKA: an estimate in a single cheap pass, and how far batches disagree about it.
 
-Axes: A and B layers of two sides, T batches, R resamples.
+Axes: A and B layers of two sides, M layers of both, T batches.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from jobs.numerics.activations import CentredLayer, centred_pair
 from jobs.numerics.gram_products import square_norms, tiled_products
@@ -15,7 +16,7 @@ from jobs.numerics.hsic import debiased_hsic
 
 @dataclass(frozen=True)
 class MinibatchCka:
-    """An estimate of debiased CKA with the bounds of its batch bootstrap: (A, B) each."""
+    """An estimate of debiased CKA with its bounds over the choice of examples: (A, B) each."""
 
     similarity: np.ndarray
     low: np.ndarray
@@ -31,13 +32,15 @@ def minibatch_cka(
     batch_size: int = 256,
     seed: int = 0,
     level: float = 0.95,
-    num_resamples: int = 1000,
 ) -> MinibatchCka:
     """The mean of HSIC_1 over batches, before the division: unbiased in HSIC, nearly so in CKA.
 
     Examples are dealt to batches at random, so that their order on disk tells nothing; the last batch takes
-    what is left, up to three more than the others. Bounds resample batches, never rows: a row drawn twice is
-    similar to itself, which shifts even the debiased estimate by one or two standard errors.
+    what is left, up to three more than the others. Batches are independent of each other, so their influence
+    on the quotient, with Student's quantile for so many batches, gives its bounds.
+
+    In simulations with batches of 64, of 200 examples with 32 and 128 features and 1000 with 32, bounds of
+    95 % hold the mean value in 93 to 95 % of 300.
 
     Source: Nguyen, Raghu, Kornblith 2021 (arXiv 2010.15327).
 
@@ -54,20 +57,12 @@ def minibatch_cka(
     starts = [start for start in range(0, num_examples, batch_size) if num_examples - start >= 4]
     batches = np.split(order, starts[1:])
     layers = a if a is b else [*a, *b]
-    hsic_TMM = np.stack([_batch_hsic(layers, np.sort(batch)) for batch in batches])
-    weights_T = np.array([len(batch) for batch in batches], dtype=float)
-    columns = slice(0, None) if a is b else slice(len(a), None)
-    similarity = _ratio(np.tensordot(weights_T, hsic_TMM, 1), len(a), columns)
-    if len(batches) < 2:
-        unknown = np.full_like(similarity, np.nan)
-        return MinibatchCka(similarity, unknown, unknown, len(batches))
-    draws_RT = rng.multinomial(len(batches), np.full(len(batches), 1 / len(batches)), size=num_resamples)
-    resampled = np.stack(
-        [_ratio(np.tensordot(draws_T * weights_T, hsic_TMM, 1), len(a), columns) for draws_T in draws_RT]
-    )
-    tail = (1 - level) / 2
-    low, high = np.quantile(resampled, [tail, 1 - tail], axis=0)
-    return MinibatchCka(similarity, low, high, len(batches))
+    sizes_T = np.array([len(batch) for batch in batches], dtype=float)
+    hsic_TMM = sizes_T[:, None, None] * [_batch_hsic(layers, np.sort(batch)) for batch in batches]
+    cells = slice(0, len(a)), slice(0 if a is b else len(a), None)
+    similarity, errors = (values_MM[cells] for values_MM in _quotient(hsic_TMM))
+    half = stats.t.ppf((1 + level) / 2, len(batches) - 1) * errors
+    return MinibatchCka(similarity, similarity - half, np.minimum(similarity + half, 1), len(batches))
 
 
 def _batch_hsic(layers: Sequence[CentredLayer], batch: np.ndarray) -> np.ndarray:
@@ -87,7 +82,17 @@ def _picked(layer: CentredLayer, batch: np.ndarray) -> CentredLayer:
     return CentredLayer(values_ND, values_ND.mean(axis=0, dtype=np.float64), layer.scale)
 
 
-def _ratio(hsic_MM: np.ndarray, num_a: int, columns: slice) -> np.ndarray:
-    own_M = hsic_MM.diagonal()
-    norms_M = np.sqrt(np.where(own_M > 0, own_M, np.nan))
-    return (hsic_MM / np.outer(norms_M, norms_M))[:num_a, columns]
+def _quotient(hsic_TMM: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sums over batches divided by the norms, and the standard errors: NaN for one batch."""
+    count = len(hsic_TMM)
+    own_TM = np.einsum("tmm->tm", hsic_TMM)
+    own_M = own_TM.sum(axis=0)
+    own_M = np.where(own_M > 0, own_M, np.nan)
+    norms_MM = np.sqrt(np.outer(own_M, own_M))
+    similarity_MM = hsic_TMM.sum(axis=0) / norms_MM
+    shares_TM = own_TM / own_M
+    influence_TMM = hsic_TMM / norms_MM
+    influence_TMM -= similarity_MM / 2 * (shares_TM[:, :, None] + shares_TM[:, None, :])
+    if count < 2:
+        return similarity_MM, np.full_like(similarity_MM, np.nan)
+    return similarity_MM, np.sqrt(count / (count - 1) * np.square(influence_TMM).sum(axis=0))

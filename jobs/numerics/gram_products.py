@@ -161,6 +161,7 @@ def _from_features(
             cross[group, j] = _block_norms(_cross_product(wide_NF, b[j].rows), starts)
             if a is b:
                 cross[j, group] = cross[group, j]
+        del wide_NF  # two groups at once would hold twice as much
     if a is b:
         return cross, cross.diagonal(), cross.diagonal()
     return cross, *(np.array([_own_norm(layer) for layer in side]) for side in (a, b))

@@ -43,6 +43,7 @@ MEASURES = {
     "mutual_knn": "shared neighbours",
     "leverage": "CKA without the top 1 % of examples",
     "partial_cka": "CKA without the words",
+    "minibatch_cka": "mini-batch CKA (an estimate)",
 }
 """What the measures are called in words."""
 BLOCKS_BY_ROLE = {"cka/within": "blocks", "cka/within/start": "blocks/start"}

@@ -11,6 +11,7 @@ from jobs.encoders.layer_files import Part, read_layers, write_layers
 from jobs.map_files import read_similarity, read_undefined
 from jobs.numerics.cka import cka_floor, cka_map
 from jobs.numerics.cka_errors import cka_standard_errors
+from jobs.numerics.cka_minibatch import minibatch_cka
 from jobs.numerics.leverage import cka_without_leverage
 from jobs.numerics.similarity import similarity_map
 from jobs.specs.similarity import SimilaritySpec
@@ -27,6 +28,7 @@ MAPS = {
     "pwcca": lambda a, b: similarity_map(a, b, "pwcca"),
     "rsa": lambda a, b: similarity_map(a, b, "rsa"),
     "mutual_knn": lambda a, b: similarity_map(a, b, "mutual_knn"),
+    "minibatch_cka": lambda a, b: minibatch_cka(a, b, batch_size=64).similarity,
 }
 
 
@@ -84,7 +86,7 @@ def test_cka_has_its_interval_over_the_choice_of_examples(tmp_path):
     assert list(metrics) == ["mean_same_layer"]
 
 
-@pytest.mark.parametrize("measure", ["rbf", "rsa", "leverage"])
+@pytest.mark.parametrize("measure", ["rbf", "rsa", "leverage", "mutual_knn"])
 def test_halves_of_the_examples_give_an_interval_where_there_is_no_formula(tmp_path, measure):
     states, other = related_states(tmp_path)
     for sides, name in (((states, other), "same_layer"), ((states,), "next_layer")):
@@ -92,8 +94,41 @@ def test_halves_of_the_examples_give_an_interval_where_there_is_no_formula(tmp_p
         values, low, high = (curve(context, f"{name}{end}") for end in ("", "/low", "/high"))
         assert list(low) == list(high) == list(values)
         assert all(low[layer] < value < high[layer] for layer, value in values.items())
-    _, context = ran(tmp_path / "none", "procrustes", states, other)
-    assert not curve(context, "same_layer/low")
+
+
+@pytest.mark.parametrize("measure", ["biased_cka", "procrustes"])
+def test_formulas_give_errors_of_all_cells_and_intervals(tmp_path, measure):
+    states, other = related_states(tmp_path)
+    _, context = ran(tmp_path, measure, states, other)
+    errors = np.load(context.out / "standard_errors.npy").diagonal()
+    values, low, high = (list(curve(context, f"same_layer{end}").values()) for end in ("", "/low", "/high"))
+    np.testing.assert_allclose(low, values - 1.959964 * errors)
+    np.testing.assert_allclose(high, np.minimum(values + 1.959964 * errors, 1))
+    assert (errors > 0).all()
+
+
+@pytest.mark.parametrize("measure", ["svcca", "pwcca"])
+def test_canonical_correlations_have_no_interval(tmp_path, measure):
+    _, context = ran(tmp_path, measure, *related_states(tmp_path))
+    assert curve(context, "same_layer") and not curve(context, "same_layer/low")
+
+
+def test_batches_have_bounds_of_all_cells_and_a_single_batch_has_none(tmp_path):
+    states, other = related_states(tmp_path)
+    layers, others = (read_layers(folder, "test").layers for folder in (states, other))
+    context = make_context(tmp_path / "batches", states=states, other=other)
+    similarity.run(SimilaritySpec(measure="minibatch_cka", against="other", batch_size=8), context)
+    expected = minibatch_cka(layers, others, batch_size=8)
+    for end, bounds in (("low", expected.low), ("high", expected.high)):
+        np.testing.assert_array_equal(np.load(context.out / f"{end}.npy"), bounds)
+        assert curve(context, f"same_layer/{end}") == dict(enumerate(bounds.diagonal()))
+    _, context = ran(tmp_path, "minibatch_cka", states, other)
+    assert curve(context, "same_layer") and not curve(context, "same_layer/low")
+
+
+def test_intervals_that_are_as_they_were_keep_their_version():
+    versions = {measure: SimilaritySpec(measure=measure, against="other").version for measure in MAPS}
+    assert [measure for measure, version in versions.items() if version == 1] == ["cka", "svcca", "pwcca"]
 
 
 def test_intervals_from_halves_are_about_as_wide_as_those_of_the_formula(tmp_path):

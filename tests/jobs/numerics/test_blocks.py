@@ -46,15 +46,47 @@ def test_a_map_of_ones_has_no_blocks():
     assert found.num_blocks == 1 and found.gain == 0 and found.p_value == 1
 
 
-def test_drift_is_called_blocks_no_more_often_than_the_level_says():
+def of_steps(steps, rng, *, noise):
+    positions = np.append(0, np.cumsum(steps))
+    error = np.triu(rng.normal(size=(len(positions), len(positions))) * noise, 1)
+    return np.exp(-np.abs(positions - positions[:, None])) + error + error.T
+
+
+STEPS = {
+    "equal": lambda count, rng: np.ones(count),
+    "uneven": lambda count, rng: rng.gamma(4, 1 / 4, count),
+    "ever longer": lambda count, rng: np.linspace(0.3, 1.7, count) * rng.gamma(16, 1 / 16, count),
+    "longest midway": lambda count, rng: (
+        (0.5 + np.sin(np.linspace(0, np.pi, count))) * rng.gamma(16, 1 / 16, count)
+    ),
+}
+
+
+@pytest.mark.parametrize("num_layers", [7, 9, 13])
+@pytest.mark.parametrize("noise", [0, 0.01], ids=["clean", "noisy"])
+@pytest.mark.parametrize("steps", STEPS)
+def test_drift_is_called_blocks_no_more_often_than_the_level_says(steps, noise, num_layers):
     rng = np.random.default_rng(2)
-    num_maps, level = 200, 0.05
-    called = sum(
-        find_blocks(drift_map(rng), level=level, num_draws=99, seed=draw).num_blocks > 1
-        for draw in range(num_maps)
-    )
+    num_maps, level = 60, 0.05
+    called = 0
+    for draw in range(num_maps):
+        drawn = 1.2 / (num_layers - 1) * STEPS[steps](num_layers - 1, rng)
+        similarity = of_steps(drawn, rng, noise=noise)
+        called += find_blocks(similarity, level=level, num_draws=59, seed=draw).num_blocks > 1
     # A test that keeps its level exceeds this count once in a thousand simulations.
     assert called <= stats.binom.ppf(0.999, num_maps, level)
+
+
+@pytest.mark.parametrize("num_layers", [7, 9, 13])
+def test_a_jump_is_found_in_most_maps_however_few_their_layers(num_layers):
+    rng = np.random.default_rng(6)
+    num_maps, found = 40, 0
+    for draw in range(num_maps):
+        steps = rng.gamma(4, 0.1 / 4, num_layers - 1)
+        steps[num_layers // 2 - 1] += 1
+        found += find_blocks(of_steps(steps, rng, noise=0.01), num_draws=59, seed=draw).num_blocks > 1
+    # Nine of ten were found in longer simulations of seven layers, all in those of more.
+    assert found >= stats.binom.ppf(0.001, num_maps, 0.85)
 
 
 def test_the_segmentation_is_the_cheapest_of_all():

@@ -131,14 +131,20 @@ def test_a_bandwidth_that_is_not_positive_is_refused(rng):
         cka_map([rng.normal(size=(9, 3))], kernel="rbf", bandwidth=0)
 
 
+@pytest.mark.parametrize("debiased", [True, False])
 @pytest.mark.parametrize("widths", [(40, 48), (6, 8)], ids=["gram_side", "feature_side"])
-def test_standard_errors_are_those_of_leaving_out_each_example(widths, rng):
+def test_standard_errors_are_those_of_leaving_out_each_example(widths, debiased, rng):
     """The influence function is the jackknife to first order: at 60 examples they differ by a few percent."""
     a, b = related_layers(rng, num_examples=60, widths=widths)
-    left_out = np.array([cka_map([np.delete(a, row, 0)], [np.delete(b, row, 0)])[0, 0] for row in range(60)])
+    left_out = np.array(
+        [
+            cka_map([np.delete(a, row, 0)], [np.delete(b, row, 0)], debiased=debiased)[0, 0]
+            for row in range(60)
+        ]
+    )
     jackknife = np.sqrt(59 / 60 * np.square(left_out - left_out.mean()).sum())
-    within = cka_standard_errors([a, b])
-    assert cka_standard_errors([a], [b])[0, 0] == pytest.approx(jackknife, rel=0.12)
+    within = cka_standard_errors([a, b], debiased=debiased)
+    assert cka_standard_errors([a], [b], debiased=debiased)[0, 0] == pytest.approx(jackknife, rel=0.12)
     assert within[0, 1] == within[1, 0] == pytest.approx(jackknife, rel=0.12)
     assert within.diagonal().tolist() == [0, 0]
 
