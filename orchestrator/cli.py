@@ -175,7 +175,7 @@ def plan(
     """List every stage: stored or to do, why, and how many variants share it. Starts nothing."""
     from orchestrator.showing import plan_object, print_plan
 
-    workspace = opened(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     if as_json:
         print(json.dumps(plan_object(workspace, workspace.schedule())))
     else:
@@ -196,7 +196,7 @@ def status(
     """Show where every variant stands."""
     from orchestrator.showing import print_status, status_object
 
-    workspace = opened(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     study = workspace.study(workspace.schedule())
     if as_json:
         print(json.dumps(status_object(study)))
@@ -218,7 +218,7 @@ def report(
     """Write the HTML report from what the store holds."""
     from jobs.report import write_report
 
-    workspace = opened(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster, must_exist=True)
     path = write_report(workspace.study(workspace.schedule()), workspace.report_path)
     print(json.dumps({"report": str(path)}) if as_json else path)
 
@@ -244,7 +244,7 @@ def compare(
     from jobs.reporting.claims import check_claims
     from jobs.reporting.table import format_claims, format_rows, tidy_rows
 
-    workspace = opened(experiment, overrides, store, tracking_uri, profile)
+    workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     study = workspace.study(workspace.schedule())
     content = format_rows(tidy_rows(study), "json" if as_json else form)
     if isinstance(content, bytes):
@@ -271,7 +271,7 @@ def publish(
     from orchestrator.tracking.mlflow_runs import MlflowTracker
 
     uri = chosen_tracking_uri(tracking_uri, store)
-    workspace = opened(experiment, overrides, store, uri, profile)
+    workspace = opened(experiment, overrides, store, uri, profile, must_exist=True)
     study = workspace.study(workspace.schedule())
     figures = study_figures(study)
     path = write_report(study, workspace.report_path, figures=figures)

@@ -36,10 +36,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 
 def opened(
-    experiment: Path, overrides: list[str] | None, store: Path, tracking_uri: str | None, profile: str | None
+    experiment: Path,
+    overrides: list[str] | None,
+    store: Path,
+    tracking_uri: str | None,
+    profile: str | None,
+    *,
+    cluster: Path | None = None,
+    must_exist: bool = False,
 ) -> "Workspace":
-    """The experiment, opened against a store; raises as `open_workspace` and `chosen_tracking_uri` do."""
+    """The experiment, opened against a store; raises as `open_workspace` and `chosen_tracking_uri` do.
+
+    A cluster file is no part of it and is only checked; raises as `read_cluster` does.
+    """
+    from orchestrator.experiment.cluster import read_cluster
     from orchestrator.workspace import open_workspace
+
+    read_cluster(cluster, os.environ)
 
     uri = chosen_tracking_uri(tracking_uri, store)
 
@@ -49,7 +62,12 @@ def opened(
         return fetch_model(model, tracking_uri=uri, folder=store.absolute() / "encoders")
 
     return open_workspace(
-        experiment, store=store, overrides=overrides or (), profile=profile, fetch_mlflow=fetch_mlflow
+        experiment,
+        store=store,
+        overrides=overrides or (),
+        profile=profile,
+        fetch_mlflow=fetch_mlflow,
+        must_exist=must_exist,
     )
 
 

@@ -67,17 +67,21 @@ def open_workspace(
     overrides: Sequence[str] = (),
     profile: str | None = None,
     fetch_mlflow: FetchMlflow | None = None,
+    must_exist: bool = False,
 ) -> Workspace:
     """Read an experiment and look at its sources; a store that is not there is not made.
 
     Raises:
         ConfigurationError: the experiment or its data are wrong.
-        PrerequisiteMissing: the encoder is nowhere to be found, or the store is no folder.
+        PrerequisiteMissing: the encoder is nowhere to be found, the store is no folder, or it must exist and
+            does not.
     """
     experiment, written = read_with_places(path, overrides=overrides, profile=profile, environ=os.environ)
     opened = Store(store)
     if opened.root.exists() and not opened.root.is_dir():
         raise PrerequisiteMissing(f"the store {opened.root} is no folder; choose another with --store")
+    if must_exist and not opened.root.exists():
+        raise PrerequisiteMissing(f"there is no store {opened.root}: name one with --store")
     memory = opened.root / DIGESTS if opened.root.is_dir() else None
     try:
         sources = look_at(experiment, memory=memory, fetch_mlflow=fetch_mlflow)

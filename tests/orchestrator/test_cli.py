@@ -117,7 +117,7 @@ def test_a_missing_data_file_is_told_with_what_is_there(folder):
 def test_a_label_that_is_unknown_in_training_is_told_with_its_row(folder):
     with (folder / "test.jsonl").open("a") as file:
         file.write('{"text": "neither", "label": "so-so"}\n')
-    message = refused("report", "mine.yaml")
+    message = refused("status", "mine.yaml")
     assert "test.jsonl:9: label 'so-so' does not occur in train.jsonl" in message
     assert "labels of train.jsonl: bad, good" in message
 
@@ -165,7 +165,15 @@ def test_a_wrong_override_is_told(folder):
 
 def test_a_wrong_cluster_file_is_told(folder):
     (folder / "cluster.yaml").write_text("workers: none\n")
-    assert "cluster.yaml:1:10: workers" in refused("run", "mine.yaml", "--cluster", "cluster.yaml")
+    for command in ("run", "plan", "status", "report", "compare"):
+        assert "cluster.yaml:1:10: workers" in refused(command, "mine.yaml", "--cluster", "cluster.yaml")
+        assert "gone.yaml: the file does not exist" in refused(command, "mine.yaml", "--cluster", "gone.yaml")
+
+
+def test_a_sound_cluster_file_changes_no_plan(folder):
+    (folder / "cluster.yaml").write_text("workers: 1\n")
+    said = say("plan", "mine.yaml", "--cluster", "cluster.yaml")
+    assert (said.exit_code, said.stdout) == (0, say("plan", "mine.yaml").stdout)
 
 
 @pytest.mark.parametrize(
@@ -184,6 +192,13 @@ def test_what_is_no_command_is_told(folder, command, told):
 
 def test_pages_of_a_store_that_is_not_there_are_a_missing_prerequisite(folder):
     assert "run an experiment with --store runs first" in refused("ui", code=4)
+
+
+@pytest.mark.parametrize("command", ["report", "publish"])
+def test_what_is_written_from_a_store_wants_one_that_is_there(folder, command):
+    message = refused(command, "mine.yaml", "--store", "rnus", code=4)
+    assert message == f"error: there is no store {folder / 'rnus'}: name one with --store\n"
+    assert not Path("rnus").exists()
 
 
 def real(*command: str, **environ: str):
