@@ -246,7 +246,10 @@ def compare(
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     study = workspace.study(workspace.schedule())
-    content = format_rows(tidy_rows(study), "json" if as_json else form)
+    rows = tidy_rows(study)
+    if not rows:
+        print("nothing is finished yet: `layerscope run` computes what there is to compare", file=sys.stderr)
+    content = format_rows(rows, "json" if as_json else form)
     if isinstance(content, bytes):
         sys.stdout.buffer.write(content)
         return

@@ -14,7 +14,7 @@ from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.store.cleaning import remove_leftovers
-from orchestrator.tracking.progress import Reporter
+from orchestrator.tracking.progress import Reporter, counted
 from orchestrator.tracking.tracker import Page, Tracker
 from orchestrator.workspace import Workspace
 
@@ -92,7 +92,8 @@ def _compute(
         return
     from orchestrator.execution.ray_cluster import connected, most_trials_at_once, run_on_ray
 
-    listener({"event": "message", "text": "starting Ray"})
+    where = "starting Ray" if cluster.address is None else f"joining Ray at {cluster.address}"
+    listener({"event": "message", "text": where})
     # Ray takes SIGTERM for itself when it is connected to.
     with connected(cluster), _interruptible():
         run_on_ray(
@@ -117,8 +118,8 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
     reporter(
         {
             "event": "message",
-            "text": f"{workspace.experiment.experiment}: {len(schedule.plan.variants)} variants, "
-            f"{counts.get('stored', 0)} stages stored, {counts.get('todo', 0)} to do "
+            "text": f"{workspace.experiment.experiment}: {counted(len(schedule.plan.variants), 'variant')}, "
+            f"{counted(counts.get('stored', 0), 'stage')} stored, {counts.get('todo', 0)} to do "
             f"in {workspace.store.root}",
         }
     )

@@ -11,6 +11,7 @@ from jobs.text.pretraining_texts import CORPUS
 from orchestrator.planning.measures import depth_note, labels_note
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
+from orchestrator.tracking.progress import counted
 from orchestrator.tracking.tracker import redacted
 from orchestrator.workspace import Workspace
 
@@ -64,7 +65,7 @@ def print_plan(workspace: Workspace, schedule: Schedule, *, all_stages: bool) ->
         for kind in dict.fromkeys(one.kind for one in stages if one.kind not in LISTED_KINDS):
             states = [_state(schedule, one) for one in stages if one.kind == kind]
             counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-            lines.append((kind, f"{len(states)} stages", "", "", "", counts))
+            lines.append((kind, counted(len(states), "stage"), "", "", "", counts))
     print(in_columns(lines))
     print(_summary(workspace, schedule, seconds))
 
@@ -95,7 +96,7 @@ def print_status(study: Study) -> None:
     print(in_columns(lines))
     states = [variant.state for variant in study.variants]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
-    print(f"{len(states)} variants: {counts}" if states else "no variants yet")
+    print(f"{counted(len(states), 'variant')}: {counts}" if states else "no variants yet")
 
 
 def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
@@ -104,7 +105,8 @@ def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
     variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
     print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
     if outcome.num_unpublished:
-        print(f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them")
+        pages = counted(outcome.num_unpublished, "page")
+        print(f"not shown yet: {pages}; `layerscope publish` shows what is missing")
     elif uri.startswith("sqlite"):
         print(f"MLflow: layerscope ui --store {store}")
     else:
@@ -145,8 +147,10 @@ def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, flo
     todo = [stage for stage in schedule.plan.stages().values() if _state(schedule, stage) != "stored"]
     total = len(schedule.plan.stages())
     cells, runs = _num_cells(schedule), len(schedule.plan.variants)
-    lines = [f"{cells} cells, {runs} runs" if cells > runs else f"{runs} variants"]
-    lines.append(f"{total} stages: {total - len(todo)} stored, {len(todo)} to do")
+    lines = [
+        f"{counted(cells, 'cell')}, {counted(runs, 'run')}" if cells > runs else counted(runs, "variant")
+    ]
+    lines.append(f"{counted(total, 'stage')}: {total - len(todo)} stored, {len(todo)} to do")
     known = [seconds[stage.kind] for stage in todo if stage.kind in seconds]
     if known:
         lines.append(f"about {sum(known) / 60:.1f} minutes of work, by what such stages took before")
@@ -155,7 +159,8 @@ def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, flo
     if note := labels_note(workspace.experiment, schedule.plan.variants):
         lines.append(note)
     if workspace.experiment.search is not None:
-        lines.append(f"a search proposes up to {workspace.experiment.search.trials} conditions while it runs")
+        trials = counted(workspace.experiment.search.trials, "condition")
+        lines.append(f"a search proposes up to {trials} while it runs")
     return "\n".join(lines)
 
 
@@ -224,7 +229,7 @@ def _describe(schedule: Schedule, stage: Stage) -> str:
 def _described_pretraining(stage: Stage) -> str:
     num_corpora = sum(role.startswith(CORPUS) for role in stage.parents)
     training = stage.spec.training
-    parts = [f"{num_corpora} {'corpus' if num_corpora == 1 else 'corpora'}", f"{training.steps} steps"]
+    parts = [f"{num_corpora} {'corpus' if num_corpora == 1 else 'corpora'}", counted(training.steps, "step")]
     parts += ["next sentences too"] if training.next_sentence else []
     parts += [f"after {stage.parents['encoder'].key}"] if "encoder" in stage.parents else []
     return ", ".join(parts)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.environment import with_environment
 from orchestrator.experiment.faults import Fault, refuse
 from orchestrator.experiment.parsing import read_file
@@ -18,10 +19,13 @@ def read_task(path: Path, environ: Mapping[str, str]) -> Task:
     """The task of a file; files without a test split are a corpus to train further on.
 
     Raises:
-        ConfigurationError: all faults of the file, one a line.
+        ConfigurationError: all faults of the file, one a line; or it is an experiment's, and that alone.
     """
     faults: list[Fault] = []
     tree = read_file(Path(path), faults)
+    if child_of(tree, "experiment") is not None:
+        message = f"this is an experiment file, not a task's: `layerscope plan {path}` checks it"
+        raise ConfigurationError(str(fault_at(tree, ("experiment",), message, of_key=True)))
     where = "paths: train, test and validation under data"
     tree = with_environment(tree, environ, is_path=_is_path, where=where, faults=faults)
     task = validated(Corpus if _is_corpus(tree) else Task, tree, faults)

@@ -26,6 +26,11 @@ class Reporter(Protocol):
         """Nothing more will come."""
 
 
+def counted(number: int, noun: str) -> str:
+    """So many of something, as `1 stage` or `2 stages`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def make_reporter(*, as_json: bool, console: Console) -> Reporter:
     """JSON lines, a live display, or plain lines, as fits the output."""
     if as_json:

@@ -351,6 +351,28 @@ def test_a_comparison_as_markdown_or_latex_is_a_summary(bench):
     assert r"recipe & topic & 1 & 0.7500 \\" in said
 
 
+@pytest.mark.parametrize("form", ["md", "json"])
+def test_a_comparison_of_nothing_says_so_beside_its_empty_table(folder, form):
+    result = say("compare", "mine.yaml", "--format", form)
+    assert result.exit_code == 0
+    assert result.stderr.startswith("nothing is finished yet: `layerscope run`")
+    assert form != "json" or json.loads(result.stdout) == []
+
+
+def test_a_comparison_of_something_says_nothing_beside_it(bench):
+    assert of_bench(bench, "compare").stderr == ""
+
+
+def test_one_of_anything_is_told_in_the_singular(bench):
+    bench.write(seeds=[0])
+    said = of_bench(bench, "plan").stdout
+    assert "\n1 variant\n" in said
+    assert "  1 stage  " in said
+    assert "\n1 variant: 1 done\n" in of_bench(bench, "status").stdout
+    one_run = of_bench(bench, "plan", "grid.truncation=[head,tail]").stdout
+    assert "2 cells, 1 run\n" in one_run
+
+
 def test_claims_stand_below_the_markdown_table(bench):
     check = {"kind": "diverges", "where": {"truncation": "whole"}}
     claim = {"claim": "a", "says": "It fails.", "source": "table 1", "check": check}
@@ -394,6 +416,11 @@ def test_validate_counts_what_is_there_and_tells_bad_rows(folder):
     assert "task mood: test.jsonl:1: label 'fair' does not occur in train.jsonl" in message
     edit(task, "files", "flies")
     assert "did you mean 'files'?" in refused("validate", "mood.yaml")
+    experiment = refused("validate", "mine.yaml")
+    assert experiment == (
+        "error: mine.yaml:1:1: experiment: this is an experiment file, not a task's: "
+        "`layerscope plan mine.yaml` checks it\n"
+    )
     both = say("validate", "mood.yaml", "gone.yaml")
     assert both.exit_code == 2
     assert "gone.yaml: the file does not exist" in both.stderr
