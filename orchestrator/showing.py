@@ -105,8 +105,7 @@ def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
     variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
     print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
     if outcome.num_unpublished:
-        pages = counted(outcome.num_unpublished, "page")
-        print(f"not shown yet: {pages}; `layerscope publish` shows what is missing")
+        print(f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them")
     elif uri.startswith("sqlite"):
         print(f"MLflow: layerscope ui --store {store}")
     else:
