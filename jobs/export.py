@@ -24,7 +24,7 @@ from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.token_classifier import load_token_classifier, text_logits, token_classifier
 from jobs.model_card import Facts, write_card
 from jobs.specs.recipe import TokenPooling
-from jobs.specs.targets import SELECTING, Target
+from jobs.specs.targets import SELECTING, Metric, Target
 from jobs.text.candidates import candidates_of
 from jobs.text.prepared import Split, read_prepared_target, read_split
 
@@ -49,6 +49,7 @@ def export_model(
     variant: str,
     max_length: int | None,
     truncation: str,
+    metric: Metric | None = None,
 ) -> Facts:
     """Write config, weights, tokenizer, card and facts of the shortened model into an empty folder.
 
@@ -58,10 +59,10 @@ def export_model(
     Args:
         finetune, data: Folders of the fine-tuning's artifact and of the texts that it was tuned on.
         layers: How many are kept; `auto` keeps the fewest that lose no more than the tolerance.
-        tolerance: What may be lost against the whole model of the score on the validation split, 0..1: of
-            accuracy, or of the mean of Pearson's and Spearman's correlation of numbers.
+        tolerance: What may be lost against the whole model of the score on the validation split, 0..1.
         refitted: Folder with heads of every layer to take in place of the tuned one.
         variant, max_length, truncation: As in `Facts`.
+        metric: The score; where the task has none of its own, what selects the weights of its target.
 
     Raises:
         ValueError: the head is not a linear one on one layer, there are not so many layers, no number of
@@ -71,7 +72,8 @@ def export_model(
     _refuse_other_heads(reading)
     pooling, labels = reading["pooling"], tuple(reading["labels"])
     target = read_prepared_target(data)
-    scored = partial(_score, target=target, num_labels=len(labels))
+    metric = metric or SELECTING[target]
+    scored = partial(_score, metric=metric, target=target, num_labels=len(labels))
     tuned = read_tuned_head(finetune)
     encoder = load_encoder(finetune)
     depth = encoder.config.num_hidden_layers
@@ -115,7 +117,7 @@ def export_model(
         truncation=truncation,
         pairs=test.type_ids is not None,
         texts=len(test.ids) // (len(labels) if target == "choice" else 1),
-        metric=SELECTING[target],
+        metric=metric,
         score=scored(test, found_NK),
         score_before=scored(test, before_NK),
         parameters=_num_parameters(exported),
@@ -146,9 +148,11 @@ def _some(data: Path, name: Literal["validation", "test"], target: Target) -> Sp
     return candidates_of(chosen) if target == "choice" else chosen
 
 
-def _score(split: Split, logits_NK: np.ndarray, *, target: Target, num_labels: int) -> float:
+def _score(
+    split: Split, logits_NK: np.ndarray, *, metric: Metric, target: Target, num_labels: int
+) -> float:
     scores = row_scores(Part(split.ids, split.labels, []), logits_NK, target, num_labels=num_labels)
-    return scores[SELECTING[target]]
+    return scores[metric]
 
 
 def _states(encoder: PreTrainedModel, split: Split, pooling: TokenPooling) -> list[np.ndarray]:

@@ -297,7 +297,7 @@ def export(
     out: Annotated[Path, typer.Option(help="Folder for the model: a new one, or an empty one.")],
     layers: Annotated[str, typer.Option(help="How many layers are kept, or auto.")] = "auto",
     tolerance: Annotated[
-        str, typer.Option(help="With auto: accuracy on the validation split that may be lost, as 0.5%.")
+        str, typer.Option(help="With auto: what the score on the validation split may lose, as 0.5%.")
     ] = "0.5%",
     head: Annotated[
         Literal["tuned", "refitted"],

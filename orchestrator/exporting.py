@@ -56,6 +56,7 @@ def export_variant(
                 variant=record["key"],
                 max_length=prepared["spec"]["max_length"],
                 truncation=prepared["spec"]["truncation"],
+                metric=record["spec"].get("selected_by"),
             )
         except ValueError as error:
             raise ConfigurationError(f"variant {record['key']}: {error}") from error

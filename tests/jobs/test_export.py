@@ -139,6 +139,18 @@ def test_a_family_whose_token_classifier_is_not_linear_is_refused(tmp_path):
         exported(tmp_path / "out", model, data, layers=1)
 
 
+def test_the_score_is_the_tasks_own_where_it_has_one(bert, tmp_path):
+    encoder, data = bert
+    model = write_model(tmp_path / "model", encoder, read_labels(data), pooling="mean")
+    states = states_of_model(tmp_path / "states", model, data, "mean")
+    context = make_context(tmp_path / "depth", states=states, model=model)
+    depth.run(DepthSpec(), context)
+    facts = exported(tmp_path / "out", model, data, layers=1, metric="macro_f1")
+    assert facts.metric == "macro_f1"
+    assert facts.score == pytest.approx(curve(context, "macro_f1")[1])
+    assert f"| macro_f1 on {facts.texts} test texts |" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_pairs_of_texts_keep_their_token_types(tmp_path):
     random = np.random.default_rng(1)
     texts = [[2, *random.integers(5, 60, size=8).tolist(), 3] for _ in range(40)]
