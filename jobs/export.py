@@ -148,9 +148,7 @@ def _some(data: Path, name: Literal["validation", "test"], target: Target) -> Sp
     return candidates_of(chosen) if target == "choice" else chosen
 
 
-def _score(
-    split: Split, logits_NK: np.ndarray, *, metric: Metric, target: Target, num_labels: int
-) -> float:
+def _score(split: Split, logits_NK: np.ndarray, *, metric: Metric, target: Target, num_labels: int) -> float:
     scores = row_scores(Part(split.ids, split.labels, []), logits_NK, target, num_labels=num_labels)
     return scores[metric]
 
