@@ -26,7 +26,7 @@ from jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
 from jobs.reporting.maps import map_figures, variant_map_figures
 from jobs.reporting.ranking import rank_conditions
 from jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
-from jobs.reporting.similarity import INTERVAL_ENDS, interval_figures
+from jobs.reporting.similarity import SIMILARITY, similarity_figures
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
 from jobs.reporting.subjects import measure_of
 from jobs.specs.roles import BETWEEN
@@ -46,7 +46,7 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= _layer_figures(task, conditions)
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
         figures |= head_figures(task, metric, best_first)
-        figures |= interval_figures(task, best_first)
+        figures |= similarity_figures(task, best_first)
         figures |= map_figures(task, best_first)
         figures |= between_figures(task, best_first)
         best = next(iter(best_first))
@@ -83,8 +83,6 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     for role in _measure_roles(variants_of(conditions)):
         bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
         for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
-            if metric.endswith(INTERVAL_ENDS):
-                continue
             curves = {name: of[metric] for name, of in bands.items() if metric in of}
             title = f"{task}: {spoken(metric)}"
             measure, _, rest = metric.partition("/")
@@ -95,7 +93,7 @@ def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    drawn = (*NOT_MEASURES, *OWN_FIGURES, *WORDS_BY_METRIC, BETWEEN)
+    drawn = (*NOT_MEASURES, *OWN_FIGURES, *WORDS_BY_METRIC, BETWEEN, SIMILARITY)
     return [role for role in roles if measure_of(role) not in drawn]
 
 

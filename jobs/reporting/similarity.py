@@ -1,4 +1,5 @@
-"""What each measure says of each layer: curves with intervals, and a table with floors and reasons."""
+"""What each measure says of each layer: curves with intervals, if there are any, and a table with floors and
+reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +8,16 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from jobs.map_files import read_undefined
-from jobs.reporting.comparing import Conditions
-from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
+from jobs.reporting.comparing import LAYER, Conditions
+from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task, variants_of
 from jobs.reporting.drawing import curve_chart
 from jobs.reporting.maps import MEASURES, PAIRS, measure_and_pair
 from jobs.reporting.series import Band, bands_by_metric
 from jobs.reporting.study import Study, VariantResult
+from jobs.reporting.subjects import measure_of
 
-ROLE = "similarity/"
+SIMILARITY = "similarity"
+"""The measure of their roles."""
 INTERVAL_ENDS = ("/low", "/high")
 """Ends of the names of curves that bound another one."""
 CURVES = ("same_layer", "next_layer")
@@ -46,22 +49,32 @@ class SimilarityTable:
     """Why cells are undefined."""
 
 
-def interval_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
-    """The curves that have intervals, with the mean of those of the seeds as their bands."""
+def similarity_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
+    """A figure for each measure and pair of models: the best conditions, with the mean of the intervals of
+    their seeds as bands where there are intervals, and else with the range over seeds."""
     figures = {}
-    for role in _roles(variant for variants in conditions.values() for variant in variants):
-        for curve in CURVES:
-            bands = {name: _with_interval(variants, role, curve) for name, variants in conditions.items()}
+    for role in _roles(variants_of(conditions)):
+        for curve in (*CURVES, *SHARES):
+            bands = {
+                name: bands_by_metric(of, role).get(f"{role}/{curve}") for name, of in conditions.items()
+            }
             bands = {name: found for name, found in bands.items() if found is not None}
-            shown = {condition_label(name): [bands[name]] for name in list(bands)[:MAX_LEVELS]}
-            if not shown:
+            if not bands:
                 continue
+            bounded = {name: _with_interval(conditions[name], role, curve) for name in bands}
+            has_intervals = all(bounded.values())
+            shown = {
+                condition_label(name): [bounded[name] if has_intervals else bands[name]]
+                for name in list(bands)[:MAX_LEVELS]
+            }
             measure, pair = measure_and_pair(role)
-            title = f"{task}: {MEASURES[measure]}, {PAIRS[pair][0]}, 95 % intervals over examples"
+            title = f"{task}: {MEASURES[measure]}, {PAIRS[pair][0]}"
+            if has_intervals:
+                title += ", 95 % intervals over examples"
             if len(shown) < len(bands):
                 title += f" (the {len(shown)} best of {len(bands)} conditions)"
-            name = f"similarity/{task}/{measure}_{pair}_{curve}_interval"
-            figures[name] = curve_chart(title, "layer (0: embeddings)", curve.replace("_", " "), shown)
+            y_label = SHARES.get(curve, curve.replace("_", " "))
+            figures[f"similarity/{task}/{measure}_{pair}_{curve}"] = curve_chart(title, LAYER, y_label, shown)
     return figures
 
 
@@ -82,7 +95,7 @@ def similarity_tables(study: Study) -> list[SimilarityTable]:
 
 def _roles(variants: Iterable[VariantResult]) -> list[str]:
     roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    return [role for role in roles if role.startswith(ROLE)]
+    return [role for role in roles if measure_of(role) == SIMILARITY]
 
 
 def _with_interval(variants: Sequence[VariantResult], role: str, curve: str) -> Band | None:
@@ -96,7 +109,8 @@ def _with_interval(variants: Sequence[VariantResult], role: str, curve: str) -> 
 
 def _table(task: str, pair: str, roles: Sequence[str], conditions: Conditions) -> SimilarityTable:
     rows: list[SimilarityRow] = []
-    reasons: dict[str, None] = {}
+    reasons: dict[str, dict[str, None]] = {}
+    """Of what is undefined, and the measures that have no value there."""
     for condition, variants in conditions.items():
         for role in roles:
             with_role = [variant for variant in variants if role in variant.folders]
@@ -106,7 +120,8 @@ def _table(task: str, pair: str, roles: Sequence[str], conditions: Conditions) -
                 for layer, reason in read_undefined(variant.folders[role]).items()
             }
             measure = MEASURES[measure_and_pair(role)[0]]
-            reasons |= {f"{measure}: {reason}": None for reason in undefined.values()}
+            for reason in undefined.values():
+                reasons.setdefault(reason, {})[measure] = None
             lacking = {int(layer.split()[1]) for layer in undefined}
             rows += _rows(condition_label(condition), measure, role, with_role, lacking)
     return SimilarityTable(
@@ -115,7 +130,7 @@ def _table(task: str, pair: str, roles: Sequence[str], conditions: Conditions) -
         compares="each layer with the next one" if pair == "within" else "the same layer of both models",
         layers=tuple(range(max((len(row.cells) for row in rows), default=0))),
         rows=tuple(rows),
-        reasons=tuple(reasons),
+        reasons=tuple(f"{reason} ({', '.join(measures)})" for reason, measures in reasons.items()),
     )
 
 

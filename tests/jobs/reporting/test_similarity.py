@@ -43,9 +43,8 @@ def test_an_interval_is_a_band_and_no_curve_of_its_own(tmp_path):
     figures = study_figures(make_study(*variants))
     assert [name for name in figures if name.startswith("similarity/")] == [
         "similarity/topic/cka_start_same_layer",
-        "similarity/topic/cka_start_same_layer_interval",
     ]
-    axes = figures["similarity/topic/cka_start_same_layer_interval"].axes[0]
+    axes = figures["similarity/topic/cka_start_same_layer"].axes[0]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), 0.5)
     box = axes.collections[0].get_datalim(axes.transData)
     np.testing.assert_allclose([box.y0, box.y1], [0.4, 0.6])
@@ -65,7 +64,7 @@ def test_the_table_has_intervals_floors_and_reasons(tmp_path):
         ("CKA", ("0.500 (0.400 to 0.600)",) * 3),
         ("biased CKA", ("undefined", "0.900 (chance 0.200)", "0.800 (chance 0.100)")),
     ]
-    assert against.reasons == ("biased CKA: layer 0 is the same for all 40 examples",)
+    assert against.reasons == ("layer 0 is the same for all 40 examples (biased CKA)",)
     assert [(row.measure, row.cells) for row in within.rows] == [
         ("CKA without the top 1 % of examples", ("0.700", "0.600")),
         (
@@ -73,9 +72,14 @@ def test_the_table_has_intervals_floors_and_reasons(tmp_path):
             ("0.300", "0.200", "0.100"),
         ),
     ]
+    figures = study_figures(make_study(variant))
+    assert "similarity/topic/biased_cka_start_same_layer" in figures
+    shares = figures["similarity/topic/leverage_within_largest_row"].axes[0]
+    assert shares.get_ylabel() == "part of the most distant example"
+    assert "intervals" not in shares.get_title()
     page = words(render_report(make_study(variant)))
     assert "biased CKA undefined 0.900 (chance 0.200) 0.800 (chance 0.100)" in page
-    assert "Undefined: biased CKA: layer 0 is the same for all 40 examples." in page
+    assert "Undefined: layer 0 is the same for all 40 examples (biased CKA)." in page
     assert "each layer with the next one" in page
 
 
