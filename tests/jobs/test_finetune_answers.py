@@ -6,15 +6,23 @@ import numpy as np
 import pytest
 import torch
 
-from jobs import extract, finetune
+from jobs import extract
 from jobs.context import StageContext
 from jobs.encoders.head_files import load_classifier
 from jobs.encoders.targets import has_learnt, mean_loss, scores_of
 from jobs.specs.stages import Columns, ExtractSpec
 from jobs.text.answers import Answers
 from jobs.text.examples import read_examples, read_target
-from tests.jobs.test_finetune_targets import logits_of, prepared, sentence, stored, tuned, write
-from tests.jobs.tiny import NO_DROPOUT, finetune_spec, make_context, write_encoder
+from tests.jobs.test_finetune_targets import (
+    assert_parts_add_up,
+    logits_of,
+    prepared,
+    sentence,
+    stored,
+    tuned,
+    write,
+)
+from tests.jobs.tiny import NO_DROPOUT, write_encoder
 
 CLOZE = Columns(text_pair="query", choices="choices", answers="answers", placeholder="@placeholder")
 
@@ -89,14 +97,7 @@ def test_shuffled_answers_are_not_learnt(encoder, tmp_path):
 
 def test_parts_of_a_batch_add_up_to_it(encoder, tmp_path):
     data = prepared(tmp_path, encoder, write(tmp_path / "rows", cloze, num_train=30), columns=CLOZE)
-    spec = finetune_spec(epochs=1, learning_rate=1e-3, optimizer="bert-adam", warmup=0.0, train_size=20)
-    losses = []
-    for size in (None, 1, 3):
-        context = make_context(tmp_path / str(size), train=True, encoder=encoder, data=data)
-        context.micro_batch_size = size
-        losses.append(finetune.run(spec, context)["test/loss"])
-    # Sums in another order, in float32.
-    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+    assert_parts_add_up(tmp_path, encoder, data, train_size=20)
 
 
 def test_layers_are_the_means_of_a_rows_choices(encoder, tmp_path):

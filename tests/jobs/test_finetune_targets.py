@@ -200,6 +200,18 @@ def test_two_spans_are_compared(encoder, tmp_path):
     assert stored(context)["predictions"] == logits_of(context, data).argmax(1).tolist()
 
 
+def assert_parts_add_up(folder, encoder, data, **fields):
+    """The same training with batches whole, and in parts of one row and of three."""
+    spec = finetune_spec(epochs=1, learning_rate=1e-3, optimizer="bert-adam", warmup=0.0, **fields)
+    losses = []
+    for size in (None, 1, 3):
+        context = make_context(folder / str(size), train=True, encoder=encoder, data=data)
+        context.micro_batch_size = size
+        losses.append(finetune.run(spec, context)["test/loss"])
+    # Sums in another order, in float32.
+    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["numbers", "choices"])
 def test_parts_of_a_batch_add_up_to_it(encoder, tmp_path, kind):
     make, fields = {
@@ -207,14 +219,7 @@ def test_parts_of_a_batch_add_up_to_it(encoder, tmp_path, kind):
         "choices": (choices, {"columns": Columns(choices="choices")}),
     }[kind]
     data = prepared(tmp_path, encoder, write(tmp_path / "rows", make, num_train=30), **fields)
-    spec = finetune_spec(epochs=1, learning_rate=1e-3, optimizer="bert-adam", warmup=0.0)
-    losses = []
-    for size in (None, 1, 3):
-        context = make_context(tmp_path / str(size), train=True, encoder=encoder, data=data)
-        context.micro_batch_size = size
-        losses.append(finetune.run(spec, context)["test/loss"])
-    # Sums in another order, in float32.
-    assert losses == pytest.approx([losses[0]] * 3, abs=1e-5)
+    assert_parts_add_up(tmp_path, encoder, data)
 
 
 def test_a_share_of_rows_with_numbers_is_drawn_from_all_alike(encoder, tmp_path):
