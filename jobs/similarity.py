@@ -42,7 +42,8 @@ def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
     other model (`same_layer`), over the depth that both have. Beside it stand its 95 % interval over the
     choice of examples (`<metric>/low`, `<metric>/high`), its floor (`floor`), or the parts of a layer's
     spread that its most distant example and the top 1 % hold (`largest_row`, `top_percent`). Returns the
-    means. Where rows are choices, several of a question, `cka` alone has intervals.
+    means. Where rows are choices, several of a question, only measures with a formula for their
+    errors have intervals.
 
     Raises:
         ValueError: the two sides do not hold the same examples in the same order, or too few for the

@@ -47,9 +47,8 @@ def read_layers(folder: Path, name: str, *, depths: Iterable[int] | None = None)
     content = _content(folder)
     layers = []
     for depth in range(content["num_layers"]) if depths is None else depths:
-        with safe_open(
-            _path(folder, depth), framework="pt"
-        ) as file:  # which maps the file; "numpy" copies it
+        # "pt" maps the file, "numpy" copies it.
+        with safe_open(_path(folder, depth), framework="pt") as file:
             layers.append(file.get_tensor(name).numpy())
     examples = content["parts"][name]
     return Part(examples["ids"], examples["labels"], layers, examples.get(ROWS_PER_EXAMPLE, 1))

@@ -1,8 +1,11 @@
-"""Errors of Procrustes similarity: those of leaving out each example, whichever way the layers are turned."""
+"""Errors of Procrustes similarity: those of leaving out each example, and of rows that belong together."""
+
+from functools import partial
 
 import numpy as np
 import pytest
 
+from jobs.numerics.cka_errors import cka_standard_errors
 from jobs.numerics.procrustes_errors import procrustes_errors
 from jobs.numerics.similarity import similarity_map
 from tests.jobs.numerics.test_cka_uncertainty import related_layers
@@ -30,6 +33,17 @@ def test_rotation_scale_and_shift_change_no_error():
     turned = 3 * b @ np.linalg.qr(rng.normal(size=(7, 7)))[0] + 2
     # Layers are read as float32.
     assert procrustes_errors([a], [turned]) == pytest.approx(procrustes_errors([a], [b]), rel=1e-4)
+
+
+@pytest.mark.parametrize("errors", [procrustes_errors, partial(cka_standard_errors, debiased=False)])
+def test_rows_of_one_example_count_as_one(errors):
+    a, b = related_layers(np.random.default_rng(3), num_examples=60, widths=[5, 7])
+    alone = errors([a], [b])[0, 0]
+    threefold = [np.repeat(layer, 3, axis=0) for layer in (a, b)]
+    together, apart = (errors(threefold[:1], threefold[1:], rows_per_example=rows)[0, 0] for rows in (3, 1))
+    # Layers are read as float32.
+    assert together == pytest.approx(alone, rel=1e-4)
+    assert apart < 0.7 * alone
 
 
 def test_a_constant_layer_has_no_error():
