@@ -38,8 +38,12 @@ def main() -> None:
         print(f"directly written: {theirs:.0f} s")
     print(f"ratio {theirs / ours:.2f}")
     for name in args.pretraining:
-        own, peer = (np.mean(scores[name]) for scores in (our_scores, their_scores))
-        print(f"pretraining {name}: mean test accuracy {own:.4f} (layerscope), {peer:.4f} (directly written)")
+        own, peer = (np.array(scores[name]) for scores in (our_scores, their_scores))
+        error = np.sqrt(own.var(ddof=1) / len(own) + peer.var(ddof=1) / len(peer))
+        print(
+            f"pretraining {name}: mean test accuracy {own.mean():.4f} (layerscope), {peer.mean():.4f} "
+            f"(directly written); standard error of the difference over trials {error:.4f}"
+        )
 
 
 def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str, list[float]]]:
@@ -47,7 +51,7 @@ def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str
         "steps": args.pretraining_steps,
         "batch_size": args.batch_size,
         "block_length": args.max_length,
-        "learning_rate": args.rate,
+        "learning_rate": args.pretraining_rate,
         "precision": args.precision,
     }
     data = {name: str(folder / f"{name}.jsonl") for name in ("train", "validation", "test")}
@@ -182,7 +186,6 @@ def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
         "bf16": settings["precision"] == "bfloat16",
         "warmup_steps": 0.1,
         "weight_decay": 0.01,
-        "learning_rate": settings["rate"],
         "per_device_train_batch_size": settings["batch_size"],
     }
 
@@ -201,7 +204,7 @@ def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
         return encoded
 
     with tempfile.TemporaryDirectory() as folder:
-        start = settings["encoder"]
+        model = AutoModelForSequenceClassification.from_pretrained(settings["encoder"], num_labels=2)
         if config["pretraining"] != "none":
             texts = train + unsup if config["pretraining"] == "in-domain" else train
             stream = [token for row in encode(texts, cut=False) for token in row["input_ids"][1:]]
@@ -210,18 +213,26 @@ def _trial(config: dict[str, Any], settings: dict[str, Any]) -> None:
                 for at in range(0, len(stream) - budget, budget)
             ]
             Trainer(
-                model=(masked := AutoModelForMaskedLM.from_pretrained(start)),
-                args=TrainingArguments(folder, max_steps=settings["pretraining_steps"], **common),
+                model=(masked := AutoModelForMaskedLM.from_pretrained(settings["encoder"])),
+                args=TrainingArguments(
+                    folder,
+                    max_steps=settings["pretraining_steps"],
+                    learning_rate=settings["pretraining_rate"],
+                    **common,
+                ),
                 train_dataset=blocks,
                 data_collator=DataCollatorForLanguageModeling(tokenizer),
             ).train()
-            start = f"{folder}/further"
-            masked.base_model.save_pretrained(start)
-        model = AutoModelForSequenceClassification.from_pretrained(start, num_labels=2)
+            # The pooler stays as it was stored: masked tokens do not train it.
+            model.base_model.load_state_dict(masked.base_model.state_dict(), strict=False)
         trainer = Trainer(
             model=model,
             args=TrainingArguments(
-                folder, num_train_epochs=settings["epochs"], eval_strategy="epoch", **common
+                folder,
+                num_train_epochs=settings["epochs"],
+                learning_rate=settings["rate"],
+                eval_strategy="epoch",
+                **common,
             ),
             train_dataset=encode(train, cut=True),
             eval_dataset=encode(validation, cut=True),
@@ -261,6 +272,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--decays", type=float, nargs="+", default=[1.0, 0.95, 0.9, 0.85])
     parser.add_argument("--pretraining", nargs="+", default=["none", "within-task", "in-domain"])
     parser.add_argument("--pretraining-steps", type=int, default=100)
+    parser.add_argument("--pretraining-rate", type=float, default=5e-5)
     parser.add_argument("--num-train", type=int, default=320)
     parser.add_argument("--num-test", type=int, default=300)
     parser.add_argument("--num-unsup", type=int, default=400)

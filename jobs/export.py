@@ -13,7 +13,7 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
-from transformers import PreTrainedModel
+from transformers import AutoTokenizer, PreTrainedModel
 
 from jobs.encoders.head_files import READING
 from jobs.encoders.hidden_states import pooled_layers
@@ -101,6 +101,7 @@ def export_model(
         labels=labels if target == "label" else (target,),
     )
     save_encoder(model, out, tokenizer_from=finetune)
+    _name_padding(out)
     exported = load_token_classifier(out)
     found_NK = _checked(exported, test, pooling, promised_NK)
     seconds, seconds_before = _seconds_of_a_text(exported, finetune, test, pooling)
@@ -137,9 +138,22 @@ def _refuse_other_heads(reading: dict) -> None:
     }
     if read := [name for name, is_read in parts.items() if is_read]:
         raise ValueError(
-            f"its head reads {' and '.join(read)}: only a linear head on one layer, by cls or mean, can be "
-            "exported"
+            f"its head reads {' and '.join(read)}: only a linear head on one layer, by cls, mean or last, "
+            "can be exported"
         )
+
+
+def _name_padding(folder: Path) -> None:
+    """Tokenizers of decoder-only models often have no token to pad with: then the one that ends a text does,
+    on the right; which it is changes nothing, since no token sees those behind it."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    if tokenizer.pad_token is not None and tokenizer.padding_side == "right":
+        return
+    path = folder / "tokenizer_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    pad_token = tokenizer.pad_token or tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    settings |= {"pad_token": pad_token, "padding_side": "right"}
+    path.write_text(json.dumps(settings, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def _some(data: Path, name: Literal["validation", "test"], target: Target) -> Split:

@@ -11,6 +11,9 @@ FACTS, CARD = "layerscope.json", "README.md"
 
 _LOGITS = {
     "cls": "logits = model(**inputs).logits[:, 0]",
+    "last": (
+        'last = inputs["attention_mask"].sum(1) - 1\nlogits = model(**inputs).logits[range(len(last)), last]'
+    ),
     "mean": (
         'mask = inputs["attention_mask"].unsqueeze(-1)\n'
         "logits = (model(**inputs).logits * mask).sum(1) / mask.sum(1)"
@@ -18,6 +21,7 @@ _LOGITS = {
 }
 _READING = {
     "cls": "The logits of a text are those of its first token",
+    "last": "The logits of a text are those of its last token",
     "mean": "The logits of a text are the mean of those of its tokens",
 }
 

@@ -74,8 +74,9 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
 
     tokenizer = load_tokenizer(context.inputs["tokenizer"])
     encoded_by_split = {split: _encode(spec, rows, tokenizer) for split, rows in rows_by_split.items()}
-    if spec.truncation == "whole" and spec.max_length is not None:
-        for split, encoded in encoded_by_split.items():
+    for split, encoded in encoded_by_split.items():
+        _refuse_empty(split, rows_by_split[split], encoded)
+        if spec.truncation == "whole" and spec.max_length is not None:
             _refuse_longer(split, rows_by_split[split], encoded, spec.max_length)
 
     datasets.disable_progress_bars()
@@ -188,13 +189,26 @@ def _encode(spec: PrepareSpec, rows: Sequence[Row], tokenizer: "Tokenizer") -> E
 
 
 def _refuse_longer(split: str, rows: Sequence[Row], encoded: EncodedTexts, max_length: int) -> None:
-    lengths = encoded.window_lengths or [[len(ids)] for ids in encoded.input_ids]
-    longest, row = max((max(of), row.id) for of, row in zip(lengths, rows, strict=True))
+    longest, row = max((max(of), row.id) for of, row in zip(_lengths(encoded), rows, strict=True))
     if longest > max_length:
         raise ValueError(
             f"{split}:{row}: {longest} tokens, but the plan says that no text has more than {max_length}; "
             "please report this: the planner's bound on tokens does not hold for this tokenizer"
         )
+
+
+def _refuse_empty(split: str, rows: Sequence[Row], encoded: EncodedTexts) -> None:
+    for row, lengths in zip(rows, _lengths(encoded), strict=True):
+        if not all(lengths):
+            raise ValueError(
+                f"{split}:{row.id}: the tokenizer makes no token of this text, and puts none around it: "
+                "leave it out, or give it words"
+            )
+
+
+def _lengths(encoded: EncodedTexts) -> list[list[int]]:
+    """Tokens of each sequence of each row."""
+    return encoded.window_lengths or [[len(ids)] for ids in encoded.input_ids]
 
 
 def _dataset(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
 from jobs.encoders.architecture import layer_of_parameter, layers_of
 from jobs.specs.recipe import Training
@@ -90,10 +91,19 @@ def add_adapters(encoder: PreTrainedModel, *, rank: int, alpha: float, dropout: 
     from peft.tuners.lora import LoraModel
 
     linear = {
-        id(part) for layer in layers_of(encoder) for part in layer.modules() if isinstance(part, nn.Linear)
+        id(part): isinstance(part, Conv1D)
+        for layer in layers_of(encoder)
+        for part in layer.modules()
+        if isinstance(part, nn.Linear | Conv1D)
     }
-    names = [name for name, part in encoder.named_modules() if id(part) in linear]
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=names, bias="none")
+    config = LoraConfig(
+        r=rank,
+        lora_alpha=alpha,
+        lora_dropout=dropout,
+        target_modules=[name for name, part in encoder.named_modules() if id(part) in linear],
+        fan_in_fan_out=all(linear.values()),
+        bias="none",
+    )
     return LoraModel(encoder, config, "default")
 
 

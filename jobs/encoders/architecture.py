@@ -3,8 +3,13 @@
 import inspect
 import re
 
+import torch
 from torch import nn
 from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+_NORMS_ABOVE = ("final_norm", "ln_f", "norm", "final_layer_norm", "decoder.final_layer_norm")
+"""What families call the normalisation above the top layer."""
 
 
 def layers_of(encoder: PreTrainedModel) -> nn.ModuleList:
@@ -78,6 +83,24 @@ def keep_layers(encoder: PreTrainedModel, number: int) -> None:
     config.num_hidden_layers = number
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[:number]
+
+
+def layer_states(encoder: PreTrainedModel, output: BaseModelOutput) -> list[torch.Tensor]:
+    """The state of every layer (B, T, D), 0 the embeddings, as the encoder cut off above it would give it.
+
+    Where a normalisation stands above the top layer (ModernBERT, decoder-only models), every state passes it.
+
+    Args:
+        output: Of the encoder, with `output_hidden_states`.
+    """
+    norm = _norm_above(encoder)
+    below = output.hidden_states[:-1]
+    return [*(below if norm is None else map(norm, below)), output.last_hidden_state]
+
+
+def _norm_above(encoder: PreTrainedModel) -> nn.Module | None:
+    modules = dict(encoder.named_modules())
+    return next((modules[name] for name in _NORMS_ABOVE if name in modules), None)
 
 
 def takes_token_types(encoder: PreTrainedModel) -> bool:

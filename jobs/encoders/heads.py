@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import keep_layers, takes_token_types
+from jobs.encoders.architecture import keep_layers, layer_states, takes_token_types
 from jobs.encoders.spans import slots_of, span_means, units_of
 from jobs.encoders.windows import (
     WindowAttention,
@@ -24,11 +24,19 @@ from jobs.text.annotations import Span
 
 
 def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling) -> torch.Tensor:
-    """One vector a text (B, D): the first token's, or the mean over the tokens that are not padding."""
-    if pooling == "cls":
-        return hidden_BTD[:, 0]
-    weight_BT1 = mask_BT.unsqueeze(-1).to(hidden_BTD.dtype)
-    return (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
+    """One vector a text (B, D): the first token's, the last one's, or the mean over all.
+
+    Padding stands on the right, and does not count.
+    """
+    match pooling:
+        case "cls":
+            return hidden_BTD[:, 0]
+        case "last":
+            last_B = mask_BT.sum(1) - 1
+            return hidden_BTD[torch.arange(len(hidden_BTD), device=hidden_BTD.device), last_B]
+        case "mean":
+            weight_BT1 = mask_BT.unsqueeze(-1).to(hidden_BTD.dtype)
+            return (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
 
 
 class Classifier(nn.Module):
@@ -131,7 +139,8 @@ class Classifier(nn.Module):
         output = self.encoder(input_ids=ids_WT, attention_mask=mask_WT, **options)
         if not reads_many:
             return [output.last_hidden_state]
-        return [output.hidden_states[layer] for layer in self.layers]
+        states = layer_states(self.encoder, output)
+        return [states[layer] for layer in self.layers]
 
     def _vectors(
         self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None

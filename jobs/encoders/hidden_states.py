@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import takes_token_types
+from jobs.encoders.architecture import layer_states, takes_token_types
 from jobs.encoders.heads import pool
 from jobs.encoders.windows import mean_of_windows
 from jobs.specs.recipe import TokenPooling
@@ -56,8 +56,8 @@ def _pooled_batch(
 ) -> list[np.ndarray]:
     ids_WT, mask_WT, types_WT, num_windows_B, _ = inputs_of(split, pad_id).to(device)
     types = {"token_type_ids": types_WT} if types_WT is not None and takes_token_types(encoder) else {}
-    states = encoder(input_ids=ids_WT, attention_mask=mask_WT, output_hidden_states=True, **types)
-    pooled = [pool(hidden_WTD, mask_WT, pooling).float() for hidden_WTD in states.hidden_states]
+    output = encoder(input_ids=ids_WT, attention_mask=mask_WT, output_hidden_states=True, **types)
+    pooled = [pool(state_WTD, mask_WT, pooling).float() for state_WTD in layer_states(encoder, output)]
     if num_windows_B is not None:
         pooled = [mean_of_windows(values_WD, num_windows_B) for values_WD in pooled]
     return [values_ND.cpu().numpy() for values_ND in pooled]

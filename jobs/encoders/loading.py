@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_MAPPING,
     AutoConfig,
     AutoModel,
@@ -27,6 +28,8 @@ def load_encoder(folder: Path) -> PreTrainedModel:
     """
     config = AutoConfig.from_pretrained(folder)
     options = {"add_pooling_layer": False} if _takes_pooling_layer(config) else {}
+    if type(config) not in MODEL_FOR_MASKED_LM_MAPPING and hasattr(config, "use_cache"):
+        options["use_cache"] = False  # Decoders would keep keys and values for a text that does not go on.
     return AutoModel.from_pretrained(folder, dtype="float32", weights_only=True, **options)
 
 
@@ -42,7 +45,7 @@ def load_pooler(folder: Path) -> dict[str, torch.Tensor]:
     pooler = getattr(encoder, "pooler", None)
     dense = getattr(pooler, "dense", pooler)
     if not isinstance(dense, nn.Linear) or any("pooler" in name for name in found["missing_keys"]):
-        raise ValueError(f"{folder}: {type(encoder).__name__} has no pooler there: pool by cls or mean")
+        raise ValueError(f"{folder}: {type(encoder).__name__} has no pooler there: pool by cls, mean or last")
     return dense.state_dict()
 
 

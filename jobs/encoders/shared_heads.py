@@ -4,7 +4,6 @@ Axes: B texts, T tokens, D features, K labels.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import nn
@@ -12,14 +11,13 @@ from transformers import PreTrainedModel
 
 from jobs.encoders.architecture import takes_token_types
 from jobs.encoders.heads import pool
+from jobs.specs.recipe import TokenPooling
 
 
 class SharedEncoder(nn.Module):
     """An encoder with dropout, and a linear head for each task over its pooled last layer."""
 
-    def __init__(
-        self, encoder: PreTrainedModel, *, num_labels: Sequence[int], pooling: Literal["cls", "mean"]
-    ) -> None:
+    def __init__(self, encoder: PreTrainedModel, *, num_labels: Sequence[int], pooling: TokenPooling) -> None:
         super().__init__()
         self.encoder = encoder
         self.pooling = pooling

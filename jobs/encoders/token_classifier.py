@@ -1,7 +1,7 @@
 """A linear classifier of pooled states as one of transformers' own models, which classifies every token.
 
-Its logits at the first token are those of a head on [CLS]. The mean of its logits over the tokens is what a
-head on the mean of their states gives, as both are linear.
+Its logits at the first token are those of a head on [CLS], those at the last token of a head there. The mean
+of its logits over the tokens is what a head on the mean of their states gives, as both are linear.
 
 Axes: B texts, T tokens, K labels, D features.
 """
@@ -12,7 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import nn
-from transformers import AutoModelForTokenClassification, PreTrainedModel
+from transformers import (
+    MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+    AutoModelForTokenClassification,
+    PreTrainedModel,
+)
 
 from jobs.encoders.architecture import keep_layers, takes_token_types
 from jobs.encoders.heads import pool
@@ -39,8 +43,13 @@ def token_classifier(
     config = encoder.config
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: number for number, label in enumerate(labels)}
+    if type(config) not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING:
+        raise ValueError(
+            f"transformers has no classifier of tokens of the type {config.model_type}, so no model of its "
+            "own computes this head"
+        )
     model = AutoModelForTokenClassification.from_config(config)
-    head = getattr(model, "classifier", None)
+    head = getattr(model, "classifier", getattr(model, "score", None))
     if not isinstance(head, nn.Linear) or hasattr(model, "head"):
         raise ValueError(
             f"{type(model).__name__} is not a linear layer on the encoder's states, so no model of "
@@ -60,7 +69,7 @@ def load_token_classifier(folder: Path) -> PreTrainedModel:
 
 
 def text_logits(model: PreTrainedModel, split: Split, pooling: TokenPooling) -> np.ndarray:
-    """The logits of texts (B, K): those of the first token, or the mean over the tokens."""
+    """The logits of texts (B, K): those of the first token or the last, or the mean over the tokens."""
     ids_BT, mask_BT, types_BT, *_ = inputs_of(split, model.config.pad_token_id or 0)
     types = (
         {"token_type_ids": types_BT} if types_BT is not None and takes_token_types(model.base_model) else {}

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from jobs.encoders.architecture import layer_states
 from jobs.text.batches import pad
 
 TEXTS_IN_SHARD = 512
@@ -52,8 +53,7 @@ def _states(
     output = encoder(
         input_ids=ids_BT.to(device), attention_mask=mask_BT.to(device), output_hidden_states=True
     )
-    # What a head on a trained encoder reads comes last, whatever norm an architecture puts there.
-    every = [*output.hidden_states[:-1], output.last_hidden_state]
+    every = layer_states(encoder, output)
     states_BTD = torch.cat([every[layer] for layer in layers], dim=-1).half()
     if not torch.isfinite(states_BTD[mask_BT.to(device).bool()]).all():
         raise ValueError("the encoder has states that float16 cannot hold: train end to end (features: null)")

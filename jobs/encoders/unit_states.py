@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import takes_token_types
+from jobs.encoders.architecture import layer_states, takes_token_types
 from jobs.encoders.spans import Unit, slots_of, span_means, units_of
 from jobs.text.annotations import Span
 from jobs.text.batches import pad
@@ -67,10 +67,10 @@ def _pooled(
     options = {}
     if type_ids is not None and takes_token_types(encoder):
         options["token_type_ids"] = pad(type_ids, 0)[0].to(device)
-    states = encoder(
+    output = encoder(
         input_ids=ids_BT.to(device),
         attention_mask=mask_BT.to(device),
         output_hidden_states=True,
         **options,
-    ).hidden_states
-    return [span_means(hidden_BTD.float(), slots).cpu().numpy() for hidden_BTD in states]
+    )
+    return [span_means(state_BTD.float(), slots).cpu().numpy() for state_BTD in layer_states(encoder, output)]

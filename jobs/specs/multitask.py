@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.recipe import Precision
+from jobs.specs.recipe import Precision, TokenPooling
 from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Spec, Strict, later
 
 Sampling = Literal["proportional", "square-root", "uniform"]
@@ -27,7 +27,7 @@ class JointTraining(Strict):
     warmup: Share = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
-    pooling: Literal["cls", "mean"] = "cls"
+    pooling: TokenPooling = "cls"
     precision: Precision = later("float32")
     """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
     seed: int = 0

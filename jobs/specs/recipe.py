@@ -8,8 +8,8 @@ from jobs.specs.layers import Layers
 from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict, later
 
 Truncation = Literal["head", "tail", "head+tail", "middle", "windows"]
-TokenPooling = Literal["cls", "mean"]
-Pooling = Literal["cls", "mean", "pooler"]
+TokenPooling = Literal["cls", "mean", "last"]
+Pooling = Literal["cls", "mean", "last", "pooler"]
 LayerPooling = Literal["concat", "mean", "max"]
 WindowPooling = Literal["mean", "max", "attention", "logits", "vote"]
 DecayConvention = Literal["sun-code", "sun-eq", "revisit", "electra", "timm"]
@@ -63,8 +63,9 @@ class Training(Strict):
     evaluations_per_epoch: PositiveInt = 1
     """How often the validation split is scored; the best weights are kept."""
     pooling: Pooling = "cls"
-    """What of a layer the head reads: the first token, the mean over tokens, or the first token through the
-    encoder's own pooler (dense, tanh)."""
+    """What of a layer the head reads: the first token, the mean over tokens, the last token (decoder-only
+    models, whose first token sees nothing of the text), or the first token through the encoder's own pooler
+    (dense, tanh)."""
     layers: Layers = "last"
     """Layers that the head reads, counted from 1: `last`, `all`, `first-N`, `last-N`, a number, or a list.
     Layers above the highest of them are cut off."""

@@ -1,12 +1,19 @@
 """Values of the recipe's factors that do not go together, wherever they are written."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from math import inf
 from typing import Any
 
 from orchestrator.experiment.contradiction import Contradiction
 from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.variants import grid_cells, places_of, possible_values, tidy, written_values
+from orchestrator.experiment.variants import (
+    grid_cells,
+    places_of,
+    possible_values,
+    tidy,
+    values_in,
+    written_values,
+)
 
 
 def factor_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
@@ -24,9 +31,9 @@ def _heads(experiment: Experiment) -> Iterator[Contradiction]:
     together = {
         (features, head, truncation)
         for cell in cells
-        for features in _options(experiment, cell, "features")
-        for head in _options(experiment, cell, "head")
-        for truncation in _options(experiment, cell, "truncation")
+        for features in values_in(experiment, cell, "features")
+        for head in values_in(experiment, cell, "head")
+        for truncation in values_in(experiment, cell, "truncation")
     }
     if any(head == "bilstm" and features is None for features, head, _ in together):
         message = (
@@ -46,11 +53,6 @@ def _heads(experiment: Experiment) -> Iterator[Contradiction]:
                 yield Contradiction(path, message, rests_on=places_of("truncation"))
 
 
-def _options(experiment: Experiment, cell: Mapping[str, Any], factor: str) -> tuple[Any, ...]:
-    """What a factor may be in a cell of the grid."""
-    return (cell[factor],) if factor in cell else possible_values(experiment, factor)
-
-
 def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
     shortest = min(_numbers(experiment, "max_length"), default=inf)
     for path, tokens in written_values(experiment, "head_tokens"):
@@ -64,7 +66,8 @@ def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
     for path, pooling in written_values(experiment, "pooling"):
         if pooling == "pooler" and others:
             message = (
-                f"the pooler reads the last layer alone: must be cls or mean with layers {tidy(others[0])}"
+                f"the pooler reads the last layer alone: must be cls, mean or last with layers "
+                f"{tidy(others[0])}"
             )
             yield Contradiction(path, message, rests_on=places_of("layers"))
 

@@ -81,6 +81,11 @@ def _matches(cell: Mapping[str, object], given: Grid) -> bool:
     return all(factor in cell and cell[factor] in values for factor, values in given if values is not None)
 
 
+def values_in(experiment: Experiment, cell: Mapping[str, Any], factor: str) -> tuple[Any, ...]:
+    """What a factor may be in a cell of the grid."""
+    return (cell[factor],) if factor in cell else possible_values(experiment, factor)
+
+
 def make_recipe(experiment: Experiment, factors: Mapping[str, object]) -> Recipe:
     """The experiment's recipe with these factors set, checked again."""
     return Recipe.model_validate(experiment.recipe.model_dump() | dict(factors))

@@ -225,7 +225,10 @@ def _located(folder: Path, source: EncoderSource, memory: Path | None) -> Locate
     digest_by_file = {path: _sha256(path, memory) for path in (folder / "config.json", *_weights(folder))}
     if source.sha256 is not None:
         _refuse_other_weights(folder, source.sha256, digest_by_file)
-    content = json.dumps({path.name: digest for path, digest in digest_by_file.items()}, sort_keys=True)
+    read = {path.name: digest for path, digest in digest_by_file.items()}
+    if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "modernbert":
+        read["states"] = "normalised"  # They were not when its first results were stored.
+    content = json.dumps(read, sort_keys=True)
     return LocatedEncoder(
         folder=folder,
         digest=hashlib.sha256(content.encode()).hexdigest()[:16],

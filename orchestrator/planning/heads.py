@@ -57,7 +57,7 @@ def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str
         except ValueError as error:
             yield f"layers: {encoder.name}: {error}"
     if "pooler" in possible_values(experiment, "pooling") and not has_pooler(encoder.folder):
-        yield f"pooling: {encoder.name} has no weights of a pooler; use cls or mean"
+        yield f"pooling: {encoder.name} has no weights of a pooler; use cls, mean or last"
 
 
 def has_pooler(folder: Path) -> bool:

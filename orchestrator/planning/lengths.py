@@ -16,7 +16,10 @@ POSITIONS_LOST = {
     "camembert": 2,
     "distilbert": 0,
     "electra": 0,
+    "gpt2": 0,
+    "gpt_neo": 0,
     "mpnet": 2,
+    "opt": 0,
     "roberta": 2,
     "xlm-roberta": 2,
 }
@@ -73,5 +76,6 @@ def _without_room(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
 def num_positions(folder: Path) -> int | None:
     """Tokens that an encoder with a table of positions can take, special ones included; else nothing."""
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    lost, size = POSITIONS_LOST.get(config.get("model_type")), config.get("max_position_embeddings")
+    lost = POSITIONS_LOST.get(config.get("model_type"))
+    size = config.get("max_position_embeddings", config.get("n_positions"))
     return None if lost is None or size is None else size - lost

@@ -151,7 +151,7 @@ def states_of(
     if isinstance(data.spec, AnnotateSpec):
         spec = RepresentSpec(**common)
     else:
-        pooling = "mean" if recipe.pooling == "mean" else "cls"
+        pooling = "cls" if recipe.pooling == "pooler" else recipe.pooling
         spec = ExtractSpec(pooling=pooling, choices_apart=predicted_of(data) == "choice", **common)
     if model is None:
         return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})

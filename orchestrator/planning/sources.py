@@ -22,6 +22,7 @@ from orchestrator.experiment.experiment import MAIN, EncoderSource, Experiment
 from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.checkpoints import checkpoint_faults
+from orchestrator.planning.decoders import decoder_faults
 from orchestrator.planning.depths import depth_faults
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
 from orchestrator.planning.feature_stages import feature_faults
@@ -124,9 +125,10 @@ def look_at(
     }
     sizes = train_size_faults(experiment, num_train)
     faults += sizes or checkpoint_faults(experiment, num_train)
-    for encoder in encoders.values():
+    for name, encoder in encoders.items():
         texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
-        exceeds = {name: partial(source.exceeds, encoder) for name, source in texts.items()}
+        exceeds = {task: partial(source.exceeds, encoder) for task, source in texts.items()}
+        faults += decoder_faults(experiment, encoder, name)
         faults += objective_faults(experiment, encoder)
         faults += depth_faults(experiment, encoder)
         faults += length_faults(experiment, encoder, exceeds)

@@ -23,10 +23,18 @@ from jobs.model_card import Facts, snippet
 from jobs.specs.stages import DepthSpec, ExtractSpec, RefitSpec
 from jobs.text.inputs import inputs_of
 from jobs.text.prepared import read_labels, read_split, read_texts
-from tests.jobs.tiny import CONFIGS, curve, make_context, write_encoder, write_rows, write_task
+from tests.jobs.tiny import (
+    MODELS,
+    curve,
+    make_context,
+    write_byte_tokenizer,
+    write_encoder,
+    write_rows,
+    write_task,
+)
 
 LAYERS = 4
-LINEAR = [name for name in CONFIGS if name != "modernbert"]
+LINEAR = [name for name in MODELS if name not in ("modernbert", "opt")]
 
 
 def write_model(folder, encoder, labels, *, seed=3, **head):
@@ -103,7 +111,7 @@ def test_the_lines_of_the_card_predict_what_the_depth_measure_scored(bert, tmp_p
     assert snippet(facts).rstrip() in (tmp_path / "out" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
 @pytest.mark.parametrize("architecture", LINEAR)
 def test_every_family_with_a_linear_token_classifier_is_exported(tmp_path, architecture, pooling):
     random = np.random.default_rng(0)
@@ -124,7 +132,12 @@ def test_every_family_with_a_linear_token_classifier_is_exported(tmp_path, archi
         logits_BTK = loaded(input_ids=inputs.ids_WT, attention_mask=inputs.mask_WT).logits
         expected_BK = load_classifier(model).eval()(*inputs)
     mask_BT1 = inputs.mask_WT.unsqueeze(-1)
-    pooled_BK = logits_BTK[:, 0] if pooling == "cls" else (logits_BTK * mask_BT1).sum(1) / mask_BT1.sum(1)
+    last_B = inputs.mask_WT.sum(1) - 1
+    pooled_BK = {
+        "cls": logits_BTK[:, 0],
+        "last": logits_BTK[range(len(last_B)), last_B],
+        "mean": (logits_BTK * mask_BT1).sum(1) / mask_BT1.sum(1),
+    }[pooling]
     # The same sums in another order, in float32.
     torch.testing.assert_close(pooled_BK, expected_BK, atol=1e-4, rtol=1e-4)
     assert loaded.config.id2label == dict(enumerate(read_labels(data)))
@@ -137,6 +150,35 @@ def test_a_family_whose_token_classifier_is_not_linear_is_refused(tmp_path):
     model = write_model(tmp_path / "model", encoder, read_labels(data))
     with pytest.raises(ValueError, match="is not a linear layer on the encoder's states"):
         exported(tmp_path / "out", model, data, layers=1)
+
+
+def test_a_family_without_token_classifier_is_refused(tmp_path):
+    encoder = write_encoder(tmp_path / "encoder", architecture="opt")
+    data = write_rows(tmp_path / "task", [[2, 7, 8, 3]] * 12, [0, 1] * 6, num_held_out=4)
+    model = write_model(tmp_path / "model", encoder, read_labels(data))
+    with pytest.raises(ValueError, match="transformers has no classifier of tokens of the type opt"):
+        exported(tmp_path / "out", model, data, layers=1)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "last"])
+def test_a_decoder_whose_tokenizer_knows_no_padding_is_exported_with_some(tmp_path, pooling):
+    encoder = write_encoder(tmp_path / "encoder", architecture="gpt2", n_layer=3, n_positions=400)
+    write_byte_tokenizer(encoder)
+    data = write_task(tmp_path / "task", encoder, max_length=None)
+    labels = read_labels(data)
+    model = write_model(tmp_path / "model", encoder, labels, pooling=pooling)
+    part = read_layers(states_of_model(tmp_path / "states", model, data, pooling), "test")
+    weight_KD = load_file(model / "head.safetensors")["weight"]
+    bias_K = -weight_KD @ part.layers[1].mean(axis=0)
+    save_file({"weight": weight_KD, "bias": bias_K}, model / "head.safetensors")
+    facts = exported(tmp_path / "out", model, data, layers=1)
+    ids, texts = read_texts(data, "test")
+    found = dict(
+        zip(ids, predictions_by_snippet(tmp_path / "out", facts, [text for (text,) in texts]), strict=True)
+    )
+    promised_N = (part.layers[1] @ weight_KD.T + bias_K).argmax(axis=1)
+    assert [found[identifier] for identifier in part.ids] == [labels[number] for number in promised_N]
+    assert len(set(found.values())) == len(labels)
 
 
 def test_the_score_is_the_tasks_own_where_it_has_one(bert, tmp_path):

@@ -22,8 +22,8 @@ from tests.jobs.two_processes import METRICS, Case, train_together
 
 LAYERS = [("last", None), ((1, 2), "concat"), ((1, 2), "mean"), ((1, 2), "max"), (1, None)]
 WINDOWS = ["mean", "max", "attention", "logits", "vote"]
-POOLINGS = {"cls": 0, "mean": 2}
-"""Each reads all of these layers and windows, but each way of windows with other layers than the other."""
+POOLINGS = {"cls": 0, "mean": 2, "last": 3}
+"""Each reads all of these layers and windows, but each way of windows with other layers than the others."""
 
 
 def _heads() -> dict[str, dict[str, object]]:

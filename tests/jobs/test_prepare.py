@@ -3,6 +3,8 @@ import os
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
 
 from jobs import prepare
 from jobs.context import StageContext
@@ -62,6 +64,19 @@ def test_a_task_becomes_split_token_ids_with_labels_in_order(inputs, tmp_path):
     assert metrics["train/num_texts"] == 36
     assert metrics["test/tokens"] == 80
     assert metrics["test/num_cut"] == metrics["validation/tokens_lost"] == 0
+
+
+def test_a_text_of_no_tokens_is_refused(inputs, tmp_path):
+    Tokenizer(BPE({"a": 0, "b": 1}, [])).save(str(inputs["tokenizer"] / "tokenizer.json"))
+    rows = [{"text": "a b", "label": ["no", "yes"][row % 2]} for row in range(9)]
+    rows.append({"text": "xyz", "label": "no"})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    inputs["test"].write_text(lines, encoding="utf-8")
+    inputs["train"].write_text(lines.replace("xyz", "b a") * 4, encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"^test:10: the tokenizer makes no token of this text, and puts none"
+    ):
+        run(spec_of(inputs), inputs, tmp_path / "out")
 
 
 def test_the_validation_rows_are_recorded_and_taken_out_of_training(inputs, tmp_path):

@@ -10,18 +10,24 @@ from typing import Any
 
 import numpy as np
 import torch
-from tokenizers import BertWordPieceTokenizer
+from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer
 from transformers import (
     AlbertConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoModelForMaskedLM,
     BertConfig,
     DebertaV2Config,
     DistilBertConfig,
     ElectraConfig,
+    GPT2Config,
+    GPTNeoXConfig,
+    LlamaConfig,
     ModernBertConfig,
     MPNetConfig,
+    OPTConfig,
     PreTrainedConfig,
+    Qwen3Config,
     RobertaConfig,
 )
 
@@ -69,6 +75,28 @@ CONFIGS: dict[str, Callable[..., PreTrainedConfig]] = {
 }
 """Two layers of width 32 in each architecture; fields replace what is given here."""
 
+DECODERS: dict[str, Callable[..., PreTrainedConfig]] = {
+    "gpt2": lambda **fields: GPT2Config(
+        **{
+            "vocab_size": VOCABULARY,
+            "n_embd": 32,
+            "n_layer": 2,
+            "n_head": 2,
+            "n_positions": 140,
+            "bos_token_id": 2,
+            "eos_token_id": 3,
+        }
+        | fields
+    ),
+    "llama": lambda **fields: LlamaConfig(**SHAPE | {"num_key_value_heads": 1} | fields),
+    "qwen3": lambda **fields: Qwen3Config(**SHAPE | {"num_key_value_heads": 1, "head_dim": 16} | fields),
+    "gpt_neox": lambda **fields: GPTNeoXConfig(**SHAPE | fields),
+    "opt": lambda **fields: OPTConfig(**SHAPE | {"ffn_dim": 64, "word_embed_proj_dim": 32} | fields),
+}
+"""The same of decoder-only models, whose tokens see only those before them."""
+
+MODELS = CONFIGS | DECODERS
+
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
 
@@ -87,11 +115,26 @@ def write_tokenizer(folder: Path) -> None:
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
+def write_byte_tokenizer(folder: Path) -> None:
+    """In place of the tokenizer there: byte-level, as GPT-2's, with no token around texts or for padding."""
+    rows, _ = sample_rows(**SAMPLE.model_dump(exclude={"source"}))
+    tokenizer = ByteLevelBPETokenizer()
+    texts = [row["text"] for row in rows]
+    tokenizer.train_from_iterator(
+        texts, vocab_size=VOCABULARY, special_tokens=["<|endoftext|>"], show_progress=False
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|endoftext|>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+
+
 def write_encoder(folder: Path, *, architecture: str = "bert", seed: int = 0, **fields: Any) -> Path:
     """A folder with random weights (a prediction head among them) and the tokenizer."""
     folder.mkdir(parents=True)
     torch.manual_seed(seed)
-    AutoModelForMaskedLM.from_config(CONFIGS[architecture](**fields)).save_pretrained(folder)
+    config = MODELS[architecture](**fields)
+    kind = AutoModelForCausalLM if architecture in DECODERS else AutoModelForMaskedLM
+    kind.from_config(config).save_pretrained(folder)
     write_tokenizer(folder)
     return folder
 

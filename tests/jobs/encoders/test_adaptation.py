@@ -5,21 +5,23 @@ import pytest
 import torch
 from torch import nn
 from transformers import AutoModel
+from transformers.pytorch_utils import Conv1D
 
 from jobs.encoders.adaptation import Adaptation, reinitialise_top
 from jobs.encoders.architecture import layers_of
 from jobs.encoders.learning_rates import check_complete, parameter_groups
 from jobs.encoders.loading import load_encoder
 from jobs.specs.recipe import Training
-from tests.jobs.tiny import CONFIGS, NO_DROPOUT, write_encoder
+from tests.jobs.tiny import MODELS, NO_DROPOUT, write_encoder
 
-LAYERED = [name for name in CONFIGS if name != "albert"]
+LAYERED = [name for name in MODELS if name != "albert"]
+NORMS_ABOVE = ("final_norm.", "ln_f.", "norm.", "final_layer_norm.", "decoder.final_layer_norm.")
 IDS_BT = torch.tensor([[2, 7, 8, 9, 3], [2, 10, 11, 12, 3]])
 
 
 def encoder_of(architecture: str, *, seed: int = 0, **fields):
     torch.manual_seed(seed)
-    return AutoModel.from_config(CONFIGS[architecture](**fields)).eval()
+    return AutoModel.from_config(MODELS[architecture](**fields)).eval()
 
 
 def weights_of(encoder) -> dict[str, torch.Tensor]:
@@ -39,10 +41,10 @@ def test_only_what_stands_above_the_frozen_layers_is_trained(architecture):
     second = {id(parameter) for parameter in layers_of(encoder)[1].parameters()}
     beside = {name for name in trained if id(encoder.get_parameter(name)) not in second}
     assert len(trained) - len(beside) == len(second)
-    assert all(name.startswith(("pooler.", "final_norm.")) for name in beside)
+    assert all(name.startswith(("pooler.", *NORMS_ABOVE)) for name in beside)
 
 
-@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize("architecture", MODELS)
 def test_a_whole_encoder_can_be_frozen(architecture):
     encoder = encoder_of(architecture)
     Adaptation(encoder, Training(frozen_layers="all"), seed=0)
@@ -101,7 +103,7 @@ def test_adapters_change_nothing_at_first_and_are_merged_into_a_plain_encoder(ar
     linear = {
         f"{name}.weight"
         for name, part in encoder.named_modules()
-        if isinstance(part, nn.Linear) and re.search(r"layers?\.\d", name)
+        if isinstance(part, nn.Linear | Conv1D) and re.search(r"(layers?|h)\.\d", name)
     }
     changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == linear

@@ -4,10 +4,10 @@ from transformers import AutoModelForMaskedLM, AutoModelForPreTraining
 
 from jobs.encoders.loading import load_encoder
 from jobs.encoders.pretraining_losses import PretrainingLosses
-from tests.jobs.tiny import CONFIGS, NO_DROPOUT, write_encoder
+from tests.jobs.tiny import CONFIGS, MODELS, NO_DROPOUT, write_encoder
 
 
-@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize("architecture", MODELS)
 def test_every_weight_of_a_loaded_encoder_is_used(architecture, tmp_path):
     encoder = load_encoder(write_encoder(tmp_path / "encoder", architecture=architecture))
     encoder(torch.tensor([[2, 7, 8, 9, 3]])).last_hidden_state.square().sum().backward()

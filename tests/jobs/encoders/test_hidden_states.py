@@ -7,16 +7,16 @@ from jobs.encoders.heads import Classifier, pool
 from jobs.encoders.hidden_states import pooled_layers
 from jobs.encoders.layer_files import Part, read_layers, read_num_labels, read_num_layers, write_layers
 from jobs.text.batches import pad
-from tests.jobs.tiny import CONFIGS
+from tests.jobs.tiny import MODELS
 
 TEXTS = [[2, *range(5, 5 + length), 3] for length in (9, 1, 30, 4, 4, 17, 2)]
 AXES = {"pad_id": 0, "device": "cpu"}
-ARCHITECTURES = list(CONFIGS)
+ARCHITECTURES = list(MODELS)
 
 
 def encoder_of(architecture: str):
     torch.manual_seed(0)
-    return AutoModel.from_config(CONFIGS[architecture]()).eval()
+    return AutoModel.from_config(MODELS[architecture]()).eval()
 
 
 def test_the_mean_leaves_padding_out():
@@ -30,6 +30,13 @@ def test_the_mean_leaves_padding_out():
     assert torch.equal(pool(hidden_BTD, mask_BT, "cls"), hidden_BTD[:, 0])
 
 
+def test_the_last_token_is_the_one_before_the_padding():
+    hidden_BTD = torch.randn(3, 5, 4)
+    mask_BT = torch.tensor([[1, 1, 1, 0, 0], [1, 0, 0, 0, 0], [1, 1, 1, 1, 1]])
+    slow = torch.stack([hidden_BTD[0, 2], hidden_BTD[1, 0], hidden_BTD[2, 4]])
+    assert torch.equal(pool(hidden_BTD, mask_BT, "last"), slow)
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_padding_does_not_change_logits(pooling):
     classifier = Classifier(encoder_of("bert"), num_labels=3, pooling=pooling).eval()
@@ -37,7 +44,7 @@ def test_padding_does_not_change_logits(pooling):
     torch.testing.assert_close(classifier(*pad(TEXTS, 0)), alone, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_rows_stand_in_the_order_of_the_texts_and_equal_one_text_at_a_time(architecture, pooling):
     encoder = encoder_of(architecture)

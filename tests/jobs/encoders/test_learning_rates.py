@@ -13,11 +13,11 @@ from jobs.encoders.learning_rates import (
     parameter_groups,
 )
 from jobs.specs.recipe import Training
-from tests.jobs.tiny import CONFIGS
+from tests.jobs.tiny import MODELS
 
-LAYERED = [name for name in CONFIGS if name != "albert"]
+LAYERED = [name for name in MODELS if name != "albert"]
 BASE, DECAY, NUM_LAYERS = 1e-3, 0.5, 2
-BELOW = re.compile(r"embed|relative_attention_bias|^encoder\.LayerNorm")
+BELOW = re.compile(r"embed|wte|wpe|relative_attention_bias|^encoder\.LayerNorm")
 """What stands below the first layer, by name: MPNet's relative attention bias and DeBERTa's relative
 embeddings, which encoder.LayerNorm normalises, are read by every layer."""
 TABLE = {
@@ -33,7 +33,7 @@ TABLE = {
 def slow_decays(name: str, convention: str, num_layers: int) -> int:
     """The slow obvious version: how often a parameter's rate is decayed, from its name."""
     at_top = {"sun-code": 0, "sun-eq": 0, "revisit": 1, "electra": 2, "timm": 1}[convention]
-    if numbers := re.findall(r"layers?\.(\d+)\.", name):
+    if numbers := re.findall(r"(?:layers?|h)\.(\d+)\.", name):
         return at_top + num_layers - 1 - int(numbers[0])
     if BELOW.search(name):
         return 0 if convention == "sun-code" else at_top + num_layers
@@ -45,7 +45,7 @@ def rate_by_name(groups) -> dict[str, float]:
 
 
 def groups_of(architecture: str, **training):
-    encoder = AutoModel.from_config(CONFIGS[architecture]())
+    encoder = AutoModel.from_config(MODELS[architecture]())
     head = nn.Linear(32, 3)
     return encoder, head, parameter_groups(encoder, head, Training(learning_rate=BASE, **training))
 
@@ -67,7 +67,7 @@ def test_rates_are_those_of_the_names(architecture, convention):
 
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_twelve_layers_have_the_published_multipliers(convention):
-    encoder = BertModel(CONFIGS["bert"](num_hidden_layers=12), add_pooling_layer=False)
+    encoder = BertModel(MODELS["bert"](num_hidden_layers=12), add_pooling_layer=False)
     training = Training(learning_rate=1.0, layer_decay=0.95, decay_convention=convention)
     rates = rate_by_name(parameter_groups(encoder, nn.Linear(32, 3), training))
     names = ("encoder.layer.11.output.dense.bias", "encoder.layer.0.output.dense.bias")
@@ -107,7 +107,7 @@ def test_biases_and_norms_have_no_weight_decay_nor_has_the_head_of_revisit(archi
     _, _, groups = groups_of(architecture, layer_decay=DECAY, weight_decay=0.1, decay_convention=convention)
     for group in groups:
         for name, parameter in zip(group.names, group.parameters, strict=True):
-            is_norm_or_bias = name.endswith("bias") or "norm" in name.lower()
+            is_norm_or_bias = name.endswith("bias") or "norm" in name.lower() or "ln_" in name
             if parameter.ndim == 1:
                 assert is_norm_or_bias and group.weight_decay == 0.0
             elif convention == "revisit" and (name.startswith("head.") or ".pooler." in name):
@@ -126,7 +126,7 @@ def test_every_parameter_is_in_exactly_one_group(architecture, decay):
 
 
 def test_a_frozen_parameter_is_in_no_group():
-    encoder = AutoModel.from_config(CONFIGS["bert"]())
+    encoder = AutoModel.from_config(MODELS["bert"]())
     encoder.embeddings.requires_grad_(False)
     model = Classifier(encoder, num_labels=2, pooling="mean")
     groups = parameter_groups(encoder, model.head, Training(layer_decay=DECAY))
@@ -135,7 +135,7 @@ def test_a_frozen_parameter_is_in_no_group():
 
 
 def test_a_parameter_that_falls_out_is_an_error():
-    model = Classifier(AutoModel.from_config(CONFIGS["bert"]()), num_labels=2, pooling="mean")
+    model = Classifier(AutoModel.from_config(MODELS["bert"]()), num_labels=2, pooling="mean")
     groups = parameter_groups(model.encoder, model.head, Training())
     check_complete(groups, model.named_parameters())
     model.temperature = nn.Parameter(model.head.bias.detach().clone())
@@ -144,7 +144,7 @@ def test_a_parameter_that_falls_out_is_an_error():
 
 
 def test_a_parameter_in_two_groups_is_an_error():
-    model = Classifier(AutoModel.from_config(CONFIGS["bert"]()), num_labels=2, pooling="mean")
+    model = Classifier(AutoModel.from_config(MODELS["bert"]()), num_labels=2, pooling="mean")
     model.head.weight = nn.Parameter(model.encoder.embeddings.token_type_embeddings.weight)
     model.encoder.embeddings.token_type_embeddings.weight = model.head.weight
     groups = parameter_groups(model.encoder, model.head, Training())
@@ -163,7 +163,7 @@ def test_albert_shares_one_layer_so_it_has_one_rate_only():
 
 
 def test_the_convolution_of_deberta_belongs_to_its_first_layer():
-    encoder = AutoModel.from_config(CONFIGS["deberta-v2"](conv_kernel_size=3, conv_act="gelu"))
+    encoder = AutoModel.from_config(MODELS["deberta-v2"](conv_kernel_size=3, conv_act="gelu"))
     rates = rate_by_name(
         parameter_groups(encoder, nn.Linear(32, 3), Training(learning_rate=BASE, layer_decay=DECAY))
     )
@@ -184,7 +184,7 @@ def test_the_table_names_every_group_with_its_numbers():
 
 
 def test_at_one_rate_only_matrices_decay():
-    encoder = AutoModel.from_config(CONFIGS["bert"]())
+    encoder = AutoModel.from_config(MODELS["bert"]())
     groups = groups_at_one_rate(encoder, learning_rate=BASE, weight_decay=0.1)
     check_complete(groups, encoder.named_parameters())
     assert [(group.learning_rate, group.weight_decay) for group in groups] == [(BASE, 0.1), (BASE, 0.0)]

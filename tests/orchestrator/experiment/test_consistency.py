@@ -94,7 +94,7 @@ LAYERS = (
         ),
         (
             "search: {space: {pooling: {choices: [cls, max]}}, trials: 1}",
-            'search.space.pooling.choices.1: pooling must be one of cls, mean, pooler, not "max"',
+            'search.space.pooling.choices.1: pooling must be one of cls, mean, last, pooler, not "max"',
         ),
         (
             "tasks: [trec, {task: trec, data: {source: hub, name: a}}]",
@@ -184,7 +184,7 @@ LAYERS = (
         ),
         (
             "grid: {pooling: [cls, pooler], layers: [last, 3]}",
-            "grid.pooling.1: the pooler reads the last layer alone: must be cls or mean with layers 3",
+            "grid.pooling.1: the pooler reads the last layer alone: must be cls, mean or last with layers 3",
         ),
         (
             "tasks: [{task: t, data: {source: sample, target: topic}, columns: {text_pair: b}}]",

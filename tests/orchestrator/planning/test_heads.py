@@ -138,7 +138,7 @@ def test_layers_of_an_encoder_that_does_not_say_how_many_it_has_are_refused(benc
 
 def test_a_pooler_without_weights_is_refused(bench):
     write_weights(bench.root / "encoder", "embeddings.word_embeddings.weight")
-    fault = "pooling: encoder has no weights of a pooler; use cls or mean"
+    fault = "pooling: encoder has no weights of a pooler; use cls, mean or last"
     assert faults(bench, recipe={"pooling": "pooler"}) == fault
     write_weights(bench.root / "encoder", "bert.pooler.dense.weight")
     assert bench.plan(recipe={"pooling": "pooler"}).variants
