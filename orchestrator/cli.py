@@ -285,7 +285,7 @@ def publish(
             tracker.publish(study.experiment, page)
     finally:
         tracker.close()
-    print(f"{len(pages)} runs are shown at {redacted(uri)}")
+    print(f"runs shown at {redacted(uri)}: {len(pages)}")
 
 
 @app.command()

@@ -105,7 +105,7 @@ def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
     variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
     print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
     if outcome.num_unpublished:
-        print(f"{outcome.num_unpublished} pages are not shown yet: `layerscope publish` shows them")
+        print(f"{counted(outcome.num_unpublished, 'page')} not shown yet: see `layerscope publish`")
     elif uri.startswith("sqlite"):
         print(f"MLflow: layerscope ui --store {store}")
     else:

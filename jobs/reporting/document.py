@@ -195,15 +195,13 @@ def _summary(group: Sequence[RankedCondition]) -> str:
         return f"{first.task}: no condition learned with every seed. {name} {first.standing}, with {scored}."
     alike = sum(ranked.standing == "indistinguishable" for ranked in others)
     if first.standing == "best":
-        compared = sum(ranked.standing == "worse" for ranked in others)
-        return (
-            f"{first.task}: {name} is best on the test examples, {scored}; "
-            f"{compared} of {len(others)} others are worse."
-        )
+        worse = sum(ranked.standing == "worse" for ranked in others)
+        whom = "the other is" if len(others) == 1 else f"{worse} of {len(others)} others are"
+        return f"{first.task}: {name} is best on the test examples, {scored}; {whom} worse."
     if alike:
+        whom = "the other condition" if len(others) == 1 else f"{alike} of the {len(others)} other conditions"
         return (
-            f"{first.task}: no single best. {name} scored highest, {scored}, and {alike} of the "
-            f"{len(others)} other conditions cannot be told from it."
+            f"{first.task}: no single best. {name} scored highest, {scored}; {whom} cannot be told from it."
         )
     if not others:
         return f"{first.task}: {name}, the only condition, has {scored}."

@@ -228,7 +228,7 @@ def test_a_tracking_server_that_is_down_costs_no_result_and_is_told_later(place)
     assert run.returncode == 3
     assert len(errors.splitlines()) == 1
     assert "MLflow at http://127.0.0.1:9 cannot be reached" in errors
-    assert "7 pages are not shown yet: `layerscope publish` shows them" in output
+    assert "7 pages not shown yet: see `layerscope publish`" in output
     assert num_trained(place, "unseen") == 3
 
     shown = subprocess.run(
@@ -247,5 +247,5 @@ def test_a_tracking_server_that_is_down_costs_no_result_and_is_told_later(place)
         text=True,
         check=True,
     )
-    assert shown.stdout.startswith("7 runs are shown")
+    assert shown.stdout.startswith("runs shown at ") and shown.stdout.endswith(": 7\n")
     assert keys_shown_twice(place, "unseen") == []
