@@ -38,10 +38,12 @@ def cloud(num_points: int, width: int, num_labels: int, regime: str, *, seed: in
     return points_ND @ np.linalg.qr(rng.normal(size=(width, width)))[0], labels_N
 
 
-def row(num_points: int, width: int, num_labels: int, regime: str, *, seed: int, naive_points: int) -> tuple:
+def row(
+    num_points: int, width: int, num_labels: int, regime: str, *, seed: int, naive_points: int, device: str
+) -> tuple:
     points_ND, labels_N = cloud(num_points, width, num_labels, regime, seed=seed)
-    _, clustering = timed(direct_probe, points_ND, labels_N, distances="rough")
-    probe, everything = timed(direct_probe, points_ND, labels_N)
+    _, clustering = timed(direct_probe, points_ND, labels_N, distances="rough", device=device)
+    probe, everything = timed(direct_probe, points_ND, labels_N, device=device)
     assert isinstance(probe, DirectProbe)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     naive, ratio = "-", "-"
@@ -73,15 +75,16 @@ def main() -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[6, 20, 50])
     parser.add_argument("--regimes", nargs="+", choices=GAPS, default=["separable", "medium", "narrow"])
     parser.add_argument("--naive-points", type=int, default=150, help="most points of a naive run")
+    parser.add_argument("--device", default="cpu", help="of the products over all points")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     print("| " + " | ".join(COLUMNS) + " |\n" + "|---" * len(COLUMNS) + "|", flush=True)
     sizes = itertools.product(arguments.points, arguments.widths, arguments.labels, arguments.regimes)
-    options = {"seed": arguments.seed, "naive_points": arguments.naive_points}
+    options = {"seed": arguments.seed, "naive_points": arguments.naive_points, "device": arguments.device}
     for size in sizes:
         # A process for each row, so that its peak of memory is its own.
-        with multiprocessing.get_context("fork").Pool(1) as pool:
+        with multiprocessing.get_context("fork" if arguments.device == "cpu" else "spawn").Pool(1) as pool:
             print("| " + " | ".join(map(str, pool.apply(row, size, options))) + " |", flush=True)
 
 

@@ -75,9 +75,13 @@ def _layerscope(
         warmup=WARMUP,
         weight_decay=DECAY,
         pooling="cls",
+        precision=args.precision,
     )
     context = StageContext(
-        inputs={"data": data, "encoder": encoder}, out=out, scratch=out, accelerator=alone()
+        inputs={"data": data, "encoder": encoder},
+        out=out,
+        scratch=out,
+        accelerator=alone(use_gpu=torch.cuda.is_available()),
     )
     finetuning = Finetuning(FinetuneSpec(encoder="", training=training, seed=seed), context)
     started = time.perf_counter()
@@ -112,6 +116,7 @@ def _trainer(
         disable_tqdm=True,
         seed=seed,
         use_cpu=not torch.cuda.is_available(),
+        bf16=args.precision == "bfloat16",
     )
     torch.manual_seed(seed)
     model = AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=len(read_labels(data)))
@@ -145,7 +150,7 @@ def _prepare(args: argparse.Namespace, encoder: Path, out: Path) -> Path:
     lengths = [len(ids) for ids in read_split(out, "train").texts]
     print(
         f"{metrics['train/num_texts']:.0f} training texts of {min(lengths)} to {max(lengths)} tokens, "
-        f"mean {np.mean(lengths):.0f}; {torch.get_num_threads()} threads"
+        f"mean {np.mean(lengths):.0f}; {torch.get_num_threads()} threads, {args.precision}"
     )
     return out
 
@@ -161,6 +166,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--max-length", type=int, default=512)
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--epochs", type=int, default=1)
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     parser.add_argument("--runs", type=int, default=3)
     return parser.parse_args()
 
