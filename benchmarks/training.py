@@ -119,7 +119,9 @@ def _trainer(
         bf16=args.precision == "bfloat16",
     )
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(encoder, num_labels=len(read_labels(data)))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        encoder, num_labels=len(read_labels(data)), dtype="float32"
+    )
     trainer = Trainer(
         model=model,
         args=settings,

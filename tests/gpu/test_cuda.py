@@ -1,5 +1,6 @@
 """Every stage that may run on a GPU gives there what it gives on a processor."""
 
+import gc
 import json
 from types import ModuleType
 
@@ -158,18 +159,20 @@ def test_a_batch_that_memory_cannot_hold_is_taken_in_parts(tmp_path):
     texts = [[2, *(text[1:-1] * 12)[:100], 3] for text in texts]
     data = write_rows(tmp_path / "task", texts, labels, num_held_out=64)
     spec = finetune_spec(**STEADY | {"batch_size": 512})
-    found = {}
-    for name, megabytes in (("roomy", None), ("crowded", 500)):
-        context = on("cuda", tmp_path / name, trains=True, encoder=encoder, data=data)
-        torch.cuda.empty_cache()
-        if megabytes is not None:
-            total = torch.cuda.get_device_properties(0).total_memory
-            torch.cuda.set_per_process_memory_fraction(megabytes * 2**20 / total)
-        try:
-            found[name] = context, finetune.run(spec, context)
-        finally:
-            torch.cuda.set_per_process_memory_fraction(1.0)
-    (roomy, plain), (crowded, parts) = found["roomy"], found["crowded"]
+    roomy, crowded = (
+        on("cuda", tmp_path / name, trains=True, encoder=encoder, data=data) for name in ("roomy", "crowded")
+    )
+    torch.cuda.reset_peak_memory_stats()
+    plain = finetune.run(spec, roomy)
+    room = 0.6 * torch.cuda.max_memory_allocated()
+    gc.collect()
+    torch.cuda.empty_cache()
+    total = torch.cuda.get_device_properties(0).total_memory
+    torch.cuda.set_per_process_memory_fraction(room / total)
+    try:
+        parts = finetune.run(spec, crowded)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
     assert plain["train/micro_batch_size"] == 512
     assert 1 <= parts["train/micro_batch_size"] <= 256
     assert "out of memory" in (crowded.scratch / LOG).read_text().lower()
