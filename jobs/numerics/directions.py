@@ -7,6 +7,9 @@ import numpy as np
 
 NONE = -1
 
+_ENOUGH = 1280
+"""Directions that are kept whether a pair of clusters needs them or not."""
+
 
 class Directions:
     """The lowest and the highest point of every cluster along every direction, kept up as clusters merge."""
@@ -17,6 +20,7 @@ class Directions:
         self._cluster_N = cluster_N.copy()
         self._sort()
         self._normals: list[np.ndarray] = []
+        self._enough = _ENOUGH
         self._low_PK = np.zeros((64, num_clusters))
         self._high_PK = np.zeros((64, num_clusters))
         self.known_KK = np.full((num_clusters, num_clusters), NONE, dtype=np.int32)
@@ -53,6 +57,24 @@ class Directions:
     def drop_last(self) -> None:
         """Forget the direction that was added last."""
         self._normals.pop()
+
+    def forget_unused(self) -> None:
+        """Where directions are many, keep those that a pair of clusters needs; their numbers change."""
+        if len(self) <= self._enough:
+            return
+        if self._is_stale:
+            self._sort()
+        is_used_P = np.zeros(len(self) + 1, dtype=bool)  # The last is NONE.
+        for cluster in self._present:
+            is_used_P[self.known_KK[cluster, self._present]] = True
+        used_Q = np.flatnonzero(is_used_P[:-1])
+        number_P = np.full(len(is_used_P), NONE, dtype=np.int32)
+        number_P[used_Q] = np.arange(len(used_Q))
+        for known_K in self.known_KK:
+            known_K[:] = number_P[known_K]
+        self._low_PK, self._high_PK = self._low_PK[used_Q], self._high_PK[used_Q]
+        self._normals = [self._normals[direction] for direction in used_Q]
+        self._enough = max(_ENOUGH, 2 * len(used_Q))
 
     def merge(self, kept: int, gone: int) -> None:
         """The cluster `gone` becomes part of `kept`."""
@@ -101,7 +123,7 @@ class Directions:
         capacity = len(self._low_PK)
         if count <= capacity:
             return
-        more = max(count, 2 * capacity) - capacity
+        more = max(count - capacity, capacity // 4)
         padding = np.zeros((more, self._low_PK.shape[1]))
         self._low_PK = np.concatenate([self._low_PK, padding])
         self._high_PK = np.concatenate([self._high_PK, padding])

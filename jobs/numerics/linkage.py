@@ -67,29 +67,66 @@ class VetoedLinkage:
     """Greedy centroid linkage from given clusters on, one pair at a time, which the caller merges or vetoes.
 
     A vetoed pair stays vetoed, and so does everything that contains it. Of equal distances the pair with the
-    lowest numbers comes first.
+    lowest numbers comes first. Pairs of one label alone are kept in memory.
     """
 
     def __init__(self, centroids_KD: np.ndarray, sizes_K: np.ndarray, label_K: np.ndarray):
-        self.sizes_K = sizes_K.astype(np.float64)
-        self.veto_KK = np.full((len(label_K), len(label_K)), -1, dtype=np.int32)
-        """The number of the veto that holds a pair apart, or -1."""
         self.is_active_K = np.ones(len(label_K), dtype=bool)
-        self._square_KK = np.full((len(label_K), len(label_K)), np.inf)
-        for label in np.unique(label_K):
-            members = np.flatnonzero(label_K == label)
-            self._square_KK[np.ix_(members, members)] = _squared_distances(centroids_KD[members])
+        labels, self._label_K = np.unique(label_K, return_inverse=True)
+        self._members = [np.flatnonzero(self._label_K == label) for label in range(len(labels))]
+        self._linkages = [_LabelLinkage(centroids_KD[of], sizes_K[of]) for of in self._members]
+        self._place_K = np.zeros(len(label_K), dtype=np.intp)
+        for members in self._members:
+            self._place_K[members] = np.arange(len(members))
+
+    def next_pair(self) -> tuple[int, int] | None:
+        """The nearest pair that nothing holds apart, lower number first; None at the end."""
+        pairs = []
+        for members, linkage in zip(self._members, self._linkages, strict=True):
+            if (nearest := linkage.next_pair()) is not None:
+                square, left, right = nearest
+                pairs.append((square, int(members[left]), int(members[right])))
+        return min(pairs)[1:] if pairs else None
+
+    def veto(self, left: int, right: int, veto: int) -> None:
+        """Hold two clusters of one label apart."""
+        self._linkages[self._label_K[left]].veto(self._place_K[left], self._place_K[right], veto)
+
+    def merge(self, kept: int, gone: int) -> None:
+        """The cluster `gone` becomes part of `kept`, of the same label."""
+        self.is_active_K[gone] = False
+        self._linkages[self._label_K[kept]].merge(self._place_K[kept], self._place_K[gone])
+
+    def vetoes_between(self, clusters_Q: np.ndarray) -> np.ndarray:
+        """The number of the veto that holds each pair of some clusters apart, or -1: int32 (Q, Q)."""
+        veto_QQ = np.full((len(clusters_Q), len(clusters_Q)), -1, dtype=np.int32)
+        for label, linkage in enumerate(self._linkages):
+            own = np.flatnonzero(self._label_K[clusters_Q] == label)
+            places = self._place_K[clusters_Q[own]]
+            veto_QQ[np.ix_(own, own)] = linkage.veto_KK[np.ix_(places, places)]
+        return veto_QQ
+
+
+class _LabelLinkage:
+    """The same for the clusters of one label."""
+
+    def __init__(self, centroids_KD: np.ndarray, sizes_K: np.ndarray):
+        self.veto_KK = np.full((len(sizes_K), len(sizes_K)), -1, dtype=np.int32)
+        self._sizes_K = sizes_K.astype(np.float64)
+        self._is_active_K = np.ones(len(sizes_K), dtype=bool)
+        self._square_KK = _squared_distances(centroids_KD)
         np.fill_diagonal(self._square_KK, np.inf)
         self._nearest_K = self._square_KK.argmin(axis=1)
         self._nearest_square_K = self._square_KK.min(axis=1)
 
-    def next_pair(self) -> tuple[int, int] | None:
-        """The nearest pair that nothing holds apart, lower number first; None at the end."""
+    def next_pair(self) -> tuple[float, int, int] | None:
+        """Its squared distance and the two clusters, lower number first."""
         left = int(self._nearest_square_K.argmin())
-        if np.isinf(self._nearest_square_K[left]):
+        square = float(self._nearest_square_K[left])
+        if np.isinf(square):
             return None
         right = int(self._nearest_K[left])
-        return min(left, right), max(left, right)
+        return square, min(left, right), max(left, right)
 
     def veto(self, left: int, right: int, veto: int) -> None:
         self.veto_KK[left, right] = self.veto_KK[right, left] = veto
@@ -97,9 +134,8 @@ class VetoedLinkage:
         self._look_again(np.array([left, right]))
 
     def merge(self, kept: int, gone: int) -> None:
-        """The cluster `gone` becomes part of `kept`. Distances by Lance and Williams; infinity, which is what
-        a veto is, stays infinity in them."""
-        size, size_gone = self.sizes_K[kept], self.sizes_K[gone]
+        """Distances by Lance and Williams; infinity, which is what a veto is, stays infinity in them."""
+        size, size_gone = self._sizes_K[kept], self._sizes_K[gone]
         total = size + size_gone
         between = self._square_KK[kept, gone]
         square_K = (size * self._square_KK[kept] + size_gone * self._square_KK[gone]) / total
@@ -107,8 +143,8 @@ class VetoedLinkage:
         square_K[kept] = np.inf
         veto_K = np.where(self.veto_KK[kept] >= 0, self.veto_KK[kept], self.veto_KK[gone])
         self.veto_KK[kept] = self.veto_KK[:, kept] = veto_K
-        self.sizes_K[kept] = total
-        self.is_active_K[gone] = False
+        self._sizes_K[kept] = total
+        self._is_active_K[gone] = False
         self._square_KK[gone] = self._square_KK[:, gone] = np.inf
         square_K[gone] = np.inf
         self._square_KK[kept] = self._square_KK[:, kept] = square_K
@@ -116,7 +152,7 @@ class VetoedLinkage:
         # A vetoed pair is infinitely far and was nearest to nobody.
         stale_K = (self._nearest_K == kept) | (self._nearest_K == gone)
         stale_K[kept] = True
-        self._look_again(np.flatnonzero(stale_K & self.is_active_K))
+        self._look_again(np.flatnonzero(stale_K & self._is_active_K))
         nearer_K = square_K < self._nearest_square_K
         same_K = (square_K == self._nearest_square_K) & (kept < self._nearest_K) & np.isfinite(square_K)
         self._nearest_K[nearer_K | same_K] = kept

@@ -14,6 +14,9 @@ from jobs.numerics.separability import RESOLUTION, Meeting, separate
 _CLOSE_ENOUGH = 24
 """Merges that are left to single steps when the first veto is sought by bisection."""
 
+_CENTROIDS_TRIED = 1024
+"""Clusters, the largest, whose own directions are known from the start; each is kept for all clusters."""
+
 _KEPT_DIRECTIONS = 256
 """Solved directions that one state of the search hands to the next."""
 
@@ -70,7 +73,7 @@ def vetoed_clusters(
     active = np.flatnonzero(linkage.is_active_K)
     return VetoedClusters(
         np.unique(state.cluster_N, return_inverse=True)[1],
-        linkage.veto_KK[np.ix_(active, active)],
+        linkage.vetoes_between(active),
         tuple(vetoes),
         state.normals_between(active),
     )
@@ -130,19 +133,19 @@ class _State:
         self._try_centroids(num_clusters)
 
     def _try_centroids(self, num_clusters: int) -> None:
-        """Each cluster's own direction from the middle of all: it tells small clusters from all others."""
+        """A cluster's own direction from the middle of all: it tells small clusters from all others."""
         centroids_KR = np.zeros((num_clusters, self.points_NR.shape[1]))
         np.add.at(centroids_KR, self.cluster_N, self.points_NR)
         centroids_KR /= self.sizes_K[:, None]
         if not (np.linalg.norm(centroids_KR, axis=1) > 0).all():
             return
-        own_K = self.directions.add(centroids_KR)
-        clusters_K = np.arange(num_clusters)
-        low_K = self.directions.lows[own_K, clusters_K]
-        apart_KK = low_K[:, None] - self.directions.highs[own_K] > self.directions.resolution
+        largest_Q = np.argsort(-self.sizes_K, kind="stable")[:_CENTROIDS_TRIED]
+        own_Q = self.directions.add(centroids_KR[largest_Q])
+        low_Q = self.directions.lows[own_Q, largest_Q]
+        apart_QK = low_Q[:, None] - self.directions.highs[own_Q] > self.directions.resolution
         known_KK = self.directions.known_KK
-        known_KK[apart_KK] = np.broadcast_to(own_K[:, None], apart_KK.shape)[apart_KK]
-        known_KK.T[apart_KK] = np.broadcast_to(own_K[:, None], apart_KK.shape)[apart_KK]
+        for own, cluster, apart_K in zip(own_Q, largest_Q, apart_QK, strict=True):
+            known_KK[cluster, apart_K] = known_KK[apart_K, cluster] = own
 
     def is_clean(self) -> bool:
         """No two clusters of different labels meet. Single points cannot, as no two are the same."""
@@ -154,6 +157,7 @@ class _State:
         """The proof that left and right together meet another label's cluster, or None if they meet none."""
         label = self.label_K[left]
         others_V = np.flatnonzero(self.is_active_K & self.conflicts_CC[label][self.label_K])
+        self.directions.forget_unused()
         direction_V = self.directions.between(left, right, others_V)
         together = np.flatnonzero((self.cluster_N == left) | (self.cluster_N == right))
         suspect = self.suspect_C[label]

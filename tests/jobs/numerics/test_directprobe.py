@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
+from jobs.numerics import directions, vetoes
 from jobs.numerics.cluster_widths import cluster_widths
 from jobs.numerics.directprobe import direct_probe, permuted_num_clusters
 from tests.jobs.numerics.naive_directprobe import naive_clusters
@@ -78,6 +79,26 @@ def test_the_same_points_give_the_same_bytes(hard):
     first, second = direct_probe(*hard), direct_probe(*hard)
     assert first.distance_lower_KK.tobytes() == second.distance_lower_KK.tobytes()
     assert first.planes.normal_SD.tobytes() == second.planes.normal_SD.tobytes()
+
+
+def test_directions_that_no_pair_needs_are_forgotten_and_change_no_cluster(hard, monkeypatch):
+    plenty = direct_probe(*hard)
+    forgotten = []
+    forget = directions.Directions.forget_unused
+
+    def counted(pool):
+        before = len(pool)
+        forget(pool)
+        forgotten.append(before - len(pool))
+
+    monkeypatch.setattr(directions, "_ENOUGH", 8)
+    monkeypatch.setattr(vetoes, "_CENTROIDS_TRIED", 4)
+    monkeypatch.setattr(directions.Directions, "forget_unused", counted)
+    scarce = direct_probe(*hard)
+    assert sum(forgotten) > 0
+    assert (scarce.cluster_N == plenty.cluster_N).all()
+    assert {tuple(pair) for pair in scarce.planes.pair_S2} == {tuple(pair) for pair in plenty.planes.pair_S2}
+    assert scarce.planes.margin_S == pytest.approx(plenty.planes.margin_S, rel=1e-6)
 
 
 @pytest.mark.parametrize("distances", ["rough", "different", "all"])

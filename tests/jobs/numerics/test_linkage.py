@@ -29,4 +29,15 @@ def test_whatever_contains_a_vetoed_pair_is_vetoed():
     assert linkage.next_pair() == (0, 2)
     linkage.merge(0, 2)
     assert linkage.next_pair() is None
-    assert linkage.veto_KK[0, 3] == 7
+    assert linkage.vetoes_between(np.array([0, 3])).tolist() == [[-1, 7], [7, -1]]
+
+
+def test_clusters_of_different_labels_hold_no_pair_apart():
+    linkage = VetoedLinkage(np.array([[0.0], [5.0], [2.0], [6.0]]), np.ones(4), np.array([1, 0, 1, 0]))
+    assert linkage.next_pair() == (1, 3)
+    linkage.veto(1, 3, 0)
+    assert linkage.next_pair() == (0, 2)
+    linkage.merge(0, 2)
+    assert linkage.next_pair() is None
+    assert linkage.is_active_K.tolist() == [True, True, False, True]
+    assert linkage.vetoes_between(np.array([0, 1, 3])).tolist() == [[-1, -1, -1], [-1, -1, 0], [-1, 0, -1]]
