@@ -121,7 +121,9 @@ def test_a_recipe_trains_as_on_a_processor(encoder, task, tmp_path, recipe):
     assert_alike(contexts, metrics)
     cpu, cuda = (load_file(context.out / "model.safetensors") for context in contexts)
     for name, weights in cpu.items():
-        torch.testing.assert_close(cuda[name], weights, atol=1e-3, rtol=0)
+        # A bias of the keys has a gradient of rounding errors alone.
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(cuda[name], weights, atol=1e-3, rtol=0, msg=name)
 
 
 @pytest.mark.parametrize("window_pooling", ["mean", "max", "attention", "logits", "vote"])
