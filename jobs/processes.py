@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import TypeVar
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
 RENDEZVOUS_TIMEOUT = timedelta(minutes=10)
@@ -48,7 +49,13 @@ def join(place: Place, *, use_gpu: bool) -> Accelerator:
 
 
 def alone(*, use_gpu: bool = False) -> Accelerator:
-    """One process that trains by itself."""
+    """One process that trains by itself.
+
+    The device of a process is one for all its accelerators, and is the one last asked for.
+    """
+    if (PartialState(cpu=not use_gpu).device.type != "cpu") != use_gpu:
+        # accelerate keeps the device of the first accelerator, whatever a later one asks for.
+        AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(cpu=not use_gpu)
 
 

@@ -87,14 +87,20 @@ def task(tmp_path_factory):
 def on(device: str, folder, roles=None, *, trains: bool = False, **inputs) -> StageContext:
     context = make_context(folder / device, roles, **inputs)
     context.device = device
-    context.accelerator = alone(use_gpu=device == "cuda") if trains else None
+    if trains:
+        context.accelerator = alone(use_gpu=device == "cuda")
+        assert context.accelerator.device.type == device
     return context
 
 
 def on_both(stage: ModuleType, spec: Spec, folder, roles=None, **options):
     """Contexts and metrics of the stage on a processor and on a GPU."""
-    contexts = [on(device, folder, roles, **options) for device in DEVICES]
-    return contexts, [stage.run(spec, context) for context in contexts]
+    contexts, metrics = [], []
+    for device in DEVICES:
+        # One after the other: accelerators of a process share its device.
+        contexts.append(on(device, folder, roles, **options))
+        metrics.append(stage.run(spec, contexts[-1]))
+    return contexts, metrics
 
 
 def assert_alike(contexts, metrics, *, scores: float = 1e-3) -> None:
@@ -115,7 +121,9 @@ def test_a_recipe_trains_as_on_a_processor(encoder, task, tmp_path, recipe):
     assert_alike(contexts, metrics)
     cpu, cuda = (load_file(context.out / "model.safetensors") for context in contexts)
     for name, weights in cpu.items():
-        torch.testing.assert_close(cuda[name], weights, atol=1e-3, rtol=0)
+        # A bias of the keys has a gradient of rounding errors alone.
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(cuda[name], weights, atol=1e-3, rtol=0, msg=name)
 
 
 @pytest.mark.parametrize("window_pooling", ["mean", "max", "attention", "logits", "vote"])

@@ -184,3 +184,14 @@ def test_one_process_has_the_whole_share():
     accelerator = alone()
     assert share([3, 1, 2], accelerator) == [3, 1, 2]
     assert accelerator.device.type == "cpu"
+
+
+def test_a_process_trains_on_the_device_last_asked_for(monkeypatch):
+    with monkeypatch.context() as pretended:
+        pretended.setattr(torch.cuda, "is_available", lambda: True)
+        pretended.setattr(torch.cuda, "set_device", lambda device: None)
+        wanted = (False, True, True, False, True)
+        assert [alone(use_gpu=use_gpu).device.type for use_gpu in wanted] == [
+            "cuda" if use_gpu else "cpu" for use_gpu in wanted
+        ]
+        alone()
