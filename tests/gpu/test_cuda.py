@@ -145,21 +145,6 @@ def test_a_planted_signal_is_learnt_in_bfloat16(task, tmp_path):
     assert {weights.dtype for weights in stored.values()} == {torch.float32}
 
 
-def test_a_training_goes_on_where_it_was_saved(encoder, task, tmp_path):
-    spec = finetune_spec(**STEADY | {"epochs": 4})
-    whole = on("cuda", tmp_path / "whole", trains=True, encoder=encoder, data=task)
-    broken = on("cuda", tmp_path / "broken", trains=True, encoder=encoder, data=task)
-    expected = finetune.run(spec, whole)
-    first = finetune.Finetuning(spec, broken)
-    first.advance()
-    first.advance()
-    first.save()
-    again = on("cuda", tmp_path / "broken", trains=True, encoder=encoder, data=task)
-    found = finetune.run(spec, again)
-    assert found["test/loss"] == pytest.approx(expected["test/loss"], abs=1e-4)
-    assert list(curve(broken, "validation/loss")) == list(curve(whole, "validation/loss"))
-
-
 def test_a_batch_that_memory_cannot_hold_is_taken_in_parts(tmp_path):
     shape = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2} | NO_DROPOUT
     encoder = write_encoder(tmp_path / "encoder", **shape)
