@@ -34,6 +34,9 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
     for path, source in sources.items():
         if not (source.folder or source.hub or source.package or source.mlflow or source.scratch):
             yield Contradiction(path, "names no source: give folder, hub, package, mlflow or scratch")
+        if (built := source.scratch) and built.width % built.heads:
+            message = f"must divide the width, which is {built.width}, not {built.heads}"
+            yield Contradiction((*path, "scratch", "heads"), message)
     if MAIN in experiment.encoders:
         message = f"the name '{MAIN}' stands for the encoder above: choose another"
         yield Contradiction(("encoders", MAIN), message, of_key=True)

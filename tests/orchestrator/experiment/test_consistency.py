@@ -206,6 +206,10 @@ LAYERS = (
             "recipe.frozen_layers: must be a whole number of at least 0 or 'all', not -1",
         ),
         (
+            "encoder: {scratch: {architecture: bert, layers: 2, width: 32, heads: 5, tokenizer: t}}",
+            "encoder.scratch.heads: must divide the width, which is 32, not 5",
+        ),
+        (
             "encoder: {revision: main}",
             "encoder: names no source: give folder, hub, package, mlflow or scratch",
         ),
