@@ -11,6 +11,7 @@ from orchestrator.planning.measures import depth_note, labels_note
 from orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
 from orchestrator.tracking.pretraining_notes import pretraining_notes
+from orchestrator.tracking.progress import counted
 from orchestrator.tracking.reference import study_reference
 
 STATE_BY_STAGE: Mapping[str, State] = {
@@ -100,8 +101,9 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
     if frozen:
         of_cells = sum(variant.num_cells for variant in frozen)
         notes.append(
-            f"{len(frozen)} runs ({of_cells} cells) train a head on frozen features: the layers that are "
-            "measured are those of the encoder as it came, and factors that are shown as None change nothing."
+            f"Heads on frozen features are trained in {counted(len(frozen), 'run')} "
+            f"({counted(of_cells, 'cell')}): the layers that are measured are those of the encoder as it "
+            "came, and factors that are shown as None change nothing."
         )
     for stage in schedule.plan.stages().values():
         if stage.kind not in VARIANT_KINDS and schedule.state(stage) == "failed":

@@ -60,7 +60,7 @@ def test_report_and_pages_show_frozen_encoders(opened):
     study = workspace.study(schedule)
     html = render_report(study)
     assert "multitask mood validation accuracy" in html
-    assert "4 runs (4 cells) train a head on frozen features: " in html
+    assert "Heads on frozen features are trained in 4 runs (4 cells): " in html
     pages = study_pages(study, study_key="study", live=False)
     frozen = [page for page in pages if page.level == "variant" and page.params["features"] == "last-2"]
     assert len(frozen) == 4

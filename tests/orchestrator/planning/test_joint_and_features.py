@@ -151,7 +151,7 @@ def test_the_note_of_frozen_encoders(bench):
     schedule = workspace.schedule()
     _, frozen = schedule.plan.variants
     assert frozen.stages["finetune"].kind == "feature_head"
-    assert "1 runs (1 cells) train a head on frozen features: " in workspace.study(schedule).notes[0]
+    assert "Heads on frozen features are trained in 1 run (1 cell): " in workspace.study(schedule).notes[0]
 
 
 def test_features_start_where_a_joint_training_ended(bench):
