@@ -8,7 +8,14 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-_NORMS_ABOVE = ("final_norm", "ln_f", "norm", "final_layer_norm", "decoder.final_layer_norm")
+_NORMS_ABOVE = (
+    "final_norm",
+    "ln_f",
+    "norm",
+    "final_layernorm",
+    "final_layer_norm",
+    "decoder.final_layer_norm",
+)
 """What families call the normalisation above the top layer."""
 
 
