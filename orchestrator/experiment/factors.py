@@ -66,7 +66,7 @@ def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
     for path, pooling in written_values(experiment, "pooling"):
         if pooling == "pooler" and others:
             message = (
-                f"the pooler reads the last layer alone: must be cls, mean or last with layers "
+                "the pooler reads the last layer alone: must be cls, mean or last with layers "
                 f"{tidy(others[0])}"
             )
             yield Contradiction(path, message, rests_on=places_of("layers"))

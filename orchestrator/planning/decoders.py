@@ -1,11 +1,12 @@
 """What a recipe may not ask of a decoder-only model, whose tokens see only those before them."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import grid_cells, values_in
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.objectives import model_type
+from orchestrator.planning.encoders import LocatedEncoder, model_type
 
 DECODERS = (
     "bloom",
@@ -34,7 +35,7 @@ DECODERS = (
     "stablelm",
     "starcoder2",
 )
-"""Model types of transformers that read from left to right."""
+"""Model types of transformers that read from left to right; others are known by `architectures` alone."""
 
 
 def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[str]:
@@ -44,7 +45,7 @@ def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -
         name: Of the encoder in the experiment.
     """
     kind = model_type(encoder.folder)
-    if kind not in DECODERS:
+    if kind not in DECODERS and not _predicts_next_token(encoder.folder):
         return
     cells = [cell for cell in grid_cells(experiment) if name in values_in(experiment, cell, "encoder")]
     why = f"{encoder.name} is of the type {kind}, which reads from left to right"
@@ -57,5 +58,15 @@ def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -
         first = start.partition("@")[0]
         if first not in experiment.multi_task:
             yield f"pretraining: {why}: it has no head for masked tokens, so must be none, not {start}"
-        elif experiment.multi_task[first].pooling == "cls":
+            continue
+        joint = experiment.multi_task[first]
+        if joint.pooling == "cls":
             yield f"multi_task.{first}.pooling: {why}: must be last or mean, not cls"
+        if joint.after is not None:
+            yield f"multi_task.{first}.after: {why}: it has no head for masked tokens: leave it out"
+
+
+def _predicts_next_token(folder: Path) -> bool:
+    """Whether config.json names a head for the next token, as weights from the Hub have it."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return any(name.endswith("ForCausalLM") for name in config.get("architectures") or ())

@@ -67,6 +67,11 @@ def locate_encoder(
     )
 
 
+def model_type(folder: Path) -> str:
+    """What transformers calls an encoder's architecture."""
+    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", "unknown")
+
+
 class _NotHereError(Exception):
     """Why a place does not have the encoder."""
 
@@ -226,7 +231,7 @@ def _located(folder: Path, source: EncoderSource, memory: Path | None) -> Locate
     if source.sha256 is not None:
         _refuse_other_weights(folder, source.sha256, digest_by_file)
     read = {path.name: digest for path, digest in digest_by_file.items()}
-    if json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type") == "modernbert":
+    if model_type(folder) == "modernbert":
         read["states"] = "normalised"  # They were not when its first results were stored.
     content = json.dumps(read, sort_keys=True)
     return LocatedEncoder(

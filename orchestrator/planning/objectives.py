@@ -1,12 +1,9 @@
 """Whether the encoder can be trained further in the way that the experiment says."""
 
-import json
-from pathlib import Path
-
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.word_marks import continuing_tokens
 from orchestrator.experiment.experiment import Experiment
-from orchestrator.planning.encoders import LocatedEncoder
+from orchestrator.planning.encoders import LocatedEncoder, model_type
 
 WITH_NEXT_SENTENCE = ("bert", "ernie", "megatron-bert", "mobilebert")
 """Model types that have a head for next sentences in transformers (`...ForPreTraining`)."""
@@ -38,8 +35,3 @@ def _without_words(experiment: Experiment, encoder: LocatedEncoder) -> list[str]
     except ValueError as error:
         return [f"pretraining.{name}.masking: {error}" for name in asking]
     return []
-
-
-def model_type(folder: Path) -> str:
-    """What transformers calls an encoder's architecture."""
-    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", "unknown")

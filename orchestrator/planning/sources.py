@@ -126,7 +126,7 @@ def look_at(
     sizes = train_size_faults(experiment, num_train)
     faults += sizes or checkpoint_faults(experiment, num_train)
     for name, encoder in encoders.items():
-        texts = {name: source for name, source in (probing | tasks).items() if isinstance(source, TaskSource)}
+        texts = {task: source for task, source in (probing | tasks).items() if isinstance(source, TaskSource)}
         exceeds = {task: partial(source.exceeds, encoder) for task, source in texts.items()}
         faults += decoder_faults(experiment, encoder, name)
         faults += objective_faults(experiment, encoder)

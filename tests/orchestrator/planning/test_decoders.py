@@ -72,8 +72,20 @@ def test_masked_tokens_are_refused_and_joint_training_is_not(bench):
     tasks = [{"task": name, "data": SAMPLE | {"target": name}} for name in ("topic", "sentiment")]
     told = f"multi_task.own.pooling: {WHY}: must be last or mean, not cls"
     assert told in faults(bench, recipe=recipe, tasks=tasks, multi_task={"own": {"epochs": 1}})
+    chained = {"epochs": 1, "pooling": "mean", "after": "masked", "tasks": ["topic"]}
+    told = f"multi_task.own.after: {WHY}: it has no head for masked tokens: leave it out"
+    pretraining = {"masked": {"steps": 4}}
+    assert told in faults(
+        bench, recipe=recipe, tasks=tasks, multi_task={"own": chained}, pretraining=pretraining
+    )
     plan = bench.plan(recipe=recipe, tasks=tasks, multi_task={"own": {"epochs": 1, "pooling": "mean"}})
     assert len(plan.variants) == 2
+
+
+def test_a_type_that_is_not_listed_is_known_by_its_architecture(bench):
+    bench.encoder(model_type="qwen2_moe", architectures=["Qwen2MoeForCausalLM"])
+    (told,) = faults(bench)
+    assert told.startswith("pooling: encoder is of the type qwen2_moe, which reads from left to right")
 
 
 def test_texts_beyond_its_positions_are_refused(bench):
