@@ -53,7 +53,6 @@ from tests.jobs.tiny import (
     planted_windows,
     pretrain_spec,
     write_encoder,
-    write_pooler,
     write_rows,
     write_task,
 )
@@ -72,16 +71,6 @@ RECIPES = {
     "new and frozen": {"reinitialised_layers": 1, "frozen_layers": 1},
     "cosine": {"schedule": "cosine", "optimizer": "adamw", "learning_rate": 1e-4},
 }
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return write_pooler(tmp_path_factory.mktemp("encoder") / "bert", initializer_range=0.1, **NO_DROPOUT)
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    return write_rows(tmp_path_factory.mktemp("task") / "task", *planted(200), num_held_out=40)
 
 
 def on(device: str, folder, roles=None, *, trains: bool = False, **inputs) -> StageContext:

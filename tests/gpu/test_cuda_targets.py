@@ -14,12 +14,8 @@ from tests.gpu.test_cuda import STEADY, on, on_both
 from tests.jobs.test_finetune_answers import CLOZE, cloze
 from tests.jobs.test_finetune_targets import choices, marked, numbers, prepared, spans, write
 from tests.jobs.tiny import (
-    NO_DROPOUT,
     finetune_spec,
-    planted,
     pretrain_spec,
-    write_pooler,
-    write_rows,
     write_task,
 )
 
@@ -30,16 +26,6 @@ PREPARED = {
     "choices": (choices, {"columns": Columns(choices="choices")}),
     "answers": (cloze, {"columns": CLOZE}),
 }
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    return write_pooler(tmp_path_factory.mktemp("encoder") / "bert", initializer_range=0.1, **NO_DROPOUT)
-
-
-@pytest.fixture(scope="module")
-def task(tmp_path_factory):
-    return write_rows(tmp_path_factory.mktemp("task") / "task", *planted(120), num_held_out=30)
 
 
 def data_of(kind, folder, encoder):

@@ -144,19 +144,18 @@ def test_every_family_with_a_linear_token_classifier_is_exported(tmp_path, archi
     assert whole.score == whole.score_before
 
 
-def test_a_family_whose_token_classifier_is_not_linear_is_refused(tmp_path):
-    encoder = write_encoder(tmp_path / "encoder", architecture="modernbert")
+@pytest.mark.parametrize(
+    ("architecture", "told"),
+    [
+        ("modernbert", "is not a linear layer on the encoder's states"),
+        ("opt", "transformers has no classifier of tokens of the type opt"),
+    ],
+)
+def test_a_family_without_a_linear_token_classifier_is_refused(tmp_path, architecture, told):
+    encoder = write_encoder(tmp_path / "encoder", architecture=architecture)
     data = write_rows(tmp_path / "task", [[2, 7, 8, 3]] * 12, [0, 1] * 6, num_held_out=4)
     model = write_model(tmp_path / "model", encoder, read_labels(data))
-    with pytest.raises(ValueError, match="is not a linear layer on the encoder's states"):
-        exported(tmp_path / "out", model, data, layers=1)
-
-
-def test_a_family_without_token_classifier_is_refused(tmp_path):
-    encoder = write_encoder(tmp_path / "encoder", architecture="opt")
-    data = write_rows(tmp_path / "task", [[2, 7, 8, 3]] * 12, [0, 1] * 6, num_held_out=4)
-    model = write_model(tmp_path / "model", encoder, read_labels(data))
-    with pytest.raises(ValueError, match="transformers has no classifier of tokens of the type opt"):
+    with pytest.raises(ValueError, match=told):
         exported(tmp_path / "out", model, data, layers=1)
 
 
