@@ -1,9 +1,10 @@
 """An encoder of the same shape with fresh weights: what of a probe's accuracy needs no pretraining?"""
 
 import torch
-from transformers import AutoConfig, AutoModel
+from transformers import AutoModel
 
 from jobs.context import StageContext
+from jobs.encoders.checked_loading import read_config
 from jobs.encoders.loading import save_encoder
 from jobs.specs.measures import RandomEncoderSpec
 
@@ -13,6 +14,6 @@ def run(spec: RandomEncoderSpec, context: StageContext) -> dict[str, float]:
     folder = context.inputs["encoder"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        encoder = AutoModel.from_config(AutoConfig.from_pretrained(folder), dtype=torch.float32)
+        encoder = AutoModel.from_config(read_config(folder), dtype=torch.float32)
     save_encoder(encoder, context.out, tokenizer_from=folder)
     return {"parameters": float(sum(weights.numel() for weights in encoder.parameters()))}

@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
 from jobs.encoders.architecture import layer_of_parameter, layers_of
+from jobs.encoders.layout import layout_of
 from jobs.specs.recipe import Training
 
 if TYPE_CHECKING:
@@ -90,11 +91,12 @@ def add_adapters(encoder: PreTrainedModel, *, rank: int, alpha: float, dropout: 
     from peft import LoraConfig
     from peft.tuners.lora import LoraModel
 
+    unread = {id(encoder.get_parameter(name)) for name in layout_of(encoder).unread}
     linear = {
         id(part): isinstance(part, Conv1D)
         for layer in layers_of(encoder)
         for part in layer.modules()
-        if isinstance(part, nn.Linear | Conv1D)
+        if isinstance(part, nn.Linear | Conv1D) and id(part.weight) not in unread
     }
     config = LoraConfig(
         r=rank,

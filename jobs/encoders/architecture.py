@@ -1,113 +1,91 @@
-"""Where the layers of an encoder are, how many of them are kept, and whether it tells segments apart."""
+"""The layers of an encoder: listed, cut off, and the depth of each parameter."""
 
 import inspect
-import re
 
-import torch
 from torch import nn
-from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
+from transformers import PreTrainedConfig, PreTrainedModel
 
-_NORMS_ABOVE = (
-    "final_norm",
-    "ln_f",
-    "norm",
-    "final_layernorm",
-    "final_layer_norm",
-    "decoder.final_layer_norm",
-)
-"""What families call the normalisation above the top layer."""
+from jobs.encoders.layout import find_layout_again, layout_of
+
+_LISTS_OF_OTHER_THINGS = ("architectures", "pos_att_type")
+"""Lists of a configuration that have no entry a layer, even where they have as many."""
+_DEPTH_FIELDS = ("n_layers", "n_layer", "num_layers", "num_hidden_layers")
+"""What modules call the number of layers over which they loop."""
 
 
-def layers_of(encoder: PreTrainedModel) -> nn.ModuleList:
-    """The encoder's layers from bottom to top.
+def layers_of(encoder: PreTrainedModel) -> list[nn.Module]:
+    """The encoder's layers from bottom to top; one whose parts lie in lists side by side (XLM) is a list of
+    them.
 
     Raises:
-        ValueError: the encoder shares one layer's weights over its depth, or has no list of layers.
+        ValueError: the encoder shares one layer's weights over its depth.
     """
-    depth = encoder.config.num_hidden_layers
-    lists = [
-        module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == depth
-    ]
-    if not lists:
+    layout = layout_of(encoder)
+    if not layout.layers:
         raise ValueError(
-            f"{type(encoder).__name__} has no list of {depth} layers: encoders that share one layer "
-            "over their depth (ALBERT) have no layer-wise learning rates"
+            f"{type(encoder).__name__} has no list of {layout.num_layers} layers: encoders that share one "
+            "layer over their depth (ALBERT) have no layer-wise learning rates"
         )
-    return lists[0]
+    found = [list(map(encoder.get_submodule, names)) for names in layout.layers]
+    return [parts[0] if len(parts) == 1 else nn.ModuleList(parts) for parts in found]
 
 
 def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
     """Depth of every parameter by name: 0 for embeddings, 1 to L for the layers, L + 1 for what follows them.
 
-    A table of relative positions that every layer reads (DeBERTa, MPNet) counts as embeddings, with its
-    normalisation; the convolution that DeBERTa adds to its first layer counts as part of that.
+    Parameters of adapters belong to the layer that they adapt.
     """
-    layers = layers_of(encoder)
-    layer_by_id = {
+    layout, layers = layout_of(encoder), layers_of(encoder)
+    depth_by_id = {
         id(parameter): depth
         for depth, layer in enumerate(layers, start=1)
         for parameter in layer.parameters()
-    }
-    tables = {id(module.weight) for module in encoder.modules() if isinstance(module, nn.Embedding)}
-    is_deberta = encoder.config.model_type.startswith("deberta")
-
-    def depth_beside_layers(name: str, parameter: nn.Parameter) -> int:
-        if "embed" in name or id(parameter) in tables:
-            return 0
-        if is_deberta and (found := re.match(r"encoder\.(LayerNorm|conv)\.", name)):
-            return 0 if found[1] == "LayerNorm" else 1
-        return len(layers) + 1
-
-    return {
-        name: layer_by_id.get(id(parameter)) or depth_beside_layers(name, parameter)
-        for name, parameter in encoder.named_parameters()
-    }
+    } | {id(encoder.get_parameter(name)): depth for name, depth in layout.depth_outside.items()}
+    return {name: depth_by_id[id(parameter)] for name, parameter in encoder.named_parameters()}
 
 
 def keep_layers(encoder: PreTrainedModel, number: int) -> None:
     """Cut off every layer above the lowest `number`, in the encoder and its configuration.
 
-    What follows the top layer (ModernBERT's last normalisation) then follows the highest that is left.
+    What follows the top layer (a last normalisation) then follows the highest that is left.
 
     Raises:
         ValueError: there are not so many layers, or several shared ones (ALBERT with groups).
     """
-    config = encoder.config
-    if not 1 <= number <= config.num_hidden_layers:
-        raise ValueError(
-            f"{number} layers cannot be kept: {type(encoder).__name__} has {config.num_hidden_layers}"
-        )
-    if number == config.num_hidden_layers:
+    layout = layout_of(encoder)
+    if not 1 <= number <= layout.num_layers:
+        raise ValueError(f"{number} layers cannot be kept: {type(encoder).__name__} has {layout.num_layers}")
+    if number == layout.num_layers:
         return
-    match getattr(config, "num_hidden_groups", None):
-        case None:
-            del layers_of(encoder)[number:]
-        case 1:
-            pass  # ALBERT: one layer, applied as often as the configuration says.
-        case groups:
-            raise ValueError(f"{type(encoder).__name__} with {groups} groups of shared layers cannot be cut")
+    groups = getattr(encoder.config, "num_hidden_groups", None) or 1
+    if not layout.layers and groups > 1:
+        raise ValueError(f"{type(encoder).__name__} with {groups} groups of shared layers cannot be cut")
+    for name in layout.layers[0] if layout.layers else ():
+        above, _, place = name.rpartition(".")
+        assert place == "0", "the lowest layer is the first of its list"
+        del encoder.get_submodule(above)[number:]
+    for module in encoder.modules():
+        for field in _DEPTH_FIELDS:
+            if vars(module).get(field) == layout.num_layers:
+                setattr(module, field, number)
+    if hasattr(encoder, "contact_head"):  # ESM's, which reads the attention of all layers, lowest first.
+        regression = encoder.contact_head.regression
+        regression.in_features = number * encoder.config.num_attention_heads
+        regression.weight.data = regression.weight.data[:, : regression.in_features].clone()
+    _shorten(encoder.config, layout.num_layers, number)
+    find_layout_again(encoder)
+
+
+def _shorten(config: PreTrainedConfig, depth: int, number: int) -> None:
+    """The number of layers, and every list with an entry a layer (their kinds, their windows)."""
+    for name, value in vars(config).items():
+        if name not in _LISTS_OF_OTHER_THINGS and isinstance(value, list | tuple) and len(value) == depth:
+            setattr(config, name, value[:number])
+    if getattr(config, "num_hidden_groups", None) == depth:  # An ALBERT whose layers share nothing.
+        config.num_hidden_groups = number
+    if config.model_type == "gpt_neo":  # Its configuration has the kinds of its layers in a second form.
+        config.attention_types = [[[kind], 1] for kind in config.attention_layers]
     config.num_hidden_layers = number
-    if getattr(config, "layer_types", None):
-        config.layer_types = config.layer_types[:number]
-
-
-def layer_states(encoder: PreTrainedModel, output: BaseModelOutput) -> list[torch.Tensor]:
-    """The state of every layer (B, T, D), 0 the embeddings, as the encoder cut off above it would give it.
-
-    Where a normalisation stands above the top layer (ModernBERT, decoder-only models), every state passes it.
-
-    Args:
-        output: Of the encoder, with `output_hidden_states`.
-    """
-    norm = _norm_above(encoder)
-    below = output.hidden_states[:-1]
-    return [*(below if norm is None else map(norm, below)), output.last_hidden_state]
-
-
-def _norm_above(encoder: PreTrainedModel) -> nn.Module | None:
-    modules = dict(encoder.named_modules())
-    return next((modules[name] for name in _NORMS_ABOVE if name in modules), None)
 
 
 def takes_token_types(encoder: PreTrainedModel) -> bool:

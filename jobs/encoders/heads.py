@@ -9,7 +9,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import keep_layers, layer_states, takes_token_types
+from jobs.encoders.architecture import keep_layers, takes_token_types
+from jobs.encoders.layout import layer_states
 from jobs.encoders.spans import slots_of, span_means, units_of
 from jobs.encoders.windows import (
     WindowAttention,

@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import layer_states, takes_token_types
+from jobs.encoders.architecture import takes_token_types
 from jobs.encoders.heads import pool
+from jobs.encoders.layout import layer_states
 from jobs.encoders.windows import mean_of_windows
 from jobs.specs.recipe import TokenPooling
 from jobs.text.inputs import groups_of_rows, inputs_of

@@ -9,7 +9,6 @@ from torch import nn
 from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_MAPPING,
-    AutoConfig,
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
@@ -17,20 +16,34 @@ from transformers import (
     PreTrainedModel,
 )
 
+from jobs.encoders.checked_loading import (
+    OPTIONS,
+    POOLER,
+    freeze_unread,
+    load_checked,
+    pooler_of,
+    read_config,
+)
 from jobs.specs.stages import Checkpoint
 from jobs.text.tokenizer import TOKENIZER_FILES
 
 
 def load_encoder(folder: Path) -> PreTrainedModel:
-    """The bare encoder of a folder in float32, without a pooler.
+    """The bare encoder of a folder in float32, without a pooler; parameters that no state depends on are
+    frozen.
 
     A pooler that nothing reads would be an unused parameter, which data-parallel training refuses.
+
+    Raises:
+        ValueError: the folder's weights are not those of its configuration, or it needs code of its own.
     """
-    config = AutoConfig.from_pretrained(folder)
+    config = read_config(folder)
     options = {"add_pooling_layer": False} if _takes_pooling_layer(config) else {}
     if type(config) not in MODEL_FOR_MASKED_LM_MAPPING and hasattr(config, "use_cache"):
         options["use_cache"] = False  # Decoders would keep keys and values for a text that does not go on.
-    return AutoModel.from_pretrained(folder, dtype="float32", weights_only=True, **options)
+    encoder = load_checked(AutoModel, folder, **options)
+    freeze_unread(encoder)
+    return encoder
 
 
 def load_pooler(folder: Path) -> dict[str, torch.Tensor]:
@@ -39,21 +52,32 @@ def load_pooler(folder: Path) -> dict[str, torch.Tensor]:
     Raises:
         ValueError: the encoder has no pooler, or the folder no weights for it.
     """
-    encoder, found = AutoModel.from_pretrained(
-        folder, dtype="float32", weights_only=True, output_loading_info=True
-    )
-    pooler = getattr(encoder, "pooler", None)
-    dense = getattr(pooler, "dense", pooler)
-    if not isinstance(dense, nn.Linear) or any("pooler" in name for name in found["missing_keys"]):
+    encoder, dense = load_with_pooler(folder)
+    if dense is None:
         raise ValueError(f"{folder}: {type(encoder).__name__} has no pooler there: pool by cls, mean or last")
     return dense.state_dict()
 
 
+def load_with_pooler(folder: Path) -> tuple[PreTrainedModel, nn.Linear | None]:
+    """The encoder of a folder, and the dense layer of its pooler where that is stored."""
+    encoder, found = AutoModel.from_pretrained(
+        folder, output_loading_info=True, ignore_mismatched_sizes=True, **OPTIONS
+    )
+    lacking = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
+    return encoder, pooler_of(encoder, lacking)
+
+
 def load_for_pretraining(folder: Path, *, next_sentence: bool) -> PreTrainedModel:
-    """The encoder of a folder with its heads for masked tokens and, if asked for, next sentences; new ones
-    where none are stored."""
+    """The encoder of a folder with its heads for masked tokens and, if requested, next sentences; new ones
+    where none are stored.
+
+    Raises:
+        ValueError: as of `load_encoder`.
+    """
     kind = AutoModelForPreTraining if next_sentence else AutoModelForMaskedLM
-    return kind.from_pretrained(folder, dtype="float32", weights_only=True)
+    model = load_checked(kind, folder, heads_may_be_new=True)
+    freeze_unread(model.base_model, but=(POOLER,) if next_sentence else ())
+    return model
 
 
 def snapshot_folder(folder: Path, step: Checkpoint | None) -> Path:
@@ -106,11 +130,8 @@ def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path
 def _stored_pooler(folder: Path) -> nn.Module | None:
     # Loading draws what is not stored: a training that goes on must not find its random numbers changed.
     with torch.random.fork_rng(devices=[]):
-        encoder, told = AutoModel.from_pretrained(
-            folder, dtype="float32", weights_only=True, output_loading_info=True
-        )
-    is_stored = not any(name.startswith("pooler.") for name in told["missing_keys"])
-    return encoder.pooler if is_stored else None
+        encoder, dense = load_with_pooler(folder)
+    return None if dense is None else encoder.pooler
 
 
 def _takes_pooling_layer(config: PreTrainedConfig) -> bool:

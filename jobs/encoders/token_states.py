@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import layer_states
+from jobs.encoders.layout import layer_states
 from jobs.text.batches import pad
 
 TEXTS_IN_SHARD = 512

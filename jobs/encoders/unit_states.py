@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import layer_states, takes_token_types
+from jobs.encoders.architecture import takes_token_types
+from jobs.encoders.layout import layer_states
 from jobs.encoders.spans import Unit, slots_of, span_means, units_of
 from jobs.text.annotations import Span
 from jobs.text.batches import pad

@@ -1,42 +1,17 @@
-"""Whether the encoder has the layers that a recipe freezes, begins anew, adapts or gives rates to."""
+"""Whether the encoder has the layers that a recipe freezes, reinitialises, adapts or gives rates to."""
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import LocatedEncoder
 
-DEPTH_FIELDS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers")
-"""What model types call their depth in config.json."""
-
-
-@dataclass(frozen=True)
-class Depth:
-    """The layers of an encoder as its config.json tells them."""
-
-    num_layers: int | None
-    """None where it does not say."""
-    is_shared: bool
-    """Whether layers share their weights, so that no rate, freezing or adapter can tell them apart."""
-
-
-def depth_of(folder: Path) -> Depth:
-    """The layers of an encoder in a folder."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    num_layers = next((config[name] for name in DEPTH_FIELDS if name in config), None)
-    is_albert = config.get("model_type") == "albert"
-    return Depth(num_layers, is_albert and config.get("num_hidden_groups", 1) != num_layers)
-
 
 def depth_faults(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
     """What a recipe, grid or search asks of layers that are not there or share their weights, in words."""
-    depth = depth_of(encoder.folder)
-    if depth.is_shared:
+    if encoder.facts.shares_layers:
         return list(_of_shared_layers(experiment, encoder.name))
-    return list(_beyond(experiment, encoder.name, depth.num_layers)) if depth.num_layers else []
+    return list(_beyond(experiment, encoder.name, encoder.facts.num_layers))
 
 
 def _of_shared_layers(experiment: Experiment, name: str) -> Iterator[str]:

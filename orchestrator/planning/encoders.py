@@ -10,10 +10,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from jobs.specs.encoders import EncoderFacts
 from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
 from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing
 from orchestrator.experiment.experiment import EncoderSource, Scratch
 from orchestrator.planning.digests import sha256_of
+from orchestrator.planning.encoder_facts import facts_of
 from orchestrator.planning.scratch import scratch_folder, scratch_name
 from orchestrator.planning.weights import WEIGHTS
 
@@ -35,7 +37,16 @@ class LocatedEncoder:
     tokenizer_digest: str
     """16 hexadecimal digits, from `jobs.text.tokenizer`."""
     name: str
-    """As it was asked for."""
+    """As it was requested."""
+
+    @property
+    def facts(self) -> EncoderFacts:
+        """What it is; found by loading it, where that is not remembered.
+
+        Raises:
+            ValueError: it cannot be used; says why.
+        """
+        return facts_of(self.folder, digest=self.digest, tokenizer_digest=self.tokenizer_digest)
 
 
 def locate_encoder(
@@ -65,11 +76,6 @@ def locate_encoder(
     raise PrerequisiteMissing(
         f"the encoder {_name(source)} was not found; tried\n  " + "\n  ".join(tried) + f"\nto get it:{advice}"
     )
-
-
-def model_type(folder: Path) -> str:
-    """What transformers calls an encoder's architecture."""
-    return json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type", "unknown")
 
 
 class _NotHereError(Exception):
@@ -231,8 +237,7 @@ def _located(folder: Path, source: EncoderSource, memory: Path | None) -> Locate
     if source.sha256 is not None:
         _refuse_other_weights(folder, source.sha256, digest_by_file)
     read = {path.name: digest for path, digest in digest_by_file.items()}
-    if model_type(folder) == "modernbert":
-        read["states"] = "normalised"  # They were not when its first results were stored.
+    read["states"] = "normalised"  # Of many types they were not when their first results were stored.
     content = json.dumps(read, sort_keys=True)
     return LocatedEncoder(
         folder=folder,

@@ -1,14 +1,11 @@
 """Frozen features and the heads trained on them as stages, and whether their files stay within the budget."""
 
-import json
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from jobs.specs.recipe import Training
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.depths import DEPTH_FIELDS, depth_of
 from orchestrator.planning.encoders import LocatedEncoder
 from orchestrator.planning.plan import Stage, make_stage
 from orchestrator.planning.task_texts import TaskTexts
@@ -27,7 +24,6 @@ HEAD_FACTORS = (
 BUDGET = "feature_budget_gb"
 BYTES = 2
 """Of a number in float16."""
-_WIDTHS = ("hidden_size", "dim", "d_model", "n_embd")
 
 
 def feature_head(
@@ -41,9 +37,12 @@ def feature_head(
     seed: int,
 ) -> Stage:
     """The training of a head on the features of a view; heads, sizes and seeds share one set of features."""
-    depth, _ = shape_of(encoder.folder)
     features = make_stage(
-        FeaturesSpec(encoder=encoder.digest, snapshot=snapshot, layers=chosen_layers(recipe.features, depth)),
+        FeaturesSpec(
+            encoder=encoder.digest,
+            snapshot=snapshot,
+            layers=chosen_layers(recipe.features, encoder.facts.num_layers),
+        ),
         parents={"data": view} | dict(start),
         files={"encoder": str(encoder.folder)},
         limits={BUDGET: experiment.feature_budget_gb},
@@ -75,10 +74,7 @@ def feature_faults(
     asked = [value for value in possible_values(experiment, "features") if value is not None]
     if not asked:
         return []
-    try:
-        depth, width = shape_of(encoder.folder)
-    except KeyError as missing:
-        return [f"features: {encoder.name}: its config.json has none of {missing.args[0]}"]
+    depth, width = encoder.facts.num_layers, encoder.facts.width
     faults, num_layers = [], 0
     for value in asked:
         try:
@@ -97,18 +93,3 @@ def feature_faults(
                 "layers, a higher budget, or training end to end (features: null) would be right"
             )
     return faults
-
-
-def shape_of(folder: Path) -> tuple[int, int]:
-    """Layers above the embeddings, and features of a state, as an encoder's configuration has them.
-
-    Raises:
-        KeyError: it does not say.
-    """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    depth = depth_of(folder).num_layers
-    width = next((config[name] for name in _WIDTHS if name in config), None)
-    for names, found in ((DEPTH_FIELDS, depth), (_WIDTHS, width)):
-        if found is None:
-            raise KeyError(", ".join(names))
-    return depth, width

@@ -1,20 +1,13 @@
 """How a recipe's head reads the encoder: what of it has an effect, and what the encoder does not have."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from jobs.specs.layers import layers_read
 from jobs.specs.recipe import Training
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.depths import depth_of
 from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.weights import weight_names
-
-POOLER_ENDS = ("pooler.dense.weight", "pooler.weight")
-"""Ends of the names of a pooler's weights: BERT's, ALBERT's."""
 
 
 def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> dict[str, Any]:
@@ -25,8 +18,7 @@ def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -
     """
     fields: dict[str, Any] = {"layers": "last"}
     if recipe.layers != "last":
-        total = depth_of(encoder.folder).num_layers
-        assert total is not None, "head_faults refuses it"
+        total = encoder.facts.num_layers
         layers = layers_read(recipe.layers, total)
         fields["layers"] = "last" if layers == (total,) else layers
     if fields["layers"] == "last" or len(fields["layers"]) == 1:
@@ -42,33 +34,21 @@ def is_plain(training: Training) -> bool:
 
 
 def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str]:
-    """Layers and poolers that are asked for and not there, in words."""
-    total = depth_of(encoder.folder).num_layers
+    """Layers and poolers that are requested and not there, in words."""
+    facts = encoder.facts
     for layers in possible_values(experiment, "layers"):
         if layers == "last":
             continue
         if isinstance(layers, float):  # An end of a searched range.
             layers = int(layers)
-        if total is None:
-            yield f"layers: config.json of {encoder.name} does not say how many there are; use last"
-            break
         try:
-            layers_read(layers, total)
+            highest = layers_read(layers, facts.num_layers)[-1]
         except ValueError as error:
             yield f"layers: {encoder.name}: {error}"
-    if "pooler" in possible_values(experiment, "pooling") and not has_pooler(encoder.folder):
+            continue
+        if highest < facts.num_layers and facts.cut_fault is not None:
+            yield f"layers: {encoder.name}: {facts.cut_fault}; use last"
+    if facts.cut_fault is not None and experiment.measures.depth:
+        yield f"measures.depth: {encoder.name}: {facts.cut_fault}: must be false"
+    if "pooler" in possible_values(experiment, "pooling") and not facts.has_pooler:
         yield f"pooling: {encoder.name} has no weights of a pooler; use cls, mean or last"
-
-
-def has_pooler(folder: Path) -> bool:
-    """Whether a folder has the weights of a pooler (dense, tanh) over the first token.
-
-    DeBERTa's is part of a classifier and has another activation, so it does not count.
-    """
-    if str(_config(folder).get("model_type")).startswith("deberta"):
-        return False
-    return any(name.endswith(POOLER_ENDS) for name in weight_names(folder))
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / "config.json").read_text(encoding="utf-8"))

@@ -1,29 +1,12 @@
 """Whether the encoder can take texts and blocks as long as the experiment says."""
 
-import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from jobs.text.frames import frame_of
 from jobs.text.tokenizer import load_tokenizer
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import LocatedEncoder
-
-POSITIONS_LOST = {
-    "albert": 0,
-    "bert": 0,
-    "camembert": 2,
-    "distilbert": 0,
-    "electra": 0,
-    "gpt2": 0,
-    "gpt_neo": 0,
-    "mpnet": 2,
-    "opt": 0,
-    "roberta": 2,
-    "xlm-roberta": 2,
-}
-"""Positions in the table that no token gets, by the model types whose table ends; others read on."""
 
 
 def length_faults(
@@ -40,7 +23,7 @@ def length_faults(
 def _too_long(
     experiment: Experiment, encoder: LocatedEncoder, exceeds_by_task: Mapping[str, Callable[[int], bool]]
 ) -> list[str]:
-    positions = num_positions(encoder.folder)
+    positions = encoder.facts.positions
     if positions is None:
         return []
     told = f"{encoder.name} has positions for {positions} tokens"
@@ -71,11 +54,3 @@ def _without_room(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
         f"head_tokens: {max(given)} leaves nothing for the tail of {shortest} tokens, of which {num_special} "
         f"are special ones: at most {shortest - num_special - 1}"
     ]
-
-
-def num_positions(folder: Path) -> int | None:
-    """Tokens that an encoder with a table of positions can take, special ones included; else nothing."""
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    lost = POSITIONS_LOST.get(config.get("model_type"))
-    size = config.get("max_position_embeddings", config.get("n_positions"))
-    return None if lost is None or size is None else size - lost

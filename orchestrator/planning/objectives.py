@@ -1,29 +1,33 @@
 """Whether the encoder can be trained further in the way that the experiment says."""
 
+from collections.abc import Iterator
+
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.word_marks import continuing_tokens
 from orchestrator.experiment.experiment import Experiment
-from orchestrator.planning.encoders import LocatedEncoder, model_type
-
-WITH_NEXT_SENTENCE = ("bert", "ernie", "megatron-bert", "mobilebert")
-"""Model types that have a head for next sentences in transformers (`...ForPreTraining`)."""
+from orchestrator.planning.encoders import LocatedEncoder
 
 
 def objective_faults(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
     """Objectives that the encoder has no head for, in words."""
-    return [*_without_next_sentence(experiment, encoder), *_without_words(experiment, encoder)]
+    return [*_without_head(experiment, encoder), *_without_words(experiment, encoder)]
 
 
-def _without_next_sentence(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
-    kind = model_type(encoder.folder)
-    if kind in WITH_NEXT_SENTENCE:
-        return []
-    return [
-        f"pretraining.{name}.next_sentence: {encoder.name} is of the type {kind}, which has no head for next "
-        f"sentences; of the types {', '.join(WITH_NEXT_SENTENCE)} encoders have one"
-        for name, pretraining in experiment.pretraining.items()
-        if pretraining.next_sentence
-    ]
+def _without_head(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str]:
+    facts = encoder.facts
+    for name, pretraining in experiment.pretraining.items():
+        if not facts.has_masked_head and not facts.is_causal:
+            yield (
+                f"pretraining.{name}: {encoder.name} is of the type {facts.model_type}, for which "
+                "transformers has no model that predicts masked tokens: leave the pretraining out, or use "
+                "another encoder"
+            )
+        elif pretraining.next_sentence and not facts.has_next_sentence_head:
+            yield (
+                f"pretraining.{name}.next_sentence: {encoder.name} is of the type {facts.model_type}, for "
+                "which transformers has no head for next sentences (it has one for BERT and a few more): "
+                "must be false"
+            )
 
 
 def _without_words(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:

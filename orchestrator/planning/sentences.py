@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from jobs.specs.annotations import AnnotateSpec
 from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.lengths import num_positions
 from orchestrator.planning.plan import Stage, make_stage
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ def sentences_of(
     Args:
         sentence_length: Tokens, special ones included; an encoder with a shorter table of positions has less.
     """
-    positions = num_positions(encoder.folder)
+    positions = encoder.facts.positions
     spec = AnnotateSpec(
         data=source.data,
         data_version=source.data_version,

@@ -7,7 +7,6 @@ from jobs.specs.similarity import BlocksSpec, SimilarityMeasure, SimilaritySpec
 from jobs.specs.stages import CkaSpec, PrepareSpec
 from orchestrator.experiment.experiment import Experiment, Measures
 from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.feature_stages import shape_of
 from orchestrator.planning.plan import Stage, make_stage
 
 
@@ -51,10 +50,7 @@ def similarity_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterat
     """Measures for which there are too few examples whatever they hold, in words."""
     if "pwcca" not in experiment.measures.similarity:
         return
-    try:
-        _, width = shape_of(encoder.folder)
-    except KeyError:
-        return
+    width = encoder.facts.width
     if experiment.measures.num_test <= 2 * width:
         yield (
             f"measures.similarity: pwcca of {encoder.name} needs more examples than two layers have "

@@ -142,11 +142,16 @@ def look_at(
 
 
 def _located(name: str, source: EncoderSource, **options: Any) -> LocatedEncoder:
-    """An encoder; what is wrong with it begins with where the experiment says it."""
+    """An encoder that has been checked; what is wrong with it begins with where the experiment says it."""
+    place = "encoder" if name == MAIN else f"encoders.{name}"
     try:
-        return locate_encoder(source, **options)
+        located = locate_encoder(source, **options)
+        _ = located.facts
     except (ConfigurationError, PrerequisiteMissing) as error:
-        raise type(error)(f"{'encoder' if name == MAIN else f'encoders.{name}'}: {error}") from error
+        raise type(error)(f"{place}: {error}") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{place}: {error}") from error
+    return located
 
 
 def _looked_at(

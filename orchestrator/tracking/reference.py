@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 from jobs.reporting.references import StudyReference
 from orchestrator.experiment.experiment import Experiment
-from orchestrator.planning.depths import depth_of
 from orchestrator.planning.encoders import LocatedEncoder
 
 
@@ -19,5 +18,5 @@ def study_reference(experiment: Experiment, encoders: Mapping[str, LocatedEncode
         paper=paper,
         paper_task_by_task={task: name for task, name in by_task.items() if name in known},
         encoders={name: encoder.name for name, encoder in encoders.items()},
-        num_layers=depth_of(next(iter(encoders.values())).folder).num_layers,
+        num_layers=next(iter(encoders.values())).facts.num_layers,
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.context import CURVES
+from jobs.specs.encoders import EncoderFacts
 from orchestrator.experiment.reading import read_experiment
 from orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
 from orchestrator.planning.sources import look_at
@@ -33,7 +34,10 @@ class Bench:
         return self.root / "store"
 
     def encoder(self, **config: Any) -> Path:
-        """What the planner looks at: every word is one unknown token, and the weights are no weights."""
+        """What the planner looks at: every word is one unknown token, and the weights are no weights.
+
+        Its facts are those that `facts_as_written` finds in the configuration.
+        """
         folder = self.root / "encoder"
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps({"model_type": "bert"} | config))
@@ -76,6 +80,34 @@ class Bench:
         origin = provenance(started=BEGAN + 60 * self.num_finished, seconds=1.0) | {"variant": dict(labels)}
         with store.writing(stage) as aside:
             store.commit(stage, aside, metrics=scores, provenance=origin)
+
+
+def has_weights(folder: Path) -> bool:
+    """Whether an encoder can be loaded; that of a bench cannot."""
+    return not (folder / "model.safetensors").is_file() or (folder / "model.safetensors").stat().st_size > 100
+
+
+def facts_as_written(folder: Path) -> EncoderFacts:
+    """Those of a bench's encoder: what its config.json says, and of what it does not say those of a BERT."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    kind = config.get("model_type", "bert")
+    is_causal = kind == "gpt2"
+    facts = {
+        "model_type": kind,
+        "num_layers": config.get("num_hidden_layers", config.get("n_layer", 12)),
+        "width": config.get("hidden_size", 768),
+        "vocabulary": 100,
+        "positions": config.get("max_position_embeddings", config.get("n_positions")),
+        "is_causal": is_causal,
+        "shares_layers": kind == "albert",
+        "cut_fault": None,
+        "has_pooler": False,
+        "has_masked_head": not is_causal,
+        "has_next_sentence_head": kind == "bert",
+        "above": (),
+        "unread": (),
+    }
+    return EncoderFacts(**facts | config.get("facts", {}))
 
 
 def finish_variant(bench: Bench, variant: PlannedVariant, **scores: float) -> None:

@@ -112,7 +112,7 @@ def test_layers_that_are_not_there_cannot_be_kept():
     for number in (0, 3):
         with pytest.raises(ValueError, match=f"{number} layers cannot be kept: BertModel has 2"):
             keep_layers(encoder, number)
-    grouped = encoder_of("albert", num_hidden_groups=2)
+    grouped = encoder_of("albert", num_hidden_layers=4, num_hidden_groups=2)
     with pytest.raises(ValueError, match="AlbertModel with 2 groups of shared layers cannot be cut"):
         keep_layers(grouped, 1)
 

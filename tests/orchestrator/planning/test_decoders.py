@@ -5,10 +5,9 @@ import json
 import pytest
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.planning.decoders import DECODERS
 from tests.orchestrator.bench import SAMPLE, Bench
 
-WHY = "encoder is of the type gpt2, which reads from left to right"
+WHY = "attention in encoder (gpt2) is causal"
 
 
 @pytest.fixture
@@ -22,15 +21,6 @@ def faults(bench, **changes) -> list[str]:
     with pytest.raises(ConfigurationError) as refused:
         bench.open(**changes)
     return str(refused.value).splitlines()
-
-
-def test_the_types_are_those_of_transformers_that_predict_the_next_token():
-    from transformers.models.auto.modeling_auto import (
-        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
-        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
-    )
-
-    assert set(DECODERS) <= set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES) - set(MODEL_FOR_MASKED_LM_MAPPING_NAMES)
 
 
 def test_the_first_token_of_a_decoder_is_refused(bench):
@@ -67,13 +57,13 @@ def test_an_encoder_and_a_decoder_may_each_have_their_own_pooling(bench):
 def test_masked_tokens_are_refused_and_joint_training_is_not(bench):
     recipe = {"pooling": "last", "pretraining": "own", "max_length": 400}
     masked = {"own": {"steps": 4}}
-    told = f"pretraining: {WHY}: it has no head for masked tokens, so must be none, not own"
+    told = f"pretraining: {WHY}: it cannot predict masked tokens, so must be none, not own"
     assert told in faults(bench, recipe=recipe, pretraining=masked)
     tasks = [{"task": name, "data": SAMPLE | {"target": name}} for name in ("topic", "sentiment")]
     told = f"multi_task.own.pooling: {WHY}: must be last or mean, not cls"
     assert told in faults(bench, recipe=recipe, tasks=tasks, multi_task={"own": {"epochs": 1}})
     chained = {"epochs": 1, "pooling": "mean", "after": "masked", "tasks": ["topic"]}
-    told = f"multi_task.own.after: {WHY}: it has no head for masked tokens: leave it out"
+    told = f"multi_task.own.after: {WHY}: it cannot predict masked tokens: leave it out"
     pretraining = {"masked": {"steps": 4}}
     assert told in faults(
         bench, recipe=recipe, tasks=tasks, multi_task={"own": chained}, pretraining=pretraining
@@ -82,10 +72,10 @@ def test_masked_tokens_are_refused_and_joint_training_is_not(bench):
     assert len(plan.variants) == 2
 
 
-def test_a_type_that_is_not_listed_is_known_by_its_architecture(bench):
-    bench.encoder(model_type="qwen2_moe", architectures=["Qwen2MoeForCausalLM"])
-    (told,) = faults(bench)
-    assert told.startswith("pooling: encoder is of the type qwen2_moe, which reads from left to right")
+def test_an_encoder_with_causal_attention_is_known_by_its_passes_not_by_its_type(bench):
+    bench.encoder(model_type="bert", facts={"is_causal": True})
+    (fault,) = faults(bench)
+    assert fault.startswith("pooling: attention in encoder (bert) is causal")
 
 
 def test_texts_beyond_its_positions_are_refused(bench):

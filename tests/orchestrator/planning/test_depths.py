@@ -1,7 +1,6 @@
 import pytest
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.planning.depths import Depth, depth_of
 from tests.orchestrator.bench import Bench
 
 SHARED = "the layers of encoder share their weights, as ALBERT's do, so"
@@ -84,22 +83,3 @@ def test_all_layers_may_be_frozen_or_begin_anew(bench):
     bench.open(grid={"frozen_layers": [0, 12]})
     bench.open(grid={"reinitialised_layers": [0, 12]})
     bench.open(grid={"reinitialised_layers": [0, 4], "frozen_layers": [0, 8]})
-
-
-@pytest.mark.parametrize(
-    ("config", "depth"),
-    [
-        ({"num_hidden_layers": 12}, Depth(12, False)),
-        ({"model_type": "distilbert", "n_layers": 6}, Depth(6, False)),
-        ({}, Depth(None, False)),
-        (ALBERT, Depth(12, True)),
-        (ALBERT | {"num_hidden_groups": 12}, Depth(12, False)),
-    ],
-)
-def test_the_depth_is_what_the_configuration_says(bench, config, depth):
-    assert depth_of(bench.encoder(**config)) == depth
-
-
-def test_a_recipe_for_layers_is_left_alone_where_the_depth_is_not_known(bench):
-    bench.encoder()
-    bench.open(recipe={"frozen_layers": 40})

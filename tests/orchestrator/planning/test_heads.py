@@ -1,16 +1,12 @@
 """Heads in plans: what reads the same is one stage, and what the encoder lacks is refused."""
 
-import json
-
 import pytest
 
 from orchestrator.errors import ConfigurationError
-from orchestrator.planning.depths import depth_of
-from orchestrator.planning.heads import has_pooler
 from orchestrator.planning.measures import depth_note
-from orchestrator.planning.weights import weight_names
 from tests.orchestrator.bench import LONG, Bench
 
+POOLER = {"has_pooler": True}
 LONG_TASK = {"tasks": [{"task": "topic", "data": LONG}]}
 
 
@@ -25,11 +21,6 @@ def faults(bench, **changes) -> str:
     with pytest.raises(ConfigurationError) as refused:
         bench.open(**changes)
     return str(refused.value)
-
-
-def write_weights(folder, *names: str) -> None:
-    header = json.dumps(dict.fromkeys(names, {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]})).encode()
-    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
 
 
 def test_several_spellings_of_the_same_layers_are_one_run(bench):
@@ -74,7 +65,7 @@ def test_the_pooling_of_windows_matters_only_where_texts_are_in_windows(bench):
 
 
 def test_depth_is_measured_of_linear_heads_on_one_layer_of_whole_texts(bench):
-    write_weights(bench.root / "encoder", "bert.pooler.dense.weight")
+    bench.encoder(num_hidden_layers=6, facts=POOLER)
 
     def measured(**recipe) -> bool:
         workspace = bench.open(recipe={"max_length": 40} | recipe, **LONG_TASK)
@@ -105,7 +96,7 @@ def test_what_is_not_measured_is_said_in_the_plan_and_the_report(bench, capsys):
 
 @pytest.mark.parametrize("pooling", ["cls", "pooler"])
 def test_layers_are_looked_at_by_the_first_token_where_the_pooler_reads_it(bench, pooling):
-    write_weights(bench.root / "encoder", "pooler.dense.weight")
+    bench.encoder(num_hidden_layers=6, facts=POOLER)
     (variant,) = bench.plan(recipe={"pooling": pooling}).variants
     assert variant.stages["probe"].parents["states"].spec.pooling == "cls"
     assert ("pooler" in variant.stages["finetune"].files) == (pooling == "pooler")
@@ -130,37 +121,18 @@ def test_a_searched_range_of_layers_is_checked_at_its_ends(bench):
     bench.open(search={"trials": 2, "space": {"layers": {"low": 1, "high": 6}}})
 
 
-def test_layers_of_an_encoder_that_does_not_say_how_many_it_has_are_refused(bench):
-    bench.encoder()
-    assert faults(bench, recipe={"layers": "all"}).startswith("layers: config.json of encoder does not say")
-    assert len(bench.plan().variants) == 1
+def test_lower_layers_of_an_encoder_that_cannot_be_cut_are_refused(bench):
+    bench.encoder(num_hidden_layers=6, facts={"cut_fault": "its layers share weights in groups"})
+    reason = "encoder: its layers share weights in groups"
+    assert faults(bench, recipe={"layers": 4}).splitlines() == [
+        f"layers: {reason}; use last",
+        f"measures.depth: {reason}: must be false",
+    ]
+    assert len(bench.plan(recipe={"layers": "all"}, measures={"depth": False}).variants) == 1
 
 
 def test_a_pooler_without_weights_is_refused(bench):
-    write_weights(bench.root / "encoder", "embeddings.word_embeddings.weight")
     fault = "pooling: encoder has no weights of a pooler; use cls, mean or last"
     assert faults(bench, recipe={"pooling": "pooler"}) == fault
-    write_weights(bench.root / "encoder", "bert.pooler.dense.weight")
+    bench.encoder(num_hidden_layers=6, facts=POOLER)
     assert bench.plan(recipe={"pooling": "pooler"}).variants
-
-
-def test_the_pooler_of_a_classifier_does_not_count(bench):
-    folder = bench.encoder(model_type="deberta-v2")
-    write_weights(folder, "pooler.dense.weight")
-    assert not has_pooler(folder)
-
-
-@pytest.mark.parametrize("zipped", [True, False])
-def test_the_names_of_pickled_weights_are_read_without_running_them(tmp_path, zipped):
-    import torch
-
-    weights = {"bert.pooler.dense.weight": torch.ones(2, 2), "bert.pooler.dense.bias": torch.ones(2)}
-    torch.save(weights, tmp_path / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
-    assert weights.keys() <= weight_names(tmp_path)
-    (tmp_path / "config.json").write_text('{"model_type": "bert", "n_layers": 4}')
-    assert has_pooler(tmp_path)
-    assert depth_of(tmp_path).num_layers == 4
-
-
-def test_a_folder_without_weights_has_no_names(tmp_path):
-    assert weight_names(tmp_path) == set()

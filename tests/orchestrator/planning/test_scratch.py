@@ -7,7 +7,6 @@ from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
 from orchestrator.errors import PrerequisiteMissing
 from orchestrator.experiment.experiment import EncoderSource, Scratch
-from orchestrator.planning.depths import depth_of
 from orchestrator.planning.encoders import locate_encoder
 from tests.jobs.tiny import write_tokenizer
 from tests.orchestrator.bench import Bench, keys
@@ -36,7 +35,7 @@ def located(tokenizer, **changes):
 def test_an_encoder_has_the_shape_that_was_asked_for_and_takes_its_tokenizers_texts(tokenizer, architecture):
     found = located(tokenizer, architecture=architecture)
     assert found.name == f"{architecture} of 2 x 16 from scratch"
-    assert depth_of(found.folder).is_shared == (architecture == "albert")
+    assert found.facts.shares_layers == (architecture == "albert")
     encoder, tokens = AutoModel.from_pretrained(found.folder), AutoTokenizer.from_pretrained(found.folder)
     assert (encoder.config.num_hidden_layers, encoder.config.hidden_size) == (2, 16)
     assert encoder.config.intermediate_size == 64

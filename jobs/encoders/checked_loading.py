@@ -1,0 +1,149 @@
+"""Models of transformers loaded from folders; weights that are missing, left over or mis-shaped are
+refused."""
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+
+from jobs.encoders.layout import layout_of
+
+OPTIONS = {"dtype": "float32", "weights_only": True, "trust_remote_code": False}
+"""Of every `from_pretrained` of a model."""
+POOLER = "pooler"
+NAMES_SHOWN = 6
+_CONSTANTS = ("inv_freq", "masked_bias", "position_ids")
+"""Ends of names under which older versions of transformers stored what is no weight."""
+
+
+def read_config(folder: Path) -> PreTrainedConfig:
+    """The configuration of a folder whose type transformers knows.
+
+    Raises:
+        ValueError: the type is another, as of models whose code lies in their folder; it is not run.
+    """
+    written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    try:
+        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (ValueError, KeyError) as error:
+        kind, code = written.get("model_type"), written.get("auto_map")
+        if code:
+            named = ", ".join(sorted({str(name) for name in code.values()}))
+            raise ValueError(
+                f"{folder} has code of its own (auto_map in config.json: {named}), which layerscope never "
+                f"runs, and transformers has no model_type {kind!r}: use a model of a type that transformers "
+                "has"
+            ) from error
+        raise ValueError(f"{folder / 'config.json'}: {str(error).strip() or type(error).__name__}") from error
+
+
+def load_checked(
+    kind: Any, folder: Path, *, heads_may_be_new: bool = False, **options: Any
+) -> PreTrainedModel:
+    """A model with every weight from the folder.
+
+    Weights of the folder for other heads, and poolers, are left out. Weights that no state of a layer
+    depends on may be missing.
+
+    Args:
+        kind: The `Auto...` class that loads it.
+        heads_may_be_new: Whether parts beside the encoder, and a pooler, may have random weights.
+
+    Raises:
+        ValueError: weights are missing, have another shape, or belong to the encoder and have no place in it.
+    """
+    read_config(folder)
+    try:
+        model, found = kind.from_pretrained(
+            folder, output_loading_info=True, ignore_mismatched_sizes=True, **OPTIONS | options
+        )
+    except (SafetensorError, EOFError, OSError, RuntimeError) as error:
+        raise ValueError(f"the weights in {folder} cannot be read: {error}") from error
+    encoder = model.base_model
+    prefix = "" if encoder is model else f"{model.base_model_prefix}."
+    other_shapes = {name: (stored, own) for name, stored, own in found["mismatched_keys"]}
+    needed = _needed(encoder, prefix, {*found["missing_keys"], *other_shapes}, heads_may_be_new)
+    faults = [
+        *_named("are missing from the file", [name for name in needed if name not in other_shapes]),
+        *_named(
+            "have another shape than config.json says",
+            [
+                f"{name} {tuple(other_shapes[name][0])} instead of {tuple(other_shapes[name][1])}"
+                for name in needed
+                if name in other_shapes
+            ],
+        ),
+        *_named(
+            "have no place in the encoder that config.json describes",
+            _left_over(encoder, found["unexpected_keys"], model.base_model_prefix),
+        ),
+    ]
+    if faults:
+        raise ValueError(
+            f"the weights in {folder} are not those of a {type(model).__name__} with its config.json: "
+            f"{'; '.join(faults)}. Nothing is trained or measured with random weights: save the model again "
+            "with save_pretrained, or mend config.json"
+        )
+    return model
+
+
+def freeze_unread(encoder: PreTrainedModel, *, but: tuple[str, ...] = ()) -> None:
+    """Parameters that no state of a layer depends on are not trained; data-parallel training would wait for
+    them.
+
+    Args:
+        but: Parts that something else reads.
+    """
+    for name in layout_of(encoder).unread:
+        if not _is_part(name, but):
+            encoder.get_parameter(name).requires_grad_(False)
+
+
+def _needed(
+    encoder: PreTrainedModel, prefix: str, lacking: Iterable[str], heads_may_be_new: bool
+) -> list[str]:
+    """Those without which states, or heads that may not be new, would be random."""
+    names = sorted(lacking)
+    if not names:
+        return []
+    own = [name for name in names if name.startswith(prefix)]
+    heads = [] if heads_may_be_new else [name for name in names if not name.startswith(prefix)]
+    unread = layout_of(encoder).unread
+    return heads + [name for name in own if name.removeprefix(prefix) not in unread]
+
+
+def _left_over(encoder: PreTrainedModel, names: Iterable[str], prefix: str) -> list[str]:
+    """Weights of the file in parts that the encoder has; those of heads are in other parts."""
+    parts = {name for name, _ in encoder.named_children()}
+    constants = {name for name, _ in encoder.named_buffers()}
+    own = {name: name.removeprefix(f"{prefix}.") for name in names}
+    return sorted(
+        name
+        for name, inside in own.items()
+        if inside.partition(".")[0] in parts
+        and not _is_part(inside, (POOLER,))
+        and inside not in constants
+        and not inside.endswith(_CONSTANTS)
+    )
+
+
+def _is_part(name: str, parts: tuple[str, ...]) -> bool:
+    return any(part in name.split(".") for part in parts)
+
+
+def _named(what: str, names: list[str]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+        yield f"{len(names)} {what} ({', '.join(names[:NAMES_SHOWN])}{more})"
+
+
+def pooler_of(encoder: PreTrainedModel, missing: Iterable[str]) -> nn.Linear | None:
+    """The dense layer of an encoder's pooler, where it has one with stored weights."""
+    pooler = getattr(encoder, POOLER, None)
+    dense = getattr(pooler, "dense", pooler)
+    is_stored = not any(_is_part(name, (POOLER,)) for name in missing)
+    return dense if isinstance(dense, nn.Linear) and is_stored else None

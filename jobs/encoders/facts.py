@@ -1,0 +1,245 @@
+"""What an encoder is, found by passes of it and checked by properties before anything depends on it.
+
+Axes: B texts, T tokens, D features.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+from transformers import (
+    MODEL_FOR_MASKED_LM_MAPPING,
+    MODEL_FOR_PRETRAINING_MAPPING,
+    AutoModelForPreTraining,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.initialization import no_init_weights
+
+from jobs.encoders.architecture import keep_layers
+from jobs.encoders.checked_loading import POOLER
+from jobs.encoders.layout import layer_states, layout_of, sample_ids, undisturbed
+from jobs.encoders.loading import load_encoder, load_with_pooler
+from jobs.specs.encoders import EncoderFacts
+from jobs.text.tokenizer import load_tokenizer
+
+ROUNDING = 1e-4
+"""Most that two ways to the same states may differ by, in parts of the largest."""
+SILENCE = 1e-6
+"""A change below this part of the largest is none: where a token is not seen, sums are the same to the last
+bits."""
+LONGEST_TRIED = 2048
+"""Tokens; the memory of a pass grows with their square."""
+_LENGTH_FIELDS = (
+    "max_position_embeddings",
+    "n_positions",
+    "max_seq_len",
+    "max_sequence_length",
+    "seq_length",
+)
+"""What configurations call the longest input."""
+
+
+def encoder_facts(folder: str) -> dict[str, Any]:
+    """The fields of `EncoderFacts` of a folder, as JSON has them.
+
+    Raises:
+        ValueError: layerscope cannot train or measure this encoder rightly; says why and what would do.
+    """
+    path = Path(folder)
+    encoder = load_encoder(path).eval()
+    config, layout = encoder.config, layout_of(encoder)
+    vocabulary = encoder.get_input_embeddings().weight.shape[0]
+    _refuse_large_tokenizer(path, vocabulary)
+    with undisturbed(encoder), torch.inference_mode():
+        _refuse_padding_that_counts(encoder)
+        is_causal = _is_causal(encoder)
+        table = _position_table(encoder)
+        cut_fault = _cut_to_one_layer(encoder)
+        positions = _longest(encoder, table)
+    facts = EncoderFacts(
+        model_type=config.model_type,
+        num_layers=layout.num_layers,
+        width=config.hidden_size,
+        vocabulary=vocabulary,
+        positions=positions,
+        is_causal=is_causal,
+        shares_layers=not layout.layers,
+        cut_fault=cut_fault,
+        has_pooler=_has_pooler(path),
+        has_masked_head=type(config) in MODEL_FOR_MASKED_LM_MAPPING,
+        has_next_sentence_head=_has_next_sentence_head(config),
+        above=layout.above,
+        unread=tuple(sorted(layout.unread)),
+    )
+    return facts.model_dump(mode="json")
+
+
+def _refuse_large_tokenizer(folder: Path, vocabulary: int) -> None:
+    ids = load_tokenizer(folder).get_vocab(with_added_tokens=True)
+    beyond = sorted((number, token) for token, number in ids.items() if number >= vocabulary)
+    if beyond:
+        shown = ", ".join(f"{token!r} is {number}" for number, token in beyond[:3])
+        raise ValueError(
+            f"the tokenizer in {folder} has {len(beyond)} tokens that the encoder has no embedding for: "
+            f"{shown}, and the table has {vocabulary} rows; save the model after "
+            f"resize_token_embeddings({beyond[-1][0] + 1}), or use the tokenizer that it was trained with"
+        )
+
+
+def _refuse_padding_that_counts(encoder: PreTrainedModel) -> None:
+    """The states of a text must not depend on the texts in its batch."""
+    ids = sample_ids(encoder, 9)
+    longer, shorter = ids[:, :8], ids[:, 2:7]
+    pad_id = encoder.config.pad_token_id or 0
+    padded = torch.nn.functional.pad(shorter, (0, 3), value=pad_id)
+    mask_BT = torch.tensor([[1] * 8, [1] * 5 + [0] * 3])
+    together = _states(encoder, torch.cat([longer, padded]), mask_BT)
+    for layer, (both, alone) in enumerate(zip(together, _states(encoder, shorter), strict=True)):
+        if not _same(both[1:, :5], alone):
+            raise ValueError(
+                f"{_name(encoder)} gives a text other states when it is padded (layer {layer}), so its "
+                "scores would depend on the other texts of a batch: it cannot be used"
+            )
+
+
+def _is_causal(encoder: PreTrainedModel) -> bool:
+    ids = sample_ids(encoder, 9)
+    text, other = ids[:, :8], ids[:, 8:]
+    states = _states(encoder, text)[-1]
+    without_last = _states(encoder, torch.cat([text[:, :-1], other], dim=1))[-1]
+    without_first = _states(encoder, torch.cat([other, text[:, 1:]], dim=1))[-1]
+    if _same(states[:, 1:], without_first[:, 1:], within=SILENCE):
+        raise ValueError(
+            f"in {_name(encoder)} no token sees another on this machine (some attention needs a kernel for "
+            "GPUs and gives nothing without it): its states would say nothing of a text"
+        )
+    return _same(states[:, :-1], without_last[:, :-1], within=SILENCE)
+
+
+def _cut_to_one_layer(encoder: PreTrainedModel) -> str | None:
+    """Cut off layer after layer: each state must be that of the encoder cut there, also once stored and
+    built anew.
+
+    Returns:
+        Why the encoder cannot be cut, where layers that share their weights are in the way.
+    """
+    ids, depth = sample_ids(encoder), layout_of(encoder).num_layers
+    states = _states(encoder, ids)
+    for number in range(depth - 1, 0, -1):
+        try:
+            keep_layers(encoder, number)
+        except ValueError as error:
+            return str(error)
+        models = [encoder, _built_anew(encoder)] if number in (1, depth - 1) else [encoder]
+        if not all(_same(_states(model, ids)[-1], states[number]) for model in models):
+            raise ValueError(
+                f"the state of layer {number} of {_name(encoder)} is not what the encoder cut there gives, "
+                "so nothing that is measured of its layers would hold: it cannot be used"
+            )
+    return None
+
+
+def _built_anew(encoder: PreTrainedModel) -> PreTrainedModel:
+    """From a copy of the configuration, as loading a stored folder builds it."""
+    config = type(encoder.config).from_dict(encoder.config.to_dict())
+    with no_init_weights():
+        model = type(encoder)(config)
+    lacking, left_over = model.load_state_dict(encoder.state_dict(), strict=False)
+    if left_over or any(POOLER not in name.split(".") for name in lacking):
+        raise ValueError(
+            f"{_name(encoder)} cut to {encoder.config.num_hidden_layers} layers cannot be built from its "
+            f"configuration again: {', '.join([*left_over, *lacking][:4])}"
+        )
+    return model.eval()
+
+
+class _EmbeddedIds(TorchFunctionMode):
+    """The ids and the rows of every look-up in a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[torch.Tensor, int]] = []
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        if function is torch.nn.functional.embedding:
+            self.found.append((args[0], args[1].shape[0]))
+        return function(*args, **(kwargs or {}))
+
+
+def _position_table(encoder: PreTrainedModel) -> int | None:
+    """Tokens that a table of positions has rows for; none where no look-up has one position after the
+    other."""
+    ids = sample_ids(encoder, 8)
+    with _EmbeddedIds() as embedded:
+        _states(encoder, ids)
+    sizes = []
+    for found, rows in embedded.found:
+        if found.numel() == ids.numel():
+            first = int(found.flatten()[0])
+            if torch.equal(found.flatten().cpu(), torch.arange(first, first + ids.numel())):
+                sizes.append(rows - first)
+    return min(sizes, default=None)
+
+
+def _longest(encoder: PreTrainedModel, table: int | None) -> int | None:
+    """The longest input that runs, up to `LONGEST_TRIED` tokens tried; none where longer ones run too."""
+    written = [getattr(encoder.config, name, None) for name in _LENGTH_FIELDS]
+    claimed = table or max((size for size in written if isinstance(size, int) and size > 0), default=None)
+    if claimed is None:
+        return None
+    tried = min(claimed, LONGEST_TRIED)
+    if _runs(encoder, tried):
+        return table if table is not None or tried < claimed or _runs(encoder, claimed + 1) else claimed
+    fits, fails = 8, tried
+    while fails - fits > 1:
+        middle = (fits + fails) // 2
+        fits, fails = (middle, fails) if _runs(encoder, middle) else (fits, middle)
+    return fits
+
+
+def _runs(encoder: PreTrainedModel, num_tokens: int) -> bool:
+    try:
+        _states(encoder, sample_ids(encoder, num_tokens))
+    except (IndexError, RuntimeError, ValueError):
+        return False
+    return True
+
+
+def _has_pooler(folder: Path) -> bool:
+    """Whether a pooler is stored, and is what heads build on: tanh of a dense layer on the first token."""
+    whole, dense = load_with_pooler(folder)
+    if dense is None:
+        return False
+    ids = sample_ids(whole)
+    with undisturbed(whole), torch.inference_mode():
+        output = whole(input_ids=ids, attention_mask=torch.ones_like(ids))
+        pooled = getattr(output, "pooler_output", None)
+        return pooled is not None and _same(pooled, torch.tanh(dense(output.last_hidden_state[:, 0])))
+
+
+def _has_next_sentence_head(config: PreTrainedConfig) -> bool:
+    if type(config) not in MODEL_FOR_PRETRAINING_MAPPING:
+        return False
+    with torch.device("meta"):
+        model = AutoModelForPreTraining.from_config(config)
+    return any(name.endswith("seq_relationship") for name, _ in model.named_modules())
+
+
+def _states(
+    encoder: PreTrainedModel, ids_BT: torch.Tensor, mask_BT: torch.Tensor | None = None
+) -> list[torch.Tensor]:
+    mask_BT = torch.ones_like(ids_BT) if mask_BT is None else mask_BT
+    return layer_states(encoder, encoder(input_ids=ids_BT, attention_mask=mask_BT, output_hidden_states=True))
+
+
+def _same(one: torch.Tensor, other: torch.Tensor, *, within: float = ROUNDING) -> bool:
+    return bool((one - other).abs().max() <= within * other.abs().max())
+
+
+def _name(encoder: PreTrainedModel) -> str:
+    return type(encoder).__name__

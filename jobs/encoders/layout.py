@@ -1,0 +1,311 @@
+"""The layout of an encoder, found by a small forward pass: its layers, what stands above them, what is read.
+
+Axes: B texts, T tokens, D features.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
+
+NUM_TOKENS = 6
+"""Of the small pass."""
+_SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk", "decoder_start")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of an encoder's modules and parameters, as `named_modules` and `named_parameters` have them."""
+
+    num_layers: int
+    layers: tuple[tuple[str, ...], ...]
+    """The modules of each layer from bottom to top: one, or several where an encoder keeps parts of its
+    layers in lists side by side (XLM). Empty where layers share their weights (ALBERT)."""
+    above: tuple[str, ...]
+    """Modules that the state of the top layer passes, in order: a normalisation, or none."""
+    depth_outside: Mapping[str, int]
+    """Of the parameters that no layer contains: 0 for embeddings and tables that every layer reads, L + 1
+    for what follows the layers, 1 to L for what belongs to one of them (DeBERTa's convolution). Empty where
+    layers share their weights."""
+    unread: frozenset[str]
+    """Parameters that the states do not depend on."""
+
+
+_LAYOUTS: "WeakKeyDictionary[PreTrainedModel, Layout]" = WeakKeyDictionary()
+
+
+def layout_of(encoder: PreTrainedModel) -> Layout:
+    """The layout, found once for each encoder.
+
+    Raises:
+        ValueError: the encoder does not map a text's tokens to states of every layer, or a parameter belongs
+        to no layer.
+    """
+    if encoder not in _LAYOUTS:
+        _LAYOUTS[encoder] = _found(encoder)
+    return _LAYOUTS[encoder]
+
+
+def find_layout_again(encoder: PreTrainedModel) -> None:
+    """Of an encoder that has been cut."""
+    _LAYOUTS[encoder] = _found(encoder)
+
+
+def layer_states(encoder: PreTrainedModel, output: BaseModelOutput) -> list[torch.Tensor]:
+    """The state of every layer (B, T, D), 0 the embeddings, as the encoder cut off above it would give it.
+
+    What the state of the top layer passes (a normalisation), every other state passes too.
+
+    Args:
+        output: Of the encoder, with `output_hidden_states`.
+    """
+    modules = [encoder.get_submodule(name) for name in layout_of(encoder).above]
+    return [*(_passed(modules, state) for state in output.hidden_states[:-1]), output.last_hidden_state]
+
+
+def sample_ids(encoder: PreTrainedModel, num_tokens: int = NUM_TOKENS) -> torch.Tensor:
+    """Token ids (1, T) without special ones, in no order."""
+    config = encoder.config
+    special = {getattr(config, f"{name}_token_id", None) for name in _SPECIAL}
+    rows = encoder.get_input_embeddings().weight.shape[0]
+    plain = [token for token in range(min(rows, 64)) if token not in special] or [0]
+    step = next(step for step in (7, 5, 3, 1) if len(plain) % step) if len(plain) > 1 else 1
+    return torch.tensor([[plain[(1 + step * place) % len(plain)] for place in range(num_tokens)]])
+
+
+@contextmanager
+def undisturbed(encoder: PreTrainedModel) -> Iterator[None]:
+    """A pass without dropout, after which random numbers and modes are as before."""
+    training = [module for module in encoder.modules() if module.training]
+    encoder.eval()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+@dataclass(frozen=True)
+class _Call:
+    """One call of a module in the pass, in the order of begins and ends."""
+
+    name: str
+    begin: int
+    end: int
+    num_inputs: int
+    output: object
+
+
+def _found(encoder: PreTrainedModel) -> Layout:
+    kind, config = type(encoder).__name__, encoder.config
+    if config.is_encoder_decoder:
+        raise ValueError(
+            f"{kind} is an encoder with a decoder, and layerscope reads models that are one stack of layers: "
+            "use one that is an encoder alone (BERT, RoBERTa, DeBERTa, ...) or decoder-only"
+        )
+    with undisturbed(encoder), torch.enable_grad(), _every_parameter_trained(encoder):
+        calls, output, num_tokens = _pass(encoder)
+        hidden = output.hidden_states or ()
+        shapes = sorted({tuple(state.shape) for state in hidden})
+        if (
+            len(hidden) != config.num_hidden_layers + 1
+            or len(shapes) != 1
+            or shapes[0][:2] != (1, num_tokens)
+        ):
+            raise ValueError(
+                f"{kind} does not give a state of every token for each of {config.num_hidden_layers} layers: "
+                f"for a text of {num_tokens} tokens it gives {len(hidden)} states of the shapes "
+                f"{', '.join(map(str, shapes)) or 'none'}"
+            )
+        layers = _layers(encoder, calls, config.num_hidden_layers)
+        above = _above(encoder, calls, layers, output)
+        reached = [_parameters_behind(state) for state in (*hidden[:-1], output.last_hidden_state)]
+    names = {id(parameter): name for name, parameter in encoder.named_parameters()}
+    read_by_state = [{names[key] for key in found if key in names} for found in reached]
+    return Layout(
+        num_layers=config.num_hidden_layers,
+        layers=layers,
+        above=above,
+        depth_outside=_depths_outside(encoder, calls, layers, above, read_by_state) if layers else {},
+        unread=frozenset(names.values()).difference(*read_by_state),
+    )
+
+
+def _pass(encoder: PreTrainedModel) -> tuple[list[_Call], BaseModelOutput, int]:
+    try:
+        ids_1T = sample_ids(encoder).to(encoder.device)
+        return *_recorded(encoder, ids_1T), ids_1T.shape[1]
+    except Exception as error:  # Whatever the code of a family raises for want of other inputs.
+        raise ValueError(
+            f"{type(encoder).__name__} does not read a text from token ids and their mask alone: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+@contextmanager
+def _every_parameter_trained(encoder: PreTrainedModel) -> Iterator[None]:
+    frozen = [parameter for parameter in encoder.parameters() if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+
+
+def _recorded(encoder: PreTrainedModel, ids_1T: torch.Tensor) -> tuple[list[_Call], BaseModelOutput]:
+    clock, begun, calls = count(), {}, []
+
+    def begin(name: str):
+        def hook(module: nn.Module, arguments: object) -> None:
+            begun.setdefault(name, []).append(next(clock))
+
+        return hook
+
+    def end(name: str):
+        def hook(module: nn.Module, arguments: tuple[object, ...], output: object) -> None:
+            calls.append(_Call(name, begun[name].pop(), next(clock), len(arguments), output))
+
+        return hook
+
+    hooks = [
+        hook
+        for name, module in encoder.named_modules()
+        if name
+        for hook in (module.register_forward_pre_hook(begin(name)), module.register_forward_hook(end(name)))
+    ]
+    try:
+        output = encoder(
+            input_ids=ids_1T,
+            attention_mask=torch.ones_like(ids_1T),
+            output_hidden_states=True,
+            return_dict=True,
+        )
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return sorted(calls, key=lambda call: call.begin), output
+
+
+def _layers(encoder: PreTrainedModel, calls: Sequence[_Call], num_layers: int) -> tuple[tuple[str, ...], ...]:
+    """The lists with an entry a layer that no other such list contains, if the pass calls their entries in
+    order."""
+    called = {call.name for call in calls}
+    lists: list[str] = []
+    for name, module in encoder.named_modules():
+        is_inside = any(name.startswith(f"{outer}.") for outer in lists)
+        if isinstance(module, nn.ModuleList) and len(module) == num_layers and not is_inside:
+            lists.append(name)
+    lists = [name for name in lists if all(_is_called(f"{name}.{k}", called) for k in range(num_layers))]
+    return tuple(tuple(f"{name}.{k}" for name in lists) for k in range(num_layers)) if lists else ()
+
+
+def _is_called(name: str, called: Iterable[str]) -> bool:
+    return any(other == name or other.startswith(f"{name}.") for other in called)
+
+
+def _above(
+    encoder: PreTrainedModel,
+    calls: Sequence[_Call],
+    layers: Sequence[Sequence[str]],
+    output: BaseModelOutput,
+) -> tuple[str, ...]:
+    """What is called after the top layer and gives the last state; of nested modules the outermost."""
+    top = layers[-1] if layers else ()
+    last = max((call.end for call in calls if _is_inside(call.name, top)), default=None)
+    if last is None:
+        return ()
+    found: list[_Call] = []
+    for call in calls:
+        is_state = (
+            call.num_inputs == 1
+            and isinstance(call.output, torch.Tensor)
+            and call.output.shape[:-1] == output.last_hidden_state.shape[:-1]
+        )
+        if call.begin > last and is_state and not any(call.end < outer.end for outer in found):
+            found.append(call)
+    names = tuple(call.name for call in found)
+    if found and not torch.equal(found[-1].output, output.last_hidden_state):
+        raise ValueError(
+            f"{type(encoder).__name__} changes the state of its top layer in a way that no module of it "
+            "computes"
+        )
+    return names
+
+
+def _passed(modules: Sequence[nn.Module], state_BTD: torch.Tensor) -> torch.Tensor:
+    for module in modules:
+        state_BTD = module(state_BTD)
+    return state_BTD
+
+
+def _is_inside(name: str, roots: Iterable[str]) -> bool:
+    return any(name == root or name.startswith(f"{root}.") for root in roots)
+
+
+def _parameters_behind(state: torch.Tensor) -> set[int]:
+    """Ids of all parameters that a state was computed from."""
+    seen, open_nodes, found = set(), [state.grad_fn], set()
+    while open_nodes:
+        node = open_nodes.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            found.add(id(node.variable))
+        open_nodes.extend(following for following, _ in node.next_functions)
+    return found
+
+
+def _depths_outside(
+    encoder: PreTrainedModel,
+    calls: Sequence[_Call],
+    layers: Sequence[Sequence[str]],
+    above: Sequence[str],
+    read_by_state: Sequence[set[str]],
+) -> dict[str, int]:
+    spans = [_span(calls, modules) for modules in layers]
+    first_call: dict[str, _Call] = {}
+    for call in calls:
+        first_call.setdefault(call.name, call)
+    depths = {}
+    for name, _ in encoder.named_parameters():
+        call = first_call.get(name.rpartition(".")[0])
+        if any(_is_inside(name, modules) for modules in layers):
+            continue
+        if _is_inside(name, above) or name not in read_by_state[-1]:
+            depths[name] = len(layers) + 1
+        elif call is None:
+            depths[name] = _first_changed(name, read_by_state)
+        else:
+            depths[name] = _layer_begun(call, spans)
+    return depths
+
+
+def _span(calls: Sequence[_Call], modules: Sequence[str]) -> tuple[int, int]:
+    own = [call for call in calls if _is_inside(call.name, modules)]
+    return min(call.begin for call in own), max(call.end for call in own)
+
+
+def _layer_begun(call: _Call, spans: Sequence[tuple[int, int]]) -> int:
+    """The layer after whose begin a module is called; 0 before the first, and for what that layer calls
+    first."""
+    begun = sum(begin < call.begin for begin, _ in spans)
+    return 0 if begun == 1 and call.begin < spans[0][1] else begun
+
+
+def _first_changed(name: str, read_by_state: Sequence[set[str]]) -> int:
+    """Of a parameter that is read without a call of its module: the first state that it changes.
+
+    What changes the first layer is a table that all layers read (DeBERTa's relative positions).
+    """
+    first = next(depth for depth, read in enumerate(read_by_state) if name in read)
+    return 0 if first == 1 else first + (first == len(read_by_state) - 1)
