@@ -47,6 +47,7 @@ OWN_NAMES = {
 """Families whose configurations have names of their own for the same shape."""
 MORE = {
     "albert": {"embedding_size": 16},
+    "bart": {"d_model": 32, "encoder_layers": 1, "decoder_layers": 1},
     "big_bird": {"attention_type": "original_full"},
     "canine": {"local_transformer_stride": 16},
     "convbert": {"embedding_size": 32},
@@ -73,6 +74,7 @@ MORE = {
         "cls_token_id": 2,
         "sep_token_id": 3,
     },
+    "qwen2_moe": GROUPED | {"num_experts": 2, "num_experts_per_tok": 1},
     "nystromformer": {"num_landmarks": 4, "segment_means_seq_len": 4},
     "opt": {"ffn_dim": 48, "word_embed_proj_dim": 32},
     "rembert": {"input_embedding_size": 32, "output_embedding_size": 32},
@@ -107,7 +109,6 @@ MORE = {
         "olmoe",
         "phi3",
         "qwen2",
-        "qwen2_moe",
         "qwen3",
         "smollm3",
         "stablelm",
@@ -138,7 +139,6 @@ PLAIN = [
     "mpnet",
     "mra",
     "nomic_bert",
-    "perceiver",
     "persimmon",
     "phi",
     "roberta",

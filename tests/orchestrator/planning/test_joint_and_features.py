@@ -193,12 +193,6 @@ def test_layers_that_the_encoder_lacks_are_refused(bench, features, fault):
     assert fault in refused(bench, recipe=SHORT | {"features": features})
 
 
-def test_an_encoder_that_does_not_say_its_depth_is_refused_where_features_need_it(bench):
-    bench.encoder()
-    bench.open()
-    assert "config.json has none of num_hidden_layers" in refused(bench, recipe={"features": "last"})
-
-
 def test_features_over_the_budget_are_refused_with_both_numbers(bench):
     long = {"tasks": [{"task": "topic", "data": LONG}], "recipe": {"max_length": 40, "features": "last-2"}}
     # 30 documents, each cut to 40 tokens of 2 x 8 numbers of two bytes.

@@ -136,7 +136,7 @@ def test_a_data_set_that_nobody_has_is_a_fault_that_says_where_was_looked(bench,
     ("config", "positions"),
     [
         ({"model_type": "bert", "max_position_embeddings": 20}, 20),
-        ({"model_type": "roberta", "max_position_embeddings": 22}, 20),
+        ({"max_position_embeddings": 22, "facts": {"positions": 20}}, 20),
     ],
 )
 def test_texts_longer_than_the_encoders_positions_are_refused(bench, config, positions):
@@ -154,7 +154,7 @@ def test_a_limit_above_the_positions_is_no_fault_where_no_text_is_that_long(benc
     assert len(bench.plan(recipe={"max_length": 400}).variants) == 1
 
 
-@pytest.mark.parametrize("config", [{"model_type": "modernbert", "max_position_embeddings": 20}, {}])
+@pytest.mark.parametrize("config", [{"max_position_embeddings": 20, "facts": {"positions": None}}, {}])
 def test_an_encoder_whose_positions_do_not_end_takes_any_length(bench, config):
     bench.encoder(**config)
     bench.open(tasks=[{"task": "topic", "data": LONG}], recipe={"max_length": 21})
