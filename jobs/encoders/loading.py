@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from jobs.specs.stages import Checkpoint
-from jobs.text.tokenizer import TOKENIZER_FILES
+from jobs.text.tokenizer import tokenizer_files
 
 
 def load_encoder(folder: Path) -> PreTrainedModel:
@@ -80,9 +80,8 @@ def save_encoder(
         weights: In place of the encoder's own.
     """
     encoder.save_pretrained(folder, state_dict=weights)
-    for name in TOKENIZER_FILES:
-        if (tokenizer_from / name).exists():
-            shutil.copyfile(tokenizer_from / name, folder / name)
+    for path in tokenizer_files(tokenizer_from):
+        shutil.copyfile(path, folder / path.name)
 
 
 def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path) -> None:
