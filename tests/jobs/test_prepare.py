@@ -21,6 +21,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number
 def tokenizer(tmp_path) -> Path:
     folder = tmp_path / "encoder"
     folder.mkdir()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
     (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     return folder
 
@@ -68,6 +69,8 @@ def test_a_task_becomes_split_token_ids_with_labels_in_order(inputs, tmp_path):
 
 def test_a_text_of_no_tokens_is_refused(inputs, tmp_path):
     Tokenizer(BPE({"a": 0, "b": 1}, [])).save(str(inputs["tokenizer"] / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (inputs["tokenizer"] / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     rows = [{"text": "a b", "label": ["no", "yes"][row % 2]} for row in range(9)]
     rows.append({"text": "xyz", "label": "no"})
     lines = "".join(json.dumps(row) + "\n" for row in rows)

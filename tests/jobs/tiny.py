@@ -37,6 +37,7 @@ from jobs.processes import alone
 from jobs.specs.recipe import Pretraining, Training
 from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec, SampleData
 from jobs.text.sample_corpus import sample_rows
+from jobs.text.token_samples import write_sample
 from jobs.text.tokenizer import tokenizer_digest
 
 SAMPLE = SampleData(target="sentiment", num_train=90, num_test=60)
@@ -183,6 +184,7 @@ def write_rows(
     }
     datasets.disable_progress_bars()
     datasets.DatasetDict({name: rows.select(part) for name, part in parts.items()}).save_to_disk(folder)
+    write_sample(folder, [])
     names = [f"label {number}" for number in range(max(labels) + 1)]
     (folder / "labels.json").write_text(json.dumps(names), encoding="utf-8")
     return folder
