@@ -11,7 +11,8 @@ from jobs.context import StageContext
 from jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
 from jobs.text.corpora import Row, digest
 from jobs.text.prepared import read_labels, read_prepared_target, read_split, read_texts
-from jobs.text.tokenizer import tokenizer_digest
+from jobs.text.token_samples import SAMPLE, read_sample
+from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(10, 60))]
@@ -151,10 +152,13 @@ def test_the_same_spec_gives_the_same_bytes(inputs, tmp_path):
     assert digest(tmp_path / "one") == digest(tmp_path / "other")
 
 
-def test_nothing_of_the_raw_text_is_copied(inputs, tmp_path):
+def test_of_the_raw_text_of_a_cut_view_a_sample_is_copied_and_no_more(inputs, tmp_path):
     run(spec_of(inputs), inputs, tmp_path / "out")
-    content = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert b"w10" not in content
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != SAMPLE]
+    assert b"w10" not in b"".join(path.read_bytes() for path in files)
+    tokenizer = load_tokenizer(inputs["tokenizer"])
+    for texts, input_ids, type_ids in read_sample(tmp_path / "out"):
+        assert (tokenizer.encode(*texts).ids, type_ids) == (input_ids, None)
 
 
 def test_sample_documents_are_prepared_by_their_generator(tokenizer, tmp_path):
