@@ -8,10 +8,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jobs.text.corpora import Row, sequences_of
 from jobs.text.truncation import encode
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 Texts = tuple[str, ...]
 """Of a sequence."""
@@ -53,7 +56,7 @@ def sample_of(sequences_by_split: Mapping[str, Iterable[Texts]]) -> list[Texts]:
     return list(dict.fromkeys(found))
 
 
-def tokenised(sample: Sequence[Texts], tokenizer) -> list[Tokenised]:
+def tokenised(sample: Sequence[Texts], tokenizer: "Tokenizer") -> list[Tokenised]:
     """The sequences as stages encode them, uncut."""
     return [_tokenised(texts, tokenizer) for texts in sample]
 
@@ -77,23 +80,26 @@ def read_sample(folder: Path) -> list[Tokenised]:
 
 def _some(sequences: list[Texts]) -> list[Texts]:
     longest = nlargest(LONGEST, range(len(sequences)), key=lambda place: sum(map(len, sequences[place])))
-    seen: set[str] = set()
-    unusual: list[int] = []
-    for place, texts in enumerate(sequences):
-        new = {one for text in texts for one in _characters_and_marks(text[:MOST_CHARACTERS])} - seen
-        if new and len(unusual) < UNUSUAL:
-            unusual.append(place)
-            seen |= new
-    places = sorted({*range(min(FIRST, len(sequences))), *longest, *unusual})
+    places = sorted({*range(min(FIRST, len(sequences))), *longest, *_unusual(sequences)})
     return [sequences[place] for place in places]
 
 
-def _characters_and_marks(text: str) -> set[str]:
-    marks = MARK.findall(text) if "[" in text or "<" in text else ()
-    return {*text, *marks}
+def _unusual(sequences: list[Texts]) -> list[int]:
+    seen: set[str] = set()
+    found: list[int] = []
+    for place, texts in enumerate(sequences):
+        if len(found) == UNUSUAL:
+            break
+        begun = [text[:MOST_CHARACTERS] for text in texts]
+        marks = (MARK.findall(text) for text in begun if "[" in text or "<" in text)
+        new = set().union(*begun, *marks) - seen
+        if new:
+            found.append(place)
+            seen |= new
+    return found
 
 
-def _tokenised(texts: Texts, tokenizer) -> Tokenised:
+def _tokenised(texts: Texts, tokenizer: "Tokenizer") -> Tokenised:
     first, *second = texts
     encoded = encode([first], tokenizer, strategy="whole", max_length=None, pairs=second or None)
     return Tokenised(texts, encoded.input_ids[0], None if encoded.type_ids is None else encoded.type_ids[0])
