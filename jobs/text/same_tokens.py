@@ -86,10 +86,14 @@ def check_same_tokens(folder: Path, known: Sequence[Tokenised], *, cause: str | 
         types = found.get("token_type_ids", [0] * len(ids))
         own = one.type_ids or [0] * len(ids)
         if reads_types and list(own) != list(types):
+            why = (
+                "special tokens with a type of their own are not given to the encoder here: use another"
+                if "token_type_ids" in found
+                else "model_input_names in tokenizer_config.json lacks token_type_ids"
+            )
             raise ValueError(
                 f"{folder}: the text {_shown(one.texts)} has the token types {list(own)}, and from "
-                f"AutoTokenizer {list(types)}: model_input_names in tokenizer_config.json lacks "
-                f"token_type_ids; or {cause}"
+                f"AutoTokenizer {list(types)}: {why}"
             )
 
 
@@ -106,7 +110,7 @@ def _num_types(folder: Path) -> int:
 
     config = _config(folder)
     kind = config.get("model_type")
-    usual = getattr(CONFIG_MAPPING[kind](), "type_vocab_size", 0) if kind in CONFIG_MAPPING else 0
+    usual = getattr(CONFIG_MAPPING[kind], "type_vocab_size", 0) if kind in CONFIG_MAPPING else 0
     return config.get("type_vocab_size", usual) or 0
 
 
