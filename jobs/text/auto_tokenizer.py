@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
 
@@ -92,7 +93,33 @@ def written_tokenizer(folder: Path) -> str:
             f"({error}): use an encoder whose tokenizer has none"
         ) from error
     _refuse_unknown(folder, read, Tokenizer.from_str(content))
+    if "token_type_ids" not in read.model_input_names:
+        content = _of_one_type(content)
     return json.dumps({"split_special_tokens": bool(read.split_special_tokens)}) + "\n" + content
+
+
+def _of_one_type(content: str) -> str:
+    """The tokenizer of which transformers gives no token types, so that an encoder takes all as 0."""
+    whole = json.loads(content)
+    whole["post_processor"] = _with_type_0(whole["post_processor"])
+    return json.dumps(whole, ensure_ascii=False)
+
+
+def _with_type_0(part: Any) -> Any:
+    """A post-processor, or a part of one, whose tokens are all of type 0."""
+    match part:
+        case {"type": "BertProcessing", "cls": [cls, cls_id], "sep": [sep, sep_id]}:
+            template = TemplateProcessing(
+                single=f"{cls} $A {sep}",
+                pair=f"{cls} $A {sep} $B {sep}",
+                special_tokens=[(cls, cls_id), (sep, sep_id)],
+            )
+            return json.loads(template.__getstate__())
+        case dict():
+            return {name: 0 if name == "type_id" else _with_type_0(inner) for name, inner in part.items()}
+        case list():
+            return [_with_type_0(inner) for inner in part]
+    return part
 
 
 def name_class(folder: Path, name: str) -> None:

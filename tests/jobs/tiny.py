@@ -113,6 +113,7 @@ def write_tokenizer(folder: Path) -> None:
     names = ("pad", "unk", "cls", "sep", "mask")
     settings = {f"{name}_token": token for name, token in zip(names, SPECIAL_TOKENS, strict=True)}
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 

@@ -90,12 +90,26 @@ def test_long_texts_are_shown_around_the_first_difference(folder):
         check_same_tokens(folder, [long], cause="chance")
 
 
-def test_token_types_that_the_encoder_reads_and_transformers_does_not_give_are_refused(folder):
-    configure(folder, model_input_names=["input_ids", "attention_mask"])
-    with pytest.raises(ValueError, match="token types .*model_input_names in tokenizer_config.json lacks"):
-        check_sample(str(folder), SAMPLE)
-    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "type_vocab_size": 1}))
+@pytest.mark.parametrize("kind", ["BertTokenizer", "PreTrainedTokenizerFast"])
+def test_where_transformers_gives_no_token_types_all_are_0(kind, folder):
+    vocabulary = {word: number for number, word in enumerate(WORDS)}
+    BertWordPieceTokenizer(vocabulary).save(str(folder / "tokenizer.json"))
+    configure(folder, tokenizer_class=kind, model_input_names=["input_ids", "attention_mask"])
     check_sample(str(folder), SAMPLE)
+    assert load_tokenizer(folder).encode("red", "house").type_ids == [0] * 5
+    configure(folder, tokenizer_class=kind, model_input_names=["input_ids", "token_type_ids"])
+    check_sample(str(folder), SAMPLE)
+    assert load_tokenizer(folder).encode("red", "house").type_ids == [0, 0, 0, 1, 1]
+
+
+def test_other_token_types_are_refused_where_the_encoder_reads_them(folder):
+    known = [Tokenised(("red", "house"), [2, 5, 3, 7, 3], [0] * 5)]
+    with pytest.raises(
+        ValueError, match=r"has the token types \[0, 0, 0, 0, 0\], and from AutoTokenizer \[0, 0, 0, 1"
+    ):
+        check_same_tokens(folder, known)
+    (folder / "config.json").write_text(json.dumps({"model_type": "bert", "type_vocab_size": 1}))
+    check_same_tokens(folder, known)
 
 
 def test_a_sample_has_the_first_the_longest_and_the_unusual_texts():
