@@ -1,6 +1,6 @@
 """Annotated sentences to token ids, with the tokens and the label of every unit: a word, a pair or a span."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from jobs.context import StageContext
 from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
@@ -9,8 +9,10 @@ from jobs.text.annotated import write_annotated
 from jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
 from jobs.text.corpora import refuse_changed
 from jobs.text.hub import hub_records
+from jobs.text.same_tokens import check_sample
 from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
 from jobs.text.splits import stratified_sample, stratified_split
+from jobs.text.token_samples import sample_of
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from jobs.text.words import EncodedSentence, encode_words
 
@@ -26,14 +28,18 @@ def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:
 
     Raises:
         ValueError: bad lines; a file that is not the one that was planned; no unit is left in a split; units
-            of one span beside pairs.
+            of one span beside pairs; a sentence without a token, or that transformers tokenizes otherwise.
     """
     tokenizer_folder = context.inputs["tokenizer"]
     refuse_changed(tokenizer_folder, planned=spec.tokenizer, found=tokenizer_digest(tokenizer_folder))
     tokenizer = load_tokenizer(tokenizer_folder)
     is_given = spec.validation is not None and getattr(spec.data, "validation", None) is not None
     splits = ("train", "validation", "test") if is_given else ("train", "test")
-    encoded = {split: encode_words(_read(spec, context, split), tokenizer) for split in splits}
+    read = {split: _read(spec, context, split) for split in splits}
+    sample = sample_of({split: [sentence.texts() for sentence in of] for split, of in read.items()})
+    check_sample(str(tokenizer_folder), sample)
+    encoded = {split: encode_words(of, tokenizer) for split, of in read.items()}
+    _refuse_empty(encoded)
     kept = {split: [s for s in of if len(s.input_ids) <= spec.max_length] for split, of in encoded.items()}
     left_out = {split: len(encoded[split]) - len(kept[split]) for split in splits}
     if spec.validation is not None and not is_given:
@@ -52,6 +58,16 @@ def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:
         for name, number in (("sentences", len(sentences)), ("units", sum(len(s.units) for s in sentences)))
     }
     return counts | {f"{split}/sentences_too_long": float(number) for split, number in left_out.items()}
+
+
+def _refuse_empty(encoded: Mapping[str, Sequence[EncodedSentence]]) -> None:
+    for split, sentences in encoded.items():
+        for sentence in sentences:
+            if not sentence.input_ids:
+                raise ValueError(
+                    f"{split}:{sentence.id}: the tokenizer makes no token of this sentence, and puts none "
+                    "around it: leave it out"
+                )
 
 
 def _with_validation(

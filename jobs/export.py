@@ -13,7 +13,7 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
-from transformers import AutoTokenizer, PreTrainedModel
+from transformers import PreTrainedModel
 
 from jobs.encoders.head_files import READING
 from jobs.encoders.hidden_states import pooled_layers
@@ -25,8 +25,11 @@ from jobs.encoders.token_classifier import load_token_classifier, text_logits, t
 from jobs.model_card import Facts, write_card
 from jobs.specs.recipe import TokenPooling
 from jobs.specs.targets import SELECTING, Metric, Target
+from jobs.text.auto_tokenizer import auto_tokenizer
 from jobs.text.candidates import candidates_of
 from jobs.text.prepared import Split, read_prepared_target, read_split
+from jobs.text.same_tokens import PREPARED_OTHERWISE, check_same_tokens
+from jobs.text.token_samples import read_sample
 
 MOST_TEXTS = 1000
 """Of a split, that are scored, with all choices; the first of the shuffle by which measures choose theirs."""
@@ -66,7 +69,8 @@ def export_model(
 
     Raises:
         ValueError: the head is not a linear one on one layer, there are not so many layers, no number of
-            layers is within the tolerance, or no model of transformers' own computes the head.
+            layers is within the tolerance, no model of transformers' own computes the head, or texts have
+            other tokens in the folder than they were tuned with.
     """
     reading = json.loads((finetune / READING).read_text(encoding="utf-8"))
     _refuse_other_heads(reading)
@@ -102,6 +106,7 @@ def export_model(
     )
     save_encoder(model, out, tokenizer_from=finetune)
     _name_padding(out)
+    check_same_tokens(out, read_sample(data), cause=PREPARED_OTHERWISE)
     exported = load_token_classifier(out)
     found_NK = _checked(exported, test, pooling, promised_NK)
     seconds, seconds_before = _seconds_of_a_text(exported, finetune, test, pooling)
@@ -145,14 +150,15 @@ def _refuse_other_heads(reading: dict) -> None:
 
 def _name_padding(folder: Path) -> None:
     """Tokenizers of decoder-only models often have no token to pad with: then the one that ends a text does,
-    on the right; which it is changes nothing, since no token sees those behind it."""
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    or another special one, on the right; which it is changes nothing, since no token sees those behind it. No
+    word becomes one: it would no longer be read as before."""
+    tokenizer = auto_tokenizer(folder)
     if tokenizer.pad_token is not None and tokenizer.padding_side == "right":
         return
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    pad_token = tokenizer.pad_token or tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    settings |= {"pad_token": pad_token, "padding_side": "right"}
+    pad_token = tokenizer.pad_token or tokenizer.eos_token or next(iter(tokenizer.all_special_tokens), None)
+    settings |= {"padding_side": "right"} | ({} if pad_token is None else {"pad_token": pad_token})
     path.write_text(json.dumps(settings, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 

@@ -22,7 +22,9 @@ from jobs.text.corpora import (
     with_last,
 )
 from jobs.text.prepared import RIGHT, TARGET, TOKEN_F1
+from jobs.text.same_tokens import check_sample
 from jobs.text.splits import stratified_split
+from jobs.text.token_samples import sample_of, sequences_in, tokenised, write_sample
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from jobs.text.truncation import EncodedTexts, encode, end_to_end
 
@@ -44,7 +46,8 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     its name in labels.json, or, where target.json says so, a number. Rows with answers have columns right and
     token_f1 besides, and their label is the first right choice.
     Whole views have a column `texts` besides, the texts of each row as they were; a corpus that is read for
-    its texts alone has no test split, no labels, and -1 in the column label.
+    its texts alone has no test split, no labels, and -1 in the column label. Some texts and their tokens, for
+    exports to be held to, are in sample.json.
 
     Returns:
         Of each split: `<split>/num_texts`, `num_cut`, `tokens` (that the encoder reads, special ones too, and
@@ -52,7 +55,7 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
 
     Raises:
         ValueError: bad rows or labels; a file that is not the one that was planned; a text that is too long
-            where the plan said that none is.
+            where the plan said that none is, that has no token, or that transformers tokenizes otherwise.
     """
     import datasets
 
@@ -65,6 +68,8 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
         labels = check_targets(rows_by_split, target, names=names if spec.data.source == "files" else None)
         labels = with_last(labels, spec.positive)
     rows_by_split = sampled(rows_by_split, spec.sample, target)
+    sample = sample_of({split: sequences_in(rows) for split, rows in rows_by_split.items()})
+    check_sample(str(context.inputs["tokenizer"]), sample)
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
         rows_by_split = _with_validation(spec, rows_by_split, target)
@@ -86,6 +91,7 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
             for split, rows in rows_by_split.items()
         }
     ).save_to_disk(context.out)
+    write_sample(context.out, tokenised(sample, tokenizer))
     _write(context.out / LABELS, labels)
     if target != "label":
         _write(context.out / TARGET, target)

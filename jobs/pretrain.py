@@ -9,7 +9,6 @@ from pathlib import Path
 
 import torch
 from accelerate.utils import set_seed
-from transformers import AutoTokenizer
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
@@ -22,6 +21,7 @@ from jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
 from jobs.reporting.cautions import cautions_of
 from jobs.specs.recipe import Pretraining
 from jobs.specs.stages import PretrainSpec
+from jobs.text.auto_tokenizer import auto_tokenizer
 from jobs.text.masking import Masker
 from jobs.text.pretraining_examples import Example, Passes, batches, blocks, collate, sentence_pairs
 from jobs.text.pretraining_texts import read_pretraining_texts
@@ -61,7 +61,7 @@ class FurtherTraining:
         passes = _passes(texts.train, self._start, training)
         self._validation = _held_out(texts.validation, self._start, training)
         self._masker = Masker(
-            AutoTokenizer.from_pretrained(self._start),
+            auto_tokenizer(self._start),
             masking=training.masking,
             probability=training.mask_probability,
             seed=training.seed,

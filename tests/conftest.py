@@ -10,6 +10,14 @@ import pytest
 from tests.tiny import make_encoder
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_these_tests(tmp_path_factory) -> Iterator[None]:
+    """What is remembered of tokenizers and encoders does not come from, or stay in, the cache of the user."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory) -> Path:
     """Without dropout: what is trained does not depend on how many processes share the batch."""

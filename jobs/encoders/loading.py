@@ -25,7 +25,7 @@ from jobs.encoders.checked_loading import (
     read_config,
 )
 from jobs.specs.stages import Checkpoint
-from jobs.text.tokenizer import TOKENIZER_FILES
+from jobs.text.tokenizer import tokenizer_files
 
 
 def load_encoder(folder: Path) -> PreTrainedModel:
@@ -104,9 +104,8 @@ def save_encoder(
         weights: In place of the encoder's own.
     """
     encoder.save_pretrained(folder, state_dict=weights)
-    for name in TOKENIZER_FILES:
-        if (tokenizer_from / name).exists():
-            shutil.copyfile(tokenizer_from / name, folder / name)
+    for path in tokenizer_files(tokenizer_from):
+        shutil.copyfile(path, folder / path.name)
 
 
 def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path) -> None:

@@ -7,13 +7,13 @@ import torch
 from transformers import (
     AlbertConfig,
     AutoModelForMaskedLM,
-    AutoTokenizer,
     BertConfig,
     PreTrainedConfig,
     RobertaConfig,
 )
 
 from jobs.encoders.loading import save_encoder
+from jobs.text.auto_tokenizer import auto_tokenizer, name_class, written_tokenizer
 
 Architecture = Literal["bert", "roberta", "albert"]
 
@@ -44,11 +44,11 @@ def write_scratch_encoder(
     number of its padding token, so its table has as many more.
 
     Raises:
-        ValueError: the width is no multiple of the heads.
+        ValueError: the width is no multiple of the heads, or the tokenizer cannot be used.
     """
     if width % heads:
         raise ValueError(f"a width of {width} cannot be shared by {heads} heads: must be a multiple of them")
-    tokens = AutoTokenizer.from_pretrained(tokenizer)
+    tokens = auto_tokenizer(tokenizer)
     fields: dict[str, Any] = {
         "vocab_size": len(tokens),
         "num_hidden_layers": layers,
@@ -72,3 +72,9 @@ def write_scratch_encoder(
         torch.manual_seed(seed)
         model = AutoModelForMaskedLM.from_config(_CONFIGS[architecture](**fields))
     save_encoder(model, folder, tokenizer_from=tokenizer)
+    name_class(folder, type(tokens).__name__)  # Or a config.json beside the files might name another.
+    if written_tokenizer(folder) != written_tokenizer(tokenizer):
+        raise ValueError(
+            f"{tokenizer}: transformers reads its files otherwise where the encoder is of the type "
+            f"{architecture}: choose the architecture that the tokenizer was made for"
+        )

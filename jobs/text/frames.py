@@ -42,15 +42,13 @@ def frame_of(tokenizer: "Tokenizer", *, num_parts: int) -> Frame:
     """The frame of single texts or of pairs.
 
     Raises:
-        ValueError: the tokenizer makes no token of the text "a".
+        ValueError: the tokenizer makes no token of any text.
     """
-    encoding = tokenizer.encode("a") if num_parts == 1 else tokenizer.encode("a", "a")
+    encoding = tokenizer.encode(*[_some_text(tokenizer)] * num_parts)
     part_of_token = encoding.sequence_ids
     places = [
         [place for place, part in enumerate(part_of_token) if part == number] for number in range(num_parts)
     ]
-    if not all(places):
-        raise ValueError('the tokenizer makes no token of the text "a"')
     borders = [0, *chain.from_iterable((own[0], own[-1] + 1) for own in places), len(part_of_token)]
     gaps = list(zip(borders[::2], borders[1::2], strict=True))
     return Frame(
@@ -58,6 +56,14 @@ def frame_of(tokenizer: "Tokenizer", *, num_parts: int) -> Frame:
         special_types=tuple(tuple(encoding.type_ids[start:end]) for start, end in gaps),
         part_types=tuple(encoding.type_ids[own[0]] for own in places),
     )
+
+
+def _some_text(tokenizer: "Tokenizer") -> str:
+    """A text that becomes tokens: "a", or, where the vocabulary has no Latin letters, one of its own."""
+    for text in chain(["a"], tokenizer.get_vocab()):
+        if tokenizer.encode(text, add_special_tokens=False).ids:
+            return text
+    raise ValueError("the tokenizer makes no token of any text")
 
 
 def _laid_out(special: Sequence[Sequence[int]], parts: Sequence[Sequence[int]]) -> list[int]:

@@ -1,80 +1,111 @@
-"""A folder's fast tokenizer: its files and their digest, and loading it.
+"""A folder's tokenizer as transformers reads it: files, digest, and loading it without transformers.
 
-Only the `tokenizers` library is used, which imports in 0.05 s: the planner may look at texts. Where a folder
-has a `tokenizer.json`, that file alone says how text becomes tokens.
+There is one reading of a folder, that of `AutoTokenizer`. Importing transformers takes seconds, so the
+reading is made once and kept (`tokenizer_cache`); the `tokenizers` library (0.05 s) loads it.
 """
 
 import hashlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from jobs.text.tokenizer_cache import keep, kept, path_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TOKENIZER_FILES = (
-    "tokenizer.json",
+    "tokenizer.*json",
     "tokenizer_config.json",
     "special_tokens_map.json",
+    "added_tokens.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "spm.model",
     "spiece.model",
+    "sentencepiece.model",
     "sentencepiece.bpe.model",
-    "added_tokens.json",
+    "tokenizer.model",
+    "tiktoken.model",
+    "tekken.json",
+    "entity_vocab.json",
+    "normalizer.json",
+    "bpe.codes",
 )
-"""Every file that a tokenizer may consist of; a folder has some of them."""
+"""Every file, as a pattern, that a tokenizer may consist of; a folder has some of them."""
+DECIDING_FIELDS = ("model_type", "model_name", "tokenizer_class")
+"""Of config.json, what says which class of transformers reads the files."""
 
 
 def tokenizer_files(folder: Path) -> tuple[Path, ...]:
-    """The files that decide what the tokenizer does.
+    """The files that decide what the tokenizer does, but for config.json, in the order of their names.
 
     Raises:
-        ValueError: the folder has no tokenizer that can be loaded.
+        ValueError: there is none.
     """
-    whole, vocabulary = folder / "tokenizer.json", folder / "vocab.txt"
-    settings = folder / "tokenizer_config.json"
-    if whole.is_file():
-        return (whole,)
-    if vocabulary.is_file():
-        return (vocabulary, settings) if settings.is_file() else (vocabulary,)
-    raise ValueError(
-        f"no tokenizer in {folder}: looked for tokenizer.json (any fast tokenizer) "
-        "and vocab.txt (WordPiece, as BERT's)"
-    )
+    found = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
+    if not found:
+        raise ValueError(
+            f"no tokenizer in {folder}: looked for tokenizer.json (any fast tokenizer) and for vocab.txt, "
+            "vocab.json, spm.model and the other files that transformers makes one of"
+        )
+    return tuple(sorted(found))
 
 
 def tokenizer_digest(folder: Path) -> str:
-    """16 hexadecimal digits of a sha256 over the names and bytes of `tokenizer_files`."""
+    """16 hexadecimal digits of a sha256 over what decides, of which versions of libraries are no part.
+
+    It is that of the files, not of what they are read as: the keys of stored results stay when a library
+    writes the same tokenizer in another way.
+
+    Raises:
+        ValueError: as `tokenizer_files`.
+    """
     hasher = hashlib.sha256()
     for path in tokenizer_files(folder):
         hasher.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    hasher.update(json.dumps(_deciding(folder), sort_keys=True).encode())
     return hasher.hexdigest()[:16]
 
 
 def load_tokenizer(folder: Path) -> "Tokenizer":
-    """The folder's tokenizer, with any truncation and padding that its file asks for switched off."""
+    """What gives the ids that `AutoTokenizer.from_pretrained(folder)` gives; it neither cuts nor pads.
+
+    Raises:
+        ValueError: transformers makes no fast tokenizer of the folder, in words.
+    """
+    path = path_of(tokenizer_digest(folder))
+    written = kept(path)
+    if written is None:
+        from jobs.text.auto_tokenizer import written_tokenizer  # Imports transformers.
+
+        written = written_tokenizer(folder)
+        keep(path, written)
+    return _read(written)
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether the folder's tokenizer can be loaded without transformers."""
+    return path_of(tokenizer_digest(folder)).is_file()
+
+
+def _read(written: str) -> "Tokenizer":
+    """A tokenizer from a line of what its own format does not hold, and that format."""
     from tokenizers import Tokenizer
 
-    path = tokenizer_files(folder)[0]
-    if path.name == "vocab.txt":
-        return _wordpiece(folder)
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
+    settings, _, content = written.partition("\n")
+    tokenizer = Tokenizer.from_str(content)
+    tokenizer.encode_special_tokens = json.loads(settings)["split_special_tokens"]
     return tokenizer
 
 
-def _wordpiece(folder: Path) -> "Tokenizer":
-    from tokenizers import BertWordPieceTokenizer, Tokenizer
-    from tokenizers.models import WordPiece
-
-    settings_file = folder / "tokenizer_config.json"
-    settings = json.loads(settings_file.read_text(encoding="utf-8")) if settings_file.is_file() else {}
-    wrapped = BertWordPieceTokenizer(
-        WordPiece.read_file(str(folder / "vocab.txt")),
-        lowercase=settings.get("do_lower_case", True),
-        strip_accents=settings.get("strip_accents"),
-        handle_chinese_chars=settings.get("tokenize_chinese_chars", True),
-    )
-    return Tokenizer.from_str(wrapped.to_str())
+def _deciding(folder: Path) -> dict[str, Any]:
+    path, settings = folder / "config.json", folder / "tokenizer_config.json"
+    if not path.is_file():
+        return {}
+    config = json.loads(path.read_text(encoding="utf-8"))
+    fields = [name for name in DECIDING_FIELDS if config.get(name) is not None]
+    if settings.is_file() and "fix_mistral_regex" in settings.read_text(encoding="utf-8"):
+        fields.append("transformers_version")  # What the setting does depends on who wrote the folder.
+    return {name: config.get(name) for name in fields}

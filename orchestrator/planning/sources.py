@@ -4,7 +4,7 @@ Bad rows are refused here, in the driver, before any process of a cluster starts
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from orchestrator.planning.metrics import check_metric
 from orchestrator.planning.objectives import objective_faults
 from orchestrator.planning.similarity import similarity_faults
 from orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
+from orchestrator.planning.token_checks import frame_faults, token_faults, tokenless_faults
 from orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
@@ -81,6 +82,8 @@ class AnnotatedSource:
     num_train: int | None
     """Sentences of the training split, without those that validate; fewer where some are too long. None where
     they were not looked at (Hub data)."""
+    sentences: Mapping[str, Sequence[AnnotatedSentence]] = field(default_factory=dict)
+    """Of the splits that were looked at."""
 
 
 @dataclass(frozen=True)
@@ -125,10 +128,15 @@ def look_at(
     }
     sizes = train_size_faults(experiment, num_train)
     faults += sizes or checkpoint_faults(experiment, num_train)
+    unread = token_faults(encoders, [*tasks.values(), *probing.values(), *corpora.values()])
+    faults += unread.values()
     for name, encoder in encoders.items():
+        if name in unread:
+            continue
         texts = {task: source for task, source in (probing | tasks).items() if isinstance(source, TaskSource)}
         exceeds = {task: partial(source.exceeds, encoder) for task, source in texts.items()}
-        faults += decoder_faults(experiment, encoder, name)
+        faults += list(decoder_faults(experiment, encoder, name)) or frame_faults(experiment, encoder, name)
+        faults += tokenless_faults(encoder, probing | tasks | corpora)
         faults += objective_faults(experiment, encoder)
         faults += depth_faults(experiment, encoder)
         faults += length_faults(experiment, encoder, exceeds)
@@ -201,9 +209,11 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
     match corpus.data:
         case Files() as written:
             path = Path(written.train).expanduser().absolute()
-            if len(read_rows(path, corpus.columns, has_label=False)) < 2:
+            rows = read_rows(path, corpus.columns, has_label=False)
+            if len(rows) < 2:
                 raise ValueError(f"{path.name} has one text only: a corpus needs two, as one is held out")
-            return seen(FilesData(train=digest(path)), READER_VERSION, {"train": str(path)})
+            texts = TaskTexts(len(rows), {"train": rows})
+            return seen(FilesData(train=digest(path)), READER_VERSION, {"train": str(path)}, texts=texts)
         case Hub(name=name, subset=subset, train=train) as written:
             revision = resolve_revision(name, written.revision)
             return seen(HubData(name=name, subset=subset, revision=revision, train=train), READER_VERSION, {})
@@ -264,7 +274,7 @@ def _annotated(
     is_given = "validation" in sentences
     num_train = min(number, task.sample.train or number) if is_given else num_kept(number, task)
     located = {role: str(path) for role, path in paths.items()}
-    return AnnotatedSource(task, data, READER_VERSION, located, num_train)
+    return AnnotatedSource(task, data, READER_VERSION, located, num_train, sentences)
 
 
 def _paths(files: Files | AnnotatedFiles) -> dict[str, Path]:

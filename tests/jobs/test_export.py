@@ -21,6 +21,7 @@ from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.token_classifier import load_token_classifier, text_logits
 from jobs.model_card import Facts, snippet
 from jobs.specs.stages import DepthSpec, ExtractSpec, RefitSpec
+from jobs.text.auto_tokenizer import auto_tokenizer
 from jobs.text.inputs import inputs_of
 from jobs.text.prepared import read_labels, read_split, read_texts
 from tests.jobs.tiny import (
@@ -178,6 +179,31 @@ def test_a_decoder_whose_tokenizer_knows_no_padding_is_exported_with_some(tmp_pa
     promised_N = (part.layers[1] @ weight_KD.T + bias_K).argmax(axis=1)
     assert [found[identifier] for identifier in part.ids] == [labels[number] for number in promised_N]
     assert len(set(found.values())) == len(labels)
+
+
+def test_texts_that_have_other_tokens_in_the_exported_folder_are_refused(bert, tmp_path):
+    encoder, data = bert
+    model = write_model(tmp_path / "model", encoder, read_labels(data))
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": False}
+    (model / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    told = (
+        r"has the tokens \[CLS\].*, and from AutoTokenizer .*\[UNK\].*: the tokenizer's files, or the version"
+    )
+    with pytest.raises(ValueError, match=told):
+        exported(tmp_path / "out", model, data)
+
+
+def test_a_tokenizer_without_special_tokens_is_exported_without_padding(tmp_path):
+    encoder = write_encoder(tmp_path / "encoder", architecture="gpt2", n_layer=3, n_positions=400)
+    write_byte_tokenizer(encoder)
+    content = json.loads((encoder / "tokenizer.json").read_text(encoding="utf-8")) | {"added_tokens": []}
+    (encoder / "tokenizer.json").write_text(json.dumps(content), encoding="utf-8")
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (encoder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    data = write_task(tmp_path / "task", encoder, max_length=None)
+    model = write_model(tmp_path / "model", encoder, read_labels(data))
+    exported(tmp_path / "out", model, data)
+    assert auto_tokenizer(tmp_path / "out").pad_token is None
 
 
 def test_the_score_is_the_tasks_own_where_it_has_one(bert, tmp_path):

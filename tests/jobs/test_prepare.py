@@ -11,7 +11,8 @@ from jobs.context import StageContext
 from jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
 from jobs.text.corpora import Row, digest
 from jobs.text.prepared import read_labels, read_prepared_target, read_split, read_texts
-from jobs.text.tokenizer import tokenizer_digest
+from jobs.text.token_samples import SAMPLE, read_sample
+from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(10, 60))]
@@ -21,6 +22,7 @@ WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number
 def tokenizer(tmp_path) -> Path:
     folder = tmp_path / "encoder"
     folder.mkdir()
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
     (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n", encoding="utf-8")
     return folder
 
@@ -68,6 +70,8 @@ def test_a_task_becomes_split_token_ids_with_labels_in_order(inputs, tmp_path):
 
 def test_a_text_of_no_tokens_is_refused(inputs, tmp_path):
     Tokenizer(BPE({"a": 0, "b": 1}, [])).save(str(inputs["tokenizer"] / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+    (inputs["tokenizer"] / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
     rows = [{"text": "a b", "label": ["no", "yes"][row % 2]} for row in range(9)]
     rows.append({"text": "xyz", "label": "no"})
     lines = "".join(json.dumps(row) + "\n" for row in rows)
@@ -148,10 +152,13 @@ def test_the_same_spec_gives_the_same_bytes(inputs, tmp_path):
     assert digest(tmp_path / "one") == digest(tmp_path / "other")
 
 
-def test_nothing_of_the_raw_text_is_copied(inputs, tmp_path):
+def test_of_the_raw_text_of_a_cut_view_a_sample_is_copied_and_no_more(inputs, tmp_path):
     run(spec_of(inputs), inputs, tmp_path / "out")
-    content = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
-    assert b"w10" not in content
+    files = [path for path in (tmp_path / "out").rglob("*") if path.is_file() and path.name != SAMPLE]
+    assert b"w10" not in b"".join(path.read_bytes() for path in files)
+    tokenizer = load_tokenizer(inputs["tokenizer"])
+    for texts, input_ids, type_ids in read_sample(tmp_path / "out"):
+        assert (tokenizer.encode(*texts).ids, type_ids) == (input_ids, None)
 
 
 def test_sample_documents_are_prepared_by_their_generator(tokenizer, tmp_path):

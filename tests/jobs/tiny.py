@@ -37,6 +37,7 @@ from jobs.processes import alone
 from jobs.specs.recipe import Pretraining, Training
 from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec, SampleData
 from jobs.text.sample_corpus import sample_rows
+from jobs.text.token_samples import write_sample
 from jobs.text.tokenizer import tokenizer_digest
 
 SAMPLE = SampleData(target="sentiment", num_train=90, num_test=60)
@@ -112,6 +113,7 @@ def write_tokenizer(folder: Path) -> None:
     names = ("pad", "unk", "cls", "sep", "mask")
     settings = {f"{name}_token": token for name, token in zip(names, SPECIAL_TOKENS, strict=True)}
     settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+    settings["model_input_names"] = ["input_ids", "token_type_ids", "attention_mask"]
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
 
 
@@ -183,6 +185,7 @@ def write_rows(
     }
     datasets.disable_progress_bars()
     datasets.DatasetDict({name: rows.select(part) for name, part in parts.items()}).save_to_disk(folder)
+    write_sample(folder, [])
     names = [f"label {number}" for number in range(max(labels) + 1)]
     (folder / "labels.json").write_text(json.dumps(names), encoding="utf-8")
     return folder

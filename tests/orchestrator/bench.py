@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tokenizers import BertWordPieceTokenizer
+
 from jobs.context import CURVES
 from jobs.specs.encoders import EncoderFacts
 from orchestrator.experiment.reading import read_experiment
@@ -42,7 +44,12 @@ class Bench:
         folder.mkdir(exist_ok=True)
         (folder / "config.json").write_text(json.dumps({"model_type": "bert"} | config))
         (folder / "model.safetensors").write_bytes(b"weights")
-        (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
+        words = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a")
+        BertWordPieceTokenizer({word: number for number, word in enumerate(words)}).save(
+            str(folder / "tokenizer.json")
+        )
+        settings = {"tokenizer_class": "PreTrainedTokenizerFast"}
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
         return folder
 
     def write(self, **changes: Any) -> Path:

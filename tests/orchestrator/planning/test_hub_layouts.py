@@ -225,6 +225,7 @@ def test_what_was_read_is_prepared(tmp_path):
     encoder, out = tmp_path / "encoder", tmp_path / "out"
     encoder.mkdir()
     out.mkdir()
+    (encoder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
     (encoder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nbo\n", encoding="utf-8")
     spec = PrepareSpec(
         data=HubData(name=str(tmp_path / "super_glue"), subset="record", revision=COMMIT, test="validation"),

@@ -153,6 +153,7 @@ def test_labels_are_told_by_the_names_that_choices_have(hub):
 @pytest.mark.parametrize("name", ["wic_full", "wsc"])
 def test_marked_spans_of_the_hub_become_units(name, hub, tmp_path):
     hub(name)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}', encoding="utf-8")
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n", encoding="utf-8")
     out = tmp_path / "out"
     out.mkdir()

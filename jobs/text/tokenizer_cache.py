@@ -1,0 +1,46 @@
+"""What is remembered of tokenizers on this machine: files under `~/.cache/layerscope` (`$XDG_CACHE_HOME`).
+
+A folder that cannot be written costs time and nothing else.
+"""
+
+import hashlib
+import os
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+
+VERSION = 1
+"""Raised by hand when what is kept, or how it is made, comes to mean something else."""
+LIBRARIES = ("transformers", "tokenizers")
+"""What reads a folder: another version may read it otherwise."""
+
+
+def path_of(*parts: str) -> Path:
+    """The file for something that follows from the parts and from the versions of the libraries.
+
+    Raises:
+        RuntimeError: this user has no home.
+    """
+    names = [str(VERSION), *map(version, LIBRARIES), *parts]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "layerscope" / "tokenizers" / hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
+
+
+def kept(path: Path) -> str | None:
+    """What is kept there; none where nothing is."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        return None
+
+
+def keep(path: Path, content: str) -> None:
+    """Write a file whole, or not at all."""
+    aside = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside.write_text(content, encoding="utf-8")
+        aside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            aside.unlink()
