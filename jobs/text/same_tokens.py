@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.text.token_samples import Texts, Tokenised, tokenised
-from jobs.text.tokenizer import is_kept, load_tokenizer, tokenizer_digest
-from jobs.text.tokenizer_cache import keep, path_of
+from jobs.text.tokenizer import is_kept, load_tokenizer, tokenizer_memory
+from jobs.user_cache import keep
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -101,7 +101,7 @@ def _mark(folder: Path, sample: Sequence[Texts]) -> Path:
     """The file that says that a sample has passed; whether token types matter depends on the encoder."""
     texts = json.dumps([list(texts) for texts in sample])
     types = _config(folder).get("type_vocab_size")
-    return path_of(tokenizer_digest(folder), str(types), hashlib.sha256(texts.encode()).hexdigest())
+    return tokenizer_memory(folder, str(types), hashlib.sha256(texts.encode()).hexdigest())
 
 
 def _num_types(folder: Path) -> int:

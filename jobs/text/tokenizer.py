@@ -1,7 +1,7 @@
 """A folder's tokenizer as transformers reads it: files, digest, and loading it without transformers.
 
 There is one reading of a folder, that of `AutoTokenizer`. Importing transformers takes seconds, so the
-reading is made once and kept (`tokenizer_cache`); the `tokenizers` library (0.05 s) loads it.
+reading is made once and kept (`jobs.user_cache`); the `tokenizers` library (0.05 s) loads it.
 """
 
 import hashlib
@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.text.tokenizer_cache import keep, kept, path_of
+from jobs.user_cache import keep, kept, path_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -34,6 +34,10 @@ TOKENIZER_FILES = (
     "bpe.codes",
 )
 """Every file, as a pattern, that a tokenizer may consist of; a folder has some of them."""
+LIBRARIES = ("transformers", "tokenizers")
+"""What reads a folder: another version may read it in another way."""
+VERSION = 1
+"""Raised by hand when what is remembered, or how it is made, changes."""
 DECIDING_FIELDS = ("model_type", "model_name", "tokenizer_class")
 """Of config.json, what says which class of transformers reads the files."""
 
@@ -75,7 +79,7 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
     Raises:
         ValueError: transformers makes no fast tokenizer of the folder, in words.
     """
-    path = path_of(tokenizer_digest(folder))
+    path = tokenizer_memory(folder)
     written = kept(path)
     if written is None:
         from jobs.text.auto_tokenizer import written_tokenizer  # Imports transformers.
@@ -87,7 +91,12 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
 
 def is_kept(folder: Path) -> bool:
     """Whether the folder's tokenizer can be loaded without transformers."""
-    return path_of(tokenizer_digest(folder)).is_file()
+    return tokenizer_memory(folder).is_file()
+
+
+def tokenizer_memory(folder: Path, *parts: str) -> Path:
+    """Where something about a folder's tokenizer is remembered; without parts its reading."""
+    return path_of("tokenizers", str(VERSION), tokenizer_digest(folder), *parts, libraries=LIBRARIES)
 
 
 def _read(written: str) -> "Tokenizer":

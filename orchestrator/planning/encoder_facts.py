@@ -1,15 +1,13 @@
 """What an encoder is: found once by loading it, in a process of its own, and remembered by its digests."""
 
 import json
-import os
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from jobs.specs.encoders import EncoderFacts
-from orchestrator.planning.fingerprint import fingerprint
+from jobs.user_cache import keep, kept, path_of
 from orchestrator.planning.fresh_process import call_apart
 
 CHECKS_VERSION = 1
@@ -23,37 +21,12 @@ def facts_of(folder: Path, *, digest: str, tokenizer_digest: str) -> EncoderFact
     Raises:
         ValueError: the encoder cannot be used; says why.
     """
-    memory = _memory(digest, tokenizer_digest)
+    parts = (str(CHECKS_VERSION), digest, tokenizer_digest)
+    memory = path_of("encoder_facts", *parts, libraries=("torch", "transformers"))
     try:
-        return EncoderFacts.model_validate_json(memory.read_text(encoding="utf-8"))
-    except (OSError, ValidationError):  # Only a shortcut: it is found anew.
-        pass
-    found = call_apart("jobs.encoders.facts:encoder_facts", folder=str(folder))
+        return EncoderFacts.model_validate_json(kept(memory) or "")
+    except ValidationError:  # Nothing is remembered, or it was damaged.
+        found = call_apart("jobs.encoders.facts:encoder_facts", folder=str(folder))
     facts = EncoderFacts.model_validate_json(json.dumps(found))
-    _remember(memory, facts)
+    keep(memory, facts.model_dump_json(indent=1) + "\n")
     return facts
-
-
-def _memory(digest: str, tokenizer_digest: str) -> Path:
-    """A file under `~/.cache/layerscope` (`$XDG_CACHE_HOME`)."""
-    cache_home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = fingerprint(
-        {
-            "checks": CHECKS_VERSION,
-            "encoder": digest,
-            "tokenizer": tokenizer_digest,
-            "torch": version("torch"),
-            "transformers": version("transformers"),
-        }
-    )
-    return cache_home / "layerscope" / "encoder_facts" / f"{name}.json"
-
-
-def _remember(memory: Path, facts: EncoderFacts) -> None:
-    aside = memory.with_name(f".{memory.name}.{os.getpid()}")
-    try:
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        aside.write_text(facts.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        aside.replace(memory)
-    except OSError:  # A place that cannot be written costs time only.
-        return

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from jobs.text.tokenizer import tokenizer_digest
+from jobs.user_cache import cache_folder
 from orchestrator.experiment.experiment import Scratch
 from orchestrator.planning.fingerprint import fingerprint
 
@@ -24,8 +25,7 @@ def scratch_folder(scratch: Scratch) -> Path:
     """
     tokenizer = Path(scratch.tokenizer).expanduser()
     content = scratch.model_dump(exclude={"tokenizer"}) | {"tokenizer": tokenizer_digest(tokenizer)}
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "layerscope" / "encoders" / fingerprint(content)
+    folder = cache_folder() / "encoders" / fingerprint(content)
     if folder.is_dir():
         return folder
     from jobs.encoders.scratch import write_scratch_encoder

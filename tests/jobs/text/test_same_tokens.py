@@ -18,8 +18,7 @@ from jobs.text.token_samples import (
     tokenised,
     write_sample,
 )
-from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
-from jobs.text.tokenizer_cache import path_of
+from jobs.text.tokenizer import load_tokenizer, tokenizer_memory
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "Red", "house", "and", "##s"]
 SAMPLE = [("red houses",), ("Red house", "and red"), ("",)]
@@ -45,9 +44,7 @@ def misread(folder):
     vocabulary = {word: number for number, word in enumerate(WORDS)}
     other = BertWordPieceTokenizer(vocabulary, lowercase=False).to_str()
     load_tokenizer(folder)
-    path_of(tokenizer_digest(folder)).write_text(
-        '{"split_special_tokens": false}\n' + other, encoding="utf-8"
-    )
+    tokenizer_memory(folder).write_text('{"split_special_tokens": false}\n' + other, encoding="utf-8")
 
 
 def test_a_sample_that_passed_is_remembered(folder, monkeypatch):

@@ -12,9 +12,16 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
 
-from jobs.text import tokenizer_cache
+from jobs import user_cache
 from jobs.text.auto_tokenizer import REASONS, auto_tokenizer
-from jobs.text.tokenizer import TOKENIZER_FILES, is_kept, load_tokenizer, tokenizer_digest, tokenizer_files
+from jobs.text.tokenizer import (
+    LIBRARIES,
+    TOKENIZER_FILES,
+    is_kept,
+    load_tokenizer,
+    tokenizer_digest,
+    tokenizer_files,
+)
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 WORDS = ["the", "red", "Red", "house", "is", "##s", "a", "cafe", "café", "!", "ticket"]
@@ -261,11 +268,11 @@ def test_a_cache_that_cannot_be_written_costs_time_only(tmp_path, monkeypatch):
     assert not is_kept(tmp_path)
 
 
-@pytest.mark.parametrize("library", tokenizer_cache.LIBRARIES)
+@pytest.mark.parametrize("library", LIBRARIES)
 def test_another_version_of_a_library_reads_the_folder_again(library, tmp_path, monkeypatch):
     load_tokenizer(whole(tmp_path))
     version = importlib.metadata.version
-    monkeypatch.setattr(tokenizer_cache, "version", lambda name: "9" if name == library else version(name))
+    monkeypatch.setattr(user_cache, "version", lambda name: "9" if name == library else version(name))
     assert not is_kept(tmp_path)
 
 

@@ -1,29 +1,29 @@
-"""What is remembered of tokenizers on this machine: files under `~/.cache/layerscope` (`$XDG_CACHE_HOME`).
+"""What is remembered on this machine: files under `~/.cache/layerscope` (`$XDG_CACHE_HOME`).
 
 A folder that cannot be written costs time and nothing else.
 """
 
 import hashlib
 import os
+from collections.abc import Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
-VERSION = 1
-"""Raised by hand when what is kept, or how it is made, comes to mean something else."""
-LIBRARIES = ("transformers", "tokenizers")
-"""What reads a folder: another version may read it otherwise."""
 
-
-def path_of(*parts: str) -> Path:
-    """The file for something that follows from the parts and from the versions of the libraries.
+def cache_folder() -> Path:
+    """The folder of this user.
 
     Raises:
         RuntimeError: this user has no home.
     """
-    names = [str(VERSION), *map(version, LIBRARIES), *parts]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "layerscope" / "tokenizers" / hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "layerscope"
+
+
+def path_of(kind: str, *parts: str, libraries: Sequence[str]) -> Path:
+    """The file for something that follows from the parts and from the versions of the libraries."""
+    names = [*(f"{name} {version(name)}" for name in libraries), *parts]
+    return cache_folder() / kind / hashlib.sha256("\n".join(names).encode()).hexdigest()[:32]
 
 
 def kept(path: Path) -> str | None:
