@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
-from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing
+from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing, first_line
 from orchestrator.experiment.experiment import EncoderSource, Scratch
 from orchestrator.planning.digests import sha256_of
 from orchestrator.planning.scratch import scratch_folder, scratch_name
@@ -170,7 +170,7 @@ def _hub_errors_as_absence() -> Iterator[None]:
     try:
         yield
     except (HTTPError, HFValidationError, OSError) as error:
-        raise _NotHereError(str(error).strip().splitlines()[0]) from error
+        raise _NotHereError(first_line(error)) from error
 
 
 def _in_package(name: str) -> Path:
