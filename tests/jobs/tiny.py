@@ -275,7 +275,6 @@ def curve(context: StageContext, metric: str) -> dict[int, float]:
     """One metric by step; one that was never logged is no curve."""
     logged = curves(context)
     found = {step: values[metric] for step, values in logged if metric in values}
-    assert found, (
-        f"no curve is called {metric}; there are {sorted({one for _, each in logged for one in each})}"
-    )
+    names = sorted({name for _, values in logged for name in values})
+    assert found, f"no curve is called {metric}; there are {', '.join(names)}"
     return found
