@@ -197,11 +197,12 @@ def status(
     from orchestrator.showing import print_status, status_object
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
-    study = workspace.study(workspace.schedule())
+    schedule = workspace.schedule()
+    study, search = workspace.study(schedule), workspace.search_progress(schedule)
     if as_json:
-        print(json.dumps(status_object(study)))
+        print(json.dumps(status_object(study, search)))
     else:
-        print_status(study)
+        print_status(study, search)
 
 
 @app.command()

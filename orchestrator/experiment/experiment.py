@@ -176,8 +176,9 @@ class Search(Strict):
     space: Space
     trials: PositiveInt
     """Conditions to try, those found in the store included."""
-    objective: Objective = "validation/accuracy"
-    """Mean over the seeds; the loss is minimised, everything else maximised."""
+    objective: Objective | None = None
+    """By default the task's own metric on the validation split. Mean over the seeds; the loss is minimised,
+    everything else maximised."""
     seed: Seed = 0
     startup_trials: PositiveInt = 5
     """Random conditions before the tree-structured Parzen estimator begins."""

@@ -98,7 +98,7 @@ def _joint(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _objective(experiment: Experiment) -> Iterator[Contradiction]:
-    if experiment.search is None or experiment.search.objective == "validation/loss":
+    if experiment.search is None or experiment.search.objective in (None, "validation/loss"):
         return
     metric = experiment.search.objective.removeprefix("validation/")
     for task in experiment.tasks:
