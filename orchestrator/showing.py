@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from jobs.model_card import Facts
     from orchestrator.running import Outcome
     from orchestrator.search.cells import Progress
+    from orchestrator.tracking.tracker import Page
 
 STATE_SHOWN = {
     "stored": "stored",
@@ -123,6 +124,15 @@ def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
         print(f"MLflow: layerscope ui --store {store}")
     else:
         print(f"MLflow: {redacted(uri)}")
+
+
+def described_refusals(refused: "Mapping[str, Sequence[Page]]") -> str:
+    """The pages that a tracker did not take, by what it said against them."""
+    lines = []
+    for reason, pages in refused.items():
+        lines.append(f"{counted(len(pages), 'page')} refused: {reason}")
+        lines += [f"  the {page.level} {page.name!r}" for page in pages]
+    return "\n".join(lines)
 
 
 def print_export(facts: "Facts", folder: Path) -> None:

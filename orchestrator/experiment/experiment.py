@@ -262,6 +262,10 @@ class Reference(Strict):
     """By default all."""
 
 
+MOST_LETTERS = 250
+"""Of an experiment's name: databases of MLflow, and file systems under `reports`, take hardly more."""
+
+
 class Experiment(Strict):
     """What was asked: one YAML file."""
 

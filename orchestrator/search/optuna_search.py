@@ -26,7 +26,7 @@ from orchestrator.search.untried import MOST_DRAWS, combinations
 from orchestrator.store.artifacts import Store
 
 STORAGE = "optuna.db"
-MOST_ATTEMPTS = 50
+MOST_ATTEMPTS = 20
 """Proposals of Optuna in a row that were all tried before: then conditions are drawn that were not."""
 
 
