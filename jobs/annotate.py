@@ -1,6 +1,7 @@
 """Annotated sentences to token ids, with the tokens and the label of every unit: a word, a pair or a span."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 from jobs.context import StageContext
 from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
@@ -93,6 +94,8 @@ def _all(spec: AnnotateSpec, context: StageContext, split: str) -> list[Annotate
                 columns=columns_of_spans(spec.columns),
             )
             return span_sentences(records, f"{data.name}/{getattr(data, split)}", spec.columns)
+        case never:
+            assert_never(never)
 
 
 def _labels(*splits: Sequence[EncodedSentence]) -> list[str]:

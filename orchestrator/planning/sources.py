@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
 from jobs.specs.stages import FilesData, HubData, SampleData, target_of
@@ -188,6 +188,8 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
             return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True)
         case SampleData():
             return _look_at_sample(task, task.data)
+        case never:
+            assert_never(never)
 
 
 def _look_at_corpus(corpus: Corpus) -> TaskSource:
@@ -206,6 +208,8 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
             from jobs.text.sample_corpus import VERSION
 
             return seen(written, VERSION, {})
+        case never:
+            assert_never(never)
 
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:
