@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -227,7 +226,10 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _located(folder: Path, source: EncoderSource, memory: Path | None) -> LocatedEncoder:
-    digest_by_file = {path: _sha256(path, memory) for path in (folder / "config.json", *_weights(folder))}
+    # Of what the files hold, also where the Hub's cache names them by what they should hold.
+    digest_by_file = {
+        path: sha256_of(path, memory=memory) for path in (folder / "config.json", *_weights(folder))
+    }
     if source.sha256 is not None:
         _refuse_other_weights(folder, source.sha256, digest_by_file)
     read = {path.name: digest for path, digest in digest_by_file.items()}
@@ -250,11 +252,3 @@ def _refuse_other_weights(folder: Path, expected: str, digest_by_file: dict[Path
             f"{folder / 'model.safetensors'} should have sha256 {expected}, but {what}; "
             "remove sha256 to accept other weights"
         )
-
-
-def _sha256(path: Path, memory: Path | None) -> str:
-    """Of a file; the Hub's cache names large files by theirs, which are not read again."""
-    blob = path.resolve()
-    if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
-        return blob.name
-    return sha256_of(path, memory=memory)
