@@ -66,7 +66,7 @@ def _with_validation(
 def _read(spec: AnnotateSpec, context: StageContext, split: str) -> list[AnnotatedSentence]:
     sentences = _all(spec, context, split)
     size = getattr(spec.sample, split)
-    places = stratified_sample([""] * len(sentences), size=size, seed=spec.sample.seed)
+    places = stratified_sample([""] * len(sentences), size=size, seed=spec.sample.seed, split=split)
     return [sentences[place] for place in places]
 
 

@@ -19,7 +19,6 @@ from jobs.numerics.refitted_heads import RefittedHeads, refitted_heads
 from jobs.numerics.ridge import ridge_heads
 from jobs.specs.targets import Target
 
-
 NO_ANSWERS = "heads on layers read one label, number or right choice, not choices of which several are right"
 
 

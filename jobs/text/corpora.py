@@ -226,7 +226,9 @@ def sampled(
 
     kept = {}
     for split, rows in rows_by_split.items():
-        positions = stratified_sample(strata(rows, target), size=getattr(sample, split), seed=sample.seed)
+        positions = stratified_sample(
+            strata(rows, target), size=getattr(sample, split), seed=sample.seed, split=split
+        )
         kept[split] = [rows[position] for position in positions]
     return kept
 
