@@ -9,6 +9,13 @@ _OF_NETWORKS = ("accuracy", "accuracy_deviation", "macro_f1", "decay", "size_fir
 _OF_CONTROL = ("accuracy", "selectivity")
 _DISTANCES = tuple(f"{of}_distance_{end}" for of in ("min", "mean") for end in ("lower", "upper"))
 _PAIRS = ("next_layer", "same_layer")
+_SIMILARITIES = (
+    *_PAIRS,
+    *(f"{pair}/{end}" for pair in _PAIRS for end in ("low", "high")),
+    "floor",
+    "largest_row",
+    "top_percent",
+)
 
 CURVES: Mapping[str, tuple[str, ...]] = {
     "probe": _SCORES,
@@ -18,14 +25,8 @@ CURVES: Mapping[str, tuple[str, ...]] = {
     "description_length": ("bits", "compression"),
     "depth": _SCORES,
     "cka": _PAIRS,
-    "between": _PAIRS,
-    "similarity": (
-        *_PAIRS,
-        *(f"{pair}/{end}" for pair in _PAIRS for end in ("low", "high")),
-        "floor",
-        "largest_row",
-        "top_percent",
-    ),
+    "between": _SIMILARITIES,
+    "similarity": _SIMILARITIES,
     "spread": (
         "effective_rank",
         "participation_ratio",
