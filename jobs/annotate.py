@@ -1,6 +1,7 @@
 """Annotated sentences to token ids, with the tokens and the label of every unit: a word, a pair or a span."""
 
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from jobs.context import StageContext
 from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
@@ -81,7 +82,7 @@ def _with_validation(
 def _read(spec: AnnotateSpec, context: StageContext, split: str) -> list[AnnotatedSentence]:
     sentences = _all(spec, context, split)
     size = getattr(spec.sample, split)
-    places = stratified_sample([""] * len(sentences), size=size, seed=spec.sample.seed)
+    places = stratified_sample([""] * len(sentences), size=size, seed=spec.sample.seed, split=split)
     return [sentences[place] for place in places]
 
 
@@ -109,6 +110,8 @@ def _all(spec: AnnotateSpec, context: StageContext, split: str) -> list[Annotate
                 columns=columns_of_spans(spec.columns),
             )
             return span_sentences(records, f"{data.name}/{getattr(data, split)}", spec.columns)
+        case never:
+            assert_never(never)
 
 
 def _labels(*splits: Sequence[EncodedSentence]) -> list[str]:

@@ -31,6 +31,8 @@ def run(spec: ControlProbeSpec, context: StageContext) -> dict[str, float]:
         for point in read_curves(context.inputs["probe"])
         if point.metric == "accuracy"
     }
+    if missing := set(range(len(control.accuracy_L))) - accuracy_by_layer.keys():
+        raise ValueError(f"the probe of the true labels has no accuracy of layers {sorted(missing)}")
     selectivity_L = np.array([accuracy_by_layer[layer] for layer in range(len(control.accuracy_L))])
     selectivity_L = selectivity_L - control.accuracy_L
     for layer, accuracy in enumerate(control.accuracy_L):

@@ -11,7 +11,7 @@ from jobs.specs.targets import SELECTING
 def run(spec: DepthSpec, context: StageContext) -> dict[str, float]:
     """The head reads each layer's pooled states; logs every metric at step k = layers kept, 0 the embeddings.
 
-    Returns the target's usual metric with all layers, as `full_accuracy`.
+    Returns the target's usual metric with all layers, as `full_accuracy` of labels.
     """
     test = read_layers(context.inputs["states"], "test")
     num_labels = read_num_labels(context.inputs["states"])

@@ -1,11 +1,11 @@
 """Trains a head on the stored token states of a frozen encoder; the best weights on validation are kept."""
 
-import copy
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,13 @@ from safetensors.torch import save_file
 from torch import nn
 
 from jobs.context import CURVES, StageContext
+from jobs.encoders.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
 from jobs.encoders.feature_heads import make_head
 from jobs.encoders.learning_rates import Group, groups_at_one_rate
 from jobs.encoders.logits import logits_of
@@ -23,27 +30,40 @@ from jobs.encoders.targets import scores_of
 from jobs.encoders.token_files import ABOUT, TokenStates
 from jobs.processes import share
 from jobs.specs.features import FeatureHeadSpec
+from jobs.specs.targets import SELECTING
 from jobs.text.batches import length_bucketed_batches
 from jobs.text.prepared import Split, read_labels, read_split
 from jobs.text.subsets import stratified_subset, subset_size
 
 
 def run(spec: FeatureHeadSpec, context: StageContext) -> dict[str, float]:
-    """Train to the end; returns the scores of the best weights on validation and test.
+    """Train to the end; returns the scores of the best weights on validation and test."""
+    training = HeadTraining(spec, context)
+    while not training.is_over:
+        training.advance()
+    return training.finish()
 
-    A training that diverges ends there, with the best weights so far, or those that it began with.
+
+@dataclass
+class _Progress:
+    step: int = 0
+    evaluations: int = 0
+    seconds: float = 0.0
+    diverged: bool = False
+    best_score: float = -math.inf
+    best: dict[str, float] = field(default_factory=dict)
+
+
+class HeadTraining:
+    """One training of a head that can be advanced one evaluation at a time, saved, and resumed from scratch.
+
+    One that diverges ends there, with the best weights so far, or those that it began with.
     """
-    if context.is_main:
-        (context.scratch / CURVES).unlink(missing_ok=True)
-    set_seed(spec.seed)
-    training = _HeadTraining(spec, context)
-    return training.run()
 
-
-class _HeadTraining:
     def __init__(self, spec: FeatureHeadSpec, context: StageContext) -> None:
         assert context.accelerator is not None
         self._spec, self._context, self._accelerator = spec, context, context.accelerator
+        set_seed(spec.seed)
         data = context.inputs["data"]
         self._labels = read_split(data, "train").labels
         size = subset_size(spec.training.train_size, len(self._labels))
@@ -63,50 +83,100 @@ class _HeadTraining:
         )
         optimizer = make_optimizer(self._groups)
         self._steps_per_epoch = math.ceil(size / spec.training.batch_size)
-        self._num_steps = spec.training.epochs * self._steps_per_epoch
-        self._schedule = make_schedule(optimizer, num_steps=self._num_steps, warmup=spec.training.warmup)
+        self.num_steps = spec.training.epochs * self._steps_per_epoch
+        self.num_evaluations = min(spec.training.epochs * spec.training.evaluations_per_epoch, self.num_steps)
+        self._schedule = make_schedule(optimizer, num_steps=self.num_steps, warmup=spec.training.warmup)
         self._prepared, self._optimizer = self._accelerator.prepare(self._model, optimizer)
+        self._batches_of_epoch = lru_cache(maxsize=1)(self._batches)
+        self._best_weights = self._weights()
+        self._progress = _Progress()
+        self._resume()
 
-    def run(self) -> dict[str, float]:
-        started, step, diverged = time.monotonic(), 0, False
-        best_weights, best = copy.deepcopy(self._model.state_dict()), self._scores("validation")
-        is_first = True
-        batches: Mapping[int, list[list[int]]] = {}
-        for target in self._evaluated_at():
-            losses: list[torch.Tensor] = []
-            while step < target and not diverged:
-                epoch, index = divmod(step, self._steps_per_epoch)
-                if epoch not in batches:
-                    batches = {epoch: self._batches(epoch)}
-                loss = self._loss(batches[epoch][index])
-                diverged = not self._take(loss)
-                losses.append(loss.detach())
-                step += 1
-            if diverged:
-                break
-            self._log_losses(step, losses)
+    @property
+    def is_over(self) -> bool:
+        """Whether every step was taken, or the training diverged."""
+        return self._progress.diverged or self._progress.step >= self.num_steps
+
+    def advance(self) -> dict[str, float]:
+        """Train up to the next evaluation; returns its scores, the best so far, and the progress."""
+        progress, started = self._progress, time.monotonic()
+        self._train_to(round((progress.evaluations + 1) * self.num_steps / self.num_evaluations))
+        scores = self._scores("validation")
+        progress.diverged |= not math.isfinite(scores["validation/loss"])
+        if progress.diverged:
+            self._model.load_state_dict(self._best_weights)
             scores = self._scores("validation")
-            self._context.log(step, **scores)
-            if is_first or scores["validation/accuracy"] > best["validation/accuracy"]:
-                best_weights, best, is_first = copy.deepcopy(self._model.state_dict()), scores, False
-        self._model.load_state_dict(best_weights)
-        seconds = time.monotonic() - started
+        score = scores[f"validation/{self._spec.selected_by or SELECTING['label']}"]
+        if score > progress.best_score:
+            progress.best_score, progress.best = score, scores
+            self._best_weights = self._weights()
+        progress.evaluations += 1
+        progress.seconds += time.monotonic() - started
+        self._context.log(progress.step, **scores)
+        return scores | {
+            "best/validation/score": progress.best_score,
+            **{f"best/{name}": value for name, value in progress.best.items()},
+            "evaluations": progress.evaluations,
+            "step": progress.step,
+        }
+
+    def save(self) -> None:
+        """Write a checkpoint into the scratch folder; every process of a gang calls it."""
+        save_checkpoint(
+            self._accelerator,
+            self._context.scratch,
+            progress={"run": vars(self._progress), "schedule": schedule_state(self._schedule)},
+            tensors=self._best_weights,
+        )
+
+    def finish(self) -> dict[str, float]:
+        """Score the best weights once on the test split, write the artifact, and return the summary."""
+        self._model.load_state_dict(self._best_weights)
+        split, logits_NK = self._scored("test")
+        if self._context.is_main:
+            _write(self._context.out, self._model, split, logits_NK, self._groups)
+        progress = self._progress
+        num_seen = progress.step * self._spec.training.batch_size
         return (
-            best
-            | self._finish()
+            progress.best
+            | scores_of(split.labels, logits_NK, prefix="test")
             | {
-                "train/seconds": seconds,
-                "train/steps": float(step),
+                "train/seconds": progress.seconds,
+                "train/steps": float(progress.step),
                 "train/num_texts": float(len(self._rows)),
-                "train/examples_per_second": step * self._spec.training.batch_size / max(seconds, 1e-9),
-                "diverged": float(diverged),
+                "train/examples_per_second": num_seen / max(progress.seconds, 1e-9),
+                "diverged": float(progress.diverged),
             }
         )
 
-    def _evaluated_at(self) -> list[int]:
-        training = self._spec.training
-        number = min(training.epochs * training.evaluations_per_epoch, self._num_steps)
-        return [round((position + 1) * self._num_steps / number) for position in range(number)]
+    def _resume(self) -> None:
+        scratch = self._context.scratch
+        checkpoint = load_checkpoint(self._accelerator, scratch)
+        if checkpoint is None:
+            if self._context.is_main:
+                (scratch / CURVES).unlink(missing_ok=True)
+            return
+        state, self._best_weights = checkpoint
+        self._progress = _Progress(**state["run"])
+        restore_schedule(self._schedule, state["schedule"])
+        if self._context.is_main:
+            cut_curves(scratch, last_step=self._progress.step)
+
+    def _train_to(self, target: int) -> None:
+        progress, losses = self._progress, []
+        while progress.step < target:
+            epoch, index = divmod(progress.step, self._steps_per_epoch)
+            loss = self._loss(self._batches_of_epoch(epoch)[index])
+            progress.step += 1
+            if not self._take(loss):
+                progress.diverged = True
+                return
+            losses.append(loss.detach())
+        self._log_losses(progress.step, losses)
+
+    def _weights(self) -> dict[str, torch.Tensor]:
+        """A copy on the CPU, held by every process: all of them score the best weights."""
+        return {name: value.detach().cpu().clone() for name, value in self._model.state_dict().items()}
 
     def _batches(self, epoch: int) -> list[list[int]]:
         """Rows of the training split in the batches of one epoch."""
@@ -159,13 +229,6 @@ class _HeadTraining:
     def _logits(self, model: nn.Module, states: TokenStates, rows: Sequence[int]) -> torch.Tensor:
         states_BTD, mask_BT = states.padded(rows)
         return model(states_BTD.to(self._accelerator.device), mask_BT.to(self._accelerator.device))
-
-    def _finish(self) -> dict[str, float]:
-        """Score the test split once, and write the artifact."""
-        split, logits_NK = self._scored("test")
-        if self._context.is_main:
-            _write(self._context.out, self._model, split, logits_NK, self._groups)
-        return scores_of(split.labels, logits_NK, prefix="test")
 
 
 def _write(out: Path, model: nn.Module, test: Split, logits_NK: np.ndarray, groups: Sequence[Group]) -> None:

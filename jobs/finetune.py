@@ -16,7 +16,13 @@ from accelerate.utils import set_seed
 
 from jobs.context import CURVES, StageContext
 from jobs.encoders.adaptation import Adaptation
-from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
+from jobs.encoders.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
 from jobs.encoders.head_files import save_head
 from jobs.encoders.heads import Classifier
 from jobs.encoders.learning_rates import check_complete, group_table, parameter_groups
@@ -153,11 +159,10 @@ class Finetuning:
     def save(self) -> None:
         """Write a checkpoint into the scratch folder; every process of a gang calls it."""
         self._progress.micro_batch_size = self._micro_batches.size
-        schedule = {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"}
         save_checkpoint(
             self._accelerator,
             self._context.scratch,
-            progress={"run": vars(self._progress), "schedule": schedule},
+            progress={"run": vars(self._progress), "schedule": schedule_state(self._schedule)},
             tensors=self._best_weights,
         )
 
@@ -218,7 +223,7 @@ class Finetuning:
         state, self._best_weights = checkpoint
         self._progress = _Progress(**state["run"])
         self._micro_batches.at_most(self._progress.micro_batch_size)
-        self._schedule.load_state_dict(state["schedule"] | {"lr_lambdas": [None] * len(self.groups)})
+        restore_schedule(self._schedule, state["schedule"])
         if self._context.is_main:
             cut_curves(scratch, last_step=self._progress.step)
 

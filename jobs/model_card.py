@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import assert_never
 
 from jobs.specs.recipe import TokenPooling
 from jobs.specs.targets import Metric, Target
@@ -138,3 +139,5 @@ def _answers_in_words(facts: Facts) -> str:
             return "Its one logit is the number."
         case "choice":
             return "Its one logit scores a text with one choice; the choice with the highest is the answer."
+        case never:
+            assert_never(never)

@@ -8,12 +8,18 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
-from accelerate import Accelerator
 from accelerate.utils import set_seed
 from safetensors.torch import save_file
 from torch import nn
 
 from jobs.context import CURVES, StageContext
+from jobs.encoders.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
 from jobs.encoders.learning_rates import groups_at_one_rate
 from jobs.encoders.loading import load_encoder, save_encoder
 from jobs.encoders.logits import logits_of
@@ -23,7 +29,6 @@ from jobs.encoders.precision import computing_in
 from jobs.encoders.shared_heads import SharedEncoder
 from jobs.encoders.targets import scores_of
 from jobs.specs.multitask import JointTraining, MultitaskSpec
-from jobs.specs.recipe import Precision
 from jobs.text.batches import length_bucketed_batches
 from jobs.text.inputs import inputs_of
 from jobs.text.prepared import Split, read_labels, read_split
@@ -44,38 +49,165 @@ def run(spec: MultitaskSpec, context: StageContext) -> dict[str, float]:
     Raises:
         ValueError: the loss is not finite any more, or there is no memory for one text.
     """
-    assert context.accelerator is not None
-    if context.is_main:
-        (context.scratch / CURVES).unlink(missing_ok=True)
-    set_seed(spec.training.seed)
-    tasks = [
-        _read_task(role.removeprefix(DATA), folder, spec.training)
-        for role, folder in sorted(context.inputs.items())
-        if role.startswith(DATA)
-    ]
-    encoder = load_encoder(context.inputs["encoder"])
-    model = SharedEncoder(
-        encoder, num_labels=[len(task.labels) for task in tasks], pooling=spec.training.pooling
-    )
-    joint = _Joint(
-        model,
-        tasks,
-        context.accelerator,
-        pad_id=encoder.config.pad_token_id or 0,
-        precision=spec.training.precision,
-    )
-    order = task_order(
-        [len(task.train.texts) for task in tasks],
-        sampling=spec.training.sampling,
-        num_steps=_num_steps(spec.training, tasks),
-        seed=spec.training.seed,
-    )
-    last = _train(joint, order, spec.training, context)
-    test = joint.scores("test")
-    if context.is_main:
-        _write(model, tasks, spec.training, context)
-    counts = {f"{task.name}/train/steps": float(order.count(i)) for i, task in enumerate(tasks)}
-    return last | test | counts | {"train/steps": float(len(order))}
+    training = SharedTraining(spec, context)
+    while not training.is_over:
+        training.advance()
+    return training.finish()
+
+
+class SharedTraining:
+    """One joint training that can be advanced, saved, and resumed from scratch."""
+
+    num_evaluations = 1
+    """Early stopping has nothing to look at: the scores are of several tasks, and no variant's."""
+
+    def __init__(self, spec: MultitaskSpec, context: StageContext) -> None:
+        assert context.accelerator is not None
+        training = spec.training
+        self._training, self._context, self._accelerator = training, context, context.accelerator
+        set_seed(training.seed)
+        self._tasks = [
+            _read_task(role.removeprefix(DATA), folder, training)
+            for role, folder in sorted(context.inputs.items())
+            if role.startswith(DATA)
+        ]
+        encoder = load_encoder(context.inputs["encoder"])
+        self._model = SharedEncoder(
+            encoder, num_labels=[len(task.labels) for task in self._tasks], pooling=training.pooling
+        )
+        self._pad_id = encoder.config.pad_token_id or 0
+        self._order = task_order(
+            [len(task.train.texts) for task in self._tasks],
+            sampling=training.sampling,
+            num_steps=_num_steps(training, self._tasks),
+            seed=training.seed,
+        )
+        self._scored_at = _scored_at(len(self._order), training.evaluations)
+        groups = groups_at_one_rate(
+            self._model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
+        )
+        optimizer = make_optimizer(groups)
+        self._schedule = make_schedule(optimizer, num_steps=len(self._order), warmup=training.warmup)
+        self._prepared, self._optimizer = self._accelerator.prepare(self._model, optimizer)
+        self._micro_batches = MicroBatches(
+            context.micro_batch_size, accelerator=self._accelerator, model=self._prepared, say=context.say
+        )
+        self._step = 0
+        self._scores: dict[str, float] = {}
+        """The last of the validation splits."""
+        self._resume()
+        self._taken = [self._order[: self._step].count(position) for position in range(len(self._tasks))]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every step was taken."""
+        return self._step >= len(self._order)
+
+    def advance(self) -> dict[str, float]:
+        """Train up to the next point of the loss curve.
+
+        Raises:
+            ValueError: the training diverged.
+        """
+        every = max(1, len(self._order) // POINTS_LOGGED)
+        target = min((self._step // every + 1) * every, len(self._order))
+        losses = []
+        self._prepared.train()
+        while self._step < target:
+            losses.append(self._take_step())
+            if self._step == target:
+                mean = self._accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
+                self._context.log(self._step, **{"train/loss": mean})
+            if self._step in self._scored_at:
+                self._scores = self._scores_of("validation")
+                self._context.log(self._step, **self._scores)
+        return {"step": self._step}
+
+    def save(self) -> None:
+        """Write a checkpoint into the scratch folder; every process of a gang calls it."""
+        save_checkpoint(
+            self._accelerator,
+            self._context.scratch,
+            progress={
+                "step": self._step,
+                "scores": self._scores,
+                "schedule": schedule_state(self._schedule),
+                "micro_batch_size": self._micro_batches.size,
+            },
+            tensors={},
+        )
+
+    def finish(self) -> dict[str, float]:
+        """Score the test splits, write the artifact, and return the summary."""
+        test = self._scores_of("test")
+        if self._context.is_main:
+            _write(self._model, self._tasks, self._training, self._context)
+        counts = {
+            f"{task.name}/train/steps": float(taken)
+            for task, taken in zip(self._tasks, self._taken, strict=True)
+        }
+        at_once = self._micro_batches.examples_at_once(self._training.batch_size)
+        about = {"train/steps": float(len(self._order)), "train/micro_batch_size": at_once}
+        return self._scores | test | counts | about
+
+    def _resume(self) -> None:
+        scratch = self._context.scratch
+        checkpoint = load_checkpoint(self._accelerator, scratch)
+        if checkpoint is None:
+            if self._context.is_main:
+                (scratch / CURVES).unlink(missing_ok=True)
+            return
+        state, _ = checkpoint
+        self._step, self._scores = state["step"], state["scores"]
+        self._micro_batches.at_most(state["micro_batch_size"])
+        restore_schedule(self._schedule, state["schedule"])
+        if self._context.is_main:
+            cut_curves(scratch, last_step=self._step)
+
+    def _take_step(self) -> torch.Tensor:
+        """One optimiser step; this process's part of the loss."""
+        position = self._order[self._step]
+        rows = self._tasks[position].batch(self._taken[position])
+        loss = self._micro_batches.backward(rows, partial(self._mean_loss, position))
+        finite = follow_gradient(
+            accelerator=self._accelerator,
+            model=self._prepared,
+            optimizer=self._optimizer,
+            schedule=self._schedule,
+            max_grad_norm=self._training.max_grad_norm,
+        )
+        self._step += 1
+        self._taken[position] += 1
+        if not finite:
+            raise ValueError(
+                f"joint training diverged by step {self._step}, in task {self._tasks[position].name}: the "
+                f"loss is not finite; a learning rate below {self._training.learning_rate:g} would be right"
+            )
+        return loss
+
+    def _mean_loss(self, position: int, rows: Sequence[int]) -> torch.Tensor:
+        """Mean loss of some training texts of the task at a position."""
+        train = self._tasks[position].train
+        labels_B = torch.tensor([train.labels[row] for row in rows], device=self._accelerator.device)
+        return nn.functional.cross_entropy(self._logits(self._prepared, position, train, rows), labels_B)
+
+    def _scores_of(self, split_name: str) -> dict[str, float]:
+        """Scores of every task on one of its splits."""
+        self._model.eval()
+        found: dict[str, float] = {}
+        for position, task in enumerate(self._tasks):
+            split = read_split(task.folder, split_name)
+            forward = partial(self._logits, self._model, position, split)
+            logits_NK = logits_of(forward, split, self._accelerator)
+            found |= scores_of(split.labels, logits_NK, prefix=f"{task.name}/{split_name}")
+        self._model.train()
+        return found
+
+    def _logits(self, model: nn.Module, position: int, split: Split, rows: Sequence[int]) -> torch.Tensor:
+        device = self._accelerator.device
+        ids_BT, mask_BT, types_BT, *_ = inputs_of(split.rows(rows), self._pad_id).to(device)
+        with computing_in(self._training.precision, device):
+            return model(ids_BT, mask_BT, types_BT, task=position).float()
 
 
 @dataclass(frozen=True)
@@ -112,88 +244,10 @@ def _num_steps(training: JointTraining, tasks: Sequence[_Task]) -> int:
     return training.epochs * sum(task.num_batches for task in tasks)
 
 
-class _Joint:
-    """The model with the tasks that it is trained and scored on."""
-
-    def __init__(
-        self,
-        model: SharedEncoder,
-        tasks: Sequence[_Task],
-        accelerator: Accelerator,
-        *,
-        pad_id: int,
-        precision: Precision,
-    ) -> None:
-        self.model, self.tasks, self.accelerator = model, tasks, accelerator
-        self._pad_id, self._precision = pad_id, precision
-
-    def mean_loss(self, prepared: nn.Module, position: int, rows: Sequence[int]) -> torch.Tensor:
-        """Mean loss of some training texts of the task at a position."""
-        train = self.tasks[position].train
-        labels_B = torch.tensor([train.labels[row] for row in rows], device=self.accelerator.device)
-        return nn.functional.cross_entropy(self._logits(prepared, position, train, rows), labels_B)
-
-    def scores(self, split_name: str) -> dict[str, float]:
-        """Scores of every task on one of its splits."""
-        self.model.eval()
-        found: dict[str, float] = {}
-        for position, task in enumerate(self.tasks):
-            split = read_split(task.folder, split_name)
-            logits_NK = logits_of(partial(self._logits, self.model, position, split), split, self.accelerator)
-            found |= scores_of(split.labels, logits_NK, prefix=f"{task.name}/{split_name}")
-        self.model.train()
-        return found
-
-    def _logits(self, model: nn.Module, position: int, split: Split, rows: Sequence[int]) -> torch.Tensor:
-        device = self.accelerator.device
-        ids_BT, mask_BT, types_BT, *_ = inputs_of(split.rows(rows), self._pad_id).to(device)
-        with computing_in(self._precision, device):
-            return model(ids_BT, mask_BT, types_BT, task=position).float()
-
-
-def _train(
-    joint: _Joint, order: Sequence[int], training: JointTraining, context: StageContext
-) -> dict[str, float]:
-    """Take every step; returns the last validation scores, and how many texts went through at once."""
-    groups = groups_at_one_rate(
-        joint.model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
-    )
-    optimizer = make_optimizer(groups)
-    schedule = make_schedule(optimizer, num_steps=len(order), warmup=training.warmup)
-    prepared, optimizer = joint.accelerator.prepare(joint.model, optimizer)
-    micro_batches = MicroBatches(
-        context.micro_batch_size, accelerator=joint.accelerator, model=prepared, say=context.say
-    )
-    num_evaluations = min(training.evaluations, len(order))
-    scored_at = {round((i + 1) * len(order) / num_evaluations) for i in range(num_evaluations)}
-    every = max(1, len(order) // POINTS_LOGGED)
-    taken, losses = [0] * len(joint.tasks), []
-    scores: dict[str, float] = {}
-    prepared.train()
-    for step, position in enumerate(order, start=1):
-        rows = joint.tasks[position].batch(taken[position])
-        taken[position] += 1
-        losses.append(micro_batches.backward(rows, partial(joint.mean_loss, prepared, position)))
-        finite = follow_gradient(
-            accelerator=joint.accelerator,
-            model=prepared,
-            optimizer=optimizer,
-            schedule=schedule,
-            max_grad_norm=training.max_grad_norm,
-        )
-        if not finite:
-            raise ValueError(
-                f"joint training diverged by step {step}, in task {joint.tasks[position].name}: the loss is "
-                f"not finite; a learning rate below {training.learning_rate:g} would be right"
-            )
-        if step % every == 0 or step == len(order):
-            mean = joint.accelerator.reduce(torch.stack(losses).mean(), reduction="mean").item()
-            context.log(step, **{"train/loss": mean})
-            losses = []
-        if step in scored_at:
-            scores = joint.scores("validation")
-            context.log(step, **scores)
-    return scores | {"train/micro_batch_size": micro_batches.examples_at_once(training.batch_size)}
+def _scored_at(num_steps: int, evaluations: int) -> set[int]:
+    """The steps after which the validation splits are scored."""
+    number = min(evaluations, num_steps)
+    return {round((position + 1) * num_steps / number) for position in range(number)}
 
 
 def _write(

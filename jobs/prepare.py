@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from jobs.context import StageContext
 from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
@@ -144,6 +144,8 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
                 for split, name in name_by_split.items()
                 if name is not None
             }
+        case never:
+            assert_never(never)
 
 
 def _sample(data: SampleData) -> dict[str, Sequence[Row]]:

@@ -11,7 +11,13 @@ import torch
 from accelerate.utils import set_seed
 
 from jobs.context import CURVES, StageContext
-from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
+from jobs.encoders.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
 from jobs.encoders.learning_rates import groups_at_one_rate
 from jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
 from jobs.encoders.micro_batches import MicroBatches, in_batches
@@ -111,14 +117,13 @@ class FurtherTraining:
 
     def save(self) -> None:
         """Write a checkpoint into the scratch folder; every process of a gang calls it."""
-        schedule = {key: value for key, value in self._schedule.state_dict().items() if key != "lr_lambdas"}
         save_checkpoint(
             self._accelerator,
             self._context.scratch,
             progress={
                 "step": self._step,
                 "metrics": self._metrics,
-                "schedule": schedule,
+                "schedule": schedule_state(self._schedule),
                 "micro_batch_size": self._micro_batches.size,
             },
             tensors={},
@@ -162,8 +167,7 @@ class FurtherTraining:
         state, _ = checkpoint
         self._step, self._metrics = state["step"], state["metrics"]
         self._micro_batches.at_most(state.get("micro_batch_size"))
-        num_groups = len(self._optimizer.param_groups)
-        self._schedule.load_state_dict(state["schedule"] | {"lr_lambdas": [None] * num_groups})
+        restore_schedule(self._schedule, state["schedule"])
         if is_main:
             cut_curves(scratch, last_step=self._step)
 

@@ -11,7 +11,7 @@ from jobs.specs.targets import SELECTING
 def run(spec: RefitSpec, context: StageContext) -> dict[str, float]:
     """Writes the heads of all layers, and logs every metric at step k = layers kept, 0 the embeddings.
 
-    Returns the target's usual metric with all layers, as `full_accuracy`.
+    Returns the target's usual metric with all layers, as `full_accuracy` of labels.
 
     Raises:
         ValueError: there are too few examples to choose a penalty on.

@@ -10,6 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from orchestrator.errors import ConfigurationError
+from orchestrator.experiment.experiment import MOST_LETTERS
 from orchestrator.experiment.task_files import read_task
 from orchestrator.store.artifacts import Store
 
@@ -36,6 +37,8 @@ def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: 
         raise ConfigurationError(
             f"--name: must be letters, digits, '_', '.' and '-', the first a letter or digit, not {name!r}"
         )
+    if len(name) > MOST_LETTERS:
+        raise ConfigurationError(f"--name: must have at most {MOST_LETTERS} letters, not {len(name)}")
     sources = _named(models, store)
     texts, of_units = [], []
     for path in tasks:

@@ -197,11 +197,12 @@ def status(
     from orchestrator.showing import print_status, status_object
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
-    study = workspace.study(workspace.schedule())
+    schedule = workspace.schedule()
+    study, search = workspace.study(schedule), workspace.search_progress(schedule)
     if as_json:
-        print(json.dumps(status_object(study)))
+        print(json.dumps(status_object(study, search)))
     else:
-        print_status(study)
+        print_status(study, search)
 
 
 @app.command()
@@ -266,12 +267,14 @@ def publish(
     store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     profile: Profile = None,
-) -> None:
+) -> int:
     """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
     from jobs.report import write_report
     from jobs.reporting.figures import study_figures
     from orchestrator.running import final_pages
+    from orchestrator.showing import described_refusals
     from orchestrator.tracking.mlflow_runs import MlflowTracker
+    from orchestrator.tracking.publishing import publish_each
 
     uri = chosen_tracking_uri(tracking_uri, store)
     workspace = opened(experiment, overrides, store, uri, profile, must_exist=True)
@@ -281,11 +284,13 @@ def publish(
     pages = final_pages(workspace, study, figures, path)
     tracker = MlflowTracker(uri)
     try:
-        for page in pages:
-            tracker.publish(study.experiment, page)
+        refused = publish_each(tracker, study.experiment, pages)
     finally:
         tracker.close()
-    print(f"runs shown at {redacted(uri)}: {len(pages)}")
+    print(f"runs shown at {redacted(uri)}: {len(pages) - sum(map(len, refused.values()))}")
+    if refused:
+        print(described_refusals(refused), file=sys.stderr)
+    return StageFailed.exit_code if refused else 0
 
 
 @app.command()

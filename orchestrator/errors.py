@@ -35,3 +35,9 @@ class TrackerUnavailable(LayerscopeError):
     """The tracking server does not answer; what it missed is published later."""
 
     exit_code = 4
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that says anything; the name of its type where there is none."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), type(error).__name__)

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,8 @@ from orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from orchestrator.search.cells import Progress
 
 PUBLISHING_PAUSE = 3.0
 """Seconds between two publications of what has changed; longer where making the pages takes long."""
@@ -37,6 +39,8 @@ class Outcome:
     """done, stopped, failed."""
     report: Path
     num_unpublished: int
+    search: "tuple[Progress, ...]" = ()
+    """How far each study of a search is."""
 
     def as_json(self) -> dict[str, Any]:
         """What the last JSON line of a run says."""
@@ -45,6 +49,7 @@ class Outcome:
             "variants": dict(self.variants),
             "report": str(self.report),
             "unpublished": self.num_unpublished,
+            **({"search": [asdict(one) for one in self.search]} if self.search else {}),
         }
 
     @property
@@ -87,7 +92,7 @@ def _compute(
     if serially:
         from orchestrator.execution.serial import run_serially
 
-        refill = _refill(workspace, schedule, at_once=1)
+        refill = _refill(workspace, schedule, listener, at_once=1)
         run_serially(schedule, refill, micro_batch_size=cluster.micro_batch_size)
         return
     from orchestrator.execution.ray_cluster import connected, most_trials_at_once, run_on_ray
@@ -99,18 +104,23 @@ def _compute(
         run_on_ray(
             schedule,
             cluster,
-            refill=_refill(workspace, schedule, at_once=most_trials_at_once(cluster)),
+            refill=_refill(workspace, schedule, listener, at_once=most_trials_at_once(cluster)),
             early_stopping=workspace.experiment.early_stopping,
             on_result=listener.trial_result,
         )
 
 
-def _refill(workspace: Workspace, schedule: Schedule, *, at_once: int) -> Callable[[], bool]:
+def _refill(
+    workspace: Workspace, schedule: Schedule, listener: "_Listener", *, at_once: int
+) -> Callable[[], bool]:
     if workspace.experiment.search is None:
         return lambda: False
     from orchestrator.search.optuna_search import OptunaSearch
 
-    return OptunaSearch(workspace.experiment, schedule, workspace.plan, at_once=at_once).refill
+    def say(text: str) -> None:
+        listener({"event": "message", "text": text})
+
+    return OptunaSearch(workspace.experiment, schedule, workspace.plan, at_once=at_once, say=say).refill
 
 
 def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> None:
@@ -144,6 +154,7 @@ def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outc
         },
         report=report,
         num_unpublished=num_unpublished,
+        search=tuple(workspace.search_progress(schedule)),
     )
 
 

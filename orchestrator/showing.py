@@ -2,12 +2,15 @@
 
 import statistics
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jobs.reporting.study import Study
 from jobs.specs.roles import BETWEEN
 from jobs.text.pretraining_texts import CORPUS
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.variants import grid_cells
 from orchestrator.planning.measures import depth_note, labels_note
 from orchestrator.planning.plan import PlannedVariant, Stage
 from orchestrator.search.schedule import Schedule
@@ -18,6 +21,8 @@ from orchestrator.workspace import Workspace
 if TYPE_CHECKING:
     from jobs.model_card import Facts
     from orchestrator.running import Outcome
+    from orchestrator.search.cells import Progress
+    from orchestrator.tracking.tracker import Page
 
 STATE_SHOWN = {
     "stored": "stored",
@@ -70,10 +75,11 @@ def print_plan(workspace: Workspace, schedule: Schedule, *, all_stages: bool) ->
     print(_summary(workspace, schedule, seconds))
 
 
-def status_object(study: Study) -> dict[str, Any]:
-    """Where every variant stands, as JSON."""
+def status_object(study: Study, search: "Sequence[Progress]" = ()) -> dict[str, Any]:
+    """Where every variant stands, and how far each study of a search is, as JSON."""
     return {
         "experiment": study.experiment,
+        **({"search": [asdict(one) for one in search]} if search else {}),
         "variants": [
             {
                 "task": variant.task,
@@ -89,14 +95,21 @@ def status_object(study: Study) -> dict[str, Any]:
     }
 
 
-def print_status(study: Study) -> None:
-    """Where every variant stands."""
+def print_status(study: Study, search: "Sequence[Progress]" = ()) -> None:
+    """Where every variant stands, and how far each study of a search is."""
     lines = [("task", "condition", "seed", "state", "reason")]
     lines += [(one.task, one.condition, str(one.seed), one.state, one.reason) for one in study.variants]
     print(in_columns(lines))
     states = [variant.state for variant in study.variants]
     counts = ", ".join(f"{states.count(state)} {state}" for state in sorted(set(states)))
     print(f"{counted(len(states), 'variant')}: {counts}" if states else "no variants yet")
+    print_search(search)
+
+
+def print_search(search: "Sequence[Progress]") -> None:
+    """What a reader must know of a search; nothing where all its conditions were tried."""
+    for sentence in filter(None, (one.sentence() for one in search)):
+        print(sentence)
 
 
 def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
@@ -104,12 +117,22 @@ def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
     stages = ", ".join(f"{number} {state}" for state, number in outcome.stages.items() if number)
     variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
     print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
+    print_search(outcome.search)
     if outcome.num_unpublished:
         print(f"{counted(outcome.num_unpublished, 'page')} not shown yet: see `layerscope publish`")
     elif uri.startswith("sqlite"):
         print(f"MLflow: layerscope ui --store {store}")
     else:
         print(f"MLflow: {redacted(uri)}")
+
+
+def described_refusals(refused: "Mapping[str, Sequence[Page]]") -> str:
+    """The pages that a tracker did not take, by what it said against them."""
+    lines = []
+    for reason, pages in refused.items():
+        lines.append(f"{counted(len(pages), 'page')} refused: {reason}")
+        lines += [f"  the {page.level} {page.name!r}" for page in pages]
+    return "\n".join(lines)
 
 
 def print_export(facts: "Facts", folder: Path) -> None:
@@ -158,9 +181,19 @@ def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, flo
     if note := labels_note(workspace.experiment, schedule.plan.variants):
         lines.append(note)
     if workspace.experiment.search is not None:
-        trials = counted(workspace.experiment.search.trials, "condition")
-        lines.append(f"a search proposes up to {trials} while it runs")
+        lines.append(_announced_search(workspace.experiment))
     return "\n".join(lines)
+
+
+def _announced_search(experiment: Experiment) -> str:
+    from orchestrator.search.cells import most_conditions
+
+    assert experiment.search is not None
+    most, trials = most_conditions(experiment), experiment.search.trials
+    studies = len(experiment.tasks) * len(grid_cells(experiment))
+    each = f" for each of {studies} tasks and cells of the grid" if studies > 1 else ""
+    text = f"a search proposes up to {counted(trials, 'condition')}{each} while it runs"
+    return text if most is None or most >= trials else f"{text}; its space has {most} at most"
 
 
 def _num_cells(schedule: Schedule) -> int:

@@ -3,7 +3,9 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jobs.reporting.study import Study
 from orchestrator.errors import ConfigurationError, PrerequisiteMissing
@@ -19,6 +21,9 @@ from orchestrator.planning.sources import Sources, look_at
 from orchestrator.search.schedule import Listener, Schedule
 from orchestrator.store.artifacts import Store
 from orchestrator.tracking.standing import stand
+
+if TYPE_CHECKING:
+    from orchestrator.search.cells import Cell, Progress
 
 DIGESTS = ".digests.json"
 
@@ -47,7 +52,20 @@ class Workspace:
 
     def study(self, schedule: Schedule) -> Study:
         """What the report and the tracker show of a schedule as it stands."""
-        return stand(self.experiment, schedule, encoders=self.sources.encoders)
+        notes = filter(None, (one.sentence() for one in self.search_progress(schedule)))
+        return stand(self.experiment, schedule, encoders=self.sources.encoders, search_notes=notes)
+
+    def search_progress(self, schedule: Schedule) -> "list[Progress]":
+        """How far each study of the search is; none without a search."""
+        return [cell.progress(schedule.plan.variants) for cell in self._cells]
+
+    @cached_property
+    def _cells(self) -> "list[Cell]":
+        if self.experiment.search is None:
+            return []
+        from orchestrator.search.cells import cells_of
+
+        return cells_of(self.experiment, self.plan)
 
     def schedule(self, listener: Listener = lambda event: None) -> Schedule:
         """The grid, or what a search has already brought forth, set against the store."""

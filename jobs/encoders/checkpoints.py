@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
+from torch.optim.lr_scheduler import LambdaLR
 
 from jobs.context import CURVES
 
@@ -49,6 +50,16 @@ def load_checkpoint(
             progress = json.loads((folder / PROGRESS).read_text(encoding="utf-8"))
             return progress, load_file(folder / TENSORS)
     return None
+
+
+def schedule_state(schedule: LambdaLR) -> dict[str, Any]:
+    """What a checkpoint keeps of a schedule, as JSON has it: all but the functions that are its shape."""
+    return {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"}
+
+
+def restore_schedule(schedule: LambdaLR, state: dict[str, Any]) -> None:
+    """Go on where the schedule of a checkpoint was."""
+    schedule.load_state_dict(state | {"lr_lambdas": [None] * len(schedule.lr_lambdas)})
 
 
 def cut_curves(scratch: Path, *, last_step: int) -> None:

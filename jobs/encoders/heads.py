@@ -5,6 +5,8 @@ texts, where these are labelled (else U = B), D features of a layer, F features 
 K labels.
 """
 
+from typing import assert_never
+
 import torch
 from torch import nn
 from transformers import PreTrainedModel
@@ -38,6 +40,8 @@ def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling)
         case "mean":
             weight_BT1 = mask_BT.unsqueeze(-1).to(hidden_BTD.dtype)
             return (hidden_BTD * weight_BT1).sum(1) / weight_BT1.sum(1)
+        case never:
+            assert_never(never)
 
 
 class Classifier(nn.Module):
@@ -128,6 +132,8 @@ class Classifier(nn.Module):
                 return vote_of_windows(self.head(vectors_WF), counts)
             case "logits" | "vote":
                 return mean_of_windows(self.head(self.dropout(vectors_WF)), counts)
+            case never:
+                assert_never(never)
 
     def _states(
         self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None
@@ -162,3 +168,5 @@ def _pool_layers(layers: list[torch.Tensor], pooling: LayerPooling) -> torch.Ten
             return torch.stack(layers).mean(dim=0)
         case "max":
             return torch.stack(layers).amax(dim=0)
+        case never:
+            assert_never(never)

@@ -1,5 +1,7 @@
 """The probe that a spec describes, on every layer of some states."""
 
+from typing import assert_never
+
 import numpy as np
 
 from jobs.encoders.layer_files import Part
@@ -33,3 +35,5 @@ def probe_layers(
                 schedule=Schedule(max_epochs=networks.max_epochs),
                 **common,
             )
+        case never:
+            assert_never(never)

@@ -8,6 +8,7 @@ itself).
 """
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import numpy as np
 
@@ -17,6 +18,8 @@ from jobs.numerics.conditional_logit import choice_heads
 from jobs.numerics.refitted_heads import RefittedHeads, refitted_heads
 from jobs.numerics.ridge import ridge_heads
 from jobs.specs.targets import Target
+
+NO_ANSWERS = "heads on layers read one label, number or right choice, not choices of which several are right"
 
 
 def fit_heads(
@@ -28,7 +31,7 @@ def fit_heads(
         num_labels: Of choices, how many an example has.
 
     Raises:
-        ValueError: too few examples to choose a penalty on.
+        ValueError: too few examples to choose a penalty on, or several choices may be right.
     """
     targets_N = targets_of(train, target, num_labels)
     match target:
@@ -47,10 +50,20 @@ def fit_heads(
                 seed=seed,
                 device=device,
             )
+        case "answers":
+            raise ValueError(NO_ANSWERS)
+        case never:
+            assert_never(never)
 
 
 def targets_of(part: Part, target: Target, num_labels: int) -> np.ndarray:
-    """The label, number or right choice of each example (N,)."""
+    """The label, number or right choice of each example (N,).
+
+    Raises:
+        ValueError: several choices of an example may be right.
+    """
+    if target == "answers":
+        raise ValueError(NO_ANSWERS)
     return np.asarray(part.labels)[:: num_labels if target == "choice" else 1]
 
 

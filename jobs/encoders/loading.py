@@ -3,6 +3,7 @@
 import inspect
 import shutil
 from pathlib import Path
+from typing import assert_never
 
 import torch
 from torch import nn
@@ -89,6 +90,8 @@ def snapshot_folder(folder: Path, step: Checkpoint | None) -> Path:
             return folder / f"step-{step}"
         case float():
             return folder / f"share-{step}"
+        case never:
+            assert_never(never)
 
 
 def save_encoder(

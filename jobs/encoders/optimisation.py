@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from typing import Literal
+from typing import Literal, assert_never
 
 import torch
 from accelerate import Accelerator
@@ -49,6 +49,8 @@ def make_schedule(
             return get_constant_schedule_with_warmup(optimizer, num_rising)
         case "original":
             return original_schedule(optimizer, num_steps=num_steps, warmup=warmup)
+        case never:
+            assert_never(never)
 
 
 def follow_gradient(

@@ -5,7 +5,7 @@ choices, the logits of those that a row lacks are minus infinity.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import torch
@@ -55,21 +55,15 @@ def scores_of(
     targets: Sequence[Any], logits_NK: np.ndarray, *, prefix: str, target: Target = "label"
 ) -> dict[str, float]:
     """Every metric of the target and the mean loss, as `<prefix>/accuracy`."""
-    if target == "answers":
-        found = _scores_of_answers(targets, logits_NK)
-        return {f"{prefix}/{name}": value for name, value in found.items()}
-    targets_N = np.asarray(targets)
-    if target == "number":
-        loss = mean_squared_error(targets_N, logits_NK[:, 0])
-    else:
-        loss = cross_entropy(targets_N, logits_NK)
-    found = metrics_of(targets_N, logits_NK, target=target) | {"loss": loss}
+    found = metrics_of(targets, logits_NK, target=target) | {"loss": _loss_of(targets, logits_NK, target)}
     return {f"{prefix}/{name}": value for name, value in found.items()}
 
 
-def metrics_of(targets_N: np.ndarray, logits_NK: np.ndarray, *, target: Target) -> dict[str, float]:
-    """Every metric of labels, numbers or choices by name; F1 only where labels are two."""
-    predictions_N = np.asarray(predictions_of(logits_NK, target))
+def metrics_of(targets: Sequence[Any], logits_NK: np.ndarray, *, target: Target) -> dict[str, float]:
+    """Every metric of the target by name; F1 only where labels are two."""
+    if target == "answers":
+        return _metrics_of_answers(targets, logits_NK)
+    targets_N, predictions_N = np.asarray(targets), np.asarray(predictions_of(logits_NK, target))
     match target:
         case "number":
             found = {
@@ -88,6 +82,8 @@ def metrics_of(targets_N: np.ndarray, logits_NK: np.ndarray, *, target: Target) 
             if logits_NK.shape[1] == 2:
                 found["f1"] = f1(targets_N, predictions_N, label=1)
             return found
+        case never:
+            assert_never(never)
 
 
 def has_learnt(train: Sequence[Any], targets: Sequence[Any], logits_NK: np.ndarray, target: Target) -> bool:
@@ -116,7 +112,19 @@ def _loss_of_answers(logits_NK: torch.Tensor, targets: Sequence[Answers]) -> tor
     return ((losses_NK * is_there_NK).sum(dim=1) / is_there_NK.sum(dim=1)).mean()
 
 
-def _scores_of_answers(targets: Sequence[Answers], logits_NK: np.ndarray) -> dict[str, float]:
+def _loss_of(targets: Sequence[Any], logits_NK: np.ndarray, target: Target) -> float:
+    match target:
+        case "number":
+            return mean_squared_error(np.asarray(targets), logits_NK[:, 0])
+        case "label" | "choice":
+            return cross_entropy(np.asarray(targets), logits_NK)
+        case "answers":
+            return mean_loss(torch.as_tensor(logits_NK), targets, "answers").item()
+        case never:
+            assert_never(never)
+
+
+def _metrics_of_answers(targets: Sequence[Answers], logits_NK: np.ndarray) -> dict[str, float]:
     chosen = predictions_of(logits_NK, "answers")
     exact_match = float(np.mean(_are_right(targets, logits_NK)))
     token_f1 = float(np.mean([of.token_f1[place] for of, place in zip(targets, chosen, strict=True)]))
@@ -124,7 +132,6 @@ def _scores_of_answers(targets: Sequence[Answers], logits_NK: np.ndarray) -> dic
         "exact_match": exact_match,
         "token_f1": token_f1,
         "exact_match_token_f1": (exact_match + token_f1) / 2,
-        "loss": mean_loss(torch.as_tensor(logits_NK), targets, "answers").item(),
     }
 
 

@@ -3,7 +3,7 @@
 Axes: S seeds, N examples, R resamples, U distinct values.
 """
 
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -76,6 +76,8 @@ def _correlation(numbers_N: np.ndarray, predictions_N: np.ndarray, correlation: 
             return spearman(numbers_N, predictions_N)
         case "pearson_spearman":
             return (pearson(numbers_N, predictions_N) + spearman(numbers_N, predictions_N)) / 2
+        case never:
+            assert_never(never)
 
 
 def _resampled(
@@ -91,6 +93,8 @@ def _resampled(
         case "pearson_spearman":
             both = (_resampled(numbers_N, predictions_N, counts_RN, one) for one in ("pearson", "spearman"))
             return sum(both) / 2
+        case never:
+            assert_never(never)
 
 
 def _ranks(values_N: np.ndarray, counts_RN: np.ndarray) -> np.ndarray:

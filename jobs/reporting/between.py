@@ -17,6 +17,7 @@ from jobs.reporting.maps import MAX_MAPS, mean_map
 from jobs.reporting.series import Band, band, series_by_metric
 from jobs.reporting.study import VariantResult
 from jobs.reporting.subjects import measure_of
+from jobs.specs.curves import checked_curve
 from jobs.specs.roles import BETWEEN
 
 AXES = {
@@ -90,5 +91,5 @@ def _mean_of(pairs: Sequence[_Pair]) -> np.ndarray | None:
 
 def _curve(pairs: Sequence[_Pair]) -> Band:
     series = [series_by_metric(pair.variant.folders[pair.role], pair.role) for pair in pairs]
-    names = [f"{pair.role}/same_layer" for pair in pairs]
+    names = [f"{pair.role}/{checked_curve(BETWEEN, 'same_layer')}" for pair in pairs]
     return band([one.get(name, {}) for one, name in zip(series, names, strict=True)])

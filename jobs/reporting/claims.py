@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Literal
+from typing import Literal, assert_never
 
 import numpy as np
 
@@ -120,6 +120,8 @@ class _Checker:
                 return _judged(claim, self._gains(claim, claim.check), _all(_outcome))
             case Diverges(where=where):
                 return self._divergence(claim, where)
+            case never:
+                assert_never(never)
 
     def _pairs(self, claim: Claim, asked: Sequence[WhereAny]) -> _Found:
         """The first of what is asked for against each of the others, a group for each context."""

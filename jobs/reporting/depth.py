@@ -11,6 +11,8 @@ from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by
 from jobs.reporting.drawing import curve_chart
 from jobs.reporting.series import Band, bands_by_metric
 from jobs.reporting.study import Study, VariantResult
+from jobs.reporting.subjects import measure_of
+from jobs.specs.curves import checked_curve
 
 TUNED, REFITTED = "depth", "depth/refit"
 HEADS = {TUNED: "tuned head", REFITTED: "refitted head"}
@@ -94,4 +96,6 @@ def _row(task: str, condition: str, metric: str, head: str, curve: Band, full: f
 
 
 def _curve(variants: Sequence[VariantResult], role: str, metric: str) -> Band | None:
-    return bands_by_metric(variants, role).get(f"{role}/{metric}")
+    """None where it was not measured."""
+    name = checked_curve(measure_of(role), metric)
+    return bands_by_metric(variants, role).get(f"{role}/{name}")

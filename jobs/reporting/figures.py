@@ -53,7 +53,8 @@ def study_figures(study: Study) -> dict[str, Figure]:
         figures |= geometry_figures(task, conditions, best=best)
         figures |= beside_start(task, conditions, WORDS_BY_METRIC, best=best)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
-        own = rf"multitask/(train/loss|{re.escape(task)}/validation/(accuracy|macro_f1|loss))"
+        scores = f"accuracy|macro_f1|{metric}|loss"
+        own = rf"multitask/(train/loss|{re.escape(task)}/validation/({scores}))"
         figures |= _start_figures(task, "multitask", conditions, wanted=own)
     return {_slug(name): figure for name, figure in figures.items()}
 

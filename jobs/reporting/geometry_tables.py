@@ -11,6 +11,7 @@ from jobs.numerics.intervals import Interval
 from jobs.reporting.conditions import condition_label, finished_conditions
 from jobs.reporting.study import Study, VariantResult
 from jobs.reporting.subjects import role_of, series_of, subjects_of
+from jobs.specs.curves import checked_curve
 from jobs.specs.roles import START
 
 NAN = float("nan")
@@ -58,7 +59,12 @@ def geometry_rows(study: Study) -> list[GeometryRow]:
 def at_last_layer(
     variants: Sequence[VariantResult], measure: str, subject: str, metric: str, baseline: str = ""
 ) -> list[float]:
-    """The metric of each variant that has it, in the last layer of the tuned model, also of a baseline."""
+    """The metric of each variant that has a finite value, in the last layer of the tuned model, also of a
+    baseline.
+
+    Raises ValueError where the measure has no such metric.
+    """
+    checked_curve(measure, metric)
     found = []
     for variant in variants:
         layer = last_layer([variant], measure, subject)

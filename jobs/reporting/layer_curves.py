@@ -18,6 +18,7 @@ from jobs.reporting.subjects import (
     spoken_subject,
     subjects_of,
 )
+from jobs.specs.curves import checked_curve
 from jobs.specs.roles import RANDOM, START
 
 AFTER = "after"
@@ -45,10 +46,14 @@ LABEL_BY_BASELINE = {START: "before fine-tuning", RANDOM: "random encoder"}
 
 
 def tuned_curves(conditions: Conditions, measure: str, subject: str, metric: str) -> dict[str, Band]:
-    """The band of each condition that has the metric."""
+    """The band of each condition that has finite values of the metric.
+
+    Raises ValueError where the measure has no such metric.
+    """
     role = role_of(measure, subject)
+    name_of_curve = f"{role}/{checked_curve(measure, metric)}"
     bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
-    return {name: of[f"{role}/{metric}"] for name, of in bands.items() if f"{role}/{metric}" in of}
+    return {name: of[name_of_curve] for name, of in bands.items() if name_of_curve in of}
 
 
 def baselines(conditions: Conditions, measure: str, subject: str, metric: str) -> dict[str, Band]:
@@ -103,6 +108,7 @@ def along_training(
     roles = role_by_moment(variants, measure, subject)
     if len(roles) < 2:
         return {}
+    checked_curve(measure, metric)
     moments, curves = list(roles), {}
     for place in np.unique(np.linspace(0, len(moments) - 1, MAX_LEVELS).round().astype(int)):
         role = roles[moments[place]]

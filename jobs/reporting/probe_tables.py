@@ -98,7 +98,7 @@ def cross_tables(study: Study) -> list[CrossTable]:
 
 
 def _row(task: str, condition: str, measure: str, subject: str, done: Sequence[VariantResult]) -> ProbeRow:
-    metric = _metric(measure, subject, done)
+    metric, is_probe = _metric(measure, subject, done), measure in PROBES
 
     def mean(metric: str, baseline: str = "", *, of: str = measure) -> float:
         return mean_of(at_last_layer(done, of, subject, metric, baseline))
@@ -111,18 +111,18 @@ def _row(task: str, condition: str, measure: str, subject: str, done: Sequence[V
         layer=last_layer(done, measure, subject) or 0,
         before=mean(metric, START),
         after=mean(metric),
-        deviation=mean("accuracy_deviation"),
+        deviation=mean("accuracy_deviation") if measure == "mlp_probe" else NAN,
         change=_change(measure, subject, metric, done),
         random=mean(metric, RANDOM),
-        selectivity_before=mean("selectivity", START, of=f"{measure}_control"),
-        selectivity_after=mean("selectivity", of=f"{measure}_control"),
+        selectivity_before=mean("selectivity", START, of=f"{measure}_control") if is_probe else NAN,
+        selectivity_after=mean("selectivity", of=f"{measure}_control") if is_probe else NAN,
     )
 
 
 def _metric(measure: str, subject: str, done: Sequence[VariantResult]) -> str:
     """That of the measure; of predicted numbers, which are neither right nor wrong, their correlation."""
-    of_numbers = at_last_layer(done, measure, subject, OF_NUMBERS)
-    return OF_NUMBERS if of_numbers else METRIC_BY_MEASURE[measure]
+    has_numbers = measure == "probe" and at_last_layer(done, measure, subject, OF_NUMBERS)
+    return OF_NUMBERS if has_numbers else METRIC_BY_MEASURE[measure]
 
 
 def _change(measure: str, subject: str, metric: str, done: Sequence[VariantResult]) -> Interval:

@@ -15,6 +15,7 @@ from jobs.reporting.maps import MEASURES, PAIRS, measure_and_pair
 from jobs.reporting.series import Band, bands_by_metric
 from jobs.reporting.study import Study, VariantResult
 from jobs.reporting.subjects import measure_of
+from jobs.specs.curves import checked_curve
 
 SIMILARITY = "similarity"
 """The measure of their roles."""
@@ -56,7 +57,8 @@ def similarity_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     for role in _roles(variants_of(conditions)):
         for curve in (*CURVES, *SHARES):
             bands = {
-                name: bands_by_metric(of, role).get(f"{role}/{curve}") for name, of in conditions.items()
+                name: bands_by_metric(of, role).get(f"{role}/{checked_curve(SIMILARITY, curve)}")
+                for name, of in conditions.items()
             }
             bands = {name: found for name, found in bands.items() if found is not None}
             if not bands:

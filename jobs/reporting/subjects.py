@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from jobs.reporting.series import Band, band, series_by_metric
 from jobs.reporting.study import VariantResult
+from jobs.specs.curves import checked_curve
 from jobs.specs.roles import AT, RANDOM, START
 
 BASELINES = (START, RANDOM)
@@ -61,7 +62,11 @@ def series_of(variant: VariantResult, role: str) -> dict[str, dict[int, float]]:
 
 
 def baseline_band(variants: Iterable[VariantResult], role: str, metric: str) -> Band | None:
-    """Mean and range of a metric over the different artifacts of a role; None where there is none."""
+    """Mean and range of a metric over the different artifacts of a role; None where it has no finite value.
+
+    Raises ValueError where the measure has no such metric.
+    """
+    checked_curve(measure_of(role), metric)
     users = {variant.folders[role]: variant for variant in variants if role in variant.folders}
     series = [series_of(variant, role).get(metric) for variant in users.values()]
     known = [one for one in series if one]

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from jobs.specs.recipe import Training
-from jobs.specs.spec import PositiveInt, Spec
+from jobs.specs.spec import PositiveInt, Spec, later
+from jobs.specs.targets import Metric
 
 FeatureLayers = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^last(-[1-9][0-9]*)?$")]
 """A layer (0 is the embeddings), `last`, or `last-N`: the last N, their states side by side."""
@@ -37,6 +38,8 @@ class FeatureHeadSpec(Spec):
     head_hidden: PositiveInt
     """Width of each direction of the LSTM, and of the attention over its states."""
     seed: int
+    selected_by: Metric | None = later(None)
+    """By which metric on the validation split the best weights are chosen; by accuracy without."""
 
 
 def chosen_layers(layers: FeatureLayers, depth: int) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ its file and number; and made by the sample corpus's generator.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from jobs.specs.annotations import AnnotatedLabel, SampleLabel
 from jobs.text.faults import Fault, lacking, listed
@@ -116,6 +116,8 @@ def sample_annotations(
                     ]
                 case "role":
                     units = [Unit(((at, at + 1),), role) for at, role in sentence.preposition_roles]
+                case never:
+                    assert_never(never)
             if units:
                 found.append(AnnotatedSentence(f"{document.id}-{number}", sentence.tokens, tuple(units)))
     return found[:num_sentences]

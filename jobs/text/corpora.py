@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from jobs.specs.stages import Columns, Sample, target_of
 from jobs.specs.targets import Target
@@ -186,6 +186,8 @@ def check_targets(
             if len({float(str(row.label)) for row in rows_by_split["train"]}) < 2:
                 raise ValueError("all numbers are the same: there is nothing to predict")
             return ()
+        case never:
+            assert_never(never)
 
 
 def with_last(labels: tuple[str, ...], positive: str | None) -> tuple[str, ...]:
@@ -224,7 +226,9 @@ def sampled(
 
     kept = {}
     for split, rows in rows_by_split.items():
-        positions = stratified_sample(strata(rows, target), size=getattr(sample, split), seed=sample.seed)
+        positions = stratified_sample(
+            strata(rows, target), size=getattr(sample, split), seed=sample.seed, split=split
+        )
         kept[split] = [rows[position] for position in positions]
     return kept
 

@@ -26,12 +26,24 @@ def stratified_split(labels: Sequence[str], *, fraction: float, seed: int) -> tu
     return np.setdiff1d(np.arange(len(label_N)), validation).tolist(), validation
 
 
-def stratified_sample(labels: Sequence[str], *, size: int | None, seed: int) -> list[int]:
-    """Positions of `size` rows in ascending order, drawn as the validation split is; all if too few.
+def too_large_sample(split: str, size: int, number: int) -> str:
+    """What is said of a sample that asks for more rows, or sentences, than there are."""
+    return f"sample.{split}: must be at most {number:,}, which is all that there are, not {size:,}"
+
+
+def stratified_sample(
+    labels: Sequence[str], *, size: int | None, seed: int, split: str = "train"
+) -> list[int]:
+    """Positions of `size` rows in ascending order, drawn as the validation split is; all without a size.
 
     A label with two rows or more keeps at least one.
+
+    Raises:
+        ValueError: the split has fewer rows.
     """
-    if size is None or size >= len(labels):
+    if size is not None and size > len(labels):
+        raise ValueError(too_large_sample(split, size, len(labels)))
+    if size is None or size == len(labels):
         return list(range(len(labels)))
     _, drawn = stratified_split(labels, fraction=size / len(labels), seed=seed)
     return drawn

@@ -1,6 +1,7 @@
 """Which task each step of a joint training belongs to."""
 
 from collections.abc import Sequence
+from typing import assert_never
 
 import numpy as np
 
@@ -17,6 +18,8 @@ def task_probabilities(sizes: Sequence[int], sampling: Sampling) -> np.ndarray:
             weight_K = np.sqrt(size_K)
         case "uniform":
             weight_K = np.ones_like(size_K)
+        case never:
+            assert_never(never)
     return weight_K / weight_K.sum()
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from jobs.specs.recipe import Truncation
 from jobs.text.frames import Frame, frame_of
@@ -193,6 +193,8 @@ def cut(
                     f"a text has {budget} tokens besides the special ones"
                 )
             return body_ids[:num_head] + body_ids[num_head - budget :]
+        case never:
+            assert_never(never)
 
 
 def middle_head(budget: int) -> int:

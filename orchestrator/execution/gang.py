@@ -21,11 +21,18 @@ from orchestrator.store.artifacts import Store
 from orchestrator.store.provenance import provenance
 
 if TYPE_CHECKING:
+    from jobs.feature_head import HeadTraining
     from jobs.finetune import Finetuning
+    from jobs.multitask import SharedTraining
     from jobs.pretrain import FurtherTraining
 
-RESUMABLE = {"finetune": "Finetuning", "pretrain": "FurtherTraining"}
-"""Of the kinds that can be advanced, saved and resumed, the class in `jobs.<kind>` that is one training."""
+TRAININGS = {
+    "pretrain": "FurtherTraining",
+    "multitask": "SharedTraining",
+    "finetune": "Finetuning",
+    "feature_head": "HeadTraining",
+}
+"""Of each kind that is trained, the class in `jobs.<kind>` that can be advanced, saved and resumed."""
 
 
 def bundles(cluster: Cluster) -> list[dict[str, float]]:
@@ -69,12 +76,8 @@ class Gang:
         address, port = self._first("meeting_point")
         self._all("join", address, port)
 
-    def run(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, float]:
-        """Train a stage from beginning to end; returns its summary metrics."""
-        return self._all("run", stage, store, dict(labels))
-
     def begin(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, Any]:
-        """Load a stage of a resumable kind, from its checkpoint where there is one.
+        """Load a training, from its checkpoint where there is one.
 
         Returns `num_evaluations` of the whole training.
         """
@@ -111,7 +114,7 @@ class _Process:
         self._rank, self._num_processes, self._use_gpu = rank, num_processes, use_gpu
         self._micro_batch_size = micro_batch_size
         self._open = contextlib.ExitStack()
-        self._training: Finetuning | FurtherTraining | None = None
+        self._training: FurtherTraining | SharedTraining | Finetuning | HeadTraining | None = None
 
     def meeting_point(self) -> tuple[str, int]:
         """Address and a free port of this node, where the gang can meet."""
@@ -124,20 +127,12 @@ class _Process:
 
         self._accelerator = join(Place(self._rank, self._num_processes, address, port), use_gpu=self._use_gpu)
 
-    def run(self, stage: Stage, store: Store, labels: dict[str, Any]) -> dict[str, float]:
-        self._set_up(stage, store)
-        with self._telling_losses_from_failures(), self._open:
-            metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, self._context)
-            self._commit(metrics, {"variant": labels} if labels else {})
-        self._release()
-        return metrics
-
     def begin(self, stage: Stage, store: Store, labels: dict[str, Any]) -> dict[str, Any]:
         self._set_up(stage, store)
         self._labels = labels
         with self._telling_losses_from_failures():
             module = importlib.import_module(f"jobs.{stage.kind}")
-            self._training = getattr(module, RESUMABLE[stage.kind])(stage.spec, self._context)
+            self._training = getattr(module, TRAININGS[stage.kind])(stage.spec, self._context)
         return {"num_evaluations": self._training.num_evaluations}
 
     def advance(self, save: bool) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from orchestrator.execution.ray_tasks import RayTasks
 from orchestrator.execution.tune_trials import Order, Trial, resources
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.experiment.experiment import EarlyStopping
+from orchestrator.planning.metrics import metric_of
 from orchestrator.planning.plan import Stage
 from orchestrator.search.early_stopping import METRIC, make_scheduler
 from orchestrator.search.feed import Feed
@@ -219,9 +220,9 @@ class _Conductor(Callback):
         elif "metrics" in result:
             self._schedule.finish(stage, result["metrics"])
         else:
-            best = result[METRIC]
+            name, best = metric_of(stage, result, "validation"), result[METRIC]
             self._schedule.stop(
-                stage, f"stopped after {result['evaluations']} evaluations at validation accuracy {best:.4f}"
+                stage, f"stopped after {result['evaluations']} evaluations at validation {name} {best:.4f}"
             )
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:

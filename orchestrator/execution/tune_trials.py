@@ -9,10 +9,10 @@ from ray import tune
 from ray.tune import PlacementGroupFactory
 
 from orchestrator.errors import StageFailed
-from orchestrator.execution.gang import RESUMABLE, Gang, bundles
+from orchestrator.execution.gang import Gang, bundles
 from orchestrator.execution.worker import reason_of
 from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import Stage
+from orchestrator.planning.plan import VARIANT_KINDS, Stage
 from orchestrator.store.artifacts import Store
 
 
@@ -65,8 +65,7 @@ class Trial(tune.Trainable):
         try:
             if self._gang is None:
                 self._gang = Gang(order.cluster, ray.util.get_current_placement_group())
-            if order.stage.kind in RESUMABLE:
-                self._about = self._gang.begin(order.stage, order.store, order.labels)
+            self._about = self._gang.begin(order.stage, order.store, order.labels)
         except StageFailed as error:
             self._failure = reason_of(error)
             self._dissolve()
@@ -76,12 +75,9 @@ class Trial(tune.Trainable):
         if self._failure is not None:
             return {"failure": self._failure}
         assert self._gang is not None
-        order = self._order
-        if order.stage.kind not in RESUMABLE:
-            return {"metrics": self._gang.run(order.stage, order.store, order.labels)}
         result = self._advance_once(self._gang)
-        # A trial without scores goes to its end: early stopping must not compare it with others.
-        while order.stage.kind == "pretrain" and "metrics" not in result:
+        # A training that is no variant's goes to its end: early stopping must not compare it with others.
+        while self._order.stage.kind not in VARIANT_KINDS and "metrics" not in result:
             result = self._advance_once(self._gang)
         return result
 

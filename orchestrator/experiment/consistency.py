@@ -5,7 +5,7 @@ from typing import Any
 
 from jobs.specs.roles import AT, RANDOM, START
 from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import MAIN, Experiment
+from orchestrator.experiment.experiment import MAIN, MOST_LETTERS, Experiment
 from orchestrator.experiment.factors import factor_contradictions
 from orchestrator.experiment.faults import suggestion
 from orchestrator.experiment.grid_and_search import grid_contradictions, search_contradictions
@@ -16,6 +16,7 @@ from orchestrator.experiment.written import PathTo, dotted
 
 def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     """Everything in an experiment that does not go together."""
+    yield from _name(experiment)
     yield from _encoder(experiment)
     yield from _tasks(experiment)
     yield from _measures(experiment)
@@ -26,6 +27,12 @@ def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _multi_task(experiment)
     yield from factor_contradictions(experiment)
     yield from _between(experiment)
+
+
+def _name(experiment: Experiment) -> Iterator[Contradiction]:
+    if (length := len(experiment.experiment)) > MOST_LETTERS:
+        message = f"a name must have at most {MOST_LETTERS} letters, and this one has {length}"
+        yield Contradiction(("experiment",), message)
 
 
 def _encoder(experiment: Experiment) -> Iterator[Contradiction]:

@@ -176,8 +176,9 @@ class Search(Strict):
     space: Space
     trials: PositiveInt
     """Conditions to try, those found in the store included."""
-    objective: Objective = "validation/accuracy"
-    """Mean over the seeds; the loss is minimised, everything else maximised."""
+    objective: Objective | None = None
+    """By default the task's own metric on the validation split. Mean over the seeds; the loss is minimised,
+    everything else maximised."""
     seed: Seed = 0
     startup_trials: PositiveInt = 5
     """Random conditions before the tree-structured Parzen estimator begins."""
@@ -259,6 +260,10 @@ class Reference(Strict):
     """The paper's name for a task of ours, where it has another."""
     claims: tuple[Name, ...] | None = None
     """By default all."""
+
+
+MOST_LETTERS = 250
+"""Of an experiment's name: databases of MLflow, and file systems under `reports`, take hardly more."""
 
 
 class Experiment(Strict):

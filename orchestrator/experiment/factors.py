@@ -5,7 +5,7 @@ from math import inf
 from typing import Any
 
 from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import (
     grid_cells,
     places_of,
@@ -23,6 +23,7 @@ def factor_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _pooler(experiment)
     yield from _early_stopping(experiment)
     yield from _exclusive(experiment)
+    yield from _adapters(experiment)
 
 
 def _heads(experiment: Experiment) -> Iterator[Contradiction]:
@@ -62,6 +63,7 @@ def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
+    yield from _pooler_of_features(experiment)
     others = [layers for layers in possible_values(experiment, "layers") if layers != "last"]
     for path, pooling in written_values(experiment, "pooling"):
         if pooling == "pooler" and others:
@@ -70,6 +72,22 @@ def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
                 f"{tidy(others[0])}"
             )
             yield Contradiction(path, message, rests_on=places_of("layers"))
+
+
+def _pooler_of_features(experiment: Experiment) -> Iterator[Contradiction]:
+    together = {
+        (features is not None, pooling, head)
+        for cell in grid_cells(experiment)
+        for features in values_in(experiment, cell, "features")
+        for pooling in values_in(experiment, cell, "pooling")
+        for head in values_in(experiment, cell, "head")
+    }
+    if (True, "pooler", "linear") not in together:
+        return
+    for path, pooling in written_values(experiment, "pooling"):
+        if pooling == "pooler":
+            message = "frozen features are states of layers, without the pooler: must be cls, mean or last"
+            yield Contradiction(path, message, rests_on=places_of("features"))
 
 
 def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:
@@ -113,6 +131,17 @@ def _exclusive(experiment: Experiment) -> Iterator[Contradiction]:
             for path, value in written_values(experiment, factor):
                 if is_wrong(value):
                     yield Contradiction(path, f"{message}, not {tidy(value)}", rests_on=places_of(other))
+
+
+def _adapters(experiment: Experiment) -> Iterator[Contradiction]:
+    """Settings of adapters where no variant has any; the usual ones stand in every file that is resolved."""
+    if any(map(_is_given, possible_values(experiment, "lora_rank"))):
+        return
+    for factor in ("lora_alpha", "lora_dropout"):
+        for path, value in written_values(experiment, factor):
+            if value != Recipe.model_fields[factor].default:
+                message = "changes nothing without adapters: give lora_rank a number, or leave it out"
+                yield Contradiction(path, message, rests_on=places_of("lora_rank"))
 
 
 def _is_given(value: Any) -> bool:

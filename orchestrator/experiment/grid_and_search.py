@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, assert_never
 
 from pydantic import ValidationError
 
@@ -52,6 +52,8 @@ def search_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
             case Choices():
                 for index, value in enumerate(values.choices):
                     yield from _invalid((*path, "choices", index), factor, value)
+            case never:
+                assert_never(never)
 
 
 def _range(path: PathTo, factor: str, values: Range) -> Iterator[Contradiction]:

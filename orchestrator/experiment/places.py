@@ -3,7 +3,7 @@
 import re
 
 from orchestrator.experiment.faults import Fault, Place
-from orchestrator.experiment.written import Node, PathTo, dotted, fault_at, follow
+from orchestrator.experiment.written import Node, PathTo, fault_at, follow
 
 _ABOVE: tuple[PathTo, ...] = (("grid",), ("search", "space"), ("recipe",), ())
 """Where a factor may be written, that which decides first."""
@@ -21,11 +21,12 @@ def _at_place(line: str, tree: Node) -> str:
     named = _NAMED.fullmatch(line)
     if named is None:
         return line
-    path, message = tuple(named[1].split(".")), named[2]
+    steps, message = named[1].split("."), named[2]
+    path: PathTo = tuple(int(step) if step.isdigit() else step for step in steps)
     for above in _ABOVE:
         nodes = follow(tree, (*above, *path))
         if len(nodes) == len(above) + len(path) + 1:
-            return str(Fault(nodes[-1].place, dotted((*above, *path)), message))
+            return str(fault_at(tree, (*above, *path), message))
     if len(follow(tree, path)) > 1:
         return str(fault_at(tree, path, message))
     return str(Fault(Place(tree.place.source), "", line))

@@ -59,6 +59,9 @@ def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
     if columns.spans is not None and target != "label":
         message = f"spans have labels, and this task has {NOUNS[target]}: leave it out"
         yield Contradiction((*path, "columns", "spans"), message)
+    if task.sample.validation is not None and getattr(task.data, "validation", None) is None:
+        message = "these data name no validation split, which is drawn from train: leave it out"
+        yield Contradiction((*path, "sample", "validation"), message)
     for name in ("answers", "placeholder"):
         if getattr(columns, name) is not None and columns.choices is None:
             message = "is for rows with choices, and columns names none: leave it out"
@@ -98,7 +101,7 @@ def _joint(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _objective(experiment: Experiment) -> Iterator[Contradiction]:
-    if experiment.search is None or experiment.search.objective == "validation/loss":
+    if experiment.search is None or experiment.search.objective in (None, "validation/loss"):
         return
     metric = experiment.search.objective.removeprefix("validation/")
     for task in experiment.tasks:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any
 
 from jobs.specs.encoders import EncoderFacts
 from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
-from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing
+from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing, first_line
 from orchestrator.experiment.experiment import EncoderSource, Scratch
 from orchestrator.planning.digests import sha256_of
 from orchestrator.planning.encoder_facts import facts_of
@@ -176,7 +175,7 @@ def _hub_errors_as_absence() -> Iterator[None]:
     try:
         yield
     except (HTTPError, HFValidationError, OSError) as error:
-        raise _NotHereError(str(error).strip().splitlines()[0]) from error
+        raise _NotHereError(first_line(error)) from error
 
 
 def _in_package(name: str) -> Path:
@@ -233,7 +232,10 @@ def _weights(folder: Path) -> list[Path]:
 
 
 def _located(folder: Path, source: EncoderSource, memory: Path | None) -> LocatedEncoder:
-    digest_by_file = {path: _sha256(path, memory) for path in (folder / "config.json", *_weights(folder))}
+    # Of what the files hold, also where the Hub's cache names them by what they should hold.
+    digest_by_file = {
+        path: sha256_of(path, memory=memory) for path in (folder / "config.json", *_weights(folder))
+    }
     if source.sha256 is not None:
         _refuse_other_weights(folder, source.sha256, digest_by_file)
     read = {path.name: digest for path, digest in digest_by_file.items()}
@@ -255,11 +257,3 @@ def _refuse_other_weights(folder: Path, expected: str, digest_by_file: dict[Path
             f"{folder / 'model.safetensors'} should have sha256 {expected}, but {what}; "
             "remove sha256 to accept other weights"
         )
-
-
-def _sha256(path: Path, memory: Path | None) -> str:
-    """Of a file; the Hub's cache names large files by theirs, which are not read again."""
-    blob = path.resolve()
-    if blob.parent.name == "blobs" and re.fullmatch(r"[0-9a-f]{64}", blob.name):
-        return blob.name
-    return sha256_of(path, memory=memory)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from jobs.specs.recipe import Training
+from jobs.specs.targets import Metric
 from orchestrator.experiment.experiment import Experiment, Recipe
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.encoders import LocatedEncoder
@@ -35,6 +36,7 @@ def feature_head(
     start: Mapping[str, Stage],
     snapshot: int | None,
     seed: int,
+    selected_by: Metric | None,
 ) -> Stage:
     """The training of a head on the features of a view; heads, sizes and seeds share one set of features."""
     features = make_stage(
@@ -53,6 +55,7 @@ def feature_head(
         head=recipe.head,
         head_hidden=recipe.head_hidden if recipe.head == "bilstm" else Recipe().head_hidden,
         seed=seed,
+        selected_by=selected_by,
     )
     return make_stage(spec, parents={"features": features, "data": view})
 

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from orchestrator.errors import first_line
+
 
 def resolve_revision(name: str, revision: str) -> str:
     """The commit of a data set's branch or tag.
@@ -20,10 +22,9 @@ def resolve_revision(name: str, revision: str) -> str:
     try:
         commit = HfApi().dataset_info(name, revision=revision, timeout=3.0).sha
     except Exception as error:  # the Hub's client raises what its HTTP library raises
-        reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f"data set {name!r} at {revision!r} is neither in {constants.HF_HUB_CACHE} nor to be had from "
-            f"the Hub: {reason}"
+            f"the Hub: {first_line(error)}"
         ) from error
     assert commit is not None
     return commit

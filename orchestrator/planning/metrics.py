@@ -1,10 +1,11 @@
 """Whether a task can be scored by its metric, and what follows from it for its trainings."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from jobs.specs.stages import target_of
 from jobs.specs.targets import SELECTING, Metric
 from orchestrator.experiment.tasks import Task
+from orchestrator.planning.plan import Stage
 
 
 def check_metric(task: Task, labels: Sequence[str]) -> None:
@@ -17,6 +18,14 @@ def check_metric(task: Task, labels: Sequence[str]) -> None:
         raise ValueError(
             f"metric: f1 is that of one of two labels, and there are {len(labels)}: macro_f1 would be right"
         )
+
+
+def metric_of(stage: Stage, scores: Iterable[str], split: str) -> str | None:
+    """By which metric a training is judged, among the names of its scores, as `validation/accuracy`: that
+    which chooses its best weights. None where it has no such scores of the split."""
+    own = getattr(stage.spec, "selected_by", None)
+    names = set(scores)
+    return next((name for name in ([own] if own else SELECTING.values()) if f"{split}/{name}" in names), None)
 
 
 def selecting_metric(task: Task) -> Metric | None:

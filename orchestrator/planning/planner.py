@@ -53,7 +53,14 @@ def _plan_variant(
     tuned = None
     if recipe.features is not None:
         stages["finetune"] = feature_head(
-            experiment, encoder, recipe, view=data, start=start, snapshot=snapshot, seed=variant.seed
+            experiment,
+            encoder,
+            recipe,
+            view=data,
+            start=start,
+            snapshot=snapshot,
+            seed=variant.seed,
+            selected_by=selecting_metric(source.task),
         )
     else:
         training = training_of(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
 from jobs.specs.stages import FilesData, HubData, SampleData, target_of
@@ -15,6 +15,7 @@ from jobs.text.annotations import AnnotatedSentence, read_annotations
 from jobs.text.corpora import Row, check_targets, digest, read_rows, sampled, sequences_of, with_last
 from jobs.text.frames import frame_of
 from jobs.text.span_rows import read_span_sentences
+from jobs.text.splits import too_large_sample
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
 from orchestrator.errors import ConfigurationError, PrerequisiteMissing
@@ -116,9 +117,9 @@ def look_at(
         for name in possible_values(experiment, "encoder")
     }
     faults: list[str] = []
-    tasks = _looked_at("task", _look_at_task, experiment.tasks, faults)
-    probing = _looked_at("task", _look_at_task, experiment.probing, faults)
-    corpora = _looked_at("corpus", _look_at_corpus, experiment.corpora, faults)
+    tasks = _looked_at("task", "tasks", _look_at_task, experiment.tasks, faults)
+    probing = _looked_at("task", "probing", _look_at_task, experiment.probing, faults)
+    corpora = _looked_at("corpus", "corpora", _look_at_corpus, experiment.corpora, faults)
     seen = {
         name: source.texts for name, source in tasks.items() if getattr(source, "texts", None) is not None
     }
@@ -163,14 +164,16 @@ def _located(name: str, source: EncoderSource, **options: Any) -> LocatedEncoder
 
 
 def _looked_at(
-    kind: str, look: Callable[[Any], Any], tasks: Iterable[Task], faults: list[str]
+    kind: str, part: str, look: Callable[[Any], Any], tasks: Iterable[Task], faults: list[str]
 ) -> dict[str, Any]:
+    """What is found of each task; faults of others begin with the task, or with the path of what is wrong."""
     found = {}
-    for task in tasks:
+    for index, task in enumerate(tasks):
         try:
             found[task.task] = look(task)
         except (ValueError, OSError) as error:
-            faults.append(f"{kind} {task.task}: {error}")
+            is_placed = str(error).startswith("sample.")
+            faults.append(f"{part}.{index}.{error}" if is_placed else f"{kind} {task.task}: {error}")
     return found
 
 
@@ -181,6 +184,8 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
         case SampleAnnotationsData():
             from jobs.text.sample_corpus import VERSION
 
+            for role in ("train", "test"):
+                _refuse_large_sample(task, role, getattr(task.data, f"num_{role}"))
             num_train = num_kept(task.data.num_train, task)
             return AnnotatedSource(task, task.data, VERSION, {}, num_train)
         case Files() if task.columns.spans is not None:
@@ -201,6 +206,8 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
             return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True)
         case SampleData():
             return _look_at_sample(task, task.data)
+        case never:
+            assert_never(never)
 
 
 def _look_at_corpus(corpus: Corpus) -> TaskSource:
@@ -221,6 +228,8 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
             from jobs.text.sample_corpus import VERSION
 
             return seen(written, VERSION, {})
+        case never:
+            assert_never(never)
 
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:
@@ -270,11 +279,18 @@ def _annotated(
     paths: Mapping[str, Path],
     sentences: Mapping[str, Sequence[AnnotatedSentence]],
 ) -> AnnotatedSource:
+    for role, of_role in sentences.items():
+        _refuse_large_sample(task, role, len(of_role))
     number = len(sentences["train"])
     is_given = "validation" in sentences
     num_train = min(number, task.sample.train or number) if is_given else num_kept(number, task)
     located = {role: str(path) for role, path in paths.items()}
     return AnnotatedSource(task, data, READER_VERSION, located, num_train, sentences)
+
+
+def _refuse_large_sample(task: Task, role: str, number: int) -> None:
+    if (size := getattr(task.sample, role)) is not None and size > number:
+        raise ValueError(too_large_sample(role, size, number))
 
 
 def _paths(files: Files | AnnotatedFiles) -> dict[str, Path]:

@@ -7,36 +7,27 @@ in the store, which optuna-dashboard reads.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from jobs.reporting.study import read_curves
-from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
-from orchestrator.experiment.shape import annotation_of, takes_fractions
-from orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
-from orchestrator.planning.plan import VARIANT_KINDS, Plan, PlannedVariant
+from orchestrator.experiment.experiment import Experiment
+from orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant
+from orchestrator.search.cells import Cell, KnownVariant, Planner, cells_of, keys_of
 from orchestrator.search.schedule import Schedule
+from orchestrator.search.untried import MOST_DRAWS, combinations
 from orchestrator.store.artifacts import Store
 
-Planner = Callable[[list[Variant]], Plan]
-
 STORAGE = "optuna.db"
-MOST_ATTEMPTS = 50
-"""Proposals in a row that were all tried before: then the space has nothing new."""
+MOST_ATTEMPTS = 20
+"""Proposals of Optuna in a row that were all tried before: then conditions are drawn that were not."""
 
 
 def storage_url(store: Store) -> str:
@@ -49,39 +40,34 @@ class _Condition:
     """What one trial computes."""
 
     factors: Mapping[str, Any]
-    """In the spelling of `_Cell.factors_of`, so that two spellings of one recipe are one condition."""
+    """In the spelling of `Cell.factors_of`, so that two spellings of one recipe are one condition."""
     variants: tuple[PlannedVariant, ...]
     """One for each seed."""
     state: TrialState = TrialState.RUNNING
     value: float | None = None
     """Mean of the objective over the seeds; nothing while it runs, or where a seed has none."""
 
-    @property
-    def keys(self) -> frozenset[str]:
-        """Keys of its finetune stages."""
-        return frozenset(variant.key for variant in self.variants)
-
-
-@dataclass(frozen=True)
-class _KnownVariant:
-    """A variant that has been tried, by what the store says of it."""
-
-    key: str
-    task: str
-    recipe: Mapping[str, Any]
-
 
 class OptunaSearch:
-    """Adds proposed variants to a schedule until every study has its trials."""
+    """Adds proposed variants to a schedule until every study has its trials, or has used up its space."""
 
-    def __init__(self, experiment: Experiment, schedule: Schedule, planner: Planner, *, at_once: int) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        schedule: Schedule,
+        planner: Planner,
+        *,
+        at_once: int,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        """With so many conditions open at once; what ends a study before its trials is said once."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         known = _known_variants(schedule.store)
         mirror = optuna.storages.RDBStorage(storage_url(schedule.store))
-        self._studies = [
-            _Study(cell, schedule, _new_mirror(mirror, cell.name, cell.direction), known, at_once=at_once)
-            for cell in _cells(experiment, planner)
-        ]
+        self._studies = []
+        for cell in cells_of(experiment, planner):
+            of_cell = _new_mirror(mirror, f"{experiment.experiment} {cell.name}", direction_of(cell))
+            self._studies.append(_Study(cell, schedule, of_cell, known, at_once=at_once, say=say))
 
     def refill(self) -> bool:
         """Learn from finished conditions, propose new ones; whether more may come."""
@@ -93,92 +79,35 @@ def stored_variants(experiment: Experiment, planner: Planner, store: Store) -> l
     known = _known_variants(store)
     return [
         variant
-        for cell in _cells(experiment, planner)
-        for condition in cell.conditions(known)
-        for variant in condition.variants
+        for cell in cells_of(experiment, planner)
+        for variants in cell.conditions(known)
+        for variant in variants
     ]
 
 
-@dataclass(frozen=True)
-class _Cell:
-    """A task and a cell of the grid: what one study searches in."""
-
-    experiment: Experiment
-    planner: Planner
-    task: str
-    fixed: Mapping[str, Any]
-    """The factors that the grid sets."""
-
-    @property
-    def search(self) -> Search:
-        assert self.experiment.search is not None
-        return self.experiment.search
-
-    @property
-    def name(self) -> str:
-        """Of the study in the mirror."""
-        shown = " ".join(f"{name}={value}" for name, value in self.fixed.items())
-        return " ".join(part for part in (self.experiment.experiment, self.task, shown) if part)
-
-    @property
-    def direction(self) -> str:
-        return "minimize" if self.search.objective == "validation/loss" else "maximize"
-
-    @cached_property
-    def distributions(self) -> dict[str, BaseDistribution]:
-        return {name: _distribution(name, given) for name, given in search_space(self.experiment).items()}
-
-    def condition(self, factors: Mapping[str, Any]) -> _Condition:
-        """The condition of some factors."""
-        recipe = make_recipe(self.experiment, {**self.fixed, **factors})
-        asked = [Variant(self.task, recipe, seed) for seed in self.experiment.seeds]
-        variants = self.planner(asked).variants
-        return _Condition(self.factors_of(variants[0].recipe), variants)
-
-    def conditions(self, known: Sequence[_KnownVariant]) -> Iterator[_Condition]:
-        """Those of the known variants' conditions that lie in this cell."""
-        seen: set[str] = set()
-        for variant in known:
-            if variant.task != self.task or variant.key in seen:
-                continue
-            factors = self.factors_of(variant.recipe)
-            if not all(_is_inside(self.distributions[name], value) for name, value in factors.items()):
-                continue
-            condition = self.condition(factors)
-            if variant.key in condition.keys:
-                seen |= condition.keys
-                yield condition
-
-    def factors_of(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
-        """The searched factors of a planned recipe; of several spellings of one recipe, always the same."""
-        return {
-            name: self._first(name) if _is_without_effect(name, recipe.get(name)) else recipe.get(name)
-            for name in self.distributions
-        }
-
-    def _first(self, name: str) -> Any:
-        distribution = self.distributions[name]
-        if isinstance(distribution, CategoricalDistribution):
-            return distribution.choices[0]
-        assert isinstance(distribution, FloatDistribution | IntDistribution)
-        return distribution.low
+def direction_of(cell: Cell) -> str:
+    """In which the objective improves, as Optuna says it."""
+    return "minimize" if cell.objective == "validation/loss" else "maximize"
 
 
 class _Study:
     def __init__(
         self,
-        cell: _Cell,
+        cell: Cell,
         schedule: Schedule,
         mirror: optuna.Study,
-        known: Sequence[_KnownVariant],
+        known: Sequence[KnownVariant],
         *,
         at_once: int,
+        say: Callable[[str], None],
     ) -> None:
-        self._cell, self._schedule, self._mirror, self._at_once = cell, schedule, mirror, at_once
+        self._cell, self._schedule, self._mirror = cell, schedule, mirror
+        self._at_once, self._say = at_once, say
         self._conditions: list[_Condition] = []
+        self._tried: set[frozenset[str]] = set()
         self._is_exhausted = False
-        for condition in cell.conditions(known):
-            self._add(condition)
+        for variants in cell.conditions(known):
+            self._add(variants)
 
     def refill(self) -> bool:
         for condition in self._open():
@@ -196,13 +125,35 @@ class _Study:
 
     def _propose(self) -> None:
         """Add a condition that was not tried; a small space may have no more of them."""
-        tried = [one.keys for one in self._conditions]
+        variants = self._sampled() or self._untried()
+        if variants is None:
+            self._is_exhausted = True
+            self._say(self._why_exhausted())
+        else:
+            self._add(variants)
+
+    def _sampled(self) -> tuple[PlannedVariant, ...] | None:
+        """A new condition that Optuna proposes; None where it only comes back to those it knows."""
         for attempt in range(MOST_ATTEMPTS):
-            condition = self._cell.condition(self._proposal(attempt))
-            if condition.keys not in tried:
-                self._add(condition)
-                return
-        self._is_exhausted = True
+            variants = self._cell.variants(self._proposal(attempt))
+            if keys_of(variants) not in self._tried:
+                return variants
+        return None
+
+    def _untried(self) -> tuple[PlannedVariant, ...] | None:
+        """A new condition drawn by the number of the trial, whatever Optuna thinks of it."""
+        seed = f"{self._cell.search.seed} {len(self._conditions)}"
+        for factors in combinations(self._cell.distributions, seed=seed):
+            variants = self._cell.variants(factors)
+            if keys_of(variants) not in self._tried:
+                return variants
+        return None
+
+    def _why_exhausted(self) -> str:
+        progress = self._cell.progress(one for each in self._conditions for one in each.variants)
+        if progress.is_used_up:
+            return progress.sentence()
+        return f"{progress.sentence()} {MOST_DRAWS:,} draws from its space brought nothing new."
 
     def _proposal(self, attempt: int) -> dict[str, Any]:
         """What Optuna proposes after the conditions so far; the same again after a restart."""
@@ -213,13 +164,14 @@ class _Study:
             n_startup_trials=search.startup_trials,
             constant_liar=True,
         )
-        study = optuna.create_study(direction=self._cell.direction, sampler=sampler)
+        study = optuna.create_study(direction=direction_of(self._cell), sampler=sampler)
         study.add_trials([self._trial(condition, condition.state) for condition in self._conditions])
         return study.ask(self._cell.distributions).params
 
-    def _add(self, condition: _Condition) -> None:
-        self._conditions.append(condition)
-        self._schedule.add(condition.variants)
+    def _add(self, variants: tuple[PlannedVariant, ...]) -> None:
+        self._conditions.append(_Condition(self._cell.factors_of(variants[0].recipe), variants))
+        self._tried.add(keys_of(variants))
+        self._schedule.add(variants)
 
     def _is_settled(self, condition: _Condition) -> bool:
         stages = (variant.stages["finetune"] for variant in condition.variants)
@@ -238,18 +190,14 @@ class _Study:
 
     def _value(self, variant: PlannedVariant) -> float:
         """The objective of a finished variant, or the best it had reached when it was stopped."""
-        stage, store, objective = (
-            variant.stages["finetune"],
-            self._schedule.store,
-            self._cell.search.objective,
-        )
+        stage, store, objective = variant.stages["finetune"], self._schedule.store, self._cell.objective
         match self._schedule.state(stage):
             case "stored" | "computed":
                 return store.record(stage)["metrics"].get(objective, math.nan)
             case "stopped":
                 points = read_curves(store.scratch_path(stage))
                 values = [one.value for one in points if one.metric == objective and math.isfinite(one.value)]
-                best = min if self._cell.direction == "minimize" else max
+                best = min if direction_of(self._cell) == "minimize" else max
                 return best(values, default=math.nan)
             case _:
                 return math.nan
@@ -266,15 +214,7 @@ class _Study:
         )
 
 
-def _cells(experiment: Experiment, planner: Planner) -> list[_Cell]:
-    return [
-        _Cell(experiment, planner, task.task, cell)
-        for task in experiment.tasks
-        for cell in grid_cells(experiment)
-    ]
-
-
-def _known_variants(store: Store) -> list[_KnownVariant]:
+def _known_variants(store: Store) -> list[KnownVariant]:
     """Variants that were tried, in the order in which they ended; those that failed are tried again."""
     found = []
     for record in (one for kind in VARIANT_KINDS for one in store.records(kind)):
@@ -286,27 +226,7 @@ def _known_variants(store: Store) -> list[_KnownVariant]:
         if entry["variant"]:
             found.append((entry["ended"], entry["key"], entry["variant"]))
     found.sort(key=lambda one: one[:2])
-    return [_KnownVariant(key, labels["task"], labels["recipe"]) for _, key, labels in found]
-
-
-def _is_without_effect(name: str, shown: Any) -> bool:
-    """Whether a plan shows that a factor changed nothing: no text was cut, or it is none of this recipe's."""
-    return shown is None or (name, shown) == ("truncation", "whole")
-
-
-def _distribution(name: str, given: Range | Choices) -> BaseDistribution:
-    if isinstance(given, Choices):
-        return CategoricalDistribution(given.choices)
-    if takes_fractions(annotation_of(Recipe.model_fields[name])):
-        return FloatDistribution(given.low, given.high, log=given.log)
-    return IntDistribution(int(given.low), int(given.high), log=given.log)
-
-
-def _is_inside(distribution: BaseDistribution, value: Any) -> bool:
-    if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
-    assert isinstance(distribution, FloatDistribution | IntDistribution)
-    return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+    return [KnownVariant(key, labels["task"], labels["recipe"]) for _, key, labels in found]
 
 
 def _new_mirror(storage: optuna.storages.BaseStorage, name: str, direction: str) -> optuna.Study:

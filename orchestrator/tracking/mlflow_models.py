@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from orchestrator.errors import PrerequisiteMissing
+from orchestrator.errors import PrerequisiteMissing, first_line
 from orchestrator.planning.fingerprint import fingerprint
 from orchestrator.tracking.tracker import redacted
 
@@ -34,7 +34,7 @@ def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
     try:
         mlflow.artifacts.download_artifacts(uri, dst_path=str(target), tracking_uri=tracking_uri)
     except Exception as error:  # MLflow raises what its store or HTTP library raises
-        reason = str(error).strip().splitlines()[0]
+        reason = redacted(first_line(error))
         raise PrerequisiteMissing(f"{redacted(tracking_uri)} has no {uri}: {reason}") from error
     _lay_tokenizer_beside_weights(target)
     (target / COMPLETE).touch()

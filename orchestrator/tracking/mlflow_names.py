@@ -22,9 +22,10 @@ def accepted_path(path: str) -> str:
     return accepted_name(stem) + ending
 
 
-def accepted_experiment(name: str) -> str:
-    """The name of an experiment, shortened where a database column would cut it."""
-    return name if len(name) <= MAX_NAME else _marked(name, name)
+def accepted_value(value: str, limit: int) -> str:
+    """The value where a database takes it: without lone surrogates and zero characters, and not too long."""
+    encodable = value.encode("utf-8", "replace").decode("utf-8")
+    return shortened(encodable.replace("\0", "?"), limit)
 
 
 def shortened(value: str, limit: int) -> str:

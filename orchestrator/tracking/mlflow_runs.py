@@ -9,6 +9,7 @@ import json
 import logging
 import math
 import os
+import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -17,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.reporting.study import Point
-from orchestrator.errors import TrackerUnavailable
+from orchestrator.errors import PrerequisiteMissing, TrackerUnavailable, first_line
 from orchestrator.tracking.mlflow_names import (
     MAX_NAME,
     MAX_PARAM,
     MAX_TAG,
-    accepted_experiment,
     accepted_name,
     accepted_path,
+    accepted_value,
     shortened,
 )
 from orchestrator.tracking.tracker import (
@@ -98,15 +99,16 @@ class MlflowTracker:
     def publish(self, experiment: str, page: Page) -> None:
         """Make the run with the page's key show the page.
 
-        Raises TrackerUnavailable when MLflow cannot be reached, its own errors when it refuses the page.
+        Raises TrackerUnavailable when MLflow cannot be reached, PrerequisiteMissing where the experiment was
+        deleted there, MLflow's own errors when it refuses the page.
         """
         try:
-            self._publish(self._experiment_id(accepted_experiment(experiment)), page)
+            self._publish(self._experiment_id(experiment), page)
         except Exception as error:
             self._forget(experiment, page)
             if not _is_outage(error):
                 raise
-            reason = shortened(redacted(str(error)), 300)
+            reason = shortened(redacted(str(error) or first_line(error)), 300)
             raise TrackerUnavailable(
                 f"MLflow at {redacted(self._uri)} cannot be reached: {reason}"
             ) from error
@@ -128,7 +130,9 @@ class MlflowTracker:
         points = {
             (accepted_name(metric), step): point for (metric, step), point in shown_points(page).items()
         }
-        params = {accepted_name(name): shortened(value, MAX_PARAM) for name, value in page.params.items()}
+        params = {
+            accepted_name(name): accepted_value(value, MAX_PARAM) for name, value in page.params.items()
+        }
         tags = _tags(page, parent)
         run = self._run(experiment_id, page.key, page)
         if run.tags.get(DIGEST) != tags[DIGEST]:
@@ -146,9 +150,9 @@ class MlflowTracker:
         if name not in self._experiments:
             found = self._client.get_experiment_by_name(name)
             if found is not None and found.lifecycle_stage == "deleted":
-                raise ValueError(
+                raise PrerequisiteMissing(
                     f"the MLflow experiment {name!r} was deleted: restore it with "
-                    f"`mlflow experiments restore -x {found.experiment_id}`, or give yours another name."
+                    f"`{_restoring(self._uri, found.experiment_id)}`, or give yours another name"
                 )
             self._experiments[name] = (
                 found.experiment_id
@@ -175,7 +179,7 @@ class MlflowTracker:
             experiment_id,
             start_time=_milliseconds(page.began) if page and page.began is not None else None,
             tags={KEY: key, "mlflow.source.name": "layerscope"},
-            run_name=shortened(page.name, MAX_NAME) if page else key,
+            run_name=accepted_value(page.name, MAX_NAME) if page else key,
         )
 
     def _read_values(self, run: _Run, metrics: Iterable[str]) -> None:
@@ -216,7 +220,7 @@ class MlflowTracker:
             if name not in (KEY, ARTIFACTS):
                 self._client.delete_tag(run.run_id, name)
                 del run.tags[name]
-        if run.name != (name := shortened(page.name, MAX_NAME)):
+        if run.name != (name := accepted_value(page.name, MAX_NAME)):
             self._client.update_run(run.run_id, name=name)
         status, ended = page.status.upper(), None if page.ended is None else _milliseconds(page.ended)
         if page.status == "running":
@@ -258,7 +262,7 @@ class MlflowTracker:
 
     def _forget(self, experiment: str, page: Page) -> None:
         """After a failure nobody knows what arrived: the next attempt asks MLflow."""
-        experiment_id = self._experiments.pop(accepted_experiment(experiment), "")
+        experiment_id = self._experiments.pop(experiment, "")
         for key in (page.key, page.parent or ""):
             self._runs.pop((experiment_id, key), None)
 
@@ -274,6 +278,13 @@ def _open_client(uri: str) -> "MlflowClient":
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     return MlflowClient(uri)
+
+
+def _restoring(uri: str, experiment_id: str) -> str:
+    """A command that works as it is written, but for a password, which is not shown."""
+    return (
+        f"env MLFLOW_TRACKING_URI={shlex.quote(redacted(uri))} mlflow experiments restore -x {experiment_id}"
+    )
 
 
 def _artifact_root(uri: str) -> str | None:
@@ -299,7 +310,7 @@ def _known(run: "mlflow.entities.Run") -> _Run:
 
 
 def _tags(page: Page, parent: str | None) -> dict[str, str]:
-    tags = {accepted_name(name): shortened(value, MAX_TAG) for name, value in page.tags.items()}
+    tags = {accepted_name(name): accepted_value(value, MAX_TAG) for name, value in page.tags.items()}
     tags |= {KEY: page.key, LEVEL: page.level}
     if parent:
         tags[PARENT] = parent

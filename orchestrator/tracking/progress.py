@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from jobs.specs.targets import SELECTING
+from orchestrator.planning.metrics import metric_of
 from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.search.schedule import Schedule
 
@@ -87,7 +87,7 @@ class _Lines:
             case "stage_started" if event["kind"] in TRAINED_KINDS:
                 self._begin_row(event)
             case "stage_finished":
-                self._say(event, f"done in {self._seconds(event):.1f} s", self._scores(event["metrics"]))
+                self._say(event, f"done in {self._seconds(event):.1f} s", self._scores(event))
             case "stage_failed":
                 self._say(event, "[red]FAILED[/red]", event["reason"])
             case "stage_stopped":
@@ -108,8 +108,8 @@ class _Lines:
 
     def _move_row(self, event: Mapping[str, Any]) -> None:
         key, done, total = event["key"], event["evaluations"], event["num_evaluations"]
-        loss, (name, score) = event["validation/loss"], _selecting(event, "validation")
-        scores = f"loss {loss:.3f} {name} {score:.3f}"
+        name = metric_of(self._look_up(key)[0], event, "validation")
+        scores = f"loss {event['validation/loss']:.3f} {name} {event[f'validation/{name}']:.3f}"
         since, before = self._first[key]
         before = done - 1 if before is None else before
         self._first[key] = (since, before)
@@ -153,9 +153,10 @@ class _Lines:
             self._known |= {one: (stage, names.get(one, "")) for one, stage in plan.stages().items()}
         return self._known[key]
 
-    def _scores(self, metrics: Mapping[str, float]) -> str:
-        shown = {split: _selecting(metrics, split) for split in ("validation", "test")}
-        text = "  ".join(f"{split}/{found[0]} {found[1]:.4f}" for split, found in shown.items() if found)
+    def _scores(self, event: Mapping[str, Any]) -> str:
+        stage, metrics = self._look_up(event["key"])[0], event["metrics"]
+        shown = [f"{split}/{metric_of(stage, metrics, split)}" for split in ("validation", "test")]
+        text = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown if name in metrics)
         return text + ("  DIVERGED" if metrics.get("diverged") else "")
 
     def _count(self) -> None:
@@ -173,12 +174,6 @@ class _Lines:
             scores=f"{_clock(passed)} passed",
             left=f"{_clock(passed / done * left)} left" if done and left else "",
         )
-
-
-def _selecting(metrics: Mapping[str, Any], split: str) -> tuple[str, float] | None:
-    """Name and value of a split's score of the kind by which best weights are chosen, if there is one."""
-    names = (name for name in SELECTING.values() if f"{split}/{name}" in metrics)
-    return next(((name, metrics[f"{split}/{name}"]) for name in names), None)
 
 
 def _clock(seconds: float) -> str:

@@ -6,10 +6,31 @@ import threading
 import time
 from collections.abc import Iterable
 
-from orchestrator.errors import TrackerUnavailable
+from orchestrator.errors import LayerscopeError, TrackerUnavailable
 from orchestrator.tracking.tracker import Page, Tracker, redacted
 
 log = logging.getLogger(__name__)
+
+
+def publish_each(tracker: Tracker, experiment: str, pages: Iterable[Page]) -> dict[str, list[Page]]:
+    """Publish every page; returns those that the tracker refused, by what it said against them.
+
+    Raises TrackerUnavailable when it cannot be reached.
+    """
+    refused: dict[str, list[Page]] = {}
+    for page in pages:
+        try:
+            tracker.publish(experiment, page)
+        except TrackerUnavailable:
+            raise
+        except Exception as error:  # whatever one page meets, the others are still to be shown
+            refused.setdefault(_reason(error), []).append(page)
+    return refused
+
+
+def _reason(error: Exception) -> str:
+    is_ours = isinstance(error, LayerscopeError)
+    return redacted(str(error) if is_ours else f"{type(error).__name__}: {error}".removesuffix(": "))
 
 
 class Publisher:
@@ -88,10 +109,10 @@ class Publisher:
                 self._deadline = time.monotonic() + self._patience
 
     def _refused(self, page: Page, error: Exception) -> None:
-        reason = redacted(f"{type(error).__name__}: {error}")
+        reason = _reason(error)
         with self._changed:
             self._settle(page)
-            if self._refusals.get(page.key) != reason:
+            if reason not in self._refusals.values():
                 log.error("the tracker does not take the %s %r: %s", page.level, page.name, reason)
             self._refusals[page.key] = reason
 

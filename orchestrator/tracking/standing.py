@@ -1,6 +1,6 @@
 """The study as it stands now: what the report and the tracker show, from a schedule and the store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from jobs.reporting.study import State, Study, VariantResult
@@ -26,8 +26,18 @@ STATE_BY_STAGE: Mapping[str, State] = {
 }
 
 
-def stand(experiment: Experiment, schedule: Schedule, *, encoders: Mapping[str, LocatedEncoder]) -> Study:
-    """Every variant with its state and the artifacts there are."""
+def stand(
+    experiment: Experiment,
+    schedule: Schedule,
+    *,
+    encoders: Mapping[str, LocatedEncoder],
+    search_notes: Iterable[str] = (),
+) -> Study:
+    """Every variant with its state and the artifacts there are.
+
+    Args:
+        search_notes: What a reader must know of a search.
+    """
     return Study(
         experiment=experiment.experiment,
         description=experiment.description,
@@ -35,7 +45,7 @@ def stand(experiment: Experiment, schedule: Schedule, *, encoders: Mapping[str, 
         yaml=resolved_yaml(experiment),
         metric_by_task={task.task: task.metric for task in experiment.tasks},
         variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
-        notes=tuple(_notes(experiment, schedule)),
+        notes=(*search_notes, *_notes(experiment, schedule)),
         reference=study_reference(experiment, encoders),
     )
 

@@ -6,10 +6,12 @@ import pytest
 
 from jobs.reporting.document import render_report
 from jobs.reporting.figures import study_figures
+from jobs.specs.curves import CURVES
 from orchestrator.execution.serial import run_serially
 from orchestrator.tracking.memory import MemoryTracker
 from orchestrator.tracking.pages import study_pages
 from orchestrator.workspace import open_workspace
+from tests.jobs.reporting.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 
 WORDS = {"source": "sample_annotations", "label": "upos", "num_train": 30, "num_test": 30}
@@ -94,6 +96,15 @@ def test_a_curve_over_layers_reaches_the_tracker(study, metric):
         if page.level == "variant":
             assert [point.step for point in page.points if point.metric == metric] == LAYERS
     assert len(tracker.pages("tiny")) == 4
+
+
+def test_what_is_logged_is_what_reports_may_name(study):
+    logged = logged_curves(study)
+    assert {measure: names - set(CURVES[measure]) for measure, names in logged.items()} == {
+        measure: set() for measure in logged
+    }
+    whole = set(logged) - {"probe"}  # which has one curve for each metric of labels, and others of numbers
+    assert {measure: logged[measure] for measure in whole} == {one: set(CURVES[one]) for one in whole}
 
 
 def test_figures_reach_the_pages_of_study_and_variants(study):

@@ -208,6 +208,41 @@ def test_a_pretraining_that_loses_a_process_goes_on_from_its_checkpoint(place, t
     assert (artifact / "step-100" / "model.safetensors").exists()
 
 
+@pytest.mark.timeout(900)
+def test_a_joint_training_and_a_head_that_lose_a_process_go_on_from_their_checkpoints(place, tmp_path):
+    data = {"source": "sample", "num_train": 120, "num_test": 24, "seed": 1}
+    names = {"topic": "topic", "mood": "sentiment"}
+    joint = {"steps": 150, "batch_size": 4, "learning_rate": 1e-3, "max_length": 32}
+    write_experiment(
+        tmp_path / "tiny.yaml",
+        place / "encoder",
+        tasks=[{"task": name, "data": data | {"target": target}} for name, target in names.items()],
+        multi_task={"joint": joint},
+        grid={"pretraining": ["joint"], "features": ["last-2"]},
+        recipe=LONG | {"epochs": 30},
+        measures=MEASURES | {"depth": False},
+    )
+    (tmp_path / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
+    killed = {}
+    with Started(tmp_path, "bereft", "--json") as run:
+        for kind in ("multitask", "feature_head"):
+            saved = (tmp_path / "bereft" / ".scratch" / kind).glob
+            wait_for(lambda: any(saved("*/checkpoint/progress.json")) or run.poll() is not None)  # noqa: B023
+            killed[kind] = time.time()
+            next(gang_of(run)).kill()
+        run.communicate(timeout=PATIENCE)
+    assert run.returncode == 0
+    for kind, moment in killed.items():
+        artifacts = list((tmp_path / "bereft" / kind).iterdir())
+        times = [times_of_curves(artifact) for artifact in artifacts]
+        # A run that begins anew begins its curves anew.
+        assert any(each[0] < moment < each[-1] for each in times), kind
+
+
+def times_of_curves(artifact: Path) -> list[float]:
+    return [json.loads(line)["time"] for line in (artifact / "curves.jsonl").read_text().splitlines()]
+
+
 def test_a_trial_that_can_never_be_placed_is_refused_before_anything_starts(place):
     cores = os.cpu_count()
     (place / "large.yaml").write_text(f"workers: 8\ncpus_per_worker: {cores}\n", encoding="utf-8")

@@ -8,10 +8,12 @@ from typer.testing import CliRunner
 from jobs.reporting.document import render_report
 from jobs.reporting.figures import study_figures
 from jobs.reporting.study import read_metrics
+from jobs.specs.curves import CURVES
 from orchestrator.cli import app
 from orchestrator.execution.serial import run_serially
 from orchestrator.tracking.pages import study_pages
 from orchestrator.workspace import open_workspace
+from tests.jobs.reporting.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 
 
@@ -72,6 +74,15 @@ def test_measures_reach_the_tracker_with_their_layers_and_figures(opened):
         "figures/maps/topic/between_tasks_texts.png",
         "figures/depth/topic/both_heads.png",
     } <= images
+
+
+def test_what_is_logged_is_what_reports_may_name(opened):
+    workspace, schedule = opened
+    logged = logged_curves(workspace.study(schedule))
+    unknown = {measure: names - set(CURVES[measure]) for measure, names in logged.items()}
+    assert unknown == {measure: set() for measure in logged}
+    assert set(logged) == {"depth", "cka", "similarity", "between"}
+    assert logged["similarity"] == set(CURVES["similarity"])
 
 
 def test_the_report_tells_them(opened):

@@ -12,7 +12,7 @@ from jobs.encoders.token_files import TokenStates, write_tokens
 from jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from jobs.specs.recipe import Training
 from jobs.text.prepared import read_split
-from tests.jobs.tiny import curve, make_context, planted, write_encoder, write_rows
+from tests.jobs.tiny import curve, curves, make_context, planted, write_encoder, write_rows
 
 
 def head_spec(*, seed: int = 0, head: str = "linear", **training) -> FeatureHeadSpec:
@@ -154,6 +154,62 @@ def test_the_same_spec_gives_the_same_bytes_and_a_smaller_size_learns_from_less(
     written = [(context.out / "head.safetensors").read_bytes() for context, _ in runs]
     assert written[0] == written[1] != written[2]
     assert [metrics["train/num_texts"] for _, metrics in runs] == [120, 120, 12]
+
+
+@pytest.mark.parametrize("head", ["linear", "bilstm"])
+@pytest.mark.parametrize("num_saved", [1, 3])
+def test_an_interrupted_head_that_is_resumed_ends_like_an_undisturbed_one(
+    head, num_saved, stored, task, tmp_path
+):
+    spec = head_spec(head=head, epochs=4)
+    undisturbed, expected = train(tmp_path / "undisturbed", spec, stored, task)
+    context = make_context(tmp_path / "interrupted", train=True, features=stored, data=task)
+    interrupted = feature_head.HeadTraining(spec, context)
+    for _ in range(num_saved):
+        interrupted.advance()
+        interrupted.save()
+    interrupted._train_to(interrupted._progress.step + 2)
+    torch.manual_seed(99)
+
+    resumed, found = train(tmp_path / "interrupted", spec, stored, task)
+    assert without_clock(found) == without_clock(expected)
+    assert curves(resumed) == curves(undisturbed)
+    for name in ("head.safetensors", "test_predictions.json"):
+        assert (resumed.out / name).read_bytes() == (undisturbed.out / name).read_bytes()
+
+
+def without_clock(metrics):
+    clock = {"train/seconds", "train/examples_per_second"}
+    return {name: value for name, value in metrics.items() if name not in clock}
+
+
+@pytest.mark.parametrize("selected_by", [None, "macro_f1", "matthews"])
+def test_the_best_weights_of_a_head_are_those_of_the_metric_of_its_task(selected_by, stored, task, tmp_path):
+    spec = head_spec(epochs=6, evaluations_per_epoch=2).model_copy(update={"selected_by": selected_by})
+    context, metrics = train(tmp_path, spec, stored, task)
+    metric = f"validation/{selected_by or 'accuracy'}"
+    best = max(curve(context, metric).values())
+    assert metrics[metric] == best
+    first = next(step for step, value in curve(context, metric).items() if value == best)
+    assert metrics["validation/loss"] == curve(context, "validation/loss")[first]
+
+
+def scores(accuracy, *, macro_f1):
+    return {"validation/loss": 1.0, "validation/accuracy": accuracy, "validation/macro_f1": macro_f1}
+
+
+def test_the_metric_of_a_task_decides_where_accuracy_decides_otherwise(stored, task, tmp_path, monkeypatch):
+    """Scores that rise by one metric and fall by the other: each keeps another evaluation's weights."""
+    found = {}
+    for selected_by in (None, "macro_f1"):
+        spec = head_spec(epochs=3).model_copy(update={"selected_by": selected_by})
+        context = make_context(tmp_path / str(selected_by), train=True, features=stored, data=task)
+        training = feature_head.HeadTraining(spec, context)
+        scored = iter([scores(0.9, macro_f1=0.1), scores(0.5, macro_f1=0.5), scores(0.4, macro_f1=0.2)])
+        monkeypatch.setattr(training, "_scores", lambda _, scored=scored: next(scored))
+        results = [training.advance() for _ in range(3)]
+        found[selected_by] = [one["best/validation/score"] for one in results]
+    assert found == {None: [0.9, 0.9, 0.9], "macro_f1": [0.1, 0.5, 0.5]}
 
 
 def test_a_head_that_diverges_ends_with_the_weights_it_began_with(stored, task, tmp_path):

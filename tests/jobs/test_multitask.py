@@ -12,7 +12,7 @@ from jobs.encoders.loading import load_encoder
 from jobs.encoders.shared_heads import SharedEncoder
 from jobs.specs.multitask import JointTraining, MultitaskSpec
 from jobs.text.tokenizer import load_tokenizer
-from tests.jobs.tiny import NO_DROPOUT, curve, make_context, planted, write_encoder, write_rows
+from tests.jobs.tiny import NO_DROPOUT, curve, curves, make_context, planted, write_encoder, write_rows
 
 
 def spec_of(**training) -> MultitaskSpec:
@@ -87,6 +87,34 @@ def test_the_same_spec_gives_the_same_bytes_and_another_seed_does_not(inputs, tm
         files = ("model.safetensors", "heads.safetensors")
         written.append([(context.out / name).read_bytes() for name in files])
     assert written[0] == written[1] != written[2]
+
+
+@pytest.mark.parametrize("num_saved", [1, 3])
+def test_an_interrupted_training_that_is_resumed_ends_like_an_undisturbed_one(inputs, tmp_path, num_saved):
+    spec = spec_of(epochs=None, steps=110, evaluations=3)  # two steps a point, and scores between them
+    undisturbed = context_of(tmp_path / "undisturbed", inputs)
+    expected = multitask.run(spec, undisturbed)
+    interrupted = multitask.SharedTraining(spec, context_of(tmp_path / "interrupted", inputs))
+    for _ in range(20 * num_saved):
+        interrupted.advance()
+    interrupted.save()
+    interrupted.advance()
+    torch.manual_seed(99)
+
+    resumed = context_of(tmp_path / "interrupted", inputs)
+    found = multitask.run(spec, resumed)
+    assert found == expected
+    assert curves(resumed) == curves(undisturbed)
+    for name in ("model.safetensors", "heads.safetensors"):
+        assert (resumed.out / name).read_bytes() == (undisturbed.out / name).read_bytes()
+
+
+def test_a_training_that_was_never_saved_begins_its_curves_anew(inputs, tmp_path):
+    spec = spec_of(epochs=None, steps=6)
+    multitask.SharedTraining(spec, context_of(tmp_path, inputs)).advance()
+    again = context_of(tmp_path, inputs)
+    multitask.run(spec, again)
+    assert list(curve(again, "train/loss")) == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_joint_training_that_diverges_says_so(inputs, tmp_path):

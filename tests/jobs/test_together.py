@@ -1,5 +1,7 @@
 """Joint training and heads on frozen features in a gang of two real processes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -21,6 +23,8 @@ STAGES = {
     "bilstm": feature_head,
 }
 
+RESUMED = ("multitask", "linear", "bilstm")
+
 
 @pytest.fixture(scope="module")
 def cases(tmp_path_factory):
@@ -35,13 +39,15 @@ def cases(tmp_path_factory):
     frozen = {"features": context.out, "data": where}
     recipe = {"epochs": 2, "batch_size": 5, "learning_rate": 3e-3}
     joined = {"encoder": encoder, "data/where": where, "data/ends": other}
-    return {
+    undisturbed = {
         "multitask": Case(joint, joined),
         "multitask-parts": Case(joint, joined, micro_batch_size=2),
         "multitask-crowded": Case(joint, joined, harm="crowd"),
         "linear": Case(head_spec(**recipe), frozen),
         "bilstm": Case(head_spec(head="bilstm", train_size=31, **recipe), frozen),
     }
+    interrupted = {f"{name}-interrupted": replace(undisturbed[name], harm="interrupt") for name in RESUMED}
+    return undisturbed | interrupted
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +65,17 @@ def weights_of(out) -> dict[str, torch.Tensor]:
         if (out / name).exists()
         for weight, value in load_file(out / name).items()
     }
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_gang_resumes_where_it_was_interrupted(gang, name):
+    undisturbed, resumed = (weights_of(gang / one / "out") for one in (name, f"{name}-interrupted"))
+    assert undisturbed.keys() == resumed.keys()
+    assert all(torch.equal(value, resumed[weight]) for weight, value in undisturbed.items())
+    for rank in "01":
+        metrics = (torch.load(gang / one / rank / METRICS) for one in (name, f"{name}-interrupted"))
+        first, second = map(without_clock, metrics)
+        assert first == second
 
 
 def test_tasks_are_trained_in_parts_that_fit_into_the_memory_of_all(gang):

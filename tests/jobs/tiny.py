@@ -275,5 +275,9 @@ def curves(context: StageContext) -> list[tuple[int, dict[str, float]]]:
 
 
 def curve(context: StageContext, metric: str) -> dict[int, float]:
-    """One metric by step."""
-    return {step: values[metric] for step, values in curves(context) if metric in values}
+    """One metric by step; one that was never logged is no curve."""
+    logged = curves(context)
+    found = {step: values[metric] for step, values in logged if metric in values}
+    names = sorted({name for _, values in logged for name in values})
+    assert found, f"no curve is called {metric}; there are {', '.join(names)}"
+    return found

@@ -20,6 +20,7 @@ from jobs.processes import Place, join, release
 from jobs.specs.spec import Spec
 from jobs.specs.stages import FinetuneSpec, PretrainSpec
 
+TRAININGS = {"multitask": "SharedTraining", "feature_head": "HeadTraining"}
 METRICS, WEIGHTS = "metrics.pt", "weights.pt"
 NUM_PROCESSES = 2
 
@@ -71,10 +72,21 @@ def _train(case: Case, context: StageContext, own: Path) -> dict[str, float]:
     if isinstance(case.spec, PretrainSpec):
         return _pretrain(case, context)
     if not isinstance(case.spec, FinetuneSpec):
-        return import_module(f"jobs.{case.spec.kind}").run(case.spec, context)
+        return _train_otherwise(case, context)
     metrics, weights = _finetune(case, context)
     torch.save(weights, own / WEIGHTS)
     return metrics
+
+
+def _train_otherwise(case: Case, context: StageContext) -> dict[str, float]:
+    module = import_module(f"jobs.{case.spec.kind}")
+    if case.harm == "interrupt":
+        training = getattr(module, TRAININGS[case.spec.kind])(case.spec, context)
+        training.advance()
+        training.save()
+        training.advance()
+        release(context.accelerator)
+    return module.run(case.spec, context)
 
 
 def _pretrain(case: Case, context: StageContext) -> dict[str, float]:

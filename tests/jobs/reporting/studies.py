@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.reporting.study import Study, VariantResult
+from jobs.reporting.study import NOT_MEASURES, Study, VariantResult, read_curves
+from jobs.reporting.subjects import measure_of
 
 
 def make_variant(root: Path, *, task: str = "topic", seed: int = 0, **recipe: object) -> VariantResult:
@@ -42,6 +43,16 @@ def write_predictions(variant: VariantResult, correct: Sequence[int]) -> Variant
     }
     (variant.folders["finetune"] / "test_predictions.json").write_text(json.dumps(table))
     return variant
+
+
+def logged_curves(study: Study) -> dict[str, set[str]]:
+    """Names of the curves over layers that a study's artifacts have, by measure."""
+    found: dict[str, set[str]] = {}
+    for variant in study.variants:
+        for role, folder in variant.folders.items():
+            if role not in NOT_MEASURES:
+                found.setdefault(measure_of(role), set()).update(one.metric for one in read_curves(folder))
+    return {measure: names for measure, names in found.items() if names}
 
 
 def write_curves(

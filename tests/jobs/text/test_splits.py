@@ -51,6 +51,11 @@ def test_a_sample_has_its_size_and_every_label_its_share():
     assert rows != stratified_sample(labels, size=20, seed=2)
 
 
-@pytest.mark.parametrize("size", [None, 4, 5])
-def test_a_sample_of_fewer_rows_than_asked_for_is_all_of_them(size):
+@pytest.mark.parametrize("size", [None, 4])
+def test_a_sample_of_all_rows_is_all_of_them(size):
     assert stratified_sample(["x", "y", "x", "y"], size=size, seed=0) == [0, 1, 2, 3]
+
+
+def test_a_sample_of_more_rows_than_there_are_is_refused():
+    with pytest.raises(ValueError, match=r"sample\.test: must be at most 4, .*, not 5"):
+        stratified_sample(["x", "y", "x", "y"], size=5, seed=0, split="test")

@@ -1,12 +1,17 @@
 """How a trial advances what it trains, with a gang that only counts."""
 
 from dataclasses import dataclass, field
+from importlib import import_module
 
 import pytest
 
+from jobs.specs.features import FeatureHeadSpec
+from jobs.specs.multitask import JointTraining, MultitaskSpec
+from jobs.specs.recipe import Training
+from orchestrator.execution.gang import TRAININGS
 from orchestrator.execution.tune_trials import Order, Trial
 from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import make_stage
+from orchestrator.planning.plan import TRAINED_KINDS, make_stage
 from orchestrator.store.artifacts import Store
 from tests.jobs.tiny import finetune_spec, pretrain_spec
 
@@ -36,18 +41,33 @@ def begin(tmp_path):
     return begin
 
 
-def test_a_fine_tuning_reports_each_evaluation(begin):
-    trial = begin(finetune_spec())
+HEAD = FeatureHeadSpec(training=Training(), head="linear", head_hidden=8, seed=0)
+JOINT = MultitaskSpec(encoder="tiny", training=JointTraining(epochs=1))
+
+
+@pytest.mark.parametrize("spec", [finetune_spec(), HEAD], ids=lambda spec: spec.kind)
+def test_a_training_of_a_variant_reports_each_evaluation(begin, spec):
+    trial = begin(spec)
     assert [trial.step()["done"] for _ in range(3)] == [False, False, True]
 
 
-def test_a_pretraining_has_nothing_to_report_before_its_end(begin):
-    trial = begin(pretrain_spec())
+@pytest.mark.parametrize("spec", [pretrain_spec(), JOINT], ids=lambda spec: spec.kind)
+def test_what_variants_start_from_has_nothing_to_report_before_its_end(begin, spec):
+    trial = begin(spec)
     result = trial.step()
     assert (result["done"], result["metrics"], trial._gang.saves) == (True, {"a": 1.0}, [False] * 3)
 
 
-def test_both_are_saved_when_it_is_time(begin):
-    trial = begin(pretrain_spec(), checkpoint_seconds=1e-9)
-    trial.step()
+@pytest.mark.parametrize("spec", [pretrain_spec(), JOINT, finetune_spec(), HEAD], ids=lambda spec: spec.kind)
+def test_every_training_is_saved_when_it_is_time(begin, spec):
+    trial = begin(spec, checkpoint_seconds=1e-9)
+    while not trial.step()["done"]:
+        pass
     assert trial._gang.saves == [True] * 3
+
+
+def test_every_trained_kind_can_be_advanced_saved_and_resumed():
+    assert set(TRAININGS) == set(TRAINED_KINDS)
+    for kind, name in TRAININGS.items():
+        training = getattr(import_module(f"jobs.{kind}"), name)
+        assert all(hasattr(training, part) for part in ("is_over", "advance", "save", "finish"))

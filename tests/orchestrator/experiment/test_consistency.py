@@ -55,6 +55,28 @@ LAYERS = (
             "grid: {epochs: [1, 2]}\nexclude: [{warmup: [0.1]}]",
             "exclude.0.warmup: is not under grid: there is nothing to leave out",
         ),
+        (
+            "recipe: {lora_alpha: 8}",
+            "recipe.lora_alpha: changes nothing without adapters: give lora_rank a number, or leave it out",
+        ),
+        (
+            "grid: {lora_dropout: [0.1]}",
+            "grid.lora_dropout.0: changes nothing without adapters: give lora_rank a number, or leave it out",
+        ),
+        (
+            "recipe: {features: last, pooling: pooler}",
+            "recipe.pooling: frozen features are states of layers, without the pooler: must be cls, mean or "
+            "last",
+        ),
+        (
+            f"experiment: {'x' * 251}",
+            "experiment: a name must have at most 250 letters, and this one has 251",
+        ),
+        (
+            "tasks: [{task: a, data: {source: files, train: a, test: b}, sample: {validation: 9}}]",
+            "tasks.0.sample.validation: these data name no validation split, which is drawn from train: "
+            "leave it out",
+        ),
         ("exclude: [{}]", "exclude.0: names no factor: the whole grid would be left out"),
         ("grid: {epochs: [1, 2]}\nexclude: [{epochs: [1, 2]}]", "exclude: leaves nothing of the grid"),
         ("grid: {epochs: [1, 2, 1]}", "grid.epochs.2: 1 stands here twice"),

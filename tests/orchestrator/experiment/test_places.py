@@ -41,6 +41,10 @@ def test_a_dotted_path_is_told_at_what_is_written_of_it(told):
     )
 
 
+def test_what_stands_in_a_list_is_told_where_it_stands(told):
+    assert told("tasks.0: no").endswith("/tasks/trec.yaml:1:1: no")
+
+
 def test_what_an_override_says_is_told_with_it(told):
     assert told("epochs: too many", "", "recipe.epochs=9") == "override 'recipe.epochs=9': too many"
 

@@ -82,11 +82,16 @@ def test_the_order_is_folder_cache_package(tmp_path, hub_cache, monkeypatch):
     assert locate_encoder(source).name == HUB
 
 
-def test_blobs_of_the_cache_are_not_read_for_their_digest(hub_cache):
+def test_blobs_of_the_cache_are_known_by_what_they_hold_and_not_by_their_names(hub_cache, tmp_path):
     snapshot = make_cached(hub_cache)
-    before = locate_encoder(EncoderSource(hub=HUB))
-    (snapshot / "model.safetensors").resolve().write_bytes(b"others!")
-    assert locate_encoder(EncoderSource(hub=HUB)).digest == before.digest
+    weights = snapshot / "model.safetensors"
+    pinned = EncoderSource(hub=HUB, sha256=weights.resolve().name)
+    before = locate_encoder(pinned, memory=tmp_path / "memory.json")
+    weights.resolve().write_bytes(b"others!")
+    assert locate_encoder(EncoderSource(hub=HUB)).digest != before.digest
+    found = hashlib.sha256(b"others!").hexdigest()
+    with pytest.raises(ConfigurationError, match=f"{pinned.sha256}, but its sha256 is {found}"):
+        locate_encoder(pinned, memory=tmp_path / "memory.json")
 
 
 def test_a_half_filled_cache_is_passed_over_with_its_reason(hub_cache):

@@ -168,6 +168,17 @@ def test_blocks_longer_than_the_encoders_positions_are_refused(bench):
     assert message == "pretraining.more.block_length: encoder has positions for 100 tokens, not for 128"
 
 
+def test_a_sample_of_more_rows_than_there_are_is_refused(bench):
+    task = {"task": "topic", "data": LONG, "sample": {"train": 1000}}
+    told = "tasks.0.sample.train: must be at most "
+    assert faults(bench, task).startswith(told)
+    words = {"source": "sample_annotations", "label": "upos", "num_train": 30, "num_test": 20}
+    task = {"task": "tags", "data": words, "sample": {"test": 21}}
+    assert faults(bench, task) == (
+        "tasks.0.sample.test: must be at most 20, which is all that there are, not 21"
+    )
+
+
 def test_a_head_that_leaves_nothing_for_the_tail_is_refused(bench):
     task = {"task": "topic", "data": LONG}
     recipe = {"max_length": 20, "truncation": "head+tail"}

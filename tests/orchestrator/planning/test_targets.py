@@ -190,7 +190,9 @@ def test_what_only_labelled_texts_have_is_refused_of_others(bench):
 def test_an_objective_must_be_a_score_of_every_task(bench):
     search = {"trials": 2, "space": {"learning_rate": {"low": 1e-5, "high": 1e-4}}}
     topic = {"task": "topic", "data": SAMPLE}
-    fault = faults(bench, tasks=[topic, numbers(bench)], search=search)
+    assert bench.open(tasks=[topic, numbers(bench)], search=search), "each task has its own by default"
+    accuracy = search | {"objective": "validation/accuracy"}
+    fault = faults(bench, tasks=[topic, numbers(bench)], search=accuracy)
     assert "search.objective: task score has no accuracy: must be one of validation/pearson" in fault
     pearson = search | {"objective": "validation/pearson"}
     assert "task topic has no pearson" in faults(bench, tasks=[topic, numbers(bench)], search=pearson)

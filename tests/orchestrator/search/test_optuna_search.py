@@ -32,8 +32,13 @@ class Run:
         self.workspace: Workspace = bench.open(**changes)
         self.workspace.store.create()
         self.schedule: Schedule = self.workspace.schedule()
+        self.said: list[str] = []
         self.search = OptunaSearch(
-            self.workspace.experiment, self.schedule, self.workspace.plan, at_once=at_once
+            self.workspace.experiment,
+            self.schedule,
+            self.workspace.plan,
+            at_once=at_once,
+            say=self.said.append,
         )
 
     def open(self):
@@ -237,15 +242,144 @@ def test_a_restart_proposes_what_an_undisturbed_run_would_have(tmp_path, space, 
     assert len(undisturbed) == 7
 
 
-def test_a_space_without_anything_new_ends_the_search(bench):
+def test_a_space_without_anything_new_ends_the_search_in_words(bench):
     run = Run(bench, search=search(TWO, trials=6))
+    assert sorted(run.finish_all()) == ["layer_decay=0.9", "layer_decay=1"]
+    assert len(run.trials()) == 2
+    told = "The search of topic has tried all 2 conditions that its space has; 6 were asked for."
+    assert run.said == [told]
+    workspace = bench.open(search=search(TWO, trials=6))
+    assert workspace.study(workspace.schedule()).notes[0] == told
+    (progress,) = workspace.search_progress(workspace.schedule())
+    assert (progress.tried, progress.trials, progress.is_used_up) == (2, 6, True)
+
+
+TWELVE = {
+    "layer_decay": {"choices": [1.0, 0.9, 0.8]},
+    "epochs": {"choices": [1, 2]},
+    "batch_size": {"low": 8, "high": 9},
+}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_condition_of_a_space_is_tried_before_it_is_used_up(bench, seed):
+    run = Run(bench, search=search(TWELVE, trials=12, startup_trials=1, seed=seed))
+    assert len(set(run.finish_all())) == 12
+    assert run.said == []
+    assert bench.open(search=search(TWELVE, trials=12)).search_progress(run.schedule)[0].sentence() == ""
+
+
+def test_a_restart_draws_what_an_undisturbed_run_would_have(tmp_path):
+    changes = {"search": search(TWELVE, trials=14, startup_trials=1)}
+    for name in ("undisturbed", "disturbed"):
+        (tmp_path / name).mkdir()
+    undisturbed = Run(Bench(tmp_path / "undisturbed"), **changes).finish_all()
+    before = Run(Bench(tmp_path / "disturbed"), **changes).finish_all(most=8)
+    run = Run(Bench(tmp_path / "disturbed"), **changes)
+    assert before + run.finish_all() == undisturbed
+    assert len(undisturbed) == 12
+    assert "has tried all 12 conditions" in run.said[0]
+    again = Run(Bench(tmp_path / "disturbed"), **changes)
+    assert (again.finish_all(), len(again.said)) == ([], 1)
+
+
+def test_conditions_that_a_grid_has_tried_are_not_drawn_again_and_count(bench):
+    grid = bench.plan(grid={"layer_decay": [1.0, 0.9], "epochs": [1, 2], "batch_size": [8]})
+    for variant in grid.variants:
+        finish_variant(bench, variant, validation__accuracy=0.5)
+    run = Run(bench, search=search(TWELVE, trials=20))
+    assert len(run.finish_all()) == 12 - 4
+    assert "has tried all 12 conditions" in run.said[0]
+
+
+def test_each_cell_of_a_grid_that_is_not_excluded_has_a_space_of_its_own(bench):
+    changes = {
+        "search": search(TWO, trials=3),
+        "grid": {"epochs": [1, 2], "batch_size": [8, 16]},
+        "exclude": [{"epochs": [2], "batch_size": [16]}],
+    }
+    run = Run(bench, **changes)
+    assert len(run.finish_all()) == 3 * 2
+    assert [one.partition(" has ")[0] for one in run.said] == [
+        f"The search of topic epochs={epochs} batch_size={size}" for epochs, size in ((1, 8), (1, 16), (2, 8))
+    ]
+
+
+def test_cells_that_collapse_are_counted_once_and_named_as_used_up(bench):
+    space = {"truncation": {"choices": ["head", "tail"]}, **TWO}
+    run = Run(bench, search=search(space, trials=4))
+    assert len(run.finish_all()) == 2  # No text is cut, so both truncations are one.
+    assert "has tried all 2 conditions that its space has; 4 were asked for" in run.said[0]
+
+
+def test_a_space_in_which_a_choice_lets_another_factor_do_nothing_does_not_end_early(bench):
+    """Where all is frozen, layer_decay changes nothing."""
+    space = {
+        "frozen_layers": {"choices": ["all", 0]},
+        "layer_decay": {"low": 0.5, "high": 0.95},
+    }
+    run = Run(bench, search=search(space, trials=12, startup_trials=1))
     conditions = []
     while run.search.refill():
         for variant in run.open():
-            conditions.append(variant.condition)
-            run.finish(variant, validation__accuracy=0.5)
-    assert sorted(conditions) == ["layer_decay=0.9", "layer_decay=1"]
-    assert len(run.trials()) == 2
+            # The more is frozen the better: Optuna would like nothing else any more.
+            run.finish(variant, validation__accuracy=float(variant.recipe["frozen_layers"] == "all"))
+            conditions.append(variant.key)
+    assert len(set(conditions)) == 12
+    assert run.said == []
+
+
+def test_a_large_space_is_not_enumerated(bench, monkeypatch):
+    monkeypatch.setattr("orchestrator.search.untried.MOST_DRAWS", 20)
+    monkeypatch.setattr("orchestrator.search.cells.MOST_DRAWS", 20)
+    space = {"head_tokens": {"low": 1, "high": 100_000_000}, **TWO}
+    run = Run(bench, search=search(space, trials=4), recipe={"max_length": 200_000_000})
+    assert len(run.finish_all()) == 2  # No text is cut, so nothing is kept of its head.
+    (said,) = run.said
+    assert said.startswith("The search of topic has tried 2 of 4 conditions.")
+    assert said.endswith("draws from its space brought nothing new.")
+
+
+def test_texts_to_learn_from_are_searched_in_whole_numbers(bench):
+    run = Run(bench, search=search({"train_size": {"low": 4, "high": 14}}, trials=3))
+    run.finish_all()
+    assert {type(one.recipe["train_size"]) for one in run.schedule.plan.variants} == {int}
+
+
+def test_the_objective_is_the_metric_of_the_task_where_none_is_named(bench):
+    tasks = [{"task": "topic", "data": LONG, "metric": "macro_f1"}]
+    run = Run(bench, search=search(trials=1), tasks=tasks)
+    run.search.refill()
+    run.finish(run.open()[0], validation__accuracy=0.9, validation__macro_f1=0.4)
+    assert not run.search.refill()
+    assert run.trials()[0].value == 0.4
+
+
+def test_a_plan_says_how_many_conditions_there_are_to_try(bench, capsys):
+    from orchestrator.showing import print_plan
+
+    for space, told in (
+        (TWELVE, "20 conditions while it runs; its space has 12 at most"),
+        (RATES, "20 cond"),
+    ):
+        workspace = bench.open(search=search(space, trials=20))
+        print_plan(workspace, workspace.schedule(), all_stages=False)
+        assert told in (shown := capsys.readouterr().out)
+        assert ("at most" in shown) == (space == TWELVE)
+
+
+def test_the_status_says_how_far_a_search_is(bench, capsys):
+    from orchestrator.showing import print_status, status_object
+
+    Run(bench, search=search(trials=6)).finish_all(most=2)
+    workspace = bench.open(search=search(trials=6))
+    schedule = workspace.schedule()
+    study, progress = workspace.study(schedule), workspace.search_progress(schedule)
+    print_status(study, progress)
+    assert "The search of topic has tried 2 of 6 conditions." in capsys.readouterr().out
+    assert status_object(study, progress)["search"] == [
+        {"study": "topic", "tried": 2, "trials": 6, "is_used_up": False}
+    ]
 
 
 def test_a_choice_that_gained_a_value_is_no_error(bench):

@@ -4,9 +4,9 @@ import pytest
 
 from orchestrator.tracking.mlflow_names import (
     MAX_NAME,
-    accepted_experiment,
     accepted_name,
     accepted_path,
+    accepted_value,
     shortened,
 )
 
@@ -77,7 +77,7 @@ def test_long_values_end_in_an_ellipsis():
     assert shortened("abcd", 3) == "ab…"
 
 
-def test_long_experiment_names_stay_apart():
-    one, two = accepted_experiment("e" * 600 + "1"), accepted_experiment("e" * 600 + "2")
-    assert one != two
-    assert len(one) == len(two) == MAX_NAME
+def test_a_value_has_nothing_that_a_database_refuses():
+    assert accepted_value("a\ud800b\0c", 10) == "a?b?c"
+    assert accepted_value("größe 名", 10) == "größe 名"
+    assert accepted_value("abcd", 3) == "ab…"

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -11,6 +12,7 @@ import time
 import urllib.request
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import requests
@@ -19,8 +21,8 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from jobs.reporting.study import Point
-from orchestrator.errors import TrackerUnavailable
-from orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage
+from orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
+from orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage, _restoring
 from orchestrator.tracking.publishing import Publisher
 from orchestrator.tracking.tracker import Dataset, Page
 
@@ -97,15 +99,39 @@ def test_an_unchanged_page_writes_nothing_after_a_restart(database, tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_a_deleted_experiment_is_named_with_how_to_restore_it(tracker, database):
+def test_a_deleted_experiment_is_named_with_a_command_that_restores_it(tracker, database, tmp_path):
     tracker.publish(EXPERIMENT, PAGE)
     client = MlflowClient(database)
     client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
     tracker = MlflowTracker(database)
-    with pytest.raises(
-        ValueError, match="'served' was deleted: restore it with `mlflow experiments restore -x 1`"
-    ):
+    with pytest.raises(PrerequisiteMissing, match="'served' was deleted: restore it with `env ") as error:
         tracker.publish(EXPERIMENT, PAGE)
+    advised = str(error.value).split("`")[1]
+    mlflow = Path(sys.executable).with_name("mlflow")
+    subprocess.run(
+        shlex.split(advised.replace(" mlflow ", f" {mlflow} ")),
+        env={name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
+        cwd=tmp_path.parent,
+        check=True,
+        capture_output=True,
+    )
+    tracker.publish(EXPERIMENT, PAGE)
+    assert len(runs_in(database)) == 1
+
+
+def test_a_command_that_is_advised_shows_no_password():
+    assert _restoring("postgresql://me:secret@host/db", "7") == (
+        "env MLFLOW_TRACKING_URI='postgresql://***@host/db' mlflow experiments restore -x 7"
+    )
+
+
+def test_values_that_a_database_refuses_are_shown_without_what_it_refuses(tracker, database):
+    spoilt = "a\ud800b\0c"
+    tracker.publish(
+        EXPERIMENT, replace(PAGE, name=spoilt, params={"p": spoilt}, tags={"t": spoilt}, texts={"a": spoilt})
+    )
+    (run,) = runs_in(database)
+    assert (run.info.run_name, run.data.params["p"], run.data.tags["t"]) == ("a?b?c",) * 3
 
 
 def test_a_run_deleted_while_it_is_published_is_made_again_with_all_its_points(tracker, database):

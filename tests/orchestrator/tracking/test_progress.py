@@ -19,8 +19,8 @@ from tests.tiny import write_experiment
 class Scene:
     """A schedule whose stages end at a word, shown by a reporter."""
 
-    def __init__(self, folder: Path, encoder: Path, console: Console) -> None:
-        path = write_experiment(folder / "tiny.yaml", encoder, seeds=[1, 2])
+    def __init__(self, folder: Path, encoder: Path, console: Console, **changes: Any) -> None:
+        path = write_experiment(folder / "tiny.yaml", encoder, seeds=[1, 2], **changes)
         workspace = open_workspace(path, store=folder / "runs")
         workspace.store.create()
         self.reporter = make_reporter(as_json=False, console=console)
@@ -82,6 +82,15 @@ def test_on_a_terminal_a_running_training_shows_step_scores_and_what_is_left(tmp
     scene.compute("finetune", seconds=2.0, **{"validation/accuracy": 0.5, "test/accuracy": 0.25})
     scene.reporter.close()
     assert "validation/accuracy 0.5000  test/accuracy 0.2500" in output.getvalue()
+
+
+def test_scores_are_those_of_the_metric_of_the_task(tmp_path, tiny_encoder, output):
+    task = {"task": "topic", "data": {"source": "sample", "target": "topic"}, "metric": "macro_f1"}
+    scene = Scene(tmp_path, tiny_encoder, Console(file=output, width=200), tasks=[task])
+    scores = {"validation/accuracy": 0.5, "validation/macro_f1": 0.25, "test/accuracy": 0.5}
+    scene.compute("finetune", seconds=2.0, **scores, **{"test/macro_f1": 0.125})
+    scene.reporter.close()
+    assert "validation/macro_f1 0.2500  test/macro_f1 0.1250" in output.getvalue()
 
 
 def test_as_json_every_event_is_a_line_with_its_time(capsys):

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
 from orchestrator.tracking.memory import MemoryTracker
-from orchestrator.tracking.publishing import Publisher
+from orchestrator.tracking.publishing import Publisher, publish_each
 from orchestrator.tracking.tracker import Page
 
 EXPERIMENT = "experiment"
@@ -109,6 +110,33 @@ def test_closing_waits_as_long_as_pages_get_through():
     publisher = Publisher(SteadyTracker(), EXPERIMENT)
     publisher.offer([page(key) for key in "abcdefghij"])
     assert publisher.close(1) == 0
+
+
+def test_every_page_is_published_and_those_refused_are_listed_with_the_reason(tracker):
+    for key in ("a", "c"):
+        tracker.refuse(key)
+    refused = publish_each(tracker, EXPERIMENT, [page(key) for key in "abcd"])
+    assert list(tracker.pages(EXPERIMENT)) == ["b", "d"]
+    assert {reason: [one.key for one in pages] for reason, pages in refused.items()} == {
+        f"ValueError: the tracker in memory was told to refuse {key}": [key] for key in ("a", "c")
+    }
+
+
+def test_an_outage_ends_the_publishing_of_pages(tracker):
+    tracker.fail_next(1)
+    with pytest.raises(TrackerUnavailable):
+        publish_each(tracker, EXPERIMENT, [page("a"), page("b")])
+
+
+def test_a_reason_that_holds_for_many_pages_is_said_once(publisher, tracker, caplog, monkeypatch):
+    def refuse(experiment, page):
+        raise PrerequisiteMissing("the experiment was deleted")
+
+    monkeypatch.setattr(tracker, "publish", refuse)
+    publisher.offer([page(key) for key in "abc"])
+    assert publisher.close(5) == 3
+    (message,) = messages(caplog, logging.ERROR)
+    assert message == "the tracker does not take the variant 'name': the experiment was deleted"
 
 
 def test_a_page_that_is_refused_is_named_and_does_not_stop_the_others(publisher, tracker, caplog):
