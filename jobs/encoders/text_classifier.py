@@ -174,7 +174,7 @@ def _one_map(model: PreTrainedModel, upper: nn.Linear, head: TextHead) -> Iterat
     for norm in _norms_beside_layers(model):
         if norm.bias.shape == shift_D.shape:
             before_D = norm.bias.detach().clone()
-            norm.bias.data = before_D + shift_D
+            norm.bias.data = before_D + shift_D.to(before_D.dtype)
             yield
             norm.bias.data = before_D
 
