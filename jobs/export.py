@@ -71,7 +71,7 @@ def export_model(
         metric: The score; where the task has none of its own, what selects the weights of its target.
 
     Raises:
-        ValueError: the head is not a linear one on one layer, there are not so many layers, no number of
+        ValueError: the head reads several layers or windows, there are not so many layers, no number of
             layers is within the tolerance, or no model of transformers' own computes the head.
     """
     reading = json.loads((finetune / READING).read_text(encoding="utf-8"))

@@ -134,14 +134,18 @@ def _fillings(
     if len(upper) != 1:
         return
     lower = [linear for linear in maps if linear is not upper[0]]
+    width, room = head.weight_KD.shape[1], 2 * head.num_labels
+    if any(linear.in_features != width for linear in lower or upper):
+        return
     if head.pooler is not None:
-        for linear in lower:
-            _fill(linear, *head.pooler)
-        _fill(upper[0], head.weight_KD, head.bias_K)
-        yield
+        if all(linear.out_features == width for linear in lower) and upper[0].in_features == width:
+            for linear in lower:
+                _fill(linear, *head.pooler)
+            _fill(upper[0], head.weight_KD, head.bias_K)
+            yield
     elif not lower:
         yield from _one_map(model, upper[0], head)
-    elif all(2 * head.num_labels <= linear.out_features for linear in lower):
+    elif upper[0].in_features >= room and all(linear.out_features >= room for linear in lower):
         yield from _two_maps(upper[0], lower, head, trial, lambda: trial.logits(model, kind))
 
 
