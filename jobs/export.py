@@ -4,6 +4,7 @@ Axes: N texts (of choices each with one of them), L layers (0 the embeddings), K
 predicted or a choice is scored), D features.
 """
 
+import copy
 import json
 import time
 from collections.abc import Callable, Sequence
@@ -13,20 +14,26 @@ from statistics import median
 from typing import Literal
 
 import numpy as np
-from transformers import PreTrainedModel
+import torch
+from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from jobs.encoders.head_files import READING
+from jobs.encoders.answering_classes import load_model, text_logits
+from jobs.encoders.architecture import keep_layers, takes_token_types
+from jobs.encoders.exported_folder import refuse_wrong_loads, write_model
+from jobs.encoders.head_files import READING, load_classifier
 from jobs.encoders.hidden_states import pooled_layers
 from jobs.encoders.layer_files import Part
-from jobs.encoders.layer_heads import read_layer_head, read_tuned_head
 from jobs.encoders.layer_targets import row_scores
-from jobs.encoders.loading import load_encoder, save_encoder
-from jobs.encoders.token_classifier import load_token_classifier, text_logits, token_classifier
+from jobs.encoders.loading import load_encoder
+from jobs.encoders.text_classifier import Trial, text_classifier
+from jobs.encoders.text_head import TextHead
+from jobs.encoders.token_classifier import token_classifier
 from jobs.model_card import Facts, write_card
 from jobs.specs.recipe import TokenPooling
 from jobs.specs.targets import SELECTING, Metric, Target
 from jobs.text.auto_tokenizer import auto_tokenizer
 from jobs.text.candidates import candidates_of
+from jobs.text.inputs import inputs_of
 from jobs.text.prepared import Split, read_prepared_target, read_split
 from jobs.text.same_tokens import PREPARED_OTHERWISE, check_same_tokens
 from jobs.text.token_samples import read_sample
@@ -34,11 +41,10 @@ from jobs.text.token_samples import read_sample
 MOST_TEXTS = 1000
 """Of a split, that are scored, with all choices; the first of the shuffle by which measures choose theirs."""
 TEXTS_TIMED = 40
+TEXTS_TRIED = 4
+"""Whole and cut in half, by which a class of transformers is found."""
 ROUNDING = 1e-3
 """Most that logits may differ by, in parts of the largest; float32 sums in another order do by less."""
-
-Head = tuple[np.ndarray, np.ndarray]
-"""Weight (K, D) and bias (K,)."""
 
 
 def export_model(
@@ -68,22 +74,23 @@ def export_model(
         metric: The score; where the task has none of its own, what selects the weights of its target.
 
     Raises:
-        ValueError: the head is not a linear one on one layer, there are not so many layers, no number of
-            layers is within the tolerance, no model of transformers' own computes the head, or texts have
-            other tokens in the folder than they were tuned with.
+        ValueError: the head reads several layers or windows, there are not so many layers, no number of
+            layers is within the tolerance, or no model of transformers' own computes the head,
+            or texts have other tokens in the folder than they were tuned with.
     """
     reading = json.loads((finetune / READING).read_text(encoding="utf-8"))
     _refuse_other_heads(reading)
-    pooling, labels = reading["pooling"], tuple(reading["labels"])
+    labels = tuple(reading["labels"])
     target = read_prepared_target(data)
     metric = metric or SELECTING[target]
     scored = partial(_score, metric=metric, target=target, num_labels=len(labels))
-    tuned = read_tuned_head(finetune)
+    tuned = TextHead.tuned(finetune, reading["pooling"])
+    pooling = tuned.pooling
     encoder = load_encoder(finetune)
     depth = encoder.config.num_hidden_layers
 
-    def head_of(layer: int) -> Head:
-        return tuned if refitted is None else read_layer_head(refitted, layer)
+    def head_of(layer: int) -> TextHead:
+        return tuned if refitted is None else TextHead.refitted(refitted, layer, pooling)
 
     if layers == "auto":
         validation = _some(data, "validation", target)
@@ -91,32 +98,38 @@ def export_model(
         layers = _fewest_layers(states, partial(scored, validation), tuned, head_of, tolerance)
     if not 1 <= layers <= depth:
         raise ValueError(f"{layers} layers cannot be kept: the model has 1 to {depth}")
+    head = head_of(layers)
     test = _some(data, "test", target)
     states_LND = _states(encoder, test, pooling)
-    promised_NK = _logits(states_LND[layers], head_of(layers))
-    before_NK = _logits(states_LND[depth], tuned)
-    parameters_before = _num_parameters(encoder) + sum(part.size for part in tuned)
-    weight_KD, bias_K = head_of(layers)
-    model = token_classifier(
-        encoder,
-        num_layers=layers,
-        weight_KD=weight_KD,
-        bias_K=bias_K,
-        labels=labels if target == "label" else (target,),
+    promised_NK, before_NK = head.logits(states_LND[layers]), tuned.logits(states_LND[depth])
+    pad_token, pad_id = _padding(auto_tokenizer(finetune))
+    trial = _trial(encoder, test, head, layers=layers, pad_id=pad_id)
+    parameters_whole = _num_parameters(encoder)
+    keep_layers(encoder, layers)
+    config = _with_answers(encoder.config, labels if target == "label" else (target,), target)
+    parameters_cut = parameters_whole - _num_parameters(encoder)
+    model, kind = text_classifier(encoder, config, head, target=target, trial=trial) or (
+        token_classifier(encoder, config, head),
+        "tokens",
     )
-    save_encoder(model, out, tokenizer_from=finetune)
-    _name_padding(out)
+    key_mapping = write_model(model, kind, out, target=target, start=finetune)
+    _name_padding(out, pad_token)
+    _name_inputs(out, with_types=takes_token_types(encoder) and _has_types(test))
     check_same_tokens(out, read_sample(data), cause=PREPARED_OTHERWISE)
-    exported = load_token_classifier(out)
-    found_NK = _checked(exported, test, pooling, promised_NK)
-    seconds, seconds_before = _seconds_of_a_text(exported, finetune, test, pooling)
+    refuse_wrong_loads(out, target=target, trial=trial)
+    exported = load_model(out, kind, key_mapping=key_mapping)
+    of_texts = partial(text_logits, exported, kind, pooling=pooling, pad_id=pad_id)
+    found_NK = _checked(of_texts, test, promised_NK, name=type(exported).__name__)
+    seconds, seconds_before = _seconds_of_a_text(of_texts, finetune, test, pad_id)
     facts = Facts(
         variant=variant,
         architecture=type(exported).__name__,
+        kind=kind,
+        key_mapping=key_mapping,
         layers=layers,
         of_layers=depth,
         head="tuned" if refitted is None else "refitted",
-        pooling=pooling,
+        pooling=reading["pooling"] if refitted is None else pooling,
         target=target,
         labels=labels,
         max_length=max_length,
@@ -127,7 +140,7 @@ def export_model(
         score=scored(test, found_NK),
         score_before=scored(test, before_NK),
         parameters=_num_parameters(exported),
-        parameters_before=parameters_before,
+        parameters_before=_num_parameters(exported) + parameters_cut,
         milliseconds=1e3 * seconds,
         milliseconds_before=1e3 * seconds_before,
     )
@@ -137,29 +150,77 @@ def export_model(
 
 def _refuse_other_heads(reading: dict) -> None:
     parts = {
-        "the encoder's pooler": reading["pooling"] == "pooler",
         "several layers": len(reading["layers"]) > 1,
         "windows": reading["window_pooling"] is not None,
     }
     if read := [name for name, is_read in parts.items() if is_read]:
         raise ValueError(
-            f"its head reads {' and '.join(read)}: only a linear head on one layer, by cls, mean or last, "
+            f"its head reads {' and '.join(read)}: only a head on one layer, by cls, pooler, mean or last, "
             "can be exported"
         )
 
 
-def _name_padding(folder: Path) -> None:
-    """Tokenizers of decoder-only models often have no token to pad with: then the one that ends a text does,
-    or another special one, on the right; which it is changes nothing, since no token sees those behind it. No
-    word becomes one: it would no longer be read as before."""
+def _padding(tokenizer: PreTrainedTokenizerBase) -> tuple[str | None, int]:
+    """The token to pad with and its id. Tokenizers of decoder-only models often have none: then it is the one
+    that ends a text, or another special one; which it is changes nothing, since no token sees those behind
+    it. No word becomes one: it would no longer be read as before."""
+    token = tokenizer.pad_token or tokenizer.eos_token or next(iter(tokenizer.all_special_tokens), None)
+    return token, 0 if token is None else tokenizer.convert_tokens_to_ids(token)
+
+
+def _name_padding(folder: Path, pad_token: str | None) -> None:
+    """In the tokenizer's settings, where it is not yet so."""
     tokenizer = auto_tokenizer(folder)
-    if tokenizer.pad_token is not None and tokenizer.padding_side == "right":
-        return
+    if tokenizer.pad_token != pad_token or tokenizer.padding_side != "right":
+        named = {} if pad_token is None else {"pad_token": pad_token}
+        _change_tokenizer(folder, padding_side="right", **named)
+
+
+def _has_types(split: Split) -> bool:
+    """Whether some token is of another type than 0."""
+    return split.type_ids is not None and any(any(types) for types in split.type_ids)
+
+
+def _name_inputs(folder: Path, *, with_types: bool) -> None:
+    """The tokenizer gives token types where the model was measured with some, and nowhere else: GPT-2 would
+    add them to its embeddings, and other families do not take them."""
+    names = (
+        ["input_ids", "token_type_ids", "attention_mask"] if with_types else ["input_ids", "attention_mask"]
+    )
+    if auto_tokenizer(folder).model_input_names != names:
+        _change_tokenizer(folder, model_input_names=names)
+
+
+def _change_tokenizer(folder: Path, **changes: object) -> None:
     path = folder / "tokenizer_config.json"
     settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    pad_token = tokenizer.pad_token or tokenizer.eos_token or next(iter(tokenizer.all_special_tokens), None)
-    settings |= {"padding_side": "right"} | ({} if pad_token is None else {"pad_token": pad_token})
-    path.write_text(json.dumps(settings, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(settings | changes, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+
+
+def _with_answers(config: PreTrainedConfig, names: Sequence[str], target: Target) -> PreTrainedConfig:
+    """A copy that says what the logits stand for."""
+    config = copy.deepcopy(config)
+    config.id2label = dict(enumerate(names))
+    config.label2id = {name: number for number, name in enumerate(names)}
+    # Of one logit, a pipeline would give the sigmoid otherwise.
+    config.problem_type = "single_label_classification" if target == "label" else "regression"
+    return config
+
+
+def _trial(encoder: PreTrainedModel, test: Split, head: TextHead, *, layers: int, pad_id: int) -> Trial:
+    """Texts from the shortest to the longest, and the first half of each: as one batch they need padding."""
+    order = np.argsort([len(text) for text in test.texts], kind="stable")
+    rows = order[np.linspace(0, len(order) - 1, TEXTS_TRIED, dtype=int)].tolist()
+    whole = test.rows(rows)
+    halves = [(len(text) + 1) // 2 for text in whole.texts]
+
+    def and_halves(column: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+        return [*column, *(of[:length] for of, length in zip(column, halves, strict=True))]
+
+    types = None if whole.type_ids is None else and_halves(whole.type_ids)
+    texts = and_halves(whole.texts)
+    split = Split(range(len(texts)), texts, range(len(texts)), types)
+    return Trial(split, pad_id, head.pooling, head.logits(_states(encoder, split, head.pooling)[layers]))
 
 
 def _some(data: Path, name: Literal["validation", "test"], target: Target) -> Split:
@@ -180,20 +241,15 @@ def _states(encoder: PreTrainedModel, split: Split, pooling: TokenPooling) -> li
     )
 
 
-def _logits(states_ND: np.ndarray, head: Head) -> np.ndarray:
-    weight_KD, bias_K = head
-    return states_ND @ weight_KD.T + bias_K
-
-
 def _fewest_layers(
     states_LND: Sequence[np.ndarray],
     scored: Callable[[np.ndarray], float],
-    tuned: Head,
-    head_of: Callable[[int], Head],
+    tuned: TextHead,
+    head_of: Callable[[int], TextHead],
     tolerance: float,
 ) -> int:
-    full = scored(_logits(states_LND[-1], tuned))
-    found = {layer: scored(_logits(states_LND[layer], head_of(layer))) for layer in range(1, len(states_LND))}
+    full = scored(tuned.logits(states_LND[-1]))
+    found = {layer: scored(head_of(layer).logits(states_LND[layer])) for layer in range(1, len(states_LND))}
     # Half a point means half a point, whatever subtracting rounds.
     enough = [layer for layer, score in found.items() if score >= full - tolerance - 1e-9]
     if not enough:
@@ -206,41 +262,39 @@ def _fewest_layers(
 
 
 def _checked(
-    model: PreTrainedModel, test: Split, pooling: TokenPooling, promised_NK: np.ndarray
+    of_texts: Callable[[Split], torch.Tensor], test: Split, promised_NK: np.ndarray, *, name: str
 ) -> np.ndarray:
     """The logits of the exported model (N, K), once they are those that were promised."""
     order = np.argsort([len(text) for text in test.texts], kind="stable")
     found_NK = np.empty_like(promised_NK)
     for start in range(0, len(order), 32):
         rows = order[start : start + 32]
-        found_NK[rows] = text_logits(model, test.rows(rows.tolist()), pooling)
+        found_NK[rows] = of_texts(test.rows(rows.tolist())).numpy()
     worst = float(np.abs(found_NK - promised_NK).max())
     if worst > ROUNDING * max(1.0, float(np.abs(promised_NK).max())):
         raise ValueError(
-            f"{type(model).__name__} does not compute what was measured: logits differ by {worst:.3g}, so it "
+            f"{name} does not compute what was measured: logits differ by {worst:.3g}, so it "
             "treats the states of a lower layer otherwise (as with a normalisation above the last)"
         )
     return found_NK
 
 
 def _seconds_of_a_text(
-    exported: PreTrainedModel, finetune: Path, test: Split, pooling: TokenPooling
+    of_texts: Callable[[Split], torch.Tensor], finetune: Path, test: Split, pad_id: int
 ) -> tuple[float, float]:
     """Median seconds of one text in the exported model and in the whole one, text by text in turn."""
-    weight_KD, bias_K = read_tuned_head(finetune)
-    encoder = load_encoder(finetune)
-    whole = token_classifier(
-        encoder,
-        num_layers=encoder.config.num_hidden_layers,
-        weight_KD=weight_KD,
-        bias_K=bias_K,
-        labels=[str(number) for number in range(len(bias_K))],
-    )
+    classifier = load_classifier(finetune).eval()
+    counts = (1,) if classifier.num_choices else None
     taken: dict[bool, list[float]] = {True: [], False: []}
     for row in range(min(TEXTS_TIMED, len(test.ids))):
-        for is_exported, model in ((True, exported), (False, whole)):
+        text = test.rows([row])
+        for is_exported in (True, False):
             began = time.perf_counter()
-            text_logits(model, test.rows([row]), pooling)
+            if is_exported:
+                of_texts(text)
+            else:
+                with torch.inference_mode():
+                    classifier(*inputs_of(text, pad_id)._replace(num_windows_B=counts))
             taken[is_exported].append(time.perf_counter() - began)
     return median(taken[True]), median(taken[False])
 

@@ -3,14 +3,22 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 
-from jobs.specs.recipe import TokenPooling
+from jobs.specs.recipe import Pooling, TokenPooling
 from jobs.specs.targets import Metric, Target
 
 FACTS, CARD = "layerscope.json", "README.md"
 
-_LOGITS = {
+Kind = Literal["texts", "choices", "tokens"]
+"""What a class of transformers classifies."""
+
+_AUTO: dict[Kind, str] = {
+    "texts": "AutoModelForSequenceClassification",
+    "choices": "AutoModelForMultipleChoice",
+    "tokens": "AutoModelForTokenClassification",
+}
+_LOGITS: dict[TokenPooling, str] = {
     "cls": "logits = model(**inputs).logits[:, 0]",
     "last": (
         'last = inputs["attention_mask"].sum(1) - 1\nlogits = model(**inputs).logits[range(len(last)), last]'
@@ -20,7 +28,7 @@ _LOGITS = {
         "logits = (model(**inputs).logits * mask).sum(1) / mask.sum(1)"
     ),
 }
-_READING = {
+_READING: dict[TokenPooling, str] = {
     "cls": "The logits of a text are those of its first token",
     "last": "The logits of a text are those of its last token",
     "mean": "The logits of a text are the mean of those of its tokens",
@@ -32,6 +40,11 @@ _ANSWERS: dict[Target, str] = {
     "number": "numbers = logits[:, 0].tolist()",
     "choice": "chosen = logits.view(len(texts), -1).argmax(-1).tolist()",
 }
+_PIPELINE = """\
+from transformers import pipeline
+classify = pipeline("text-classification", model=folder, tokenizer=folder)
+"""
+_OF_CHOICES = "[text for text, of in zip(texts, choices) for _ in of], sum(choices, [])"
 _NOUNS: dict[Target, str] = {
     "label": "A classifier of texts",
     "number": "A model that predicts a number",
@@ -47,11 +60,15 @@ class Facts:
     """Key of the fine-tuning."""
     architecture: str
     """The class of transformers that loads it."""
+    kind: Kind
+    """Of that class: it classifies texts, chooses, or classifies tokens."""
+    key_mapping: dict[str, str]
+    """With which it must be loaded; mostly empty."""
     layers: int
     of_layers: int
     head: str
     """`tuned` or `refitted`."""
-    pooling: TokenPooling
+    pooling: Pooling
     target: Target
     labels: tuple[str, ...]
     """Of choices, their names; of numbers none."""
@@ -82,26 +99,50 @@ def write_card(folder: Path, facts: Facts) -> None:
 def snippet(facts: Facts) -> str:
     """Lines of Python that give the `labels`, `numbers` or places of the right `chosen` ones of `texts` (with
     `pairs`, their second texts, or `choices`, a list for each) by the model in `folder`."""
-    given = "texts, pairs" if facts.pairs else "texts"
-    if facts.target == "choice":
-        given = "[text for text, of in zip(texts, choices) for _ in of], sum(choices, [])"
     cut = "truncation=True" if facts.max_length is None else f"truncation=True, max_length={facts.max_length}"
+    match facts.kind:
+        case "texts":
+            return _PIPELINE + _by_pipeline(facts, cut)
+        case "choices":
+            return _model_lines(facts, _OF_CHOICES, cut) + (
+                "inputs = {name: ids.view(len(texts), -1, ids.shape[1]) for name, ids in inputs.items()}\n"
+                "chosen = model(**inputs).logits.argmax(-1).tolist()\n"
+            )
+        case "tokens":
+            pairs = "texts, pairs" if facts.pairs else "texts"
+            given = _OF_CHOICES if facts.target == "choice" else pairs
+            return _model_lines(facts, given, cut) + f"{_LOGITS[facts.pooling]}\n{_ANSWERS[facts.target]}\n"
+
+
+def _by_pipeline(facts: Facts, cut: str) -> str:
+    pair = '{"text": text, "text_pair": pair}'
+    given = f"[{pair} for text, pair in zip(texts, pairs)]" if facts.pairs else "texts"
+    match facts.target:
+        case "label":
+            return f'labels = [answer["label"] for answer in classify({given}, {cut})]\n'
+        case "number":
+            return f'numbers = [answer["score"] for answer in classify({given}, {cut})]\n'
+        case _:
+            return f"""\
+chosen = []
+for text, of in zip(texts, choices):
+    answers = classify([{pair} for pair in of], {cut})
+    scores = [answer["score"] for answer in answers]
+    chosen.append(scores.index(max(scores)))
+"""
+
+
+def _model_lines(facts: Facts, given: str, cut: str) -> str:
+    named = f", key_mapping={json.dumps(facts.key_mapping)}" if facts.key_mapping else ""
     return f"""\
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import {_AUTO[facts.kind]}, AutoTokenizer
 tokenizer = AutoTokenizer.from_pretrained(folder)
-model = AutoModelForTokenClassification.from_pretrained(folder)
+model = {_AUTO[facts.kind]}.from_pretrained(folder{named})
 inputs = tokenizer({given}, return_tensors="pt", padding=True, {cut})
-{_LOGITS[facts.pooling]}
-{_ANSWERS[facts.target]}
 """
 
 
 def _card(facts: Facts) -> str:
-    cut_otherwise = (
-        f"\nIn training, texts were cut by `{facts.truncation}`; the lines above cut them at their end.\n"
-        if facts.truncation not in ("whole", "head")
-        else ""
-    )
     return f"""\
 ---
 library_name: transformers
@@ -111,15 +152,17 @@ pipeline_tag: text-classification
 # {_NOUNS[facts.target]} in {facts.layers} of {facts.of_layers} layers
 
 The lowest {facts.layers} layers of a fine-tuned encoder (layerscope, variant `{facts.variant}`) and a
-linear head ({facts.head}). {_answers_in_words(facts)}
+head ({facts.head}, pooling {facts.pooling}). {_answers_in_words(facts)}
 
 It loads as `{facts.architecture}`, without code of its own.
-{_READING[facts.pooling]}, so a `pipeline` that labels tokens is not what it is for:
+{_how_it_is_loaded(facts)}
 
 ```python
 {snippet(facts).rstrip()}
 ```
-{cut_otherwise}
+
+{_what_is_cut(facts)}
+
 | | this model | before cutting |
 |---|---:|---:|
 | layers | {facts.layers} | {facts.of_layers} |
@@ -141,3 +184,28 @@ def _answers_in_words(facts: Facts) -> str:
             return "Its one logit scores a text with one choice; the choice with the highest is the answer."
         case never:
             assert_never(never)
+
+
+def _how_it_is_loaded(facts: Facts) -> str:
+    if facts.kind == "tokens":
+        return (
+            f"{_READING[facts.pooling]}: no class of\n"
+            "this type that classifies texts computes them. Loading it as one, as\n"
+            '`pipeline("text-classification")` does, ends in an error on purpose, and so may `AutoModel`,\n'
+            "unless it is given `add_pooling_layer=False`. These lines answer:"
+        )
+    return (
+        "The maps of that class above the layers are set to compute this head; to train the model further,\n"
+        "start from the fine-tuned one instead. These lines answer:"
+    )
+
+
+def _what_is_cut(facts: Facts) -> str:
+    if facts.max_length is None:
+        return "In training, no text was cut; `truncation=True` cuts at what the tokenizer says is its most."
+    cut = f"`truncation=True, max_length={facts.max_length}` cuts longer texts at their end"
+    if facts.truncation in ("whole", "head"):
+        return f"{cut}, as in training. Without them, nothing is cut, which was not measured."
+    return (
+        f"{cut}. In training, texts were cut by `{facts.truncation}`; the lines above cut them at their end."
+    )

@@ -13,19 +13,18 @@ from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
 from jobs import depth, export, extract, refit
+from jobs.encoders.answering_classes import load_model, text_logits
 from jobs.encoders.head_files import load_classifier, save_head
 from jobs.encoders.heads import Classifier
 from jobs.encoders.layer_files import read_layers
 from jobs.encoders.layer_heads import read_layer_head, write_layer_heads
 from jobs.encoders.loading import load_encoder, save_encoder
-from jobs.encoders.token_classifier import load_token_classifier, text_logits
 from jobs.model_card import Facts, snippet
 from jobs.specs.stages import DepthSpec, ExtractSpec, RefitSpec
 from jobs.text.auto_tokenizer import auto_tokenizer
 from jobs.text.inputs import inputs_of
 from jobs.text.prepared import read_labels, read_split, read_texts
 from tests.jobs.tiny import (
-    MODELS,
     curve,
     make_context,
     write_byte_tokenizer,
@@ -35,7 +34,6 @@ from tests.jobs.tiny import (
 )
 
 LAYERS = 4
-LINEAR = [name for name in MODELS if name not in ("modernbert", "opt")]
 
 
 def write_model(folder, encoder, labels, *, seed=3, **head):
@@ -112,54 +110,6 @@ def test_the_lines_of_the_card_predict_what_the_depth_measure_scored(bert, tmp_p
     assert snippet(facts).rstrip() in (tmp_path / "out" / "README.md").read_text()
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
-@pytest.mark.parametrize("architecture", LINEAR)
-def test_every_family_with_a_linear_token_classifier_is_exported(tmp_path, architecture, pooling):
-    random = np.random.default_rng(0)
-    texts = [[2, *random.integers(5, 60, size=random.integers(3, 12)).tolist(), 3] for _ in range(60)]
-    labels = [0, 1, 2] * 20
-    encoder = write_encoder(tmp_path / "encoder", architecture=architecture)
-    data = write_rows(tmp_path / "task", texts, labels, num_held_out=20)
-    model = write_model(tmp_path / "model", encoder, read_labels(data), pooling=pooling)
-    facts = exported(tmp_path / "out", model, data, layers=1)
-    whole = exported(tmp_path / "whole", model, data, layers=2)
-    assert facts.parameters <= whole.parameters == whole.parameters_before
-    # ALBERT's layers share their weights: cutting them saves time and no parameters.
-    assert (facts.parameters < whole.parameters) == (architecture != "albert")
-    test = read_split(data, "test")
-    loaded = AutoModelForTokenClassification.from_pretrained(tmp_path / "whole").eval()
-    inputs = inputs_of(test, 0)
-    with torch.inference_mode():
-        logits_BTK = loaded(input_ids=inputs.ids_WT, attention_mask=inputs.mask_WT).logits
-        expected_BK = load_classifier(model).eval()(*inputs)
-    mask_BT1 = inputs.mask_WT.unsqueeze(-1)
-    last_B = inputs.mask_WT.sum(1) - 1
-    pooled_BK = {
-        "cls": logits_BTK[:, 0],
-        "last": logits_BTK[range(len(last_B)), last_B],
-        "mean": (logits_BTK * mask_BT1).sum(1) / mask_BT1.sum(1),
-    }[pooling]
-    # The same sums in another order, in float32.
-    torch.testing.assert_close(pooled_BK, expected_BK, atol=1e-4, rtol=1e-4)
-    assert loaded.config.id2label == dict(enumerate(read_labels(data)))
-    assert whole.score == whole.score_before
-
-
-@pytest.mark.parametrize(
-    ("architecture", "told"),
-    [
-        ("modernbert", "is not a linear layer on the encoder's states"),
-        ("opt", "transformers has no classifier of tokens of the type opt"),
-    ],
-)
-def test_a_family_without_a_linear_token_classifier_is_refused(tmp_path, architecture, told):
-    encoder = write_encoder(tmp_path / "encoder", architecture=architecture)
-    data = write_rows(tmp_path / "task", [[2, 7, 8, 3]] * 12, [0, 1] * 6, num_held_out=4)
-    model = write_model(tmp_path / "model", encoder, read_labels(data))
-    with pytest.raises(ValueError, match=told):
-        exported(tmp_path / "out", model, data, layers=1)
-
-
 @pytest.mark.parametrize("pooling", ["mean", "last"])
 def test_a_decoder_whose_tokenizer_knows_no_padding_is_exported_with_some(tmp_path, pooling):
     encoder = write_encoder(tmp_path / "encoder", architecture="gpt2", n_layer=3, n_positions=400)
@@ -226,13 +176,15 @@ def test_pairs_of_texts_keep_their_token_types(tmp_path):
     data = write_rows(tmp_path / "task", texts, [0, 1] * 20, num_held_out=10, type_ids=types)
     model = write_model(tmp_path / "model", encoder, read_labels(data))
     assert "tokenizer(texts, pairs, " in snippet(exported(tmp_path / "out", model, data, layers=2))
-    loaded, test = load_token_classifier(tmp_path / "out"), read_split(data, "test")
+    loaded, test = load_model(tmp_path / "out", "tokens"), read_split(data, "test")
     with torch.inference_mode():
         expected_BK = load_classifier(model).eval()(*inputs_of(test, 0)).numpy()
     # The same sums in another order, in float32.
-    np.testing.assert_allclose(text_logits(loaded, test, "mean"), expected_BK, atol=1e-4)
-    without = text_logits(loaded, replace(test, type_ids=None), "mean")
-    assert np.abs(without - expected_BK).max() > 1e-2
+    found_BK = text_logits(loaded, "tokens", test, pooling="mean", pad_id=0).numpy()
+    np.testing.assert_allclose(found_BK, expected_BK, atol=1e-4)
+    untyped = replace(test, type_ids=None)
+    without_BK = text_logits(loaded, "tokens", untyped, pooling="mean", pad_id=0).numpy()
+    assert np.abs(without_BK - expected_BK).max() > 1e-2
 
 
 def test_refitted_heads_come_with_their_layer(bert, tmp_path):
@@ -298,7 +250,6 @@ def test_layers_that_there_are_not_are_refused(bert, tmp_path, layers):
 @pytest.mark.parametrize(
     ("head", "what"),
     [
-        ({"pooling": "pooler"}, "the encoder's pooler"),
         ({"layers": (1, 2)}, "several layers"),
         ({"window_pooling": "mean"}, "windows"),
     ],

@@ -1,0 +1,80 @@
+"""The classes of transformers that answer for whole texts, and what each makes of a batch.
+
+Axes: B texts (of choices each with one of them), T tokens, K labels.
+"""
+
+from pathlib import Path
+
+import torch
+from transformers import (
+    MODEL_FOR_MULTIPLE_CHOICE_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+    AutoModelForMultipleChoice,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+
+from jobs.encoders.architecture import takes_token_types
+from jobs.encoders.heads import pool
+from jobs.model_card import Kind
+from jobs.specs.recipe import TokenPooling
+from jobs.specs.targets import Target
+from jobs.text.inputs import inputs_of
+from jobs.text.prepared import Split
+
+AUTO_CLASSES = {
+    "texts": AutoModelForSequenceClassification,
+    "choices": AutoModelForMultipleChoice,
+    "tokens": AutoModelForTokenClassification,
+}
+_MAPPINGS = {
+    "texts": MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+    "choices": MODEL_FOR_MULTIPLE_CHOICE_MAPPING,
+    "tokens": MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
+}
+LOADED: dict[Target, tuple[Kind, ...]] = {
+    "label": ("texts",),
+    "number": ("texts",),
+    "choice": ("choices", "texts"),
+}
+"""By which of them people load a model that predicts it, the usual first."""
+
+
+def has_class(config: PreTrainedConfig, kind: Kind) -> bool:
+    """Whether transformers has such a class of the configuration's type."""
+    return type(config) in _MAPPINGS[kind]
+
+
+def new_model(config: PreTrainedConfig, kind: Kind) -> PreTrainedModel:
+    """Of this configuration, with random weights."""
+    return AUTO_CLASSES[kind].from_config(config).eval()
+
+
+def load_model(folder: Path, kind: Kind, *, key_mapping: dict[str, str] | None = None) -> PreTrainedModel:
+    """The model of a folder, in float32.
+
+    Raises:
+        ValueError: there is no such class.
+        RuntimeError: a weight of the folder is not of the shape that the class needs.
+    """
+    options = {"key_mapping": key_mapping} if key_mapping else {}
+    loading = AUTO_CLASSES[kind].from_pretrained
+    return loading(folder, dtype="float32", weights_only=True, **options).eval()
+
+
+def text_logits(
+    model: PreTrainedModel, kind: Kind, split: Split, *, pooling: TokenPooling, pad_id: int
+) -> torch.Tensor:
+    """The logits of texts (B, K), as one padded batch; those of tokens are pooled."""
+    ids_BT, mask_BT, types_BT, *_ = inputs_of(split, pad_id)
+    inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
+    if types_BT is not None and takes_token_types(model.base_model):
+        inputs["token_type_ids"] = types_BT
+    if kind == "choices":
+        inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}
+    with torch.inference_mode():
+        logits = model(**inputs).logits
+    return pool(logits, mask_BT, pooling) if kind == "tokens" else logits

@@ -1,0 +1,89 @@
+"""An exported model on disk, which no class of transformers that people load answers wrongly from.
+
+A class that lacks weights in a folder draws them at random and says so in a log that few read. Where one of
+them is there without elements, it raises an error instead. A class that lacks none, as Llama's of texts,
+finds a head without elements: the true head has another name, by which alone it is loaded.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from jobs.encoders.answering_classes import LOADED, Kind, has_class, load_model, new_model
+from jobs.encoders.loading import save_encoder
+from jobs.encoders.text_classifier import Trial
+from jobs.specs.targets import Target
+
+HIDDEN = "all_tokens_"
+"""Before the name of a head: of two weights that a `key_mapping` makes one, transformers takes the first in
+the order of the alphabet, and heads are called `classifier` or `score`."""
+
+
+def write_model(
+    model: PreTrainedModel, kind: Kind, folder: Path, *, target: Target, start: Path
+) -> dict[str, str]:
+    """Write config, weights and the tokenizer's files.
+
+    Args:
+        target: What people load it for.
+        start: Folder of the tokenizer.
+
+    Returns:
+        With which `key_mapping` the model's class loads the folder; mostly it needs none.
+    """
+    others = [other for other in LOADED[target] if other != kind and has_class(model.config, other)]
+    lacking = [_lacking(model, other) for other in others]
+    weights, key_mapping = dict(model.state_dict()), {}
+    if kind == "tokens" and not all(lacking):
+        weights, key_mapping = _hidden(weights, prefix=f"{model.base_model_prefix}."), {f"^{HIDDEN}": ""}
+    empty = {names[0]: torch.empty(0) for names in lacking if names}
+    save_encoder(model, folder, tokenizer_from=start, weights=weights | empty)
+    if key_mapping or empty:
+        _name_no_class(folder)
+    return key_mapping
+
+
+def refuse_wrong_loads(folder: Path, *, target: Target, trial: Trial) -> None:
+    """Load the folder by each class by which people do, which must raise or give the trial's logits.
+
+    Raises:
+        ValueError: one gives others.
+    """
+    for kind in LOADED[target]:
+        try:
+            model = load_model(folder, kind)
+        except (RuntimeError, ValueError):
+            continue
+        if not trial.is_passed_by(model, kind):
+            raise ValueError(
+                f"people would load the model as {type(model).__name__}, which takes the weights and answers "
+                f"otherwise than was measured, as it reads other tokens than pooling {trial.pooling} or has "
+                "no place for the head's bias; no other class computes this head and keeps them from it"
+            )
+
+
+def _lacking(model: PreTrainedModel, other: Kind) -> list[str]:
+    """Names of weights that the other class has and the model has not. Those that `AutoModel` has too are the
+    last, so that it loads the folder; biases are first: a pooler counts as there where its weight is."""
+    with torch.device("meta"):
+        names = new_model(model.config, other).state_dict().keys() - model.state_dict().keys()
+    prefix = f"{model.base_model_prefix}."
+    return sorted(names, key=lambda name: (name.startswith(prefix), name))
+
+
+def _hidden(weights: dict[str, torch.Tensor], *, prefix: str) -> dict[str, torch.Tensor]:
+    """The weights with those above the encoder under another name, and nothing under theirs."""
+    own = {name: value for name, value in weights.items() if not name.startswith(prefix)}
+    empty = {name: torch.empty(0) for name in own if name.endswith(".weight")}
+    renamed = {f"{HIDDEN}{name}": value for name, value in own.items()}
+    return {name: value for name, value in weights.items() if name not in own} | empty | renamed
+
+
+def _name_no_class(folder: Path) -> None:
+    """A pipeline that cannot load its own class would load the one that is named here."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    del config["architectures"]
+    path.write_text(json.dumps(config, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")

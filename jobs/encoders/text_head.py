@@ -1,0 +1,50 @@
+"""A linear classifier of one layer's pooled states, as a fine-tuning or a refit leaves it on disk.
+
+Axes: N texts, K labels (1 where a number is predicted or a choice is scored), D features.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from safetensors.numpy import load_file
+
+from jobs.encoders.layer_heads import HEAD, read_layer_head, read_tuned_head
+from jobs.specs.recipe import Pooling, TokenPooling
+
+
+@dataclass(frozen=True)
+class TextHead:
+    """Logits are linear in the pooled states, or in what the encoder's pooler makes of the first token's."""
+
+    pooling: TokenPooling
+    weight_KD: np.ndarray
+    bias_K: np.ndarray
+    pooler: tuple[np.ndarray, np.ndarray] | None = None
+    """Weight (D, D) and bias (D,) below a tanh."""
+
+    @classmethod
+    def tuned(cls, folder: Path, pooling: Pooling) -> Self:
+        """Of a fine-tuning's folder."""
+        weight_KD, bias_K = read_tuned_head(folder)
+        if pooling != "pooler":
+            return cls(pooling, weight_KD, bias_K)
+        parts = load_file(folder / HEAD)
+        return cls("cls", weight_KD, bias_K, (parts["pooler.weight"], parts["pooler.bias"]))
+
+    @classmethod
+    def refitted(cls, folder: Path, layer: int, pooling: Pooling) -> Self:
+        """Of a refit's folder; where the tuned head has a pooler, those are fitted to what it reads."""
+        return cls("cls" if pooling == "pooler" else pooling, *read_layer_head(folder, layer))
+
+    @property
+    def num_labels(self) -> int:
+        return len(self.bias_K)
+
+    def logits(self, states_ND: np.ndarray) -> np.ndarray:
+        """(N, K) of states that are pooled as the head reads them."""
+        if self.pooler is not None:
+            weight_DD, bias_D = self.pooler
+            states_ND = np.tanh(states_ND @ weight_DD.T + bias_D)
+        return states_ND @ self.weight_KD.T + self.bias_K
