@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -31,6 +32,7 @@ from orchestrator.experiment.variants import Variant, grid_cells, make_recipe, s
 from orchestrator.planning.plan import VARIANT_KINDS, Plan, PlannedVariant
 from orchestrator.search.schedule import Schedule
 from orchestrator.store.artifacts import Store
+from orchestrator.store.databases import ensure_database
 
 Planner = Callable[[list[Variant]], Plan]
 
@@ -77,6 +79,7 @@ class OptunaSearch:
     def __init__(self, experiment: Experiment, schedule: Schedule, planner: Planner, *, at_once: int) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         known = _known_variants(schedule.store)
+        ensure_database(schedule.store.root / STORAGE, _make_storage)
         mirror = optuna.storages.RDBStorage(storage_url(schedule.store))
         self._studies = [
             _Study(cell, schedule, _new_mirror(mirror, cell.name, cell.direction), known, at_once=at_once)
@@ -307,6 +310,13 @@ def _is_inside(distribution: BaseDistribution, value: Any) -> bool:
         return value in distribution.choices
     assert isinstance(distribution, FloatDistribution | IntDistribution)
     return isinstance(value, int | float) and distribution.low <= value <= distribution.high
+
+
+def _make_storage(path: Path) -> None:
+    """Open Optuna's database, which makes its tables."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    storage.get_all_studies()
+    storage.engine.dispose()
 
 
 def _new_mirror(storage: optuna.storages.BaseStorage, name: str, direction: str) -> optuna.Study:

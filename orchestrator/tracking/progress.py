@@ -12,7 +12,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from jobs.specs.targets import SELECTING
-from orchestrator.planning.plan import TRAINED_KINDS, Stage
+from orchestrator.errors import ReaderGone
+from orchestrator.planning.plan import TRAINED_KINDS
 from orchestrator.search.schedule import Schedule
 
 
@@ -47,7 +48,10 @@ class _JsonLines:
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         line = json.dumps({"time": round(time.time(), 3)} | dict(event), default=str)
-        print(line, file=self._output, flush=True)
+        try:
+            print(line, file=self._output, flush=True)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def close(self) -> None:
         sys.stdout = self._output
@@ -60,7 +64,6 @@ class _Lines:
         self._console = console
         self._began = time.monotonic()
         self._schedule: Schedule | None = None
-        self._known: dict[str, tuple[Stage, str]] = {}
         self._rows: dict[str, TaskID] = {}
         self._first: dict[str, tuple[float, int | None]] = {}
         """When a training began, and how many evaluations it had then, which its first result tells."""
@@ -135,23 +138,14 @@ class _Lines:
 
     def _name(self, key: str) -> str:
         """What a variant is called; nothing for other stages."""
-        return self._look_up(key)[1]
+        assert self._schedule is not None
+        variant = self._schedule.variant(key)
+        return f"{variant.task} {variant.condition} seed={variant.seed}" if variant else ""
 
     def _seconds(self, event: Mapping[str, Any]) -> float:
         """How long the stage was computed; it may have waited for room on the cluster before."""
         assert self._schedule is not None
-        return self._schedule.store.record(self._look_up(event["key"])[0])["provenance"]["seconds"]
-
-    def _look_up(self, key: str) -> tuple[Stage, str]:
-        assert self._schedule is not None
-        if key not in self._known:
-            plan = self._schedule.plan
-            names = {
-                variant.key: f"{variant.task} {variant.condition} seed={variant.seed}"
-                for variant in plan.variants
-            }
-            self._known |= {one: (stage, names.get(one, "")) for one, stage in plan.stages().items()}
-        return self._known[key]
+        return self._schedule.store.record(self._schedule.stage(event["key"]))["provenance"]["seconds"]
 
     def _scores(self, metrics: Mapping[str, float]) -> str:
         shown = {split: _selecting(metrics, split) for split in ("validation", "test")}
