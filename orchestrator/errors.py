@@ -35,3 +35,10 @@ class TrackerUnavailable(LayerscopeError):
     """The tracking server does not answer; what it missed is published later."""
 
     exit_code = 4
+
+
+class ReaderGone(KeyboardInterrupt):
+    """Nobody reads what is printed any more, as after `| head`: ends a command as an interruption does."""
+
+    exit_code = 141
+    """As a shell has it for a program that the signal SIGPIPE ended."""
