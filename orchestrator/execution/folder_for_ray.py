@@ -38,7 +38,7 @@ def folder_for_ray(environment: Mapping[str, str], *, system_folder: Path = SYST
     own = system_folder / f"ray-{os.getuid()}"
     if other := _fault(own):
         raise PrerequisiteMissing(f"{told}; {other}; {advice}")
-    log.warning("%s; Ray's sockets and logs are in %s", told, own)
+    log.warning("%s; Ray's sockets, logs and temporary files are in %s", told, own)
     return own
 
 

@@ -71,13 +71,23 @@ def connected(cluster: Cluster) -> Iterator[None]:
 def _start_here(num_cpus: int | None, options: Mapping[str, Any]) -> None:
     os.environ |= LOCAL_SETTINGS | os.environ
     folder = folder_for_ray(os.environ)
+    if os.environ.get("TMPDIR") and folder.parent != Path(os.environ["TMPDIR"]).absolute():
+        # Processes of Ray that Python starts have sockets there too.
+        os.environ["TMPDIR"] = str(folder)
     try:
         ray.init(address="local", num_cpus=num_cpus, include_dashboard=True, _temp_dir=str(folder), **options)
     except Exception as error:  # Ray has no error of its own for a start that fails.
         raise PrerequisiteMissing(
-            f"Ray cannot start on this machine: {first_line(error)}; its sockets and logs are in {folder} "
+            f"Ray cannot start on this machine: {_ends(error)}; its sockets and logs are in {folder} "
             "(RAY_TMPDIR names another short path); --serial computes without Ray"
         ) from error
+
+
+def _ends(error: Exception) -> str:
+    """The first and the last line of an error: of a process that did not start, Ray shows the log."""
+    first = first_line(error)
+    last = str(error).strip().rpartition("\n")[2].strip()
+    return first if last in ("", first) else f"{first} ... {last}"
 
 
 def _join(address: str, options: Mapping[str, Any]) -> None:

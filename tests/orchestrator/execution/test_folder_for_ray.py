@@ -34,7 +34,7 @@ def test_a_long_tmpdir_is_left_for_the_system_folder_and_it_is_said(short, tmp_p
     assert folder == short / f"ray-{os.getuid()}"
     assert folder.is_dir()
     assert f"TMPDIR: {long / 'ray'} is too long for sockets" in caplog.text
-    assert f"Ray's sockets and logs are in {folder}" in caplog.text
+    assert f"Ray's sockets, logs and temporary files are in {folder}" in caplog.text
 
 
 def test_a_tmpdir_that_cannot_be_written_is_left_too(short, caplog):

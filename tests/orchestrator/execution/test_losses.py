@@ -1,7 +1,6 @@
 """Processes that are killed before their gang has met, and trials that are killed while they take a stage."""
 
 import time
-from pathlib import Path
 
 import pytest
 
@@ -9,7 +8,7 @@ from orchestrator.execution import ray_cluster
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.search.schedule import Schedule
 from orchestrator.workspace import open_workspace
-from tests.orchestrator.execution import mortal_trials
+from tests.orchestrator.execution.mortal_trials import Fate, mortal_trial
 from tests.tiny import write_experiment
 
 pytestmark = [
@@ -39,7 +38,7 @@ def run(tmp_path, tiny_encoder, monkeypatch):
         workspace = open_workspace(path, store=tmp_path / "runs")
         workspace.store.create()
         schedule = workspace.schedule()
-        monkeypatch.setattr(ray_cluster, "Trial", dying(moment, folder, deaths))
+        monkeypatch.setattr(ray_cluster, "Trial", mortal_trial(Fate(moment, folder, deaths)))
         cluster = Cluster(workers=2, num_cpus=2, max_retries_of_lost_workers=retries)
         began = time.monotonic()
         ray_cluster.run_on_ray(schedule, cluster)
@@ -47,23 +46,6 @@ def run(tmp_path, tiny_encoder, monkeypatch):
         return schedule, len(list(folder.iterdir()))
 
     return run
-
-
-def dying(moment: str, deaths: Path, most: int) -> type:
-    """The trial carries when it dies to where it does."""
-
-    class Trial(mortal_trials.MortalTrial):
-        def setup(self, config):
-            import os
-
-            os.environ |= {
-                mortal_trials.MOMENT: moment,
-                mortal_trials.DEATHS: str(deaths),
-                mortal_trials.MOST: str(most),
-            }
-            super().setup(config)
-
-    return Trial
 
 
 def states(schedule: Schedule) -> list[str]:
