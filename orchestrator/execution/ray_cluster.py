@@ -185,8 +185,8 @@ def _fit(
 class _Conductor(Callback):
     """Runs inside Tune's loop: submits and collects tasks, and tells the schedule how trials ended.
 
-    Where Tune counts one loss twice, as that of a trial's actor while it takes over another stage, the stage
-    is put back, and comes as another trial.
+    Tune counts the loss of a trial's actor twice while it takes over another stage, both times in one
+    iteration, and gives the trial up: the stage is then put back, and comes as another trial.
     """
 
     def __init__(
@@ -201,8 +201,8 @@ class _Conductor(Callback):
         self._max_losses = max_losses
         self._losses: Counter[str] = Counter()
         """Of a stage's workers, by its key."""
-        self._recovering: set[str] = set()
-        """Trials that have not started again since their last loss."""
+        self._lost_at: dict[str, int] = {}
+        """The iteration of Tune's loop in which each trial last lost one, by its id."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks for `Tuner.restore`, which is not used."""
@@ -210,9 +210,6 @@ class _Conductor(Callback):
 
     def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
         self._tasks.poll()
-
-    def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
-        self._recovering.discard(trial.trial_id)
 
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
         self._on_result(_stage_of(trial), result)
@@ -231,11 +228,12 @@ class _Conductor(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         self._losses[_stage_of(trial).key] += 1
-        self._recovering.add(trial.trial_id)
+        self._lost_at[trial.trial_id] = iteration
 
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         stage = _stage_of(trial)
-        self._losses[stage.key] += trial.trial_id not in self._recovering
+        if self._lost_at.get(trial.trial_id) != iteration:
+            self._losses[stage.key] += 1
         if self._losses[stage.key] <= self._max_losses:
             self._schedule.start_again(stage)
         else:

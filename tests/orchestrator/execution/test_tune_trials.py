@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from orchestrator.errors import StageFailed, WorkerLost
 from orchestrator.execution.tune_trials import Order, Trial
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import make_stage
@@ -16,9 +17,22 @@ class CountingGang:
     """Is over after three advances."""
 
     saves: list[bool] = field(default_factory=list)
+    next_error: Exception | None = None
+    is_closed: bool = False
+
+    def lose_next(self):
+        self.next_error = WorkerLost("process 2 of 2 is gone")
+
+    def fail_next(self):
+        self.next_error = StageFailed("ValueError: no")
 
     def begin(self, stage, store, labels):
+        if self.next_error is not None:
+            raise self.next_error
         return {"num_evaluations": 3}
+
+    def close(self):
+        self.is_closed = True
 
     def advance(self, *, save):
         self.saves.append(save)
@@ -30,7 +44,7 @@ def begin(tmp_path):
     def begin(spec, **cluster):
         trial = object.__new__(Trial)
         trial._gang = CountingGang()
-        trial._begin(Order(make_stage(spec), Store(tmp_path), Cluster(**cluster)))
+        trial._take(Order(make_stage(spec), Store(tmp_path), Cluster(**cluster)))
         return trial
 
     return begin
@@ -51,3 +65,21 @@ def test_both_are_saved_when_it_is_time(begin):
     trial = begin(pretrain_spec(), checkpoint_seconds=1e-9)
     trial.step()
     assert trial._gang.saves == [True] * 3
+
+
+def test_a_lost_process_ends_the_gang_at_once_and_is_passed_on(begin):
+    trial = begin(finetune_spec())
+    gang = trial._gang
+    gang.lose_next()
+    with pytest.raises(WorkerLost, match="gone"):
+        trial.step()
+    assert gang.is_closed
+    assert trial._gang is None
+
+
+def test_a_failure_of_the_stage_as_it_begins_is_its_result(begin):
+    trial = begin(finetune_spec())
+    trial._gang.fail_next()
+    result = trial.step()
+    assert (result["failure"], result["done"]) == ("ValueError: no", True)
+    assert trial._gang is None
