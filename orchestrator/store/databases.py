@@ -29,6 +29,8 @@ def ensure_database(path: Path, make: Make) -> None:
         with _made_aside(path, make) as new:
             if not _holds_no_more(path, new):
                 raise error from None
+            for beside in ("-journal", "-wal", "-shm"):  # SQLite would apply them to the new one.
+                path.with_name(f"{path.name}{beside}").unlink(missing_ok=True)
             new.replace(path)
         return
     with _made_aside(path, make) as new:

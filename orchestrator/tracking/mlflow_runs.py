@@ -275,7 +275,10 @@ def _open_client(uri: str) -> "MlflowClient":
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     if database := _database_file(uri):
-        ensure_database(database, _make_database)
+        try:
+            ensure_database(database, _make_database)
+        except OSError as error:
+            raise TrackerUnavailable(f"{database} cannot be made: {error.strerror or error}") from error
     return MlflowClient(uri)
 
 
@@ -283,7 +286,8 @@ def _make_database(path: Path) -> None:
     """Open MLflow's database, which makes and migrates its tables."""
     from mlflow import MlflowClient
 
-    store = MlflowClient(f"sqlite:///{path}")._tracking_client.store
+    # MLflow keeps connections by the address, also of a file that is replaced: this is another address.
+    store = MlflowClient(f"sqlite:///{path.parent}/./{path.name}")._tracking_client.store
     try:
         store.search_experiments(max_results=1)
     finally:
