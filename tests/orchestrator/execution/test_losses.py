@@ -16,12 +16,12 @@ pytestmark = [
         "ignore::DeprecationWarning:ray", "ignore::FutureWarning:ray", "ignore:.*:ResourceWarning"
     ),
     pytest.mark.usefixtures("ray_of_two_cpus"),
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(600),
 ]
 
 RECIPE = {"learning_rate": 1e-2, "epochs": 1, "batch_size": 8, "max_length": 32, "pooling": "mean"}
 NOTHING = {"probe": False, "cka": False, "depth": False}
-PATIENCE = 120.0
+PATIENCE = 240.0
 """Seconds; those that are left would wait for ten minutes, or for ever."""
 
 
