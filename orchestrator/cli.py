@@ -11,9 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from rich.console import Console
 
-from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing, StageFailed
+from orchestrator.errors import (
+    ConfigurationError,
+    LayerscopeError,
+    PrerequisiteMissing,
+    ReaderGone,
+    StageFailed,
+)
 from orchestrator.options import (
     RUNS,
     AsJson,
@@ -26,6 +31,7 @@ from orchestrator.options import (
     chosen_tracking_uri,
     opened,
 )
+from orchestrator.reading_end import ReadConsole, reader_gone_told
 from orchestrator.tracking.tracker import redacted
 
 if TYPE_CHECKING:
@@ -36,7 +42,8 @@ app = typer.Typer(
     name="layerscope",
     help="Runs fine-tuning recipes for text encoders and shows, layer by layer, what each did.",
     epilog="Exit codes: 0 all done, 1 internal error, 2 wrong configuration or data, "
-    "3 finished with failures, 4 something outside is missing, 130 interrupted.",
+    "3 finished with failures, 4 something outside is missing, 130 interrupted, "
+    "141 nobody reads the output any more.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -54,15 +61,22 @@ def main() -> None:
 
 
 def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
-    """Exit codes: 0 done, 1 internal, 2 configuration, 3 failures, 4 prerequisites, 130 interrupted."""
+    """Exit codes: 0 done, 1 internal, 2 configuration, 3 failures, 4 prerequisites, 130 interrupted, 141 read
+    by nobody."""
 
     @wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> None:
         try:
-            code = command(*arguments, **options)
+            with reader_gone_told():
+                code = command(*arguments, **options)
+                sys.stdout.flush()
         except LayerscopeError as error:
             print(f"error: {error}" if "\n" not in str(error) else f"error:\n{error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
+        except ReaderGone:
+            # What is still to be written would raise once more when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(ReaderGone.exit_code) from None
         except KeyboardInterrupt:
             print("interrupted: the same command goes on from here", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
@@ -147,7 +161,10 @@ def _run(
     from orchestrator.tracking.mlflow_runs import MlflowTracker
     from orchestrator.tracking.progress import make_reporter
 
-    tracker, reporter = MlflowTracker(uri), make_reporter(as_json=as_json, console=Console(soft_wrap=True))
+    tracker, reporter = (
+        MlflowTracker(uri),
+        make_reporter(as_json=as_json, console=ReadConsole(soft_wrap=True)),
+    )
     try:
         outcome = run_experiment(workspace, where, tracker, reporter, serially=serial)
     finally:

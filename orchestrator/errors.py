@@ -37,6 +37,13 @@ class TrackerUnavailable(LayerscopeError):
     exit_code = 4
 
 
+class ReaderGone(KeyboardInterrupt):
+    """Nobody reads what is printed any more, as after `| head`: ends a command as an interruption does."""
+
+    exit_code = 141
+    """As a shell has it for a program that the signal SIGPIPE ended."""
+
+
 def first_line(error: BaseException) -> str:
     """The first line of an error's message that says anything; the name of its type where there is none."""
     lines = (line.strip() for line in str(error).splitlines())

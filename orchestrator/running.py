@@ -95,7 +95,8 @@ def _compute(
         refill = _refill(workspace, schedule, listener, at_once=1)
         run_serially(schedule, refill, micro_batch_size=cluster.micro_batch_size)
         return
-    from orchestrator.execution.ray_cluster import connected, most_trials_at_once, run_on_ray
+    from orchestrator.execution.ray_cluster import connected, run_on_ray
+    from orchestrator.execution.room import most_trials_at_once
 
     where = "starting Ray" if cluster.address is None else f"joining Ray at {cluster.address}"
     listener({"event": "message", "text": where})

@@ -1,6 +1,7 @@
 """What commands say: stages and variants, as tables or as one JSON object, and how a run or export ended."""
 
 import statistics
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,7 +13,7 @@ from jobs.text.pretraining_texts import CORPUS
 from orchestrator.experiment.experiment import Experiment
 from orchestrator.experiment.variants import grid_cells
 from orchestrator.planning.measures import depth_note, labels_note
-from orchestrator.planning.plan import PlannedVariant, Stage
+from orchestrator.planning.plan import PlannedVariant, Stage, with_ancestors
 from orchestrator.search.schedule import Schedule
 from orchestrator.tracking.progress import counted
 from orchestrator.tracking.tracker import redacted
@@ -60,19 +61,22 @@ def print_plan(workspace: Workspace, schedule: Schedule, *, all_stages: bool) ->
     shared = schedule.plan.num_variants_by_key()
     seconds = usual_seconds(schedule)
     stages = list(schedule.plan.stages().values())
+    states = {stage.key: _state(schedule, stage) for stage in stages}
+    users = users_by_key(schedule.plan.variants)
     lines = [("kind", "key", "state", "variants", "about", "what, and why")]
     for stage in [one for one in stages if all_stages or one.kind in LISTED_KINDS]:
-        state = _state(schedule, stage)
+        state = states[stage.key]
         cost = f"{seconds[stage.kind]:.1f} s" if stage.kind in seconds and state != "stored" else ""
-        what = f"{_describe(schedule, stage)}; {_reason(schedule, stage)}"
+        what = f"{_describe(stage, users[stage.key])}; {_reason(schedule, stage)}"
         lines.append((stage.kind, stage.key, state, str(shared[stage.key]), cost, what))
     if not all_stages:
         for kind in dict.fromkeys(one.kind for one in stages if one.kind not in LISTED_KINDS):
-            states = [_state(schedule, one) for one in stages if one.kind == kind]
-            counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-            lines.append((kind, counted(len(states), "stage"), "", "", "", counts))
+            of_kind = Counter(states[one.key] for one in stages if one.kind == kind)
+            counts = ", ".join(f"{number} {state}" for state, number in of_kind.items())
+            lines.append((kind, counted(of_kind.total(), "stage"), "", "", "", counts))
     print(in_columns(lines))
-    print(_summary(workspace, schedule, seconds))
+    todo = [stage for stage in stages if states[stage.key] != "stored"]
+    print(_summary(workspace, schedule, seconds, todo))
 
 
 def status_object(study: Study, search: "Sequence[Progress]" = ()) -> dict[str, Any]:
@@ -156,6 +160,21 @@ def in_columns(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in padded)
 
 
+def users_by_key(variants: Sequence[PlannedVariant]) -> dict[str, list[PlannedVariant]]:
+    """The variants that need each stage.
+
+    A pair depends on another variant's stages too; these count as that one's, where it has them.
+    """
+    own, paired = defaultdict(list), defaultdict(list)
+    for variant in variants:
+        pairs = {role: one for role, one in variant.stages.items() if role.startswith(f"{BETWEEN}/")}
+        for key in with_ancestors(one for role, one in variant.stages.items() if role not in pairs):
+            own[key].append(variant)
+        for key in with_ancestors(pairs.values()):
+            paired[key].append(variant)
+    return paired | own
+
+
 def usual_seconds(schedule: Schedule) -> dict[str, float]:
     """Median seconds of a stage of each kind, from the records of the store."""
     kinds = {stage.kind for stage in schedule.plan.stages().values()}
@@ -165,8 +184,9 @@ def usual_seconds(schedule: Schedule) -> dict[str, float]:
     return {kind: statistics.median(values) for kind, values in taken.items() if values}
 
 
-def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, float]) -> str:
-    todo = [stage for stage in schedule.plan.stages().values() if _state(schedule, stage) != "stored"]
+def _summary(
+    workspace: Workspace, schedule: Schedule, seconds: Mapping[str, float], todo: Sequence[Stage]
+) -> str:
     total = len(schedule.plan.stages())
     cells, runs = _num_cells(schedule), len(schedule.plan.variants)
     lines = [
@@ -223,12 +243,8 @@ def _reason(schedule: Schedule, stage: Stage) -> str:
             return schedule.reason(stage)
 
 
-def _describe(schedule: Schedule, stage: Stage) -> str:
+def _describe(stage: Stage, users: Sequence[PlannedVariant]) -> str:
     """What a reader would call the stage."""
-    variants = schedule.plan.variants
-    # A pair rests on another variant's stages too, which are that one's.
-    users = [one for one in variants if stage.key in _keys_of(one, pairs=False)]
-    users = users or [one for one in variants if stage.key in _keys_of(one, pairs=True)]
     tasks = ", ".join(dict.fromkeys(variant.task for variant in users))
     match stage.kind:
         case "prepare":
@@ -271,13 +287,3 @@ def _model(stage: Stage) -> str:
     """Which model an extraction is of."""
     kind = stage.parents["model"].kind if "model" in stage.parents else None
     return {"finetune": "tuned", "random_encoder": "fresh weights"}.get(kind, "start")
-
-
-def _keys_of(variant: PlannedVariant, *, pairs: bool) -> set[str]:
-    keys: set[str] = set()
-    waiting = [stage for role, stage in variant.stages.items() if pairs or not role.startswith(f"{BETWEEN}/")]
-    while waiting:
-        stage = waiting.pop()
-        keys.add(stage.key)
-        waiting += stage.parents.values()
-    return keys

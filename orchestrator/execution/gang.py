@@ -14,7 +14,7 @@ from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from jobs.context import LOG
 from orchestrator.errors import WorkerLost
-from orchestrator.execution.worker import make_context, reporting_failure, send_output_to
+from orchestrator.execution.worker import first_line, make_context, reporting_failure, send_output_to
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import Stage
 from orchestrator.store.artifacts import Store
@@ -69,12 +69,18 @@ class Gang:
 
     Its methods raise StageFailed where the stage itself went wrong, and WorkerLost or a RayError where a
     process or its machine was lost: then the gang is of no more use, and the stage is worth another try.
+    A gang that could not meet has ended its processes.
     """
 
     def __init__(self, cluster: Cluster, group: PlacementGroup) -> None:
         self._workers = start_processes(cluster, group)
-        address, port = self._first("meeting_point")
-        self._all("join", address, port)
+        try:
+            address, port = self._first("meeting_point")
+            self._all("join", address, port)
+        except BaseException:
+            # Those that are left wait for the lost one, and whoever started them would wait for them.
+            self.close()
+            raise
 
     def begin(self, stage: Stage, store: Store, labels: Mapping[str, Any]) -> dict[str, Any]:
         """Load a training, from its checkpoint where there is one.
@@ -93,16 +99,26 @@ class Gang:
             ray.kill(worker)
 
     def _first(self, method: str, *arguments: Any) -> Any:
-        return ray.get(getattr(self._workers[0], method).remote(*arguments))
+        return self._answer(getattr(self._workers[0], method).remote(*arguments), 0, method)
 
     def _all(self, method: str, *arguments: Any) -> Any:
         """Call every process and return what the first one answers; the first error ends the wait."""
         calls = [getattr(worker, method).remote(*arguments) for worker in self._workers]
         waiting = list(calls)
+        answers = {}
         while waiting:
-            done, waiting = ray.wait(waiting, num_returns=1)
-            ray.get(done)
-        return ray.get(calls[0])
+            (done,), waiting = ray.wait(waiting, num_returns=1)
+            answers[done] = self._answer(done, calls.index(done), method)
+        return answers[calls[0]]
+
+    def _answer(self, call: Any, rank: int, method: str) -> Any:
+        try:
+            return ray.get(call)
+        except ray.exceptions.RayTaskError:
+            raise
+        except ray.exceptions.RayError as error:
+            what = f"process {rank + 1} of {len(self._workers)} was lost in its {method}"
+            raise WorkerLost(f"{what}: {first_line(error)}") from None
 
 
 class _Process:

@@ -3,10 +3,12 @@
 import contextlib
 import logging
 import os
+import pickle
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 
 from orchestrator.errors import PrerequisiteMissing
-from orchestrator.execution.gang import bundles
+from orchestrator.execution.folder_for_ray import folder_for_ray
 from orchestrator.execution.ray_tasks import RayTasks
+from orchestrator.execution.room import most_trials_at_once
 from orchestrator.execution.tune_trials import Order, Trial, resources
+from orchestrator.execution.worker import first_line, lost
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.experiment.experiment import EarlyStopping
 from orchestrator.planning.metrics import metric_of
@@ -49,26 +53,51 @@ def connected(cluster: Cluster) -> Iterator[None]:
     """Join the cluster, or start one on this machine, for as long as the block lasts.
 
     Raises:
-        PrerequisiteMissing: there is no cluster at the address, or it can never hold a trial beside a task.
+        PrerequisiteMissing: there is no cluster at the address, or Ray cannot start here.
     """
     os.environ |= TUNE_SETTINGS
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if cluster.address is None:
-        os.environ |= LOCAL_SETTINGS | os.environ
-        options |= {"num_cpus": cluster.num_cpus, "include_dashboard": True}
-    elif ":" in cluster.address:
-        _refuse_where_nobody_answers(cluster.address)
     try:
-        ray.init(address=cluster.address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        where = cluster.address or "this machine"
-        raise PrerequisiteMissing(f"no Ray at {where}: {error}") from error
-    try:
+        if cluster.address is None:
+            _start_here(cluster.num_cpus, options)
+        else:
+            _join(cluster.address, options)
         yield
     finally:
         ray.shutdown()
+
+
+def _start_here(num_cpus: int | None, options: Mapping[str, Any]) -> None:
+    os.environ |= LOCAL_SETTINGS | os.environ
+    folder = folder_for_ray(os.environ)
+    if os.environ.get("TMPDIR") and folder.parent != Path(os.environ["TMPDIR"]).absolute():
+        # Processes of Ray that Python starts have sockets there too.
+        os.environ["TMPDIR"] = str(folder)
+    try:
+        ray.init(address="local", num_cpus=num_cpus, include_dashboard=True, _temp_dir=str(folder), **options)
+    except Exception as error:  # Ray has no error of its own for a start that fails.
+        raise PrerequisiteMissing(
+            f"Ray cannot start on this machine: {_ends(error)}; its sockets and logs are in {folder} "
+            "(RAY_TMPDIR names another short path); --serial computes without Ray"
+        ) from error
+
+
+def _ends(error: Exception) -> str:
+    """The first and the last line of an error: of a process that did not start, Ray shows the log."""
+    first = first_line(error)
+    last = str(error).strip().rpartition("\n")[2].strip()
+    return first if last in ("", first) else f"{first} ... {last}"
+
+
+def _join(address: str, options: Mapping[str, Any]) -> None:
+    if ":" in address:
+        _refuse_where_nobody_answers(address)
+    try:
+        ray.init(address=address, **options)
+    except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise PrerequisiteMissing(f"no Ray at {address}: {error}") from error
 
 
 def _refuse_where_nobody_answers(address: str) -> None:
@@ -83,48 +112,6 @@ def _refuse_where_nobody_answers(address: str) -> None:
         ) from error
 
 
-def most_trials_at_once(cluster: Cluster) -> int:
-    """How many trials the connected cluster holds while one task still has room beside them.
-
-    Raises:
-        PrerequisiteMissing: not even one.
-    """
-    have = ray.cluster_resources()
-    gang = bundles(cluster)
-    _check_every_process_fits_a_machine(cluster)
-    fits = cluster.max_concurrent_trials or 1_000_000
-    for resource, task in (("CPU", cluster.task_cpus), ("GPU", cluster.task_gpus)):
-        need = sum(bundle.get(resource, 0) for bundle in gang)
-        total = have.get(resource, 0)
-        if need + task > total + 1e-9:
-            raise PrerequisiteMissing(
-                f"the cluster has {total:g} {resource}, but a trial of {cluster.workers} workers takes "
-                f"{need:g} and a task beside it {task:g}: lower workers, {resource.lower()}s_per_worker or "
-                f"task_{resource.lower()}s in the cluster file"
-            )
-        if need:
-            fits = min(fits, int((total - task + 1e-9) / need))
-    return fits
-
-
-def _check_every_process_fits_a_machine(cluster: Cluster) -> None:
-    """Raise PrerequisiteMissing for a process that Ray would wait for in silence, for ever."""
-    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    for what, cpus, gpus in (
-        ("worker", cluster.cpus_per_worker, cluster.gpus_per_worker),
-        ("task", cluster.task_cpus, cluster.task_gpus),
-    ):
-        if not any(cpus <= one.get("CPU", 0) and gpus <= one.get("GPU", 0) for one in machines):
-            sizes = ", ".join(
-                sorted({f"{one.get('CPU', 0):g} CPUs and {one.get('GPU', 0):g} GPUs" for one in machines})
-            )
-            suffix = "cpus_per_worker or gpus_per_worker" if what == "worker" else "task_cpus or task_gpus"
-            raise PrerequisiteMissing(
-                f"no machine of the cluster holds a {what} of {cpus:g} CPUs and {gpus:g} GPUs "
-                f"(there are machines of {sizes}): lower {suffix} in the cluster file"
-            )
-
-
 def run_on_ray(
     schedule: Schedule,
     cluster: Cluster,
@@ -135,7 +122,7 @@ def run_on_ray(
 ) -> None:
     """Work until nothing can start, on the Ray this process is connected to."""
     tasks = RayTasks(schedule, cluster)
-    conductor = _Conductor(schedule, tasks, on_result)
+    conductor = _Conductor(schedule, tasks, on_result, max_losses=cluster.max_retries_of_lost_workers)
 
     def poll_and_refill() -> bool:
         # While no trial exists, Tune asks for one again and again and does nothing else.
@@ -143,18 +130,21 @@ def run_on_ray(
         return refill()
 
     folder = schedule.store.root / ".tune"
+    at_once = most_trials_at_once(cluster)
     try:
-        _fit(
-            schedule,
-            cluster,
-            conductor,
-            refill=poll_and_refill,
-            early_stopping=early_stopping,
-            folder=folder,
-        )
-        while not schedule.is_over:
+        while not schedule.is_over or refill():
+            _fit(
+                schedule,
+                cluster,
+                conductor,
+                refill=poll_and_refill,
+                early_stopping=early_stopping,
+                folder=folder,
+                at_once=at_once,
+            )
             tasks.poll(timeout=0.5)
-            assert tasks.num_running or schedule.is_over, "the run would wait for ever"
+            may_go_on = tasks.num_running or schedule.first_ready() or schedule.is_over
+            assert may_go_on, "the run would wait for ever"
     finally:
         tasks.cancel()
         shutil.rmtree(folder, ignore_errors=True)
@@ -168,11 +158,12 @@ def _fit(
     refill: Callable[[], bool],
     early_stopping: EarlyStopping | None,
     folder: Path,
+    at_once: int,
 ) -> None:
     def describe(stage: Stage) -> dict[str, Any]:
         return {"order": Order(stage, schedule.store, cluster, schedule.labels(stage))}
 
-    feed = Feed(schedule, refill, describe, max_concurrent=most_trials_at_once(cluster))
+    feed = Feed(schedule, refill, describe, max_concurrent=at_once)
     if not feed.has_work():
         return
     tuner = Tuner(
@@ -193,15 +184,26 @@ def _fit(
 
 
 class _Conductor(Callback):
-    """Runs inside Tune's loop: submits and collects tasks, and tells the schedule how trials ended."""
+    """Runs inside Tune's loop: submits and collects tasks, and tells the schedule how trials ended.
+
+    Tune counts the loss of a trial's actor twice while it takes over another stage, both times in one
+    iteration, and gives the trial up: the stage is then put back, and comes as another trial.
+    """
 
     def __init__(
         self,
         schedule: Schedule,
         tasks: RayTasks,
         on_result: Callable[[Stage, dict[str, Any]], None],
+        *,
+        max_losses: int,
     ) -> None:
         self._schedule, self._tasks, self._on_result = schedule, tasks, on_result
+        self._max_losses = max_losses
+        self._losses: Counter[str] = Counter()
+        """Of a stage's workers, by its key."""
+        self._lost_at: dict[str, int] = {}
+        """The iteration of Tune's loop in which each trial last lost one, by its id."""
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks for `Tuner.restore`, which is not used."""
@@ -225,12 +227,30 @@ class _Conductor(Callback):
                 stage, f"stopped after {result['evaluations']} evaluations at validation {name} {best:.4f}"
             )
 
+    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        self._losses[_stage_of(trial).key] += 1
+        self._lost_at[trial.trial_id] = iteration
+
     def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         stage = _stage_of(trial)
-        last = str(trial.get_error()).strip().splitlines()
-        reason = last[-1] if last else "no message"
-        lost = f"its workers were lost {trial.num_failures} times"
-        self._schedule.fail(stage, f"{lost}; the last time: {reason}")
+        if self._lost_at.get(trial.trial_id) != iteration:
+            self._losses[stage.key] += 1
+        if self._losses[stage.key] <= self._max_losses:
+            self._schedule.start_again(stage)
+        else:
+            self._schedule.fail(stage, lost(self._losses[stage.key], _reason_of_loss(trial)))
+
+
+def _reason_of_loss(trial: Any) -> str:
+    """The last error of a trial; Tune looks for it where it is copied to only later."""
+    try:
+        with Path(trial.pickled_error_file).open("rb") as file:
+            error = pickle.load(file)
+    except (OSError, TypeError, pickle.UnpicklingError):
+        return "no reason is known"
+    if isinstance(error, ray.exceptions.RayActorError):
+        return f"the process that conducts the others: {first_line(error)}"
+    return first_line(getattr(error, "cause", None) or error)
 
 
 def _stage_of(trial: Any) -> Stage:

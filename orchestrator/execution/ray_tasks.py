@@ -8,7 +8,7 @@ import ray
 
 from jobs.context import LOG
 from orchestrator.errors import StageFailed
-from orchestrator.execution.worker import compute, reason_of, send_output_to
+from orchestrator.execution.worker import compute, first_line, lost, reason_of, send_output_to
 from orchestrator.experiment.cluster import Cluster
 from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.search.schedule import Schedule
@@ -39,10 +39,9 @@ class RayTasks:
             ended, _ = ray.wait(list(self._flights), num_returns=1, timeout=timeout)
             for reference in ended:
                 self._collect(reference)
-        for stage in self._schedule.ready():
-            if stage.kind not in TRAINED_KINDS:
-                self._schedule.start(stage)
-                self._submit(stage, losses=0)
+        for stage in self._schedule.ready(besides=TRAINED_KINDS):
+            self._schedule.start(stage)
+            self._submit(stage, losses=0)
 
     def cancel(self) -> None:
         """Give up what is running."""
@@ -66,7 +65,7 @@ class RayTasks:
             if flight.losses < self._cluster.max_retries_of_lost_workers:
                 self._submit(flight.stage, losses=flight.losses + 1)
             else:
-                self._schedule.fail(flight.stage, f"its worker was lost {flight.losses + 1} times: {error}")
+                self._schedule.fail(flight.stage, lost(flight.losses + 1, first_line(error)))
         else:
             self._schedule.finish(flight.stage, metrics)
 

@@ -18,12 +18,11 @@ def run_serially(
     quieten()
     while True:
         more = refill()
-        ready = schedule.ready()
-        if not ready:
+        stage = schedule.first_ready()
+        if stage is None:
             if more:
                 continue
             return
-        stage = ready[0]
         schedule.start(stage)
         try:
             metrics = compute(

@@ -31,49 +31,54 @@ class Trial(tune.Trainable):
 
     An error of the stage ends the trial with `failure` in its result. A lost process raises, so that Tune
     starts the trial again, which then goes on from the checkpoint in the stage's scratch folder.
+
+    `setup` and `reset_config` only take the order, and the first `step` begins it: Tune counts the loss of a
+    process rightly in a step alone.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Start the gang inside the trial's placement group."""
+        """Take the first stage."""
         self._gang: Gang | None = None
-        self._begin(config["order"])
+        self._take(config["order"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Begin another stage with the same gang."""
-        self._begin(new_config["order"])
+        """Take another stage, for the same gang."""
+        self._take(new_config["order"])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train to the next evaluation."""
+        """Begin the stage where that was not done, and train to the next evaluation."""
         try:
+            if self._about is None:
+                self._about = self._begin()
             result = self._advance()
         except StageFailed as error:
             self._dissolve()
             result = {"failure": reason_of(error)}
+        except BaseException:
+            self._dissolve()
+            raise
         is_over = "failure" in result or "metrics" in result
-        return result | self._about | {"done": is_over}
+        return result | (self._about or {}) | {"done": is_over}
 
     def cleanup(self) -> None:
         """End the gang."""
         self._dissolve()
 
-    def _begin(self, order: Order) -> None:
-        started = time.monotonic()
-        self._order, self._failure = order, None
+    def _take(self, order: Order) -> None:
+        self._order = order
+        self._about: dict[str, Any] | None = None
+        """What is known of the stage once it has begun."""
+
+    def _begin(self) -> dict[str, Any]:
+        order, started = self._order, time.monotonic()
         self._saved = started
-        self._about: dict[str, Any] = {}
-        try:
-            if self._gang is None:
-                self._gang = Gang(order.cluster, ray.util.get_current_placement_group())
-            self._about = self._gang.begin(order.stage, order.store, order.labels)
-        except StageFailed as error:
-            self._failure = reason_of(error)
-            self._dissolve()
-        self._about["seconds_to_begin"] = time.monotonic() - started
+        if self._gang is None:
+            self._gang = Gang(order.cluster, ray.util.get_current_placement_group())
+        about = self._gang.begin(order.stage, order.store, order.labels)
+        return about | {"seconds_to_begin": time.monotonic() - started}
 
     def _advance(self) -> dict[str, Any]:
-        if self._failure is not None:
-            return {"failure": self._failure}
         assert self._gang is not None
         result = self._advance_once(self._gang)
         # A training that is no variant's goes to its end: early stopping must not compare it with others.

@@ -84,6 +84,17 @@ def reason_of(error: StageFailed) -> str:
     return str(getattr(error, "cause", None) or error)
 
 
+def first_line(error: object) -> str:
+    """What an error, or its text, says first; never nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no reason is known")
+
+
+def lost(num_times: int, last: str) -> str:
+    """Why a stage failed of which a worker was lost too often; `last` is the reason of the last time."""
+    times = "once" if num_times == 1 else f"{num_times} times"
+    return f"a worker of it was lost {times}; the last time: {last}"
+
+
 def send_output_to(path: Path) -> None:
     """From now on, what this process prints goes to the end of a file."""
     sys.stdout.flush()

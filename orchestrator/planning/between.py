@@ -1,11 +1,11 @@
 """Pairs of variants whose layers are compared: they differ in the seed, the recipe or the task alone."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import combinations
 
 from jobs.specs.roles import BETWEEN
-from orchestrator.experiment.experiment import Experiment
+from orchestrator.experiment.experiment import Between, Experiment
 from orchestrator.experiment.variants import Variant
 from orchestrator.planning.measures import probed_examples, states_of
 from orchestrator.planning.plan import PlannedVariant, Stage
@@ -27,12 +27,40 @@ def with_pairs(experiment: Experiment, sources: Sources, planned: Sequence[Plann
     for variant, one in planned:
         distinct.setdefault(one.key, (variant, one))
     stages: dict[str, dict[str, Stage]] = {}
-    for first, second in combinations(distinct.values(), 2):
-        for role, examples in _compared(experiment, sources, first, second):
+    for kind, first, second in pairs_of(experiment.measures.cka_between, list(distinct.values())):
+        for role, examples in _compared(experiment, sources, kind, second):
             states, other = (_states(experiment, sources, each, examples) for each in (first, second))
             if states.parents.get("model") != other.parents.get("model") or states.files != other.files:
                 stages.setdefault(first[1].key, {})[role] = similarity_stage("cka", states, other)
     return [replace(one, stages=dict(one.stages) | stages.get(one.key, {})) for _, one in planned]
+
+
+def pairs_of(
+    kinds: Iterable[Between], planned: Sequence[Planned]
+) -> Iterator[tuple[Between, Planned, Planned]]:
+    """Every two that differ in what a kind names and in nothing else, each once, in the order given.
+
+    Only variants that are equal in the rest meet, so without kinds none do.
+    """
+    alike: dict[tuple[Between, Hashable], list[int]] = {}
+    for kind in kinds:
+        for position, (variant, _) in enumerate(planned):
+            alike.setdefault((kind, _rest(kind, variant)), []).append(position)
+    for position, first in enumerate(planned):
+        groups = [(kind, alike[kind, _rest(kind, first[0])]) for kind in kinds]
+        seconds = [(other, kind) for kind, group in groups for other in group[bisect(group, position) :]]
+        yield from ((kind, first, planned[other]) for other, kind in sorted(seconds))
+
+
+def _rest(kind: Between, variant: Variant) -> Hashable:
+    """What the variants of a pair have in common."""
+    match kind:
+        case "seeds":
+            return variant.task, variant.recipe
+        case "conditions":
+            return variant.task, variant.seed
+        case "tasks":
+            return variant.recipe, variant.seed
 
 
 def _states(experiment: Experiment, sources: Sources, one: Planned, examples: Stage | None) -> Stage:
@@ -56,23 +84,14 @@ def _states(experiment: Experiment, sources: Sources, one: Planned, examples: St
 
 
 def _compared(
-    experiment: Experiment, sources: Sources, first: Planned, second: Planned
+    experiment: Experiment, sources: Sources, kind: Between, second: Planned
 ) -> Iterator[tuple[str, Stage | None]]:
     """The roles of a pair, with the examples that both models read; none where they are the task's own."""
-    (one, _), (other, planned) = first, second
-    differing = {
-        "seeds": one.seed != other.seed,
-        "conditions": one.recipe != other.recipe,
-        "tasks": one.task != other.task,
-    }
-    for kind in experiment.measures.cka_between:
-        if [name for name, differs in differing.items() if differs] != [kind]:
-            continue
-        if kind == "tasks":
-            encoder = sources.encoders[one.recipe.encoder]
-            for texts, source in sources.probing.items():
-                examples = probed_examples(source, encoder, one.recipe, experiment.measures)
-                yield f"{BETWEEN}/tasks/{texts}/{other.task}", examples
-        else:
-            name = str(other.seed) if kind == "seeds" else planned.condition
-            yield f"{BETWEEN}/{kind}/{name}", None
+    other, planned = second
+    if kind != "tasks":
+        yield f"{BETWEEN}/{kind}/{other.seed if kind == 'seeds' else planned.condition}", None
+        return
+    encoder = sources.encoders[other.recipe.encoder]
+    for texts, source in sources.probing.items():
+        examples = probed_examples(source, encoder, other.recipe, experiment.measures)
+        yield f"{BETWEEN}/tasks/{texts}/{other.task}", examples

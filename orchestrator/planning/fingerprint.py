@@ -29,23 +29,30 @@ def canonical_json(value: Any) -> str:
         ValueError: a number that is not finite, a key that is not a string, or a type that JSON lacks.
     """
     _check(value, "value")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _CANONICAL.encode(value)
+
+
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_WRITTEN_ALIKE = frozenset((str, int, bool, type(None)))
+"""Types that every machine writes alike, whatever the value."""
 
 
 def _check(value: Any, path: str) -> None:
     match value:
-        case None | bool() | int() | str():
-            return
-        case float():
-            if not math.isfinite(value):
-                raise ValueError(f"{path} is {value}: a key is made of finite numbers only")
-        case list() | tuple():
-            for index, item in enumerate(value):
-                _check(item, f"{path}[{index}]")
         case dict():
             for key, item in value.items():
                 if not isinstance(key, str):
                     raise ValueError(f"{path} has the key {key!r}: keys are strings")
-                _check(item, f"{path}.{key}")
+                if type(item) not in _WRITTEN_ALIKE:
+                    _check(item, f"{path}.{key}")
+        case list() | tuple():
+            for index, item in enumerate(value):
+                if type(item) not in _WRITTEN_ALIKE:
+                    _check(item, f"{path}[{index}]")
+        case float():
+            if not math.isfinite(value):
+                raise ValueError(f"{path} is {value}: a key is made of finite numbers only")
+        case None | bool() | int() | str():
+            return
         case _:
             raise ValueError(f"{path} is a {type(value).__name__}: a key is made of JSON values only")

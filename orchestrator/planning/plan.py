@@ -1,7 +1,8 @@
 """A plan: every stage that an experiment needs, each once, and the variants that need them."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from jobs.specs.spec import Spec
@@ -75,21 +76,27 @@ class Plan:
 
     def stages(self) -> dict[str, Stage]:
         """Every stage by key, parents before children."""
-        found: dict[str, Stage] = {}
-        for variant in self.variants:
-            for stage in variant.stages.values():
-                for one in _lineage(stage):
-                    found.setdefault(one.key, one)
-        return found
+        return dict(self._stages)
+
+    @cached_property
+    def _stages(self) -> dict[str, Stage]:
+        return with_ancestors(stage for variant in self.variants for stage in variant.stages.values())
 
     def num_variants_by_key(self) -> dict[str, int]:
         """How many variants share each stage."""
         counts: dict[str, int] = {}
         for variant in self.variants:
-            keys = {one.key for stage in variant.stages.values() for one in _lineage(stage)}
-            for key in keys:
+            for key in with_ancestors(variant.stages.values()):
                 counts[key] = counts.get(key, 0) + 1
         return counts
+
+
+def with_ancestors(stages: Iterable[Stage]) -> dict[str, Stage]:
+    """Stages and everything that they depend on by key, parents before children; each is visited once."""
+    found: dict[str, Stage] = {}
+    for stage in stages:
+        _collect(stage, found)
+    return found
 
 
 def labels_of(variant: PlannedVariant) -> dict[str, Any]:
@@ -110,7 +117,9 @@ def merge(variants: Iterable[PlannedVariant]) -> Plan:
     return Plan(tuple(merged.values()))
 
 
-def _lineage(stage: Stage) -> Iterator[Stage]:
+def _collect(stage: Stage, found: dict[str, Stage]) -> None:
+    if stage.key in found:
+        return
     for parent in stage.parents.values():
-        yield from _lineage(parent)
-    yield stage
+        _collect(parent, found)
+    found[stage.key] = stage

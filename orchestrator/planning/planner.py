@@ -1,6 +1,6 @@
 """From variants to stages: what is shared, what collapses, what is measured."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
 from jobs.specs.annotations import AnnotateSpec
@@ -25,7 +25,10 @@ from orchestrator.planning.views import are_pairs, in_windows, tuned_on
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
     """The stages of these variants; variants whose views are identical become one."""
     pretrained = cache(partial(pretraining_stage, experiment, sources))
-    planned = [(variant, _plan_variant(experiment, sources, variant, pretrained)) for variant in variants]
+    varied = varied_factors(experiment)
+    planned = [
+        (variant, _plan_variant(experiment, sources, variant, pretrained, varied)) for variant in variants
+    ]
     return merge(with_pairs(experiment, sources, planned))
 
 
@@ -34,6 +37,7 @@ def _plan_variant(
     sources: Sources,
     variant: Variant,
     pretrained: Callable[[LocatedEncoder, str, str], Stage],
+    varied: Sequence[str],
 ) -> PlannedVariant:
     recipe = variant.recipe
     source, encoder = sources.tasks[variant.task], sources.encoders[recipe.encoder]
@@ -90,7 +94,7 @@ def _plan_variant(
         snapshot=snapshot,
     )
     shown = _shown_recipe(recipe, data, stages["finetune"])
-    condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied_factors(experiment))
+    condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied)
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
 
 

@@ -26,19 +26,17 @@ class Feed(Searcher):
 
     def has_work(self) -> bool:
         """Whether any training is, or may come to be, to do."""
-        return self._refill() or any(self._schedule.waiting(kind) for kind in TRAINED_KINDS)
+        return self._refill() or self._schedule.num_waiting(TRAINED_KINDS) > 0
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
         """The next training, `None` while all wait for their parents, or `Searcher.FINISHED`."""
         self._refill()
-        if sum(stage.kind in TRAINED_KINDS for stage in self._schedule.running()) >= self._max_concurrent:
+        if self._schedule.num_running(TRAINED_KINDS) >= self._max_concurrent:
             return None
-        ready = self._schedule.ready()
-        for kind in TRAINED_KINDS:
-            for stage in ready:
-                if stage.kind == kind:
-                    self._schedule.start(stage)
-                    return dict(self._describe(stage))
+        stage = next(filter(None, map(self._schedule.first_ready, TRAINED_KINDS)), None)
+        if stage is not None:
+            self._schedule.start(stage)
+            return dict(self._describe(stage))
         return None if self.has_work() else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict | None = None, error: bool = False) -> None:

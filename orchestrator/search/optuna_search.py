@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
@@ -24,6 +25,7 @@ from orchestrator.search.cells import Cell, KnownVariant, Planner, cells_of, key
 from orchestrator.search.schedule import Schedule
 from orchestrator.search.untried import MOST_DRAWS, combinations
 from orchestrator.store.artifacts import Store
+from orchestrator.store.databases import ensure_database
 
 STORAGE = "optuna.db"
 MOST_ATTEMPTS = 20
@@ -63,6 +65,7 @@ class OptunaSearch:
         """With so many conditions open at once; what ends a study before its trials is said once."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         known = _known_variants(schedule.store)
+        ensure_database(schedule.store.root / STORAGE, _make_storage)
         mirror = optuna.storages.RDBStorage(storage_url(schedule.store))
         self._studies = []
         for cell in cells_of(experiment, planner):
@@ -227,6 +230,13 @@ def _known_variants(store: Store) -> list[KnownVariant]:
             found.append((entry["ended"], entry["key"], entry["variant"]))
     found.sort(key=lambda one: one[:2])
     return [KnownVariant(key, labels["task"], labels["recipe"]) for _, key, labels in found]
+
+
+def _make_storage(path: Path) -> None:
+    """Open Optuna's database, which makes its tables."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path}")
+    storage.get_all_studies()
+    storage.engine.dispose()
 
 
 def _new_mirror(storage: optuna.storages.BaseStorage, name: str, direction: str) -> optuna.Study:

@@ -27,9 +27,7 @@ def _is_complete(store: Store, scratch: Path) -> bool:
 
 
 def _writer_is_gone(path: Path) -> bool:
-    named = re.fullmatch(
-        rf"[0-9a-f]+-{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]+(\.remains)?", path.name
-    )
+    named = re.fullmatch(rf"[\w.]+-{re.escape(socket.gethostname())}-(\d+)-[0-9a-f]+(\.remains)?", path.name)
     if named is None:  # Of another host, or nothing of ours.
         return False
     try:

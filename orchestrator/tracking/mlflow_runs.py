@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from jobs.reporting.study import Point
 from orchestrator.errors import PrerequisiteMissing, TrackerUnavailable, first_line
+from orchestrator.store.databases import ensure_database
 from orchestrator.tracking.mlflow_names import (
     MAX_NAME,
     MAX_PARAM,
@@ -277,6 +278,11 @@ def _open_client(uri: str) -> "MlflowClient":
     # They log every outage before it is raised, one with a traceback; the publisher says it once.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
+    if database := _database_file(uri):
+        try:
+            ensure_database(database, _make_database)
+        except OSError as error:
+            raise TrackerUnavailable(f"{database} cannot be made: {error.strerror or error}") from error
     return MlflowClient(uri)
 
 
@@ -287,12 +293,32 @@ def _restoring(uri: str, experiment_id: str) -> str:
     )
 
 
+def _make_database(path: Path) -> None:
+    """Open MLflow's database, which makes and migrates its tables."""
+    from mlflow import MlflowClient
+
+    # MLflow keeps connections by the address, also of a file that is replaced: this is another address.
+    store = MlflowClient(f"sqlite:///{path.parent}/./{path.name}")._tracking_client.store
+    try:
+        store.search_experiments(max_results=1)
+    finally:
+        store.engine.dispose()
+
+
 def _artifact_root(uri: str) -> str | None:
     """A folder beside a SQLite database; a server chooses its own."""
+    database = _database_file(uri)
+    return (database.parent / "mlartifacts").as_uri() if database else None
+
+
+def _database_file(uri: str) -> Path | None:
+    """The file of a SQLite database; none of a server or of a database in memory."""
     from sqlalchemy import make_url
 
     database = make_url(uri).database if uri.startswith("sqlite") else None
-    return (Path(database).resolve().parent / "mlartifacts").as_uri() if database else None
+    if not database or database == ":memory:" or database.startswith("file:"):
+        return None
+    return Path(database).resolve()
 
 
 def _known(run: "mlflow.entities.Run") -> _Run:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
+from orchestrator.errors import ReaderGone
 from orchestrator.planning.metrics import metric_of
 from orchestrator.planning.plan import TRAINED_KINDS, Stage
 from orchestrator.search.schedule import Schedule
@@ -47,7 +48,10 @@ class _JsonLines:
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         line = json.dumps({"time": round(time.time(), 3)} | dict(event), default=str)
-        print(line, file=self._output, flush=True)
+        try:
+            print(line, file=self._output, flush=True)
+        except BrokenPipeError as error:
+            raise ReaderGone from error
 
     def close(self) -> None:
         sys.stdout = self._output
@@ -60,7 +64,6 @@ class _Lines:
         self._console = console
         self._began = time.monotonic()
         self._schedule: Schedule | None = None
-        self._known: dict[str, tuple[Stage, str]] = {}
         self._rows: dict[str, TaskID] = {}
         self._first: dict[str, tuple[float, int | None]] = {}
         """When a training began, and how many evaluations it had then, which its first result tells."""
@@ -108,7 +111,7 @@ class _Lines:
 
     def _move_row(self, event: Mapping[str, Any]) -> None:
         key, done, total = event["key"], event["evaluations"], event["num_evaluations"]
-        name = metric_of(self._look_up(key)[0], event, "validation")
+        name = metric_of(self._stage(key), event, "validation")
         scores = f"loss {event['validation/loss']:.3f} {name} {event[f'validation/{name}']:.3f}"
         since, before = self._first[key]
         before = done - 1 if before is None else before
@@ -135,26 +138,21 @@ class _Lines:
 
     def _name(self, key: str) -> str:
         """What a variant is called; nothing for other stages."""
-        return self._look_up(key)[1]
+        assert self._schedule is not None
+        variant = self._schedule.variant(key)
+        return f"{variant.task} {variant.condition} seed={variant.seed}" if variant else ""
 
     def _seconds(self, event: Mapping[str, Any]) -> float:
         """How long the stage was computed; it may have waited for room on the cluster before."""
         assert self._schedule is not None
-        return self._schedule.store.record(self._look_up(event["key"])[0])["provenance"]["seconds"]
+        return self._schedule.store.record(self._stage(event["key"]))["provenance"]["seconds"]
 
-    def _look_up(self, key: str) -> tuple[Stage, str]:
+    def _stage(self, key: str) -> Stage:
         assert self._schedule is not None
-        if key not in self._known:
-            plan = self._schedule.plan
-            names = {
-                variant.key: f"{variant.task} {variant.condition} seed={variant.seed}"
-                for variant in plan.variants
-            }
-            self._known |= {one: (stage, names.get(one, "")) for one, stage in plan.stages().items()}
-        return self._known[key]
+        return self._schedule.stage(key)
 
     def _scores(self, event: Mapping[str, Any]) -> str:
-        stage, metrics = self._look_up(event["key"])[0], event["metrics"]
+        stage, metrics = self._stage(event["key"]), event["metrics"]
         shown = [f"{split}/{metric_of(stage, metrics, split)}" for split in ("validation", "test")]
         text = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown if name in metrics)
         return text + ("  DIVERGED" if metrics.get("diverged") else "")

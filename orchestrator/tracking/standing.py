@@ -93,8 +93,9 @@ def _view(stage: Stage) -> Stage | None:
 
 
 def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
-    frozen = [one for one in schedule.plan.variants if one.stages["finetune"].kind == "feature_head"]
-    tuned = [one for one in schedule.plan.variants if one not in frozen]
+    frozen, tuned = [], []
+    for one in schedule.plan.variants:
+        (frozen if one.stages["finetune"].kind == "feature_head" else tuned).append(one)
     cells, runs = sum(variant.num_cells for variant in tuned), len(tuned)
     notes = []
     if cells > runs:

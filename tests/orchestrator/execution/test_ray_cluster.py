@@ -202,7 +202,7 @@ def test_processes_of_a_gang_get_a_gpu_each_and_others_see_none(ray_of_two_cpus)
     ],
 )
 def test_what_can_never_be_placed_is_refused(changes, told):
-    from orchestrator.execution.ray_cluster import most_trials_at_once
+    from orchestrator.execution.room import most_trials_at_once
 
     with pytest.raises(PrerequisiteMissing, match=told):
         most_trials_at_once(Cluster(**changes))
@@ -218,6 +218,6 @@ def test_what_can_never_be_placed_is_refused(changes, told):
     ],
 )
 def test_as_many_trials_run_at_once_as_leave_room_for_a_task(changes, at_once):
-    from orchestrator.execution.ray_cluster import most_trials_at_once
+    from orchestrator.execution.room import most_trials_at_once
 
     assert most_trials_at_once(Cluster(**changes)) == at_once

@@ -8,6 +8,7 @@ import pytest
 from jobs.specs.features import FeatureHeadSpec
 from jobs.specs.multitask import JointTraining, MultitaskSpec
 from jobs.specs.recipe import Training
+from orchestrator.errors import StageFailed, WorkerLost
 from orchestrator.execution.gang import TRAININGS
 from orchestrator.execution.tune_trials import Order, Trial
 from orchestrator.experiment.cluster import Cluster
@@ -21,9 +22,22 @@ class CountingGang:
     """Is over after three advances."""
 
     saves: list[bool] = field(default_factory=list)
+    next_error: Exception | None = None
+    is_closed: bool = False
+
+    def lose_next(self):
+        self.next_error = WorkerLost("process 2 of 2 is gone")
+
+    def fail_next(self):
+        self.next_error = StageFailed("ValueError: no")
 
     def begin(self, stage, store, labels):
+        if self.next_error is not None:
+            raise self.next_error
         return {"num_evaluations": 3}
+
+    def close(self):
+        self.is_closed = True
 
     def advance(self, *, save):
         self.saves.append(save)
@@ -35,7 +49,7 @@ def begin(tmp_path):
     def begin(spec, **cluster):
         trial = object.__new__(Trial)
         trial._gang = CountingGang()
-        trial._begin(Order(make_stage(spec), Store(tmp_path), Cluster(**cluster)))
+        trial._take(Order(make_stage(spec), Store(tmp_path), Cluster(**cluster)))
         return trial
 
     return begin
@@ -71,3 +85,21 @@ def test_every_trained_kind_can_be_advanced_saved_and_resumed():
     for kind, name in TRAININGS.items():
         training = getattr(import_module(f"jobs.{kind}"), name)
         assert all(hasattr(training, part) for part in ("is_over", "advance", "save", "finish"))
+
+
+def test_a_lost_process_ends_the_gang_at_once_and_is_passed_on(begin):
+    trial = begin(finetune_spec())
+    gang = trial._gang
+    gang.lose_next()
+    with pytest.raises(WorkerLost, match="gone"):
+        trial.step()
+    assert gang.is_closed
+    assert trial._gang is None
+
+
+def test_a_failure_of_the_stage_as_it_begins_is_its_result(begin):
+    trial = begin(finetune_spec())
+    trial._gang.fail_next()
+    result = trial.step()
+    assert (result["failure"], result["done"]) == ("ValueError: no", True)
+    assert trial._gang is None

@@ -6,11 +6,13 @@ import shlex
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -296,3 +298,44 @@ def test_a_server_killed_and_started_again_holds_everything_once(server, caplog)
     steps_held = Counter(entry.step for entry in client.get_metric_history(variant.info.run_id, "train/loss"))
     assert steps_held == Counter(range(last))
     assert [file.path for file in client.list_artifacts(run_by_key[study.key].info.run_id)] == ["a.yaml"]
+
+
+def half_migrated(uri: str, *, with_data: bool) -> Path:
+    """Another database, as a kill amid the migrations leaves one: tables, and not the version they have."""
+    if with_data:
+        shown(uri)
+    whole = Path(uri.removeprefix("sqlite:///"))
+    path = shutil.copy(whole, whole.with_name("half.db"))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("delete from alembic_version")
+        database.execute("drop table trace_info")
+        database.commit()
+    return path
+
+
+def shown(uri: str) -> None:
+    tracker = MlflowTracker(uri)
+    try:
+        tracker.publish(EXPERIMENT, PAGE)
+    finally:
+        tracker.close()
+
+
+def test_a_half_made_database_that_holds_nothing_is_made_anew(database):
+    uri = f"sqlite:///{half_migrated(database, with_data=False)}"
+    shown(uri)
+    assert MlflowClient(uri).get_experiment_by_name(EXPERIMENT) is not None
+
+
+def test_a_half_made_database_with_data_stays_as_it_is(database):
+    path = half_migrated(database, with_data=True)
+    with pytest.raises((MlflowException, TrackerUnavailable)):
+        shown(f"sqlite:///{path}")
+    with closing(sqlite3.connect(path)) as held:
+        assert held.execute("select count(*) from runs").fetchone() == (1,)
+
+
+def test_a_database_that_cannot_be_made_is_an_outage(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrackerUnavailable, match="mlflow.db cannot be made"):
+        shown(f"sqlite:///{tmp_path}/file/mlflow.db")
