@@ -451,7 +451,7 @@ def test_a_number_that_may_be_null_is_searched_as_the_number_it_is(bench):
         "frozen_layers": {"low": 0, "high": 2},
         "lora_dropout": {"low": 0, "high": 0.5},
     }
-    run = Run(bench, search=search(space, trials=4), recipe={"learning_rate": 1e-4})
+    run = Run(bench, search=search(space, trials=4), recipe={"learning_rate": 1e-4, "lora_rank": 4})
     proposed = []
     while run.search.refill():
         for variant in run.open():
