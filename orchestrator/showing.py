@@ -37,6 +37,7 @@ def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
         "experiment": workspace.experiment.experiment,
         "variants": len(schedule.plan.variants),
         "cells": _num_cells(schedule),
+        "notes": list(workspace.sources.notes),
         "stages": [
             {
                 "key": stage.key,
@@ -157,6 +158,7 @@ def _summary(workspace: Workspace, schedule: Schedule, seconds: Mapping[str, flo
         lines.append(note)
     if note := labels_note(workspace.experiment, schedule.plan.variants):
         lines.append(note)
+    lines += workspace.sources.notes
     if workspace.experiment.search is not None:
         trials = counted(workspace.experiment.search.trials, "condition")
         lines.append(f"a search proposes up to {trials} while it runs")
