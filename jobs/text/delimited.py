@@ -55,7 +55,10 @@ def delimited_records(path: Path, columns: Sequence[str], written: Layout) -> It
             number = reader.line_num + 1
             source.lines.clear()
     except csv.Error as error:
-        source.broken.append((number, Fault(_in_words(error, layout))))
+        reason = _in_words(error, layout)
+        if header is None:
+            reason += _hint_of_layout("".join(source.lines).strip("\r\n"), columns, layout)
+        source.broken.append((number, Fault(reason)))
     yield from source.broken
     yield from ((0, Note(f"{path.name}{reason}")) for reason in oddities.reasons())
 
@@ -143,13 +146,13 @@ def _check_header(header: Sequence[str], columns: Sequence[str], layout: Layout,
         raise ValueError(f"{place}: several columns are called {name!r} ({numbers}): rename all but one")
     faults = [f"{place}{lacking(column, header)}" for column in columns if column not in header]
     if faults:
-        raise ValueError(listed(faults) + _hint_of_layout(header, columns, layout))
+        line = (layout.delimiter or ",").join(header)
+        raise ValueError(listed(faults) + _hint_of_layout(line, columns, layout))
 
 
-def _hint_of_layout(header: Sequence[str], columns: Sequence[str], layout: Layout) -> str:
-    """What would find the columns in a header."""
-    line = (layout.delimiter or ",").join(header)
-    if len(header) <= 2 and line.lower().startswith("sep="):
+def _hint_of_layout(line: str, columns: Sequence[str], layout: Layout) -> str:
+    """What would find the columns in the line of a header."""
+    if len(line) <= len("sep=,") and line.lower().startswith("sep="):
         return "\n  the first line is one of Excel's (sep=), not the header: take it out"
     for delimiter in DELIMITERS:
         for quoting in ("none", "standard"):

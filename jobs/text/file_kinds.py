@@ -79,6 +79,8 @@ def refuse_other_kind(path: Path, head: bytes) -> None:
     """Raise ValueError where what a file of text begins with (after gzip's layer) is not UTF-8 text."""
     if head.startswith(GZIP) and path.suffix.lower() != ".gz":
         raise ValueError(f"{path}: compressed with gzip: name it {path.name}.gz")
+    if head.startswith(GZIP):
+        raise ValueError(f"{path}: compressed with gzip twice: unpack it once (gunzip)")
     if kind := kind_of(head):
         raise ValueError(f"{path}: {kind}")
     if encoding := _wide_encoding(head):

@@ -20,7 +20,7 @@ from jobs.text.file_kinds import (
 MAX_LINE = 2**26
 """Bytes of a line, and characters of a field, beyond which a file is refused: no text is so long, and a line
 without an end would fill the memory."""
-MAX_UNPACKED = 2**27
+MAX_UNPACKED = 2**23
 """Bytes from which on a compressed file may not be `MAX_RATIO` times larger than it looks."""
 MAX_RATIO = 200
 """Texts become 3 to 10 times smaller by gzip, the same few of them again and again up to 150 times."""

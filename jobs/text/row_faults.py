@@ -62,7 +62,7 @@ def label_fault(fields: Mapping[str, Any], column: str) -> str | None:
         case float() as other if other.is_integer():
             return f"label {other} of type float, not a string or an integer: write {other:.0f}, or a string"
         case other:
-            return f"label {other!r} of type {type(other).__name__}, not a string or an integer"
+            return f"label {shortened(other)} of type {type(other).__name__}, not a string or an integer"
 
 
 def number_fault(fields: Mapping[str, Any], column: str) -> str | None:
@@ -75,7 +75,7 @@ def number_fault(fields: Mapping[str, Any], column: str) -> str | None:
         is_number = not isinstance(value, bool) and math.isfinite(float(value)) and "_" not in str(value)
     except (TypeError, ValueError, OverflowError):
         is_number = False
-    return None if is_number else f"{value!r} is not a finite number"
+    return None if is_number else f"{shortened(value)} is not a finite number"
 
 
 def unwritable(noun: str, words: str) -> str | None:
@@ -86,6 +86,12 @@ def unwritable(noun: str, words: str) -> str | None:
         half = f"\\u{ord(words[error.start]):04x} at character {error.start + 1}"
         return f"{noun} with half of a surrogate pair ({half}), which is no character"
     return f"{noun} with a character of zero (\\u0000)" if noun == "label" and "\0" in words else None
+
+
+def shortened(value: Any) -> str:
+    """A value as Python writes it, its beginning where it is long."""
+    written = repr(value)
+    return written if len(written) <= 80 else f"{written[:77]}..."
 
 
 def _is_empty(value: Any) -> bool:
