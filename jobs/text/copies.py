@@ -61,11 +61,9 @@ def copies_told(examples: Mapping[str, Sequence[Example]], noun: str, *, is_draw
     known = _labels_by_text(train)
     if num_copies := len(train) - len(known):
         many = sum(any(len(labels) > 1 for labels in of.values()) for of in known.values())
-        apart = "; the validation split keeps copies together" if is_drawn else ""
-        yield (
-            f"{num_copies:,} {noun} of train are copies of an earlier one's texts, and {many:,} texts have "
-            f"contradicting labels{apart}"
-        )
+        labels = f", and {many:,} texts have contradicting labels" if any(one.labels for one in train) else ""
+        together = "; the validation split keeps copies together" if is_drawn else ""
+        yield f"{num_copies:,} {noun} of train are copies of an earlier one's texts{labels}{together}"
     for split, of in examples.items():
         if split == "train":
             continue

@@ -50,8 +50,10 @@ def delimited_records(path: Path, columns: Sequence[str], written: Layout) -> It
                     header = values
                     _check_header(header, columns, layout, f"{path.name}:{number}")
             elif values:
-                yield number, _fields(header, values, layout)
-                oddities.look_at(number, header, values, source.lines, columns)
+                fields = _fields(header, values, layout)
+                yield number, fields
+                if not isinstance(fields, Fault):
+                    oddities.look_at(number, [fields[name] for name in columns], source.lines, len(header))
             number = reader.line_num + 1
             source.lines.clear()
     except csv.Error as error:
@@ -89,20 +91,14 @@ class _Oddities:
     quoted: list[int] = field(default_factory=list)
     swallowed: list[int] = field(default_factory=list)
 
-    def look_at(
-        self,
-        number: int,
-        header: Sequence[str],
-        values: Sequence[str],
-        lines: Sequence[str],
-        columns: Sequence[str],
-    ) -> None:
-        if self.written.quoting is not None or len(header) != len(values):
+    def look_at(self, number: int, read: Sequence[str], lines: Sequence[str], num_columns: int) -> None:
+        """At a row: the fields that are read of it, and its lines in the file."""
+        if self.written.quoting is not None:
             return
         if self.layout.quoting == "none":
-            if any(map(_looks_quoted, values)):
+            if any(map(_looks_quoted, read)):
                 self.quoted.append(number)
-        elif len(lines) > 1 and len(header) > 1 and self._are_rows(lines, len(header)):
+        elif len(lines) > 1 and num_columns > 1 and self._are_rows(lines, num_columns):
             self.swallowed.append(number)
 
     def reasons(self) -> Iterator[str]:

@@ -119,9 +119,10 @@ def _wide_encoding(head: bytes) -> str | None:
     marked = next((encoding for mark, encoding in MARKS if head.startswith(mark)), None)
     if marked is not None:
         return marked
-    for encoding, zeros, line_end in (("UTF-16LE", head[1::2], b"\n\0"), ("UTF-16BE", head[::2], b"\0\n")):
-        first = zeros[: max(4, head.find(line_end) // 2)]
-        if len(first) >= 4 and first.count(0) > len(first) / 2:
+    for encoding, at, line_end in (("UTF-16LE", 1, b"\n\0"), ("UTF-16BE", 0, b"\0\n")):
+        size = max(4, head.find(line_end) // 2)
+        zeros, letters = head[at::2][:size], head[1 - at :: 2][:size]
+        if len(zeros) >= 4 and zeros.count(0) > len(zeros) / 2 > letters.count(0):
             return encoding
     return None
 

@@ -58,3 +58,10 @@ def test_of_sentences_the_same_unit_must_have_the_same_label():
     train = examples_of_sentences([sentence("DET", "NOUN"), sentence("DET", "NOUN")])
     test = examples_of_sentences([sentence("INTJ", "NOUN"), sentence("DET", "NOUN")])
     assert told(train=train, test=test)[1].endswith("1 of them with another label")
+
+
+def test_of_texts_without_labels_no_contradiction_is_told():
+    corpus = examples_of_rows([Row("1", "a", None), Row("2", "a", None)], "label")
+    assert told(train=corpus) == [
+        "1 rows of train are copies of an earlier one's texts; the validation split keeps copies together"
+    ]
