@@ -1,6 +1,6 @@
 """Annotated sentences to token ids, with the tokens and the label of every unit: a word, a pair or a span."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import assert_never
 
 from jobs.context import StageContext
@@ -8,13 +8,16 @@ from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnot
 from jobs.specs.stages import FilesData, HubData, ValidationSplit
 from jobs.text.annotated import write_annotated
 from jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
+from jobs.text.copies import texts_of_sentences
 from jobs.text.corpora import refuse_changed
+from jobs.text.formats import USUAL_LAYOUT
 from jobs.text.hub import hub_records
 from jobs.text.same_tokens import check_sample
 from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
-from jobs.text.splits import stratified_sample, stratified_split
+from jobs.text.splits import split_of_texts, stratified_sample, stratified_split
 from jobs.text.token_samples import sample_of
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
+from jobs.text.unit_labels import check_unit_labels
 from jobs.text.words import EncodedSentence, encode_words
 
 
@@ -37,6 +40,7 @@ def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:
     is_given = spec.validation is not None and getattr(spec.data, "validation", None) is not None
     splits = ("train", "validation", "test") if is_given else ("train", "test")
     read = {split: _read(spec, context, split) for split in splits}
+    check_unit_labels(read)
     sample = sample_of({split: [sentence.texts() for sentence in of] for split, of in read.items()})
     check_sample(str(tokenizer_folder), sample)
     encoded = {split: encode_words(of, tokenizer) for split, of in read.items()}
@@ -44,7 +48,12 @@ def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:
     kept = {split: [s for s in of if len(s.input_ids) <= spec.max_length] for split, of in encoded.items()}
     left_out = {split: len(encoded[split]) - len(kept[split]) for split in splits}
     if spec.validation is not None and not is_given:
-        kept |= _with_validation(kept["train"], spec.validation)
+        texts = [
+            text
+            for text, sentence in zip(texts_of_sentences(read["train"]), encoded["train"], strict=True)
+            if len(sentence.input_ids) <= spec.max_length
+        ]
+        kept |= _with_validation(kept["train"], texts if spec.copies_together else None, spec.validation)
     for split, sentences in kept.items():
         if not any(sentence.units for sentence in sentences):
             raise ValueError(
@@ -72,10 +81,15 @@ def _refuse_empty(encoded: Mapping[str, Sequence[EncodedSentence]]) -> None:
 
 
 def _with_validation(
-    train: Sequence[EncodedSentence], validation: ValidationSplit
+    train: Sequence[EncodedSentence], texts: Sequence[Hashable] | None, validation: ValidationSplit
 ) -> dict[str, list[EncodedSentence]]:
-    """Sentences are drawn whole: words of one sentence never stand on both sides."""
-    kept, held_out = stratified_split([""] * len(train), fraction=validation.fraction, seed=validation.seed)
+    """Sentences are drawn whole: words of one sentence never stand on both sides, and where texts are given,
+    neither do two sentences that say the same."""
+    alike, drawing = [""] * len(train), {"fraction": validation.fraction, "seed": validation.seed}
+    if texts is None:
+        kept, held_out = stratified_split(alike, **drawing)
+    else:
+        kept, held_out = split_of_texts(alike, texts, **drawing)
     return {"train": [train[place] for place in kept], "validation": [train[place] for place in held_out]}
 
 
@@ -99,7 +113,7 @@ def _all(spec: AnnotateSpec, context: StageContext, split: str) -> list[Annotate
             path = context.inputs[split]
             refuse_changed(path, planned=getattr(data, split))
             assert spec.columns is not None
-            return read_span_sentences(path, spec.columns)
+            return read_span_sentences(path, spec.columns, data.layout or USUAL_LAYOUT)
         case HubData() as data:
             assert spec.columns is not None
             records = hub_records(
@@ -109,7 +123,7 @@ def _all(spec: AnnotateSpec, context: StageContext, split: str) -> list[Annotate
                 split=getattr(data, split),
                 columns=columns_of_spans(spec.columns),
             )
-            return span_sentences(records, f"{data.name}/{getattr(data, split)}", spec.columns)
+            return span_sentences(records, f"{data.name}/{getattr(data, split)}", spec.columns).found
         case never:
             assert_never(never)
 

@@ -10,6 +10,7 @@ from jobs.context import StageContext
 from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
 from jobs.specs.targets import Target
 from jobs.text.answers import answers_of
+from jobs.text.copies import texts_of_rows
 from jobs.text.corpora import (
     Row,
     check_targets,
@@ -21,9 +22,10 @@ from jobs.text.corpora import (
     strata,
     with_last,
 )
+from jobs.text.formats import USUAL_LAYOUT
 from jobs.text.prepared import RIGHT, TARGET, TOKEN_F1
 from jobs.text.same_tokens import check_sample
-from jobs.text.splits import stratified_split
+from jobs.text.splits import split_of_texts, stratified_split
 from jobs.text.token_samples import sample_of, sequences_in, tokenised, write_sample
 from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from jobs.text.truncation import EncodedTexts, encode, end_to_end
@@ -128,6 +130,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
             return {"train": [replace(row, label=None) for row in rows_by_split["train"]]}
         case FilesData():
             splits = [split for split in ("train", "validation", "test") if getattr(data, split) is not None]
+            read["layout"] = data.layout or USUAL_LAYOUT
             return {split: read_rows(context.inputs[split], **read) for split in splits}
         case HubData():
             name_by_split = {"train": data.train, "validation": data.validation}
@@ -162,9 +165,14 @@ def _with_validation(
     spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]], target: Target
 ) -> dict[str, Sequence[Row]]:
     train = rows_by_split["train"]
-    kept, held_out = stratified_split(
-        strata(train, target), fraction=spec.validation.fraction, seed=spec.validation.seed
+    alike, drawing = (
+        strata(train, target),
+        {"fraction": spec.validation.fraction, "seed": spec.validation.seed},
     )
+    if spec.copies_together:
+        kept, held_out = split_of_texts(alike, texts_of_rows(train), **drawing)
+    else:
+        kept, held_out = stratified_split(alike, **drawing)
     drawn = {
         "train": [train[position] for position in kept],
         "validation": [train[position] for position in held_out],

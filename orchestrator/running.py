@@ -134,6 +134,8 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
             f"in {workspace.store.root}",
         }
     )
+    for note in workspace.sources.notes:
+        reporter({"event": "message", "text": note})
 
 
 def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:

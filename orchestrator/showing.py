@@ -43,6 +43,7 @@ def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
         "experiment": workspace.experiment.experiment,
         "variants": len(schedule.plan.variants),
         "cells": _num_cells(schedule),
+        "notes": list(workspace.sources.notes),
         "stages": [
             {
                 "key": stage.key,
@@ -200,6 +201,7 @@ def _summary(
         lines.append(note)
     if note := labels_note(workspace.experiment, schedule.plan.variants):
         lines.append(note)
+    lines += workspace.sources.notes
     if workspace.experiment.search is not None:
         lines.append(_announced_search(workspace.experiment))
     return "\n".join(lines)

@@ -56,6 +56,9 @@ class AnnotateSpec(Spec):
     probed only."""
     columns: Columns | None = later(None)
     """Of rows with marked spans."""
+    copies_together: bool = later(False)
+    """Whether sentences with the same words are on one side of a validation split that is drawn from train;
+    where no two sentences have the same, this changes nothing."""
 
 
 class RepresentSpec(Spec):

@@ -10,6 +10,17 @@ from jobs.specs.targets import Metric, Target
 
 Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
 """A step of a training, or a share of all its steps: 1.0 is the last one."""
+Delimiter = Annotated[str, Field(pattern=r'^[^"\r\n]$')]
+"""What parts the columns of delimited text: one character."""
+Quoting = Literal["standard", "none"]
+"""`standard`: a field may be in quotes, as in CSV; `none`: a quote is a character like others, as in TSV."""
+
+
+class Layout(Strict):
+    """How delimited text is laid out; what is none follows from the suffix of its file."""
+
+    delimiter: Delimiter | None = None
+    quoting: Quoting | None = None
 
 
 class FilesData(Strict):
@@ -20,6 +31,8 @@ class FilesData(Strict):
     test: str | None = None
     """None where only training texts are read."""
     validation: str | None = None
+    layout: Layout | None = later(None)
+    """Of delimited text that is laid out otherwise than its files are called."""
 
 
 class HubData(Strict):
@@ -140,6 +153,9 @@ class PrepareSpec(Spec):
     """Whether the label is one of several, or a number."""
     positive: str | None = later(None)
     """The label that is the last one, and so that of which F1 is; in the order of the alphabet without."""
+    copies_together: bool = later(False)
+    """Whether rows with the same texts are on one side of a validation split that is drawn from train; where
+    no two rows have the same, this changes nothing."""
 
 
 def target_of(columns: Columns, predict: Literal["label", "number"]) -> Target:

@@ -4,23 +4,33 @@ Read from CoNLL-U (Universal Dependencies), CoNLL-U-Lex (STREUSLE) and JSON line
 its file and number; and made by the sample corpus's generator.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
 from jobs.specs.annotations import AnnotatedLabel, SampleLabel
-from jobs.text.faults import Fault, lacking, listed
-from jobs.text.formats import numbered_lines, records
+from jobs.text.faults import Fault, Noted, lacking, listed
+from jobs.text.formats import records
+from jobs.text.lines import has_suffix, numbered_lines
+from jobs.text.row_faults import unwritable
 
 Span = tuple[int, int]
 """First word, and the one after the last; from 0."""
 
 COLUMNS = {"upos": 3, "xpos": 4, "deprel": 7}
+HEAD = 6
+NAMES = ["ID", "FORM", "LEMMA", "UPOS", "XPOS", "FEATS", "HEAD", "DEPREL", "DEPS", "MISC"]
+"""Columns of CoNLL-U, which CoNLL-U Plus may have in another order."""
 LEXICAL_COLUMNS = {"role": 13, "function": 14}
 """Supersenses of CoNLL-U-Lex: the scene role of a preposition or possessive, and its function."""
 PREPOSITION = "p."
 """How the supersense of a preposition or possessive begins."""
+UNSPECIFIED = "_"
+"""What stands in a column of which nothing is said: no class."""
+ID = re.compile(r"(\d+)|\d+-\d+|\d+\.\d+", re.ASCII)
+"""A word, a range of words (3-4) or an empty node (5.1)."""
 
 
 @dataclass(frozen=True)
@@ -69,25 +79,33 @@ def read_annotations(path: Path, label: AnnotatedLabel) -> list[AnnotatedSentenc
     """Sentences of a file with the units that a label is about; sentences without such units are left out.
 
     `upos` and `xpos` label every word, `deprel` a word and its head in this order (roots have none), `role`
-    and `function` prepositions and possessives, of one word or several.
+    and `function` prepositions and possessives, of one word or several. Where a column of CoNLL-U has `_`,
+    there is no unit.
 
     Raises:
         ValueError: the file is missing or of no known format, has no such label, or lines are at fault.
     """
-    name = path.name.removesuffix(".gz")
-    if name.endswith(".jsonl"):
+    return noted_annotations(path, label).found
+
+
+def noted_annotations(path: Path, label: AnnotatedLabel) -> Noted[AnnotatedSentence]:
+    """As `read_annotations`; the notes say how many words have no label."""
+    num_unspecified = 0
+    if has_suffix(path, ".jsonl"):
         sentences = _json_sentences(path, label)
-    elif name.endswith(".conllu"):
-        sentences = _conllu_sentences(path, label)
-    elif name.endswith(".conllulex"):
+    elif has_suffix(path, ".conllu"):
+        sentences, num_unspecified = _conllu_sentences(path, label)
+    elif has_suffix(path, ".conllulex"):
         sentences = _lexical_sentences(path, label)
     else:
         raise ValueError(
             f"{path}: not a known format of annotations; known are .conllu, .conllulex and .jsonl"
         )
     if not sentences:
-        raise ValueError(f"{path.name}: no sentence has a label {label!r}")
-    return sentences
+        blank = f": all {num_unspecified:,} words have {UNSPECIFIED} there" if num_unspecified else ""
+        raise ValueError(f"{path.name}: no sentence has a label {label!r}{blank}")
+    notes = [f"{path.name}: {num_unspecified:,} words have no {label} ({UNSPECIFIED}), and are left out"]
+    return Noted(sentences, tuple(notes if num_unspecified else ()))
 
 
 def sample_annotations(
@@ -149,6 +167,8 @@ def _fault_of(fields: Mapping[str, Any] | Fault, label: str) -> str | None:
     words = fields.get("tokens")
     if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
         return f"tokens must be a list of words{lacking('tokens', fields)}"
+    if reason := unwritable("word", " ".join(words)) or unwritable("sent_id", str(fields.get("sent_id"))):
+        return reason
     for name in ("span", "span2"):
         if name == "span2" and name not in fields:
             continue
@@ -162,22 +182,28 @@ def _fault_of(fields: Mapping[str, Any] | Fault, label: str) -> str | None:
     value = fields.get(label)
     if not isinstance(value, str) or not value.strip():
         return f"no label{lacking(label, fields)}"
-    return None
+    return unwritable("label", value)
 
 
-def _conllu_sentences(path: Path, label: str) -> list[AnnotatedSentence]:
+def _conllu_sentences(path: Path, label: str) -> tuple[list[AnnotatedSentence], int]:
+    """Sentences, and how many words have no such label."""
     if label not in COLUMNS:
         raise ValueError(f"{path.name}: CoNLL-U has no label {label!r}: choose {', '.join(COLUMNS)}")
     column = COLUMNS[label]
+    num_unspecified = 0
 
     def units_of(rows: Sequence[Sequence[str]]) -> Iterator[Unit]:
+        nonlocal num_unspecified
         for at, fields in enumerate(rows):
-            if label != "deprel":
+            if fields[column] == UNSPECIFIED:
+                num_unspecified += 1
+            elif label != "deprel":
                 yield Unit(((at, at + 1),), fields[column])
-            elif (head := int(fields[6])) > 0:
+            elif (head := int(fields[HEAD])) > 0:
                 yield Unit(((at, at + 1), (head - 1, head)), fields[column])
 
-    return _sentences(path, num_columns=10, units_of=units_of)
+    sentences = _sentences(path, num_columns=10, read=column, units_of=units_of)
+    return sentences, num_unspecified
 
 
 def _lexical_sentences(path: Path, label: str) -> list[AnnotatedSentence]:
@@ -199,25 +225,30 @@ def _lexical_sentences(path: Path, label: str) -> list[AnnotatedSentence]:
             if members == list(range(members[0], members[-1] + 1)):  # an expression with a gap is no span
                 yield Unit(((members[0], members[-1] + 1),), fields[column].removeprefix(PREPOSITION))
 
-    return _sentences(path, num_columns=19, units_of=units_of)
+    return _sentences(path, num_columns=19, read=column, units_of=units_of)
 
 
 def _sentences(
-    path: Path, *, num_columns: int, units_of: Callable[[Sequence[Sequence[str]]], Iterator[Unit]]
+    path: Path,
+    *,
+    num_columns: int,
+    read: int,
+    units_of: Callable[[Sequence[Sequence[str]]], Iterator[Unit]],
 ) -> list[AnnotatedSentence]:
-    """Sentences of tab-separated lines; ranges (3-4) and empty nodes (5.1) are no words."""
+    """Sentences of tab-separated lines with the units of one column; only relations need heads."""
     found, faults = [], []
-    name, rows, began = "", [], 0
+    names, rows, began = [], [], 0
 
     def close() -> None:
-        nonlocal name, rows
+        nonlocal names, rows
         if rows:
-            reason = _fault_of_rows(rows)
+            reason = _fault_of_rows(rows, names, read)
             if reason is not None:
                 faults.append(f"{path.name}:{began}: {reason}")
             elif units := tuple(units_of(rows)):
-                found.append(AnnotatedSentence(name or str(began), tuple(row[1] for row in rows), units))
-        name, rows = "", []
+                name = "".join(names) or str(began)
+                found.append(AnnotatedSentence(name, tuple(row[1] for row in rows), units))
+        names, rows = [], []
 
     for number, line in numbered_lines(path):
         if isinstance(line, Fault):
@@ -228,11 +259,14 @@ def _sentences(
             close()
         elif line.startswith("#"):
             key, _, value = line[1:].partition("=")
-            name = value.strip() if key.strip() == "sent_id" else name
+            if key.strip() == "sent_id":
+                names.append(value.strip())
+            elif key.strip() == "global.columns" and value.split()[:10] != NAMES:
+                faults.append(f"{path.name}:{number}: columns are {value.strip()}, not {' '.join(NAMES)}")
         else:
             fields = line.split("\t")
-            if len(fields) != num_columns:
-                faults.append(f"{path.name}:{number}: {len(fields)} fields between tabs, not {num_columns}")
+            if reason := _fault_of_line(fields, num_columns):
+                faults.append(f"{path.name}:{number}: {reason}")
             elif fields[0].isdigit():
                 began = began if rows else number
                 rows.append(fields)
@@ -242,11 +276,36 @@ def _sentences(
     return found
 
 
-def _fault_of_rows(rows: Sequence[Sequence[str]]) -> str | None:
+def _fault_of_line(fields: Sequence[str], num_columns: int) -> str | None:
+    if len(fields) != num_columns:
+        hint = "; put tabs in place of the spaces" if len(fields) == 1 and len(fields[0].split()) > 1 else ""
+        return f"{len(fields)} fields between tabs, not {num_columns}{hint}"
+    if any("\r" in field for field in fields):
+        return "a carriage return (\\r) in the midst of the line: end lines in a line feed (\\n)"
+    if not ID.fullmatch(fields[0]):
+        return f"{fields[0]!r} is no number of a word (1), of a range (1-2) or of an empty node (1.1)"
+    return None
+
+
+def _fault_of_rows(rows: Sequence[Sequence[str]], names: Sequence[str], read: int) -> str | None:
     numbers = [int(fields[0]) for fields in rows]
     if numbers != list(range(1, len(rows) + 1)):
         return f"words are numbered {', '.join(map(str, numbers[:5]))}..., not from 1 without a gap"
+    if len(names) > 1:
+        return f"the sentence has {len(names)} names (sent_id): {', '.join(names)}"
     for fields in rows:
-        if not fields[6].isdigit() or int(fields[6]) > len(rows):
-            return f"the head of word {fields[0]} must be 0 to {len(rows)}, not {fields[6]!r}"
+        if not fields[1].strip():
+            return f"word {fields[0]} is empty"
+        if not fields[read].strip():
+            return f"the label of word {fields[0]} is empty: {UNSPECIFIED} stands where nothing is said"
+        if (
+            read == COLUMNS["deprel"]
+            and fields[read] != UNSPECIFIED
+            and not _is_head(fields[HEAD], len(rows))
+        ):
+            return f"the head of word {fields[0]} must be 0 to {len(rows)}, not {fields[HEAD]!r}"
     return None
+
+
+def _is_head(written: str, num_words: int) -> bool:
+    return bool(re.fullmatch(r"\d+", written, re.ASCII)) and int(written) <= num_words

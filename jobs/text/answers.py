@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from jobs.specs.stages import Columns
 from jobs.text.choices import choices_of
 from jobs.text.faults import lacking
+from jobs.text.row_faults import unwritable
 
 
 class Answers(NamedTuple):
@@ -46,6 +47,8 @@ def answer_fault(fields: Mapping[str, Any], columns: Columns) -> str | None:
     for answer in answers:
         if not isinstance(answer, str) or not answer.strip():
             return f"answer {answer!r} is no text"
+        if reason := unwritable("answer", answer):
+            return reason
     choices = [text for _, text in choices_of(fields, columns)]
     if not answers_of(choices, answers).right:
         return f"none of the answers {_listed(answers)} is among the choices {_listed(choices)}"

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jobs.specs.stages import Columns
-from jobs.text.faults import lacking, listed
+from jobs.text.faults import lacking, listed, twice
+from jobs.text.row_faults import unwritable
 
 Choice = tuple[str, str]
 """Name and text."""
@@ -61,6 +62,10 @@ def choice_fault(fields: Mapping[str, Any], columns: Columns, *, has_label: bool
     for name, text in choices:
         if not isinstance(text, str) or not text.strip():
             return f"choice {name} is no text: {text!r}"
+        if reason := unwritable("choice", text) or unwritable("label", name):
+            return reason
+    if name := twice(names):
+        return f"two choices are called {name!r}"
     if has_label and columns.answers is None and (label := label_of(fields, columns)) not in names:
         return f"label {label!r} is none of the choices {', '.join(names)}"
     return None

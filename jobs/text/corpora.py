@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from jobs.specs.stages import Columns, Sample, target_of
+from jobs.specs.stages import Columns, Layout, Sample, target_of
 from jobs.specs.targets import Target
 from jobs.text.answers import answer_fault, placeholder_fault
 from jobs.text.choices import (
@@ -18,9 +18,12 @@ from jobs.text.choices import (
     choices_of,
     label_of,
 )
-from jobs.text.faults import Fault, existing, listed
-from jobs.text.formats import Record, records
+from jobs.text.delimited import Record
+from jobs.text.faults import MAX_FAULTS, Fault, Note, Noted, listed
+from jobs.text.file_kinds import regular
+from jobs.text.formats import USUAL_LAYOUT, records
 from jobs.text.hub import hub_records
+from jobs.text.lookalikes import nearest, refuse_lookalikes
 from jobs.text.row_faults import (
     columns_of,
     hint_of_hidden,
@@ -76,12 +79,13 @@ def read_rows(
     *,
     predict: Literal["label", "number"] = "label",
     has_label: bool = True,
+    layout: Layout = USUAL_LAYOUT,
 ) -> list[Row]:
     """Rows of a file, or of a folder written by `datasets.Dataset.save_to_disk`.
 
     Delimited text has a header line. A CSV field may be quoted; in TSV a quote is a character like any other
-    (as in GLUE's files). Labels are strings or integers; integers become strings, or names where the data
-    set names its classes.
+    (as in GLUE's files), where the layout does not say otherwise. Labels are strings or integers; integers
+    become strings, or names where the data set names its classes.
 
     Args:
         predict: Numbers stay what they are, written as Python writes them.
@@ -91,8 +95,20 @@ def read_rows(
         ValueError: the file is missing, of no known format or without rows, or rows are at fault; the
             first ten are named as `file:row: reason`.
     """
+    return noted_rows(path, columns, predict=predict, has_label=has_label, layout=layout).found
+
+
+def noted_rows(
+    path: Path,
+    columns: Columns = USUAL_COLUMNS,
+    *,
+    predict: Literal["label", "number"] = "label",
+    has_label: bool = True,
+    layout: Layout = USUAL_LAYOUT,
+) -> Noted[Row]:
+    """As `read_rows`, with what is worth knowing of the file."""
     reading = _Reading(columns, target_of(columns, predict), has_label)
-    return _rows(records(path, reading.names()), path.name, reading)
+    return _rows(records(path, reading.names(), layout), path.name, reading)
 
 
 def read_hub(
@@ -112,7 +128,7 @@ def read_hub(
     """
     reading = _Reading(columns, target_of(columns, predict), has_label)
     numbered = hub_records(name, subset=subset, revision=revision, split=split, columns=reading.names())
-    return _rows(numbered, f"{name}/{split}", reading)
+    return _rows(numbered, f"{name}/{split}", reading).found
 
 
 def check_labels(
@@ -125,21 +141,30 @@ def check_labels(
         names: What messages call a split, as the name of its file.
 
     Raises:
-        ValueError: fewer than two labels, a label that is unknown in training, or, where the validation split
-            is to be drawn, a label with a single row.
+        ValueError: fewer than two labels, two that look the same, a label that is unknown in training, or,
+            where the validation split is to be drawn, a label with a single row.
     """
     names = dict(names or {})
-    count_by_label = Counter(row.label for row in rows_by_split["train"])
-    labels = tuple(sorted(count_by_label))
     train = names.get("train", "train")
+    count_by_label = Counter(str(row.label) for row in rows_by_split["train"])
+    place_by_label: dict[str, str] = {}
+    for row in rows_by_split["train"]:
+        place_by_label.setdefault(str(row.label), f"{train}:{row.id}")
+    labels = tuple(sorted(count_by_label))
     known = ", ".join(labels[:20]) + (f", ... ({len(labels)})" if len(labels) > 20 else "")
+    refuse_lookalikes(place_by_label)
     if len(labels) < 2:
         raise ValueError(f"{train} has one label only ({known}): there is nothing to predict")
-    faults = [
-        f"{names.get(split, split)}:{row.id}: label {row.label!r} does not occur in {train}"
+    unknown = [
+        (names.get(split, split), row)
         for split, rows in rows_by_split.items()
         for row in rows
         if row.label not in count_by_label
+    ]
+    faults = [
+        f"{place}:{row.id}: label {row.label!r} does not occur in {train}"
+        + (nearest(str(row.label), labels) if number < MAX_FAULTS else "")
+        for number, (place, row) in enumerate(unknown)
     ]
     if faults:
         raise ValueError(f"{listed(faults)}\n  labels of {train}: {known}")
@@ -147,7 +172,7 @@ def check_labels(
         faults = [
             f"{train}:{row.id}: the only row with label {row.label!r}"
             for row in rows_by_split["train"]
-            if count_by_label[row.label] == 1
+            if count_by_label[str(row.label)] == 1
         ]
         if faults:
             raise ValueError(
@@ -242,7 +267,7 @@ def _with_choice(row: Row, choice: str) -> tuple[str, str]:
 def digest(path: Path) -> str:
     """sha256 of a file's bytes, or of the names and bytes of all files in a folder; 64 hexadecimal digits."""
     if not path.is_dir():
-        with existing(path).open("rb") as file:
+        with regular(path).open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     hasher = hashlib.sha256()
     for part in sorted(part for part in path.rglob("*") if part.is_file()):
@@ -260,9 +285,12 @@ def refuse_changed(path: Path, *, planned: str, found: str | None = None) -> Non
         )
 
 
-def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> list[Row]:
-    rows, faults = [], []
+def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> Noted[Row]:
+    rows, faults, notes = [], [], []
     for number, fields in numbered:
+        if isinstance(fields, Note):
+            notes.append(fields.reason)
+            continue
         if not isinstance(fields, Fault) and is_skipped(fields, reading.columns, has_label=reading.has_label):
             continue
         reason = _fault_of(fields, reading)
@@ -275,7 +303,7 @@ def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> list[Row
         raise ValueError(told if rows else told + hint_of_hidden([reason for _, reason in faults]))
     if not rows:
         raise ValueError(f"{place}: no rows")
-    return rows
+    return Noted(rows, tuple(notes))
 
 
 def _row(number: int, fields: Mapping[str, Any], reading: _Reading) -> Row:

@@ -4,9 +4,11 @@ import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, NamedTuple, TypeVar
 
 MAX_FAULTS = 10
 """Faults that a message lists; the others are counted."""
+Found = TypeVar("Found")
 
 
 @dataclass(frozen=True)
@@ -16,10 +18,26 @@ class Fault:
     reason: str
 
 
+@dataclass(frozen=True)
+class Note:
+    """Says of a file what is no fault, but worth knowing."""
+
+    reason: str
+
+
+class Noted(NamedTuple, Generic[Found]):
+    """What was read of a file, and what is worth knowing of it."""
+
+    found: list[Found]
+    notes: tuple[str, ...]
+
+
 def existing(path: Path) -> Path:
     """The path, or a ValueError that says what there is instead."""
     if path.exists():
         return path
+    if "\\" in str(path) and (other := Path(str(path).replace("\\", "/"))).exists():
+        raise ValueError(f"{path}: no such file; folders are parted by / here: {other}")
     beside = sorted(other.name for other in path.parent.iterdir()) if path.parent.is_dir() else None
     there = (
         "no such folder either" if beside is None else f"in its folder are {', '.join(beside) or 'no files'}"
@@ -38,6 +56,17 @@ def lacking(column: str, fields: Iterable[str]) -> str:
     there = list(fields)
     if column in there:
         return ""
-    similar = difflib.get_close_matches(column, there, n=1)
+    same = [name for name in there if name.strip().casefold() == column.strip().casefold()]
+    similar = same or difflib.get_close_matches(column, there, n=1)
     question = f"; did you mean {similar[0]!r}?" if similar else ""
     return f": there is no column {column!r} among {', '.join(there) or 'none'}{question}"
+
+
+def twice(names: Iterable[str]) -> str | None:
+    """The first name that occurs a second time."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None

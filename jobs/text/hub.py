@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from jobs.text.formats import Record, dataset_records
+from jobs.text.delimited import Record
+from jobs.text.formats import dataset_records
 
 
 def hub_records(

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.specs.stages import Columns, SpanColumns
+from jobs.specs.stages import Columns, Layout, SpanColumns
 from jobs.text.annotations import AnnotatedSentence, Span, Unit
-from jobs.text.faults import Fault, lacking, listed
-from jobs.text.formats import Record, records
+from jobs.text.delimited import Record
+from jobs.text.faults import Fault, Note, Noted, lacking, listed
+from jobs.text.formats import USUAL_LAYOUT, records
 from jobs.text.row_faults import (
     columns_of,
     hint_of_hidden,
@@ -33,19 +34,31 @@ def columns_of_spans(columns: Columns) -> list[str]:
     return [name for name in named if name is not None]
 
 
-def read_span_sentences(path: Path, columns: Columns) -> list[AnnotatedSentence]:
+def read_span_sentences(
+    path: Path, columns: Columns, layout: Layout = USUAL_LAYOUT
+) -> list[AnnotatedSentence]:
     """The rows of a file of any format that rows are read from, as `span_sentences`."""
-    return span_sentences(records(path, columns_of_spans(columns)), path.name, columns)
+    return noted_span_sentences(path, columns, layout).found
 
 
-def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> list[AnnotatedSentence]:
+def noted_span_sentences(
+    path: Path, columns: Columns, layout: Layout = USUAL_LAYOUT
+) -> Noted[AnnotatedSentence]:
+    """As `read_span_sentences`, with what is worth knowing of the file."""
+    return span_sentences(records(path, columns_of_spans(columns), layout), path.name, columns)
+
+
+def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> Noted[AnnotatedSentence]:
     """One sentence a row.
 
     Raises:
         ValueError: rows are at fault, a span among them that does not stand in its text; or there are none.
     """
-    sentences, faults, reasons = [], [], []
+    sentences, faults, reasons, notes = [], [], [], []
     for number, fields in numbered:
+        if isinstance(fields, Note):
+            notes.append(fields.reason)
+            continue
         if not isinstance(fields, Fault) and is_skipped(fields, columns):
             continue
         reason = _fault_of(fields, columns)
@@ -58,7 +71,7 @@ def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> 
         raise ValueError(listed(faults) + ("" if sentences else hint_of_hidden(reasons)))
     if not sentences:
         raise ValueError(f"{place}: no rows")
-    return sentences
+    return Noted(sentences, tuple(notes))
 
 
 def _sentence(id: str, fields: Mapping[str, Any], columns: Columns) -> AnnotatedSentence:

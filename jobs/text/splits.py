@@ -1,6 +1,6 @@
 """Parts of the data in which every label keeps its share: a sample of a split, and the validation split."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
@@ -31,6 +31,35 @@ def too_large_sample(split: str, size: int, number: int) -> str:
     return f"sample.{split}: must be at most {number:,}, which is all that there are, not {size:,}"
 
 
+def split_of_texts(
+    labels: Sequence[str], texts: Sequence[Hashable], *, fraction: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """As `stratified_split`, with rows of the same text in one part, under the label of the first of them.
+
+    Where no two rows have the same text, or no label has two texts, it is that very split. Else the texts of
+    a label are drawn in turn, each where its rows still have room in the label's share. A label with several
+    texts is in both parts, one with a single text stays in training.
+    """
+    rows_by_text: dict[Hashable, list[int]] = {}
+    for row, text in enumerate(texts):
+        rows_by_text.setdefault(text, []).append(row)
+    copies = {rows[0]: rows for rows in rows_by_text.values()}
+    has_choice = len(copies) > len({labels[first] for first in copies})
+    if len(copies) == len(labels) or not has_choice:
+        return stratified_split(labels, fraction=fraction, seed=seed)
+    key_N = np.random.PCG64(seed).random_raw(len(labels))
+    label_G, first_G = np.asarray([labels[first] for first in copies], dtype=str), np.asarray(list(copies))
+    names, label_of_G = np.unique(label_G, return_inverse=True)
+    count_K = np.bincount(label_of_G, weights=[len(rows) for rows in copies.values()]).astype(np.int64)
+    held_out = [
+        row
+        for number, size in enumerate(_validation_sizes(count_K, fraction))
+        for row in _copies_within(_in_order_of(key_N, first_G[label_of_G == number]), copies, size)
+    ]
+    validation = sorted(held_out)
+    return np.setdiff1d(np.arange(len(labels)), validation).tolist(), validation
+
+
 def stratified_sample(
     labels: Sequence[str], *, size: int | None, seed: int, split: str = "train"
 ) -> list[int]:
@@ -57,6 +86,17 @@ def _validation_sizes(count_K: np.ndarray, fraction: float) -> list[int]:
     remainder_K = np.where(size_K < most_K, exact_K - size_K, -np.inf)
     size_K[np.argsort(-remainder_K, kind="stable")[:num_left]] += 1
     return np.minimum(size_K, most_K).tolist()
+
+
+def _copies_within(first_G: np.ndarray, copies: Mapping[int, Sequence[int]], size: int) -> list[int]:
+    """Rows of texts in their order, at most so many; of several texts at least the one with fewest rows."""
+    firsts, drawn = first_G.tolist(), []
+    for first in firsts:
+        if len(drawn) + len(copies[first]) <= size:
+            drawn += copies[first]
+    if not drawn and size and len(firsts) > 1:
+        drawn += copies[min(firsts, key=lambda first: len(copies[first]))]
+    return drawn
 
 
 def _in_order_of(key_N: np.ndarray, rows: np.ndarray) -> np.ndarray:

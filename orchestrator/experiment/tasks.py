@@ -6,7 +6,15 @@ from pydantic import Field
 
 from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.spec import Strict
-from jobs.specs.stages import Columns, Sample, SampleData, ValidationSplit
+from jobs.specs.stages import (
+    Columns,
+    Delimiter,
+    Layout,
+    Quoting,
+    Sample,
+    SampleData,
+    ValidationSplit,
+)
 from jobs.specs.targets import Metric
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -19,6 +27,16 @@ class Files(Strict):
     train: str
     test: str
     validation: str | None = None
+    delimiter: Delimiter | None = None
+    """What parts the columns of delimited text: a comma in CSV, a tab in TSV, if not said."""
+    quoting: Quoting | None = None
+    """Of delimited text: `standard`, as in CSV, where a field may be in quotes, or `none`, as in TSV, where a
+    quote is a character like any other."""
+
+    @property
+    def layout(self) -> Layout:
+        """How delimited text is said to be laid out."""
+        return Layout(delimiter=self.delimiter, quoting=self.quoting)
 
 
 class AnnotatedFiles(Strict):

@@ -26,6 +26,7 @@ def sentences_of(
         max_length=min(sentence_length, positions or sentence_length),
         sample=source.task.sample,
         validation=source.task.validation if are_tuned_on else None,
+        copies_together=are_tuned_on and source.copies_together,
         columns=source.task.columns if source.task.columns.spans is not None else None,
     )
     return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})

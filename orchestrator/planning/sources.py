@@ -10,19 +10,25 @@ from pathlib import Path
 from typing import Any, assert_never
 
 from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
-from jobs.specs.stages import FilesData, HubData, SampleData, target_of
-from jobs.text.annotations import AnnotatedSentence, read_annotations
-from jobs.text.corpora import Row, check_targets, digest, read_rows, sampled, sequences_of, with_last
+from jobs.specs.stages import FilesData, HubData, Layout, SampleData, target_of
+from jobs.text.annotations import AnnotatedSentence, noted_annotations
+from jobs.text.copies import have_copies, texts_of_rows, texts_of_sentences
+from jobs.text.corpora import Row, check_targets, digest, noted_rows, sampled, sequences_of, with_last
+from jobs.text.delimited import layout_of
+from jobs.text.faults import Noted
 from jobs.text.frames import frame_of
-from jobs.text.span_rows import read_span_sentences
+from jobs.text.lines import has_suffix
+from jobs.text.span_rows import noted_span_sentences
 from jobs.text.splits import too_large_sample
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import any_exceeds
+from jobs.text.unit_labels import check_unit_labels
 from orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from orchestrator.experiment.experiment import MAIN, EncoderSource, Experiment
 from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, Files, Hub, Task
 from orchestrator.experiment.variants import possible_values
 from orchestrator.planning.checkpoints import checkpoint_faults
+from orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
 from orchestrator.planning.decoders import decoder_faults
 from orchestrator.planning.depths import depth_faults
 from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
@@ -39,6 +45,8 @@ from orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
 """Raised by hand when the same file comes to be read differently."""
+WITHOUT_UNSPECIFIED = 2
+"""Version of the reader of annotations of which some words have no label: `_` was once a label of theirs."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,10 @@ class TaskSource:
     """Whether only its training texts are read: a corpus."""
     texts: TaskTexts | None = None
     """What the texts say; none where they were not looked at."""
+    copies_together: bool = False
+    """Whether a validation split is drawn from texts of which some are copies, or that were not looked at."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of the data."""
 
     @property
     def are_pairs(self) -> bool:
@@ -85,6 +97,10 @@ class AnnotatedSource:
     they were not looked at (Hub data)."""
     sentences: Mapping[str, Sequence[AnnotatedSentence]] = field(default_factory=dict)
     """Of the splits that were looked at."""
+    copies_together: bool = False
+    """Whether a validation split is drawn from sentences some of which are copies, or not looked at."""
+    notes: tuple[str, ...] = ()
+    """What is worth knowing of the data."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +112,12 @@ class Sources:
     tasks: Mapping[str, TaskSource | AnnotatedSource]
     probing: Mapping[str, TaskSource | AnnotatedSource]
     corpora: Mapping[str, TaskSource]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What is worth knowing of the data, after the name of their task."""
+        every = self.tasks | self.probing | self.corpora
+        return tuple(f"{name}: {note}" for name, source in every.items() for note in source.notes)
 
 
 def look_at(
@@ -186,8 +208,8 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
 
             for role in ("train", "test"):
                 _refuse_large_sample(task, role, getattr(task.data, f"num_{role}"))
-            num_train = num_kept(task.data.num_train, task)
-            return AnnotatedSource(task, task.data, VERSION, {}, num_train)
+            num_train = num_kept(range(task.data.num_train), task)
+            return AnnotatedSource(task, task.data, VERSION, {}, num_train, copies_together=True)
         case Files() if task.columns.spans is not None:
             return _look_at_spans(task, task.data)
         case Files():
@@ -201,9 +223,10 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
                 test=task.data.test,
                 validation=task.data.validation,
             )
+            together = {"copies_together": data.validation is None}
             if task.columns.spans is not None:
-                return AnnotatedSource(task, data, READER_VERSION, {}, None)
-            return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True)
+                return AnnotatedSource(task, data, READER_VERSION, {}, None, **together)
+            return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True, **together)
         case SampleData():
             return _look_at_sample(task, task.data)
         case never:
@@ -216,33 +239,57 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
     match corpus.data:
         case Files() as written:
             path = Path(written.train).expanduser().absolute()
-            rows = read_rows(path, corpus.columns, has_label=False)
-            if len(rows) < 2:
+            noted = noted_rows(path, corpus.columns, has_label=False, layout=written.layout)
+            texts = texts_of_rows(noted.found)
+            if len(set(texts)) < 2:
                 raise ValueError(f"{path.name} has one text only: a corpus needs two, as one is held out")
-            texts = TaskTexts(len(rows), {"train": rows})
-            return seen(FilesData(train=digest(path)), READER_VERSION, {"train": str(path)}, texts=texts)
+            return replace(
+                seen(
+                    FilesData(train=digest(path), layout=_identity([path], written.layout, is_corpus=True)),
+                    READER_VERSION,
+                    {"train": str(path)},
+                    texts=TaskTexts(len(noted.found), {"train": noted.found}),
+                ),
+                copies_together=have_copies(texts),
+                notes=notes_on_rows(corpus, {"train": noted}),
+            )
         case Hub(name=name, subset=subset, train=train) as written:
             revision = resolve_revision(name, written.revision)
-            return seen(HubData(name=name, subset=subset, revision=revision, train=train), READER_VERSION, {})
+            data = HubData(name=name, subset=subset, revision=revision, train=train)
+            return replace(seen(data, READER_VERSION, {}), copies_together=True)
         case SampleData() as written:
-            from jobs.text.sample_corpus import VERSION
+            from jobs.text.sample_corpus import VERSION, sample_rows
 
-            return seen(written, VERSION, {})
+            train, _ = sample_rows(**written.model_dump(exclude={"source"}))
+            return replace(
+                seen(written, VERSION, {}), copies_together=have_copies([row["text"] for row in train])
+            )
         case never:
             assert_never(never)
 
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:
     paths = _paths(files)
-    rows = {role: read_rows(path, task.columns, predict=task.predict) for role, path in paths.items()}
+    reading = {"predict": task.predict, "layout": files.layout}
+    noted = {role: noted_rows(path, task.columns, **reading) for role, path in paths.items()}
+    rows = {role: of.found for role, of in noted.items()}
     target = target_of(task.columns, task.predict)
     labels = check_targets(rows, target, names={role: path.name for role, path in paths.items()})
     check_metric(task, with_last(labels, task.positive))
-    data = FilesData(**{role: digest(path) for role, path in paths.items()})
+    layout = _identity(list(paths.values()), files.layout)
+    data = FilesData(layout=layout, **{role: digest(path) for role, path in paths.items()})
     located = {role: str(path) for role, path in paths.items()}
     rows = sampled(rows, task.sample, target)
-    texts = texts_of(task, rows)
-    source = TaskSource(task, data, READER_VERSION, located, _exceeds(rows), texts=texts)
+    source = TaskSource(
+        task,
+        data,
+        READER_VERSION,
+        located,
+        _exceeds(rows),
+        texts=texts_of(task, rows),
+        copies_together="validation" not in rows and have_copies(texts_of_rows(rows["train"])),
+        notes=notes_on_rows(task, noted),
+    )
     if task.columns.text_pair is None or task.columns.choices is not None:
         return source
     by_file = {paths[role].name: part for role, part in rows.items()}
@@ -255,21 +302,44 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
     return replace(source, crowded=crowded)
 
 
+def _identity(paths: Sequence[Path], written: Layout, *, is_corpus: bool = False) -> Layout | None:
+    """What of the layout of files is not said by their digests: nothing where it is that of their suffix.
+
+    Of a corpus, which may have a single column, the same bytes can be a CSV and a TSV.
+    """
+    if written == Layout():
+        return layout_of(paths[0], written) if is_corpus and has_suffix(paths[0], ".tsv") else None
+    asked = {path: layout_of(path, written) for path in paths}
+    first, *others = paths
+    different = [path for path in others if asked[path] != asked[first]]
+    if different:
+        raise ValueError(
+            f"{first.name} and {different[0].name} are laid out differently, as their suffixes say: "
+            "give both delimiter and quoting under data"
+        )
+    is_usual = all(asked[path] == layout_of(path, Layout()) for path in paths)
+    return None if is_usual and not is_corpus else asked[first]
+
+
 def _look_at_annotations(task: Task, files: AnnotatedFiles) -> AnnotatedSource:
     paths = _paths(files)
-    sentences = {role: read_annotations(path, files.label) for role, path in paths.items()}
+    sentences = {role: noted_annotations(path, files.label) for role, path in paths.items()}
     data = AnnotatedFilesData(label=files.label, **{role: digest(path) for role, path in paths.items()})
-    return _annotated(task, data, paths, sentences)
+    is_unspecified = any(noted.notes for noted in sentences.values())
+    return _annotated(
+        task, data, paths, sentences, version=WITHOUT_UNSPECIFIED if is_unspecified else READER_VERSION
+    )
 
 
 def _look_at_spans(task: Task, files: Files) -> AnnotatedSource:
     paths = _paths(files)
-    sentences = {role: read_span_sentences(path, task.columns) for role, path in paths.items()}
-    labels = {unit.label for sentence in sentences["train"] for unit in sentence.units}
+    sentences = {role: noted_span_sentences(path, task.columns, files.layout) for role, path in paths.items()}
+    labels = {unit.label for sentence in sentences["train"].found for unit in sentence.units}
     if len(labels) < 2:
         raise ValueError(f"{paths['train'].name} has one label only: there is nothing to predict")
     check_metric(task, sorted(labels))
-    data = FilesData(**{role: digest(path) for role, path in paths.items()})
+    layout = _identity(list(paths.values()), files.layout)
+    data = FilesData(layout=layout, **{role: digest(path) for role, path in paths.items()})
     return _annotated(task, data, paths, sentences)
 
 
@@ -277,15 +347,26 @@ def _annotated(
     task: Task,
     data: AnnotatedFilesData | FilesData,
     paths: Mapping[str, Path],
-    sentences: Mapping[str, Sequence[AnnotatedSentence]],
+    noted: Mapping[str, Noted[AnnotatedSentence]],
+    *,
+    version: int = READER_VERSION,
 ) -> AnnotatedSource:
-    for role, of_role in sentences.items():
-        _refuse_large_sample(task, role, len(of_role))
-    number = len(sentences["train"])
-    is_given = "validation" in sentences
-    num_train = min(number, task.sample.train or number) if is_given else num_kept(number, task)
-    located = {role: str(path) for role, path in paths.items()}
-    return AnnotatedSource(task, data, READER_VERSION, located, num_train, sentences)
+    for role, of in noted.items():
+        _refuse_large_sample(task, role, len(of.found))
+    names = {role: path.name for role, path in paths.items()}
+    check_unit_labels({role: of.found for role, of in noted.items()}, names)
+    texts = texts_of_sentences(noted["train"].found)
+    is_given = "validation" in noted
+    return AnnotatedSource(
+        task,
+        data,
+        version,
+        {role: str(path) for role, path in paths.items()},
+        min(len(texts), task.sample.train or len(texts)) if is_given else num_kept(texts, task),
+        sentences={role: of.found for role, of in noted.items()},
+        copies_together=not is_given and have_copies(texts),
+        notes=notes_on_sentences(noted),
+    )
 
 
 def _refuse_large_sample(task: Task, role: str, number: int) -> None:
@@ -304,7 +385,15 @@ def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}
     rows = sampled(rows, task.sample)
-    return TaskSource(task, data, VERSION, {}, _exceeds(rows), texts=texts_of(task, rows))
+    return TaskSource(
+        task,
+        data,
+        VERSION,
+        {},
+        _exceeds(rows),
+        texts=texts_of(task, rows),
+        copies_together=have_copies(texts_of_rows(rows["train"])),
+    )
 
 
 def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int], bool]:

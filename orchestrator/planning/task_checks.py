@@ -9,13 +9,16 @@ from typing import TypeVar
 
 from jobs.specs.annotations import SampleAnnotationsData
 from jobs.specs.stages import SampleData, target_of
-from jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
+from jobs.text.annotations import AnnotatedSentence, noted_annotations, sample_annotations
 from jobs.text.answers import answers_of
-from jobs.text.corpora import Row, check_targets, read_hub, read_rows, with_last
+from jobs.text.corpora import Row, check_targets, noted_rows, read_hub, with_last
+from jobs.text.faults import Noted
 from jobs.text.hub import hub_records
-from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
+from jobs.text.span_rows import columns_of_spans, noted_span_sentences, span_sentences
+from jobs.text.unit_labels import check_unit_labels
 from orchestrator.errors import ConfigurationError
 from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
+from orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
 from orchestrator.planning.hub import resolve_revision
 from orchestrator.planning.metrics import check_metric
 
@@ -72,22 +75,22 @@ def lines_of(checked: CheckedTask) -> Iterator[str]:
 def _with_rows(task: Task) -> CheckedTask:
     target = target_of(task.columns, task.predict)
     is_corpus = isinstance(task, Corpus)
-    names = _names(task)
-    rows = _each(_row_readers(task, has_label=not is_corpus))
+    noted = _each(_row_readers(task, has_label=not is_corpus))
+    rows = {split: of.found for split, of in noted.items()}
     num_rows = {split: len(of) for split, of in rows.items()}
     if is_corpus:
-        return CheckedTask(task.task, num_rows, None, {}, ())
-    labels = with_last(check_targets(rows, target, names=names), task.positive)
+        return CheckedTask(task.task, num_rows, None, {}, notes_on_rows(task, noted))
+    labels = with_last(check_targets(rows, target, names=_names(task)), task.positive)
     check_metric(task, labels)
     if target == "answers":
-        notes = (*_numbers_of_choices(rows["train"]), *_shared_texts(rows))
+        notes = (*_numbers_of_choices(rows["train"]), *notes_on_rows(task, noted))
         return CheckedTask(task.task, num_rows, None, {}, notes)
     num_by_label = {
         split: {label: count[label] for label in labels}
         for split, count in ((split, Counter(str(row.label) for row in of)) for split, of in rows.items())
     }
-    notes = [*(_range(rows["train"]) if target == "number" else ()), *_shared_texts(rows)]
-    return CheckedTask(task.task, num_rows, None, num_by_label, tuple(notes))
+    notes = (*(_range(rows["train"]) if target == "number" else ()), *notes_on_rows(task, noted))
+    return CheckedTask(task.task, num_rows, None, num_by_label, notes)
 
 
 def _range(train: Sequence[Row]) -> Iterator[str]:
@@ -104,35 +107,31 @@ def _numbers_of_choices(train: Sequence[Row]) -> Iterator[str]:
         yield f"{noun} in train: {min(counts)} to {max(counts)}, {fmean(counts):.3g} on average"
 
 
-def _shared_texts(rows: Mapping[str, Sequence[Row]]) -> Iterator[str]:
-    train = {(row.text, row.text_pair) for row in rows["train"]}
-    shared = sum((row.text, row.text_pair) in train for row in rows["test"])
-    if shared:
-        yield f"{shared:,} rows of test have the texts of a row of train"
-
-
 def _with_units(task: Task) -> CheckedTask:
-    sentences = _each(_sentence_readers(task))
+    noted = _each(_sentence_readers(task))
+    sentences = {split: of.found for split, of in noted.items()}
+    labels = check_unit_labels(sentences, _names(task))
     counts = {split: Counter(u.label for s in of for u in s.units) for split, of in sentences.items()}
-    labels = sorted(set().union(*counts.values()))
     if len(counts["train"]) < 2:
         raise ValueError(f"train has one label only ({', '.join(labels)}): there is nothing to predict")
     check_metric(task, sorted(counts["train"]))
-    notes = []
-    unknown = sorted(set(counts["test"]) - set(counts["train"]))
-    if unknown:
-        number = sum(counts["test"][label] for label in unknown)
-        notes.append(
-            f"{number:,} units of test have a label that train lacks, and can only be got wrong: "
-            f"{', '.join(unknown)}"
-        )
     return CheckedTask(
         task.task,
         {split: len(of) for split, of in sentences.items()},
         {split: count.total() for split, count in counts.items()},
         {split: {label: count[label] for label in labels if count[label]} for split, count in counts.items()},
-        tuple(notes),
+        (*_unknown_in_train(counts), *notes_on_sentences(noted)),
     )
+
+
+def _unknown_in_train(counts: Mapping[str, Counter[str]]) -> Iterator[str]:
+    unknown = sorted(set(counts["test"]) - set(counts["train"]))
+    if unknown:
+        number = sum(counts["test"][label] for label in unknown)
+        yield (
+            f"{number:,} units of test have a label that train lacks, and can only be got wrong: "
+            f"{', '.join(unknown)}"
+        )
 
 
 def _each(readers: Mapping[str, Callable[[], Found]]) -> dict[str, Found]:
@@ -144,11 +143,11 @@ def _each(readers: Mapping[str, Callable[[], Found]]) -> dict[str, Found]:
         except ValueError as error:
             faults.append(str(error))
     if faults:
-        raise ValueError("\n  ".join(faults))
+        raise ValueError("\n  ".join(dict.fromkeys(faults)))
     return found
 
 
-def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Sequence[Row]]]:
+def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Noted[Row]]]:
     reading = {"predict": task.predict, "has_label": has_label}
     match task.data:
         case SampleData() as data:
@@ -156,12 +155,12 @@ def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Seque
 
             parts = sample_rows(**data.model_dump(exclude={"source"}))
             return {
-                split: lambda of=of: [Row(**row) for row in of]
+                split: lambda of=of: Noted([Row(**row) for row in of], ())
                 for split, of in zip(("train", "test"), parts, strict=True)
             }
         case Files() | CorpusFiles():
             return {
-                split: lambda path=path: read_rows(path, task.columns, **reading)
+                split: lambda path=path: noted_rows(path, task.columns, layout=task.data.layout, **reading)
                 for split, path in _files(task.data).items()
             }
         case Hub() as data:
@@ -172,37 +171,37 @@ def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Seque
             }
             names = _splits(data) if has_label else {"train": data.train}
             return {
-                split: lambda name=name: read_hub(data.name, split=name, **asked, **reading)
+                split: lambda name=name: Noted(read_hub(data.name, split=name, **asked, **reading), ())
                 for split, name in names.items()
             }
     raise AssertionError("sentences have units")
 
 
-def _sentence_readers(task: Task) -> dict[str, Callable[[], Sequence[AnnotatedSentence]]]:
+def _sentence_readers(task: Task) -> dict[str, Callable[[], Noted[AnnotatedSentence]]]:
     match task.data:
         case SampleAnnotationsData() as data:
             sizes = {"train": data.num_train, "test": data.num_test}
             return {
-                split: lambda split=split, size=size: sample_annotations(
-                    label=data.label, num_sentences=size, seed=data.seed, part=split
+                split: lambda split=split, size=size: Noted(
+                    sample_annotations(label=data.label, num_sentences=size, seed=data.seed, part=split), ()
                 )
                 for split, size in sizes.items()
             }
         case AnnotatedFiles() as data:
             return {
-                split: lambda path=path: read_annotations(path, data.label)
+                split: lambda path=path: noted_annotations(path, data.label)
                 for split, path in _files(data).items()
             }
         case Files() as data:
             return {
-                split: lambda path=path: read_span_sentences(path, task.columns)
+                split: lambda path=path: noted_span_sentences(path, task.columns, data.layout)
                 for split, path in _files(data).items()
             }
         case Hub() as data:
             revision = resolve_revision(data.name, data.revision)
             columns = columns_of_spans(task.columns)
 
-            def read(name: str) -> list[AnnotatedSentence]:
+            def read(name: str) -> Noted[AnnotatedSentence]:
                 records = hub_records(
                     data.name, subset=data.subset, revision=revision, split=name, columns=columns
                 )
@@ -225,7 +224,7 @@ def _splits(data: Hub) -> dict[str, str]:
 def _names(task: Task) -> dict[str, str]:
     """What messages call a split."""
     match task.data:
-        case Files():
+        case Files() | AnnotatedFiles():
             return {split: path.name for split, path in _files(task.data).items()}
         case Hub() as data:
             return {split: f"{data.name}/{name}" for split, name in _splits(data).items()}

@@ -1,11 +1,12 @@
 """What is known of a task's texts before anything is computed: how many learn, and their tokens."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from jobs.specs.stages import target_of
+from jobs.text.copies import texts_of_rows
 from jobs.text.corpora import Row, strata
-from jobs.text.splits import stratified_split
+from jobs.text.splits import split_of_texts, stratified_sample
 from jobs.text.tokenizer import load_tokenizer
 from jobs.text.truncation import count_tokens
 from orchestrator.experiment.experiment import Experiment
@@ -34,16 +35,16 @@ def texts_of(task: Task, rows_by_split: Mapping[str, Sequence[Row]]) -> TaskText
     if "validation" in rows_by_split:
         return TaskTexts(len(train), rows_by_split)
     alike = strata(train, target_of(task.columns, task.predict))
-    kept, _ = stratified_split(alike, fraction=task.validation.fraction, seed=task.validation.seed)
+    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
+    kept, _ = split_of_texts(alike, texts_of_rows(train), **drawing)
     return TaskTexts(len(kept), rows_by_split)
 
 
-def num_kept(num_sentences: int, task: Task) -> int:
-    """Of so many annotated sentences to train on, those that are in the sample and do not validate."""
-    num_sampled = min(num_sentences, task.sample.train or num_sentences)
-    kept, _ = stratified_split(
-        [""] * num_sampled, fraction=task.validation.fraction, seed=task.validation.seed
-    )
+def num_kept(texts: Sequence[Hashable], task: Task) -> int:
+    """Of annotated sentences to train on, by what they say, those in the sample that do not validate."""
+    places = stratified_sample([""] * len(texts), size=task.sample.train, seed=task.sample.seed)
+    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
+    kept, _ = split_of_texts([""] * len(places), [texts[place] for place in places], **drawing)
     return len(kept)
 
 

@@ -79,6 +79,7 @@ def _prepare(source: TaskSource, encoder: LocatedEncoder, **fields: Any) -> Stag
         text_only=source.text_only,
         predict=source.task.predict,
         positive=source.task.positive,
+        copies_together=source.copies_together,
         **given,
     )
     return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})

@@ -363,3 +363,12 @@ def test_a_text_with_each_of_its_choices_is_a_sequence(inputs, tmp_path, truncat
     kept = {"whole": [5, 6, 7, 8], "head": [5, 6, 7], "middle": [5, 6, 8]}[truncation]
     assert ids[first:] == [2, *kept, 3, 25, 26, 3]
     assert len(ids) == first + second
+
+
+def test_copies_of_a_text_are_on_one_side_of_the_validation_split(inputs, tmp_path):
+    lines = inputs["train"].read_text(encoding="utf-8").splitlines(keepends=True)
+    inputs["train"].write_text("".join(lines[:20] * 2), encoding="utf-8")
+    run(spec_of(inputs, copies_together=True), inputs, tmp_path / "out")
+    validation = set(json.loads((tmp_path / "out" / "split.json").read_text())["validation"])
+    assert len(validation) == 4
+    assert {str((int(row) + 19) % 40 + 1) for row in validation} == validation

@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text.annotations import AnnotatedSentence, Unit, read_annotations, sample_annotations
+from jobs.text.annotations import (
+    AnnotatedSentence,
+    Unit,
+    noted_annotations,
+    read_annotations,
+    sample_annotations,
+)
 from jobs.text.sample_corpus import sample_documents, to_conllu
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
@@ -150,3 +156,81 @@ def test_public_treebanks_are_read(name, label, num_units):
         pytest.skip(f"{path} is not here: set LAYERSCOPE_SHARED to the folder of shared data")
     sentences = read_annotations(path, label)
     assert sum(len(sentence.units) for sentence in sentences) == num_units
+
+
+def parsed(*tags: str, head: str | None = None, deprel: str = "dep") -> str:
+    return "".join(
+        f"{number}\tw{number}\t_\t{tag}\t{tag}\t_\t{head or number - 1}\t{deprel}\t_\t_\n"
+        for number, tag in enumerate(tags, start=1)
+    )
+
+
+@pytest.mark.parametrize("label", ["upos", "xpos"])
+def test_tags_are_read_where_no_word_has_a_head(tmp_path, label):
+    path = write(tmp_path / "x.conllu", parsed("DET", "NOUN", head="_", deprel="_"))
+    (sentence,) = read_annotations(path, label)
+    assert [unit.label for unit in sentence.units] == ["DET", "NOUN"]
+    with pytest.raises(ValueError, match=r"no sentence has a label 'deprel': all 2 words have _ there"):
+        read_annotations(path, "deprel")
+
+
+def test_words_without_a_label_are_left_out_and_counted(tmp_path):
+    path = write(tmp_path / "x.conllu", parsed("DET", "_", "NOUN") + "\n" + parsed("_"))
+    ((sentence,), notes) = noted_annotations(path, "upos")
+    assert sentence.units == (Unit(((0, 1),), "DET"), Unit(((2, 3),), "NOUN"))
+    assert len(sentence.words) == 3
+    assert notes == ("x.conllu: 2 words have no upos (_), and are left out",)
+
+
+def test_a_relation_without_a_name_is_none_and_one_without_a_head_a_fault(tmp_path):
+    text = parsed("A", "B", "C").replace("2\tdep", "2\t_")
+    (sentence,) = read_annotations(write(tmp_path / "x.conllu", text), "deprel")
+    assert [unit.spans[0] for unit in sentence.units] == [(1, 2)]
+    with pytest.raises(ValueError, match=r"x.conllu:1: the head of word 1 must be 0 to 1, not '_'"):
+        read_annotations(write(tmp_path / "x.conllu", parsed("A", head="_")), "deprel")
+
+
+def test_roles_are_read_without_heads(tmp_path):
+    line = lexical("to", 1, role="p.Goal", function="p.Goal").replace("\t0\tdep", "\t_\t_")
+    (sentence,) = read_annotations(write(tmp_path / "x.conllulex", line + "\n"), "role")
+    assert sentence.units == (Unit(((0, 1),), "Goal"),)
+
+
+def test_line_ends_of_windows_comments_and_blank_lines_change_nothing(tmp_path):
+    text = CONLLU.replace("\n\n", "\n\n\n \n").replace("2\tca\t", "# in between\n2\tca\t")
+    plain = read_annotations(write(tmp_path / "x.conllu", CONLLU), "upos")
+    other = tmp_path / "y.CONLLU"
+    other.write_bytes(b"\xef\xbb\xbf" + text.rstrip().replace("\n", "\r\n").encode())
+    found = read_annotations(other, "upos")
+    assert [(one.words, one.units) for one in found] == [(one.words, one.units) for one in plain]
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        (parsed("A").replace("1\tw1", "1a\tw1"), "x.conllu:1: '1a' is no number of a word (1), of a range"),
+        (parsed("A").replace("\tw1\t", "\t\t"), "x.conllu:1: word 1 is empty"),
+        (parsed("", "B"), "x.conllu:1: the label of word 1 is empty: _ stands where nothing is said"),
+        ("# sent_id = a\n# sent_id = b\n" + parsed("A"), "the sentence has 2 names (sent_id): a, b"),
+        (
+            "# global.columns = ID FORM UPOS LEMMA\n" + parsed("A"),
+            "x.conllu:1: columns are ID FORM UPOS LEMMA",
+        ),
+        (parsed("A").replace("\t", "   "), "1 fields between tabs, not 10; put tabs in place of the spaces"),
+        (parsed("A").replace("w1", "w\r1"), "x.conllu:1: a carriage return (\\r) in the midst of the line"),
+    ],
+)
+def test_lines_that_would_be_passed_over_or_misread_are_refused(tmp_path, text, fault):
+    path = tmp_path / "x.conllu"
+    path.write_bytes(text.encode())
+    with pytest.raises(ValueError) as told:
+        read_annotations(path, "upos")
+    assert fault in str(told.value)
+
+
+@pytest.mark.parametrize("field", ["tokens", "kind", "sent_id"])
+def test_half_of_a_surrogate_pair_is_refused_in_every_field(tmp_path, field):
+    line = {"sent_id": "a", "tokens": ["a"], "span": [0, 1], "kind": "b"}
+    line |= {field: ["\ud83d"] if field == "tokens" else "\ud83d"}
+    with pytest.raises(ValueError, match="x.jsonl:1: .*half of a surrogate pair"):
+        read_annotations(write(tmp_path / "x.jsonl", json.dumps(line) + "\n"), "kind")

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from jobs.text.splits import stratified_sample, stratified_split
+from jobs.text.splits import split_of_texts, stratified_sample, stratified_split
 
 GOLDEN = [2, 3, 11, 18]
 
@@ -59,3 +59,42 @@ def test_a_sample_of_all_rows_is_all_of_them(size):
 def test_a_sample_of_more_rows_than_there_are_is_refused():
     with pytest.raises(ValueError, match=r"sample\.test: must be at most 4, .*, not 5"):
         stratified_sample(["x", "y", "x", "y"], size=5, seed=0, split="test")
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("fraction", [0.1, 0.3, 0.9])
+def test_copies_of_a_text_are_in_one_part_and_labels_keep_their_share(fraction, seed):
+    texts = [number // 2 for number in range(120)]
+    labels = ["a" if text % 3 else "b" for text in texts]
+    train, validation = split_of_texts(labels, texts, fraction=fraction, seed=seed)
+    assert sorted(train + validation) == list(range(120))
+    assert not {texts[row] for row in train} & {texts[row] for row in validation}
+    held_out = Counter(labels[row] for row in validation)
+    # A text of two rows that no longer fits is left out: at most one row a label below its share.
+    assert held_out["a"] == pytest.approx(80 * fraction, abs=1.5)
+    assert held_out["b"] == pytest.approx(40 * fraction, abs=1.5)
+
+
+def test_without_copies_the_split_is_what_it_was():
+    labels = ["x", "y"] * 10
+    assert split_of_texts(labels, range(20), fraction=0.2, seed=0)[1] == GOLDEN
+
+
+def test_a_text_with_two_labels_is_in_one_part():
+    labels, texts = ["x", "y"] * 10, [0, 0, *range(1, 19)]
+    for seed in range(20):
+        train, _ = split_of_texts(labels, texts, fraction=0.3, seed=seed)
+        assert (0 in train) == (1 in train)
+
+
+def test_a_label_of_one_text_stays_in_training_where_another_can_validate():
+    labels, texts = ["x"] * 4 + ["y"] * 4, [0, 0, 0, 0, 1, 2, 3, 4]
+    train, validation = split_of_texts(labels, texts, fraction=0.5, seed=0)
+    assert set(train) >= {0, 1, 2, 3}
+    assert validation
+
+
+def test_where_no_label_has_two_texts_copies_are_parted():
+    labels, texts = ["x"] * 4 + ["y"] * 4, [0] * 4 + [1] * 4
+    drawing = {"fraction": 0.25, "seed": 0}
+    assert split_of_texts(labels, texts, **drawing) == stratified_split(labels, **drawing)
