@@ -130,8 +130,8 @@ def test_a_penalty_is_one_over_c_times_the_examples_for_two_classes_as_for_more(
         chances = torch.from_numpy(logits_NC).softmax(dim=1).numpy()
         if num_classes == 2:  # scikit-learn has the one logit
             weights_CD = weights_CD[1:] - weights_CD[:1]
-        # An objective within 1e-5 of itself, here at most 1.6, leaves weights within sqrt(3.2e-5 / penalty) of
-        # the minimum's; twice that penalty, or half, moves them by far more than a tenth.
+        # An objective within 1e-5 of itself, here at most 1.6, leaves weights this near to those of its
+        # minimum; twice that penalty, or half, moves them by far more than a tenth.
         length = np.linalg.norm(peer.coef_)
         allowed = np.sqrt(3.2e-5 / penalty)
         assert np.linalg.norm(weights_CD - peer.coef_) < allowed and allowed < 0.1 * length
