@@ -30,6 +30,8 @@ HALVED = ("rbf", "rsa", "leverage", "partial_cka", "mutual_knn")
 svcca and pwcca: how directions are kept or weighted changes with the sample. In simulations of what should
 hold 95 %, the formula of canonical correlations held svcca in 98 to 100 % and pwcca in 65 to 85 %, halves
 held pwcca in 85 to 88 %."""
+LEAST = {"biased_cka": 0, "procrustes": 0, "mutual_knn": 0}
+"""The least value of measures that are never negative; of the others it is -1. All are at most 1."""
 INTERVAL = 1.959964
 """Standard errors on either side of a normal estimate that hold 95 %."""
 
@@ -129,17 +131,19 @@ def _diagonal_bounds(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """95 % intervals of what is logged, where a formula, batches or halves of the examples tell them."""
     offset = _offset(b)
+    values = np.diagonal(found.similarity_AB, offset)
+    # A debiased value may itself lie below the end, which then is no end for its bound.
+    least = np.minimum(values, LEAST.get(spec.measure, -1))
     if found.bounds_AB is not None:
         low_AB, high_AB = found.bounds_AB
-        return np.diagonal(low_AB, offset), np.diagonal(high_AB, offset)
+        return np.maximum(np.diagonal(low_AB, offset), least), np.diagonal(high_AB, offset)
     if found.errors_AB is not None:
         half = INTERVAL * np.diagonal(found.errors_AB, offset)
     elif spec.measure in HALVED:
         half = half_sample_factor(spec.num_halves) * _half_sample_errors(spec, a, b, words_NV)
     else:
         return None
-    values = np.diagonal(found.similarity_AB, offset)
-    return values - half, np.minimum(values + half, 1)
+    return np.maximum(values - half, least), np.minimum(values + half, 1)
 
 
 def _half_sample_errors(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from jobs.numerics.interior_point import nearest_combinations
+from jobs.numerics.nearest_faces import nearest_faces
 
 _FIRST_POINTS = 48
 """Points of each side that open the working set: those that lie nearest along the first direction. At
@@ -32,9 +33,6 @@ dismissed in error comes back."""
 
 _INNER = 0.3
 """Part of the tolerance that the working set's solution may use up."""
-
-_CARRIES = 1e-6
-"""A point with less than this part of the largest weight is taken as one that the plane does not touch."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +67,10 @@ def hull_distance(
     A direction to start from, of either sign, may save the work where it already separates.
 
     It is the margin of the support vector machine without slack. The nearest points are found by an
-    interior-point method on a working set; both ends are measured on all points. An interval that did not
-    close is returned as it stands: that of sets that meet is [0, something small].
+    interior-point method on a working set and, where rounding stops that before the interval is closed, by
+    `nearest_faces` on all points; both ends are measured on all points. So gaps down to some 1e-8 of the
+    radius close to 1e-6 in any order of summation. An interval that did not close is returned as it stands:
+    that of sets that meet is [0, something small].
     """
     search = _Search(np.asarray(left_PD, np.float64), np.asarray(right_QD, np.float64), tolerance)
     return search.run(start_D)
@@ -131,6 +131,8 @@ class _Search:
             if self._is_closed():
                 break
             height_M = self._solve(tolerance)
+            if tolerance <= self.tolerance and not self._is_closed_on_working_set(height_M):
+                break
             added = self._violators(height_M)
             if not len(added) and tolerance <= self.tolerance:
                 break
@@ -138,6 +140,8 @@ class _Search:
                 tolerance = self.tolerance
                 self._keep(self.weights_W > _MAY_CARRY * self.weights_W.max())
             self._add(added)
+        if not self._is_closed():
+            self._cross_over()
         return self._result()
 
     def _add(self, points_N: np.ndarray) -> None:
@@ -163,34 +167,32 @@ class _Search:
             smallest=_MEETING * self.radius,
         )
         self.weights_W = weights_W
+        self._offer_weights(self._on_all(weights_W))
+        return self._offer_normal(weights_W @ self.signed_WD)
+
+    def _is_closed_on_working_set(self, height_M: np.ndarray) -> bool:
+        """Whether the last solution is one of the working set: in narrow gaps rounding stops it before."""
+        height_W, is_left_W = height_M[self.points_W], self.sign_M[self.points_W] > 0
+        gap = height_W[is_left_W].min() - height_W[~is_left_W].max()
+        distance = np.linalg.norm(self.weights_W @ self.signed_WD)
+        return distance - gap <= self.tolerance * distance
+
+    def _cross_over(self) -> None:
+        """Offer the ends that the nearest faces give, from weights that come close to them."""
+        faces = nearest_faces(
+            self.rows_MD * self.sign_M[:, None],
+            self.sign_M > 0,
+            self.weights_M,
+            tolerance=_INNER * self.tolerance,
+        )
+        self._offer_weights(faces.weights_W)
+        self._offer_normal(faces.normal_D)
+
+    def _on_all(self, weights_W: np.ndarray) -> np.ndarray:
+        """Weights of the working set as weights of all points."""
         weights_M = np.zeros(len(self.sign_M))
         weights_M[self.points_W] = weights_W
-        self._offer_weights(weights_M)
-        height_M = self._offer_normal(weights_W @ self.signed_WD)
-        if self._is_closed() or tolerance > self.tolerance:
-            return height_M
-        lower = self.lower
-        sharp_M = self._offer_normal(self._sharpened(weights_W))
-        return sharp_M if self.lower > lower else height_M
-
-    def _sharpened(self, weights_W: np.ndarray) -> np.ndarray:
-        """The direction in which all points that carry weight are equally high, side by side.
-
-        Solved on the points themselves: a product of points has lost half of the digits, which hulls that
-        nearly touch are in need of.
-        """
-        points_S = self.points_W[weights_W > _CARRIES * weights_W.max()]
-        left_SD = self.rows_MD[points_S[points_S < self.num_left]]
-        right_SD = self.rows_MD[points_S[points_S >= self.num_left]]
-        along_SD = np.concatenate([left_SD[1:] - left_SD[0], right_SD[1:] - right_SD[0]])
-        apart_D = left_SD[0] - right_SD[0]
-        if not len(along_SD):
-            return apart_D
-        basis_DS = np.linalg.qr(along_SD.T).Q
-        # Twice: what one projection leaves of the basis by rounding, the second takes away.
-        for _ in range(2):
-            apart_D = apart_D - basis_DS @ (basis_DS.T @ apart_D)
-        return apart_D
+        return weights_M
 
     def _offer_weights(self, weights_M: np.ndarray) -> None:
         left, right = weights_M[: self.num_left].sum(), weights_M[self.num_left :].sum()

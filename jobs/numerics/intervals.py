@@ -5,6 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from scipy.special import expit, logit, stdtrit
+
+Scale = tuple[float, float]
+"""The least and the largest value that there can be; infinite where there is none."""
+_UNBOUNDED: Scale = (-np.inf, np.inf)
+_ROUNDING = 1e-9
+"""A value may lie this far beyond its scale, and counts as the end."""
+_EQUAL = 1e-12
+"""Values are equal that are no farther apart than this part of their scale: differences of equal scores are
+not always equal in float64."""
 
 
 @dataclass(frozen=True)
@@ -17,11 +27,19 @@ class Interval:
     high: float
 
 
-def mean_interval(values: Sequence[float] | np.ndarray, *, level: float = 0.95) -> Interval:
-    """Student's t interval of the mean of independent values, as the scores of several seeds.
+def mean_interval(
+    values: Sequence[float] | np.ndarray, *, scale: Scale = _UNBOUNDED, level: float = 0.95
+) -> Interval:
+    """Student's t interval of the mean of independent values, as the scores of several seeds, in the scale.
 
-    One value has a mean and NaN bounds. Raises ValueError for none, and for values that are not finite: what
-    a failed seed means is for the caller to decide.
+    It is symmetric about the mean on the logit of the scale, or on the logarithm of the distance to its only
+    end; the standard error there is that of the mean times the slope (the delta method). So it is Student's
+    own interval where the spread is small beside the distance to the ends. Near an end scores are skewed, and
+    Student's own holds their mean too rarely: this one is wider, towards the other end.
+
+    One value has a mean and NaN bounds, and so have equal ones: they do not say how far others may lie.
+    Raises ValueError for none, for values that are not finite (what a failed seed means is for the caller to
+    decide), and for values outside the scale.
     """
     _check_level(level)
     values = np.asarray(values, dtype=np.float64)
@@ -29,11 +47,13 @@ def mean_interval(values: Sequence[float] | np.ndarray, *, level: float = 0.95) 
         raise ValueError(f"a mean needs a list of one or more values, got an array of shape {values.shape}.")
     if not np.isfinite(values).all():
         raise ValueError(f"a mean needs finite values, got {values.tolist()}.")
+    values = _inside(values, scale)
     mean = float(values.mean())
-    if len(values) == 1:
+    if np.ptp(values) <= _EQUAL * _size(values, scale):
         return Interval(mean, float("nan"), float("nan"))
-    half = float(stats.t.ppf((1 + level) / 2, df=len(values) - 1) * stats.sem(values))
-    return Interval(mean, mean - half, mean + half)
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, (1 + level) / 2) * error)
+    return Interval(mean, *_bounds(mean, half, scale))
 
 
 def proportion_interval(num_correct: int, num_total: int, *, level: float = 0.95) -> Interval:
@@ -45,6 +65,41 @@ def proportion_interval(num_correct: int, num_total: int, *, level: float = 0.95
         )
     bounds = stats.binomtest(num_correct, num_total).proportion_ci(level, method="wilson")
     return Interval(num_correct / num_total, float(bounds.low), float(bounds.high))
+
+
+def _inside(values: np.ndarray, scale: Scale) -> np.ndarray:
+    low, high = scale
+    if values.min() < low - _ROUNDING or values.max() > high + _ROUNDING:
+        raise ValueError(f"values must lie in {low:g} to {high:g}, got {values.tolist()}.")
+    return values.clip(low, high)
+
+
+def _size(values: np.ndarray, scale: Scale) -> float:
+    """The width of the scale, or the largest distance of a value from its end, or from zero."""
+    low, high = scale
+    if np.isfinite(high - low):
+        return high - low
+    end = low if np.isfinite(low) else high if np.isfinite(high) else 0.0
+    return float(np.abs(values - end).max())
+
+
+def _bounds(mean: float, half: float, scale: Scale) -> tuple[float, float]:
+    """`half` to either side of a mean strictly inside the scale, or as far as the scale lets it."""
+    low, high = scale
+    # A spread beside which the distance to an end vanishes in float64 reaches that end, or infinity.
+    with np.errstate(over="ignore"):
+        if np.isfinite(low) and np.isfinite(high):
+            share = (mean - low) / (high - low)
+            steps = np.array([-half, half]) / (high - low) / (share * (1 - share))
+            ends = low + (high - low) * expit(logit(share) + steps)
+        elif np.isfinite(low):
+            ends = low + (mean - low) * np.exp(np.array([-half, half]) / (mean - low))
+        elif np.isfinite(high):
+            ends = high - (high - mean) * np.exp(np.array([half, -half]) / (high - mean))
+        else:
+            ends = np.array([mean - half, mean + half])
+    # The rounding of a narrow interval may put it beside its mean.
+    return float(min(ends[0], mean)), float(max(ends[1], mean))
 
 
 def _check_level(level: float) -> None:

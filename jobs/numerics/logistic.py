@@ -39,22 +39,32 @@ def fit_logistic(
 ) -> LogisticFits:
     """Minimise mean cross-entropy + penalty / 2 * (sum of squared weights) for each feature set and penalty.
 
+    The penalty is 1 / (C N), with C that of scikit-learn's `LogisticRegression`, whatever the number of
+    classes: of two there is one logit, the difference, and the squared weights are those of it alone.
+
     Features are float64 with columns of mean 0; labels are 0..C-1, all of which occur; penalties are
     positive. The intercepts are free. The objective is convex, and in the weights strongly so with the
-    penalty as its constant, which bounds its distance to the minimum by |gradient|^2 / (2 penalty): a problem
-    is solved when that is below 1e-5 of the objective.
+    penalty (of two classes twice the penalty) as its constant, which bounds its distance to the minimum by
+    |gradient|^2 / (2 constant): a problem is solved when that is below 1e-5 of the objective.
 
     The method is Newton's with conjugate gradients and backtracking (Nocedal and Wright 2006, algorithm 7.1).
     Raises ValueError where a penalty is too small for float64 to come that close.
     """
     basis_LDR = _principal_basis(features_LND)
-    weights_LCGR = _minimise(_Problems.of((features_LND @ basis_LDR).mT, labels_N, penalty_LG))
+    problems = _Problems.of((features_LND @ basis_LDR).mT, labels_N, _on_class_weights(penalty_LG, labels_N))
+    weights_LCGR = _minimise(problems, penalty_LG)
     return LogisticFits(_times(weights_LCGR[..., :-1], basis_LDR.mT), weights_LCGR[..., -1])
 
 
 def predict_classes(fits: LogisticFits, features_LND: torch.Tensor) -> torch.Tensor:
     """The most probable class of each example under each problem: int64 (L, G, N)."""
     return (_times(fits.weights_LCGD, features_LND.mT) + fits.intercepts_LCG[..., None]).argmax(dim=1)
+
+
+def _on_class_weights(penalty_LG: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
+    """The penalty where every class has weights: two have opposite ones, w / 2 and -w / 2, whose squares sum
+    to half of that of the one logit's w."""
+    return 2 * penalty_LG if labels_N.max() == 1 else penalty_LG
 
 
 def _principal_basis(features_LND: torch.Tensor) -> torch.Tensor:
@@ -122,7 +132,8 @@ class _Problems:
         return _times(values_LCGN, self.features_LNR) / values_LCGN.shape[-1]
 
 
-def _minimise(problems: _Problems) -> torch.Tensor:
+def _minimise(problems: _Problems, asked_LG: torch.Tensor) -> torch.Tensor:
+    """The weights of all problems; errors name the penalties that were asked for."""
     weights_LCGR = problems.start()
     for _ in range(_NEWTON_STEPS):
         chances_LCGN = problems.chances(weights_LCGR)
@@ -135,7 +146,7 @@ def _minimise(problems: _Problems) -> torch.Tensor:
         step_LCGR = _newton_step(problems, chances_LCGN, gradient_LCGR, open_LG)
         weights_LCGR = _backtrack(problems, weights_LCGR, step_LCGR, _dot(gradient_LCGR, step_LCGR))
     index, column = open_LG.nonzero()[0].tolist()
-    penalty = problems.penalty_LG[index, column].item()
+    penalty = asked_LG[index, column].item()
     raise ValueError(
         f"logistic regression on feature set {index} with penalty {penalty:g} did not reach its minimum in "
         f"{_NEWTON_STEPS} steps: give a larger penalty."

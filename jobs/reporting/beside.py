@@ -23,7 +23,7 @@ class Beside:
     condition: str
     paper: float
     ours: Interval
-    """Mean over the seeds with its 95 % Student-t interval; NaN bounds with one seed."""
+    """Mean over the seeds with its 95 % interval; NaN bounds with one seed or equal ones."""
     num_seeds: int
 
     @property
@@ -144,7 +144,13 @@ def _task(
         paper = row.values[paper_task]
         found = _counterparts(reference, table, row, conditions) if table.measure == TEST_ERROR else []
         cells += [
-            Beside(row.row, condition_label(variants[0].condition), paper, mean_interval(errors), len(errors))
+            Beside(
+                row.row,
+                condition_label(variants[0].condition),
+                paper,
+                mean_interval(errors, scale=(0, 100)),
+                len(errors),
+            )
             for variants, errors in found
         ]
         if row.where is None:

@@ -211,6 +211,8 @@ def _summary(group: Sequence[RankedCondition]) -> str:
 def _mean_with_interval(ranked: RankedCondition) -> str:
     if ranked.num_seeds == 1:
         return f"{score(ranked.test.mean)} (one seed: no interval)"
+    if math.isnan(ranked.test.low):
+        return f"{score(ranked.test.mean)} ({ranked.num_seeds} equal seeds: no interval)"
     interval = f"{score(ranked.test.low)} to {score(ranked.test.high)}"
     return f"{score(ranked.test.mean)} (95 % interval {interval} over {ranked.num_seeds} seeds)"
 

@@ -4,9 +4,10 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
-from jobs.numerics.intervals import Interval, mean_interval
+from jobs.numerics.intervals import Interval, Scale, mean_interval
 from jobs.reporting.conditions import MAX_LEVELS, factor_label, varied_factors
 from jobs.reporting.study import Study, VariantResult, read_metrics
+from jobs.specs.targets import scale_of_differences
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Effect:
     num_pairs: int
     """Variants that have a partner equal in seed and every other factor, with the reference value."""
     difference: Interval | None
-    """Mean of score minus partner's score, 95 % Student-t interval over the pairs; None without pairs."""
+    """Mean of score minus partner's score, with its 95 % interval over the pairs; None without pairs."""
 
 
 def main_effects(study: Study) -> list[Effect]:
@@ -34,7 +35,7 @@ def main_effects(study: Study) -> list[Effect]:
         effect
         for task, metric in study.metric_by_task.items()
         for factor in varied_factors(variant for variant in study.variants if variant.task == task)
-        for effect in _effects_of(scored_variants(study, task, metric), task, factor)
+        for effect in _effects_of(scored_variants(study, task, metric), task, metric, factor)
     ]
 
 
@@ -45,7 +46,9 @@ def scored_variants(study: Study, task: str, metric: str) -> list[tuple[VariantR
     return [(variant, score) for variant, score in scores if math.isfinite(score)]
 
 
-def _effects_of(scored: list[tuple[VariantResult, float]], task: str, factor: str) -> list[Effect]:
+def _effects_of(
+    scored: list[tuple[VariantResult, float]], task: str, metric: str, factor: str
+) -> list[Effect]:
     factors = varied_factors(variant for variant, _ in scored)
     values = factors.pop(factor, ())
     if not 2 <= len(values) <= MAX_LEVELS:
@@ -54,11 +57,20 @@ def _effects_of(scored: list[tuple[VariantResult, float]], task: str, factor: st
     for variant, score in scored:
         rest = (variant.seed, *(factor_label(variant, other) for other in factors))
         scores[factor_label(variant, factor)][rest] = score
-    return [_effect(scores[value], scores[values[0]], task, factor, value, values[0]) for value in values]
+    scale = scale_of_differences(metric)
+    return [
+        _effect(scores[value], scores[values[0]], task, factor, value, values[0], scale) for value in values
+    ]
 
 
 def _effect(
-    own: dict[tuple, float], reference: dict[tuple, float], task: str, factor: str, value: str, first: str
+    own: dict[tuple, float],
+    reference: dict[tuple, float],
+    task: str,
+    factor: str,
+    value: str,
+    first: str,
+    scale: Scale,
 ) -> Effect:
     pairs = [own[rest] - reference[rest] for rest in own if rest in reference] if value != first else []
     return Effect(
@@ -69,5 +81,5 @@ def _effect(
         mean=sum(own.values()) / len(own),
         reference=first,
         num_pairs=len(pairs),
-        difference=mean_interval(pairs) if pairs else None,
+        difference=mean_interval(pairs, scale=scale) if pairs else None,
     )

@@ -39,11 +39,16 @@ def bounds(interval: Interval) -> str:
 
 
 def change(interval: Interval, one: str = "seed") -> str:
-    """A difference of scores with its bounds, which there are none of where it is of one seed, or pair."""
+    """A difference of scores with its bounds, which there are none of where it is of one seed, or pair, or
+    the same in all of them."""
     if math.isnan(interval.mean):
         return "–"
     mean, low, high = map(signed_score, (interval.mean, interval.low, interval.high))
-    return f"{mean} (one {one}: no interval)" if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
+    return (
+        f"{mean} (one {one} or equal ones: no interval)"
+        if math.isnan(interval.low)
+        else f"{mean} [{low}, {high}]"
+    )
 
 
 def p_value(p: float) -> str:

@@ -3,6 +3,7 @@
 All numbers are means over the finished seeds, NaN where there is none.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from jobs.reporting.geometry_tables import NAN, at_last_layer, last_layer, mean_
 from jobs.reporting.study import Study, VariantResult
 from jobs.reporting.subjects import subjects_of
 from jobs.specs.roles import RANDOM, START
+from jobs.specs.targets import scale_of_differences
 
 METRIC_BY_MEASURE = {"probe": "accuracy", "mlp_probe": "accuracy", "description_length": "compression"}
 WORDS_BY_MEASURE = {
@@ -40,7 +42,7 @@ class ProbeRow:
     deviation: float
     """Of `after` over the initialisations of the probe; NaN for probes that have none."""
     change: Interval
-    """Mean over the seeds, with Student-t bounds; NaN bounds for one seed."""
+    """Mean over the seeds with its 95 % interval; NaN bounds for one seed or equal ones."""
     random: float
     """Of an encoder with fresh weights."""
     selectivity_before: float
@@ -133,7 +135,11 @@ def _change(measure: str, subject: str, metric: str, done: Sequence[VariantResul
         for after in at_last_layer([variant], measure, subject, metric)
         for before in at_last_layer([variant], measure, subject, metric, START)
     ]
-    return mean_interval(changes) if changes else Interval(NAN, NAN, NAN)
+    if not changes:
+        return Interval(NAN, NAN, NAN)
+    # A compression is a ratio without a largest value, and so are its changes.
+    scale = (-math.inf, math.inf) if metric == "compression" else scale_of_differences(metric)
+    return mean_interval(changes, scale=scale)
 
 
 def _cell(measure: str, subject: str, done: Sequence[VariantResult]) -> CrossCell:

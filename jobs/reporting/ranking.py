@@ -13,7 +13,7 @@ from jobs.numerics.paired_tests import difference_interval, holm
 from jobs.reporting.conditions import conditions_by_task
 from jobs.reporting.pairing import correct_by_seed, matched, numbers_by_seed, sign_test
 from jobs.reporting.study import Study, VariantResult, read_metrics, training_end
-from jobs.specs.targets import METRICS
+from jobs.specs.targets import METRICS, scale_of
 
 Standing = Literal[
     "best", "highest", "indistinguishable", "worse", "not compared", "did not learn", "diverged", "no result"
@@ -46,7 +46,8 @@ class RankedCondition:
     scores: tuple[float, ...]
     """The finite test scores, one a seed."""
     test: Interval
-    """Mean of the scores with its 95 % Student-t interval; NaN bounds with one seed, all NaN with none."""
+    """Mean of the scores with its 95 % interval over seeds, inside the metric's scale; NaN bounds with one
+    seed or equal ones, all NaN with none."""
     validation: float
     """Mean validation score over the same seeds; NaN where unknown."""
     seconds: float
@@ -121,7 +122,9 @@ def _summarise(variants: Sequence[VariantResult], metric: str) -> RankedConditio
         num_not_learning=num_not_learning,
         num_without_score=sum(v.state in ("running", "todo") for v in variants),
         scores=scores,
-        test=mean_interval(scores) if scores else Interval(math.nan, math.nan, math.nan),
+        test=mean_interval(scores, scale=scale_of(metric))
+        if scores
+        else Interval(math.nan, math.nan, math.nan),
         validation=_mean([m.get(f"validation/{metric}", math.nan) for m in scored]),
         seconds=_mean([m.get("train/seconds", math.nan) for m in metrics]),
         standing=standing,

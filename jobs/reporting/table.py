@@ -12,6 +12,7 @@ from jobs.reporting.claims import CheckedClaim, claim_line
 from jobs.reporting.conditions import condition_label
 from jobs.reporting.series import series_by_metric
 from jobs.reporting.study import NOT_MEASURES, Study, VariantResult, read_metrics
+from jobs.specs.targets import scale_of
 
 Format = Literal["json", "md", "latex", "parquet"]
 
@@ -105,21 +106,22 @@ def _summary(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     for condition, task in dict.fromkeys((row.condition, row.task) for row in tests):
         own = [row for row in tests if (row.condition, row.task) == (condition, task)]
         scores = [
-            _mean_and_half_width([row.value for row in own if row.metric == metric]) for metric in metrics
+            _mean_with_bounds([row.value for row in own if row.metric == metric], metric)
+            for metric in metrics
         ]
         lines.append([condition_label(condition), task, str(len({row.seed for row in own})), *scores])
     return ["condition", "task", "seeds", *metrics], lines
 
 
-def _mean_and_half_width(values: Sequence[float]) -> str:
+def _mean_with_bounds(values: Sequence[float], metric: str) -> str:
     if not values:
         return ""
     if not all(map(math.isfinite, values)):
         return "diverged"
-    interval = mean_interval(values)
+    interval = mean_interval(values, scale=scale_of(metric))
     if math.isnan(interval.high):
         return f"{interval.mean:.4f}"
-    return f"{interval.mean:.4f} ± {interval.high - interval.mean:.4f}"
+    return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"
 
 
 def _markdown(header: list[str], lines: list[list[str]], *, num_words: int = 2) -> str:
@@ -134,7 +136,6 @@ LATEX_ESCAPES = str.maketrans(
         "\\": r"\textbackslash{}",
         "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}",
-        "±": r"$\pm$",
         **{character: f"\\{character}" for character in "&%$#_{}"},
     }
 )

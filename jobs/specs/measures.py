@@ -103,6 +103,8 @@ class DescriptionLengthSpec(Spec):
     """Bits that tell the training labels to someone who has a layer. Parents: states (extract, represent)."""
 
     kind: Literal["description_length"] = "description_length"
+    version: int = 2
+    """Of two labels, a penalty was half as strong until 2."""
     seed: int = 0
     """Of the order in which examples are told."""
 

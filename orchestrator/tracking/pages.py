@@ -30,6 +30,7 @@ from jobs.reporting.study import (
     read_metrics,
     shown_name,
 )
+from jobs.specs.targets import scale_of
 from orchestrator.tracking.tracker import Dataset, Page, Status
 
 if TYPE_CHECKING:
@@ -177,13 +178,14 @@ def _means(done: Sequence[_Shown], test_metric: str, *, partial: bool) -> tuple[
             mean = Point(metric, step, max(point.time for point in points), fmean(values))
             means.append(mean)
             if metric == test_metric and len(values) > 1 and math.isfinite(mean.value):
-                interval = mean_interval(values, level=0.95)
+                interval = mean_interval(values, scale=scale_of(metric.removeprefix("test/")))
                 for name, value in [
                     ("deviation", stdev(values)),
                     ("low", interval.low),
                     ("high", interval.high),
                 ]:
-                    means.append(replace(mean, metric=f"{metric}/{name}", value=float(value)))
+                    if not math.isnan(value):
+                        means.append(replace(mean, metric=f"{metric}/{name}", value=float(value)))
     return tuple(means)
 
 

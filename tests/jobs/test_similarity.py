@@ -153,6 +153,15 @@ def test_biased_cka_of_unrelated_layers_is_no_more_than_its_floor(tmp_path):
     assert metrics["mean_floor"] > 0.1
 
 
+@pytest.mark.parametrize("measure", ["biased_cka", "procrustes", "mutual_knn", "cka", "rsa"])
+def test_intervals_of_unrelated_layers_stay_inside_the_scale(tmp_path, measure):
+    states, other = states_of(tmp_path / "states"), states_of(tmp_path / "other", seed=1)
+    _, context = ran(tmp_path, measure, states, other)
+    value, low, high = (curve(context, f"same_layer{end}") for end in ("", "/low", "/high"))
+    least = -1 if measure in ("cka", "rsa") else 0
+    assert low and all(least <= low[layer] <= value[layer] <= high[layer] <= 1 for layer in low)
+
+
 def test_leverage_tells_that_one_example_hides_the_similarity(tmp_path):
     states, other = related_states(tmp_path)
     before, _ = ran(tmp_path / "before", "cka", states, other)

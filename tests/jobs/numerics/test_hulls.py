@@ -93,10 +93,11 @@ def test_the_interval_holds_what_a_general_solver_finds(seed):
     check_interval(left, right, found)
 
 
-@pytest.mark.parametrize("num_points, width", [(30, 3), (200, 8), (150, 60), (60, 200)])
-@pytest.mark.parametrize("gap", [10, 1e-2, 1e-4])
-def test_wide_and_narrow_gaps_are_closed(num_points, width, gap, rng):
-    """Two clouds with flat faces that stand this far apart: the distance is known."""
+SHAPES = [(30, 3), (200, 8), (150, 60), (60, 200)]
+
+
+def clouds_with_flat_faces(num_points, width, gap, rng):
+    """Two clouds this far apart whose faces are parallel, turned in space."""
     left, right = rng.normal(size=(2, num_points, width))
     left[:, 0] = np.abs(left[:, 0]) + gap
     right[:, 0] = -np.abs(right[:, 0])
@@ -105,10 +106,51 @@ def test_wide_and_narrow_gaps_are_closed(num_points, width, gap, rng):
     # One point of each face lies straight across.
     right[0, 1:] = left[0, 1:]
     turned = np.linalg.qr(rng.normal(size=(width, width)))[0]
-    left, right = left @ turned, right @ turned
+    return left @ turned, right @ turned
+
+
+# Heights are exact to some 1e-14 here, which is 1e-7 of the narrowest gap.
+@pytest.mark.parametrize("num_points, width", SHAPES)
+@pytest.mark.parametrize("gap", [10, 1e-2, 1e-4, 1e-6, 1e-7])
+def test_wide_and_narrow_gaps_are_closed(num_points, width, gap, rng):
+    left, right = clouds_with_flat_faces(num_points, width, gap, rng)
     found = hull_distance(left, right)
     check_interval(left, right, found)
-    assert found.lower <= gap * (1 + 1e-9) and found.upper >= gap * (1 - 1e-9)
+    rounding = 1e-9 + 1e-14 / gap
+    assert found.lower <= gap * (1 + rounding) and found.upper >= gap * (1 - rounding)
+
+
+@pytest.mark.parametrize("num_points, width", SHAPES)
+@pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6])
+def test_narrow_gaps_are_closed_whatever_the_order_of_summation(num_points, width, gap):
+    """Coordinates and points in another order are the same problem with other roundings."""
+    left, right = clouds_with_flat_faces(num_points, width, gap, np.random.default_rng(3))
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        coordinates = rng.permutation(width)
+        other_left, other_right = (rng.permutation(side)[:, coordinates] for side in (left, right))
+        check_interval(other_left, other_right, hull_distance(other_left, other_right))
+
+
+@pytest.mark.parametrize("num_points, width", SHAPES)
+@pytest.mark.parametrize("gap", [1e-2, 1e-4, 1e-6])
+def test_narrow_gaps_between_round_clouds_are_closed(num_points, width, gap):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        left, right = rng.normal(size=(2, num_points, width))
+        left[:, 0] += 6
+        wide = hull_distance(left, right, tolerance=1e-12)
+        left = left - wide.normal_D * (wide.lower - gap)
+        found = hull_distance(left, right)
+        check_interval(left, right, found)
+        # The first interval was closed to 1e-12 of some 5, or as far as rounding let it.
+        assert found.upper == pytest.approx(gap, rel=1e-6, abs=1e-10)
+
+
+def test_faces_that_one_pair_of_points_carries_are_found_all_the_same(rng):
+    """More points than coordinates lie on either face, and all but one pair may weigh nothing."""
+    left, right = clouds_with_flat_faces(600, 300, 1e-5, rng)
+    check_interval(left, right, hull_distance(left, right))
 
 
 def test_moving_both_sets_alike_scales_the_distance(rng):

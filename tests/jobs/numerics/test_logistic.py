@@ -108,3 +108,37 @@ def test_a_penalty_too_small_for_float64_is_refused_by_name():
     layers, labels = layers_and_labels(num_examples=20, width=30)
     with pytest.raises(ValueError, match="feature set 0 with penalty 1e-30 did not reach"):
         fit(layers, labels, (1.0, 1e-30))
+
+
+@BOTH_SHAPES
+@pytest.mark.parametrize("num_classes", [2, 3, 5])
+def test_a_penalty_is_one_over_c_times_the_examples_for_two_classes_as_for_more(
+    num_examples, width, num_classes
+):
+    layers, labels = layers_and_labels(
+        num_layers=1, num_examples=num_examples, width=width, num_classes=num_classes
+    )
+    # Unequal counts: with equal ones a wrong intercept would be no matter.
+    labels = np.where(np.arange(num_examples) < num_examples // 3, 0, labels)
+    fits = fit(layers, labels, penalties=(1e-2, 1.0))
+    for column, penalty in enumerate((1e-2, 1.0)):
+        peer = LogisticRegression(C=1 / (penalty * num_examples), tol=1e-10, max_iter=10_000)
+        peer.fit(layers[0], labels)
+        weights_CD = fits.weights_LCGD[0, :, column].numpy()
+        intercepts_C = fits.intercepts_LCG[0, :, column].numpy()
+        logits_NC = layers[0] @ weights_CD.T + intercepts_C
+        chances = torch.from_numpy(logits_NC).softmax(dim=1).numpy()
+        if num_classes == 2:  # scikit-learn has the one logit
+            weights_CD = weights_CD[1:] - weights_CD[:1]
+        # An objective within 1e-5 of itself, here at most 1.6, leaves weights this near to those of its
+        # minimum; twice that penalty, or half, moves them by far more than a tenth.
+        length = np.linalg.norm(peer.coef_)
+        allowed = np.sqrt(3.2e-5 / penalty)
+        assert np.linalg.norm(weights_CD - peer.coef_) < allowed and allowed < 0.1 * length
+        assert chances == pytest.approx(peer.predict_proba(layers[0]), abs=0.02)
+
+
+def test_a_penalty_that_is_refused_is_the_one_that_was_asked_for():
+    layers, labels = layers_and_labels(num_examples=20, width=30, num_classes=2)
+    with pytest.raises(ValueError, match="feature set 0 with penalty 1e-30 did not reach"):
+        fit(layers, labels, (1.0, 1e-30))

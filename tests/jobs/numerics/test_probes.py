@@ -62,6 +62,20 @@ def test_predictions_agree_with_scikit_learn_but_for_one_example(penalty):
         assert result.accuracy_L[index] == pytest.approx(np.mean(expected == test_labels), abs=1.1 / 150)
 
 
+def test_two_labels_are_penalised_as_scikit_learn_does():
+    train, labels, test, test_labels = planted(num_layers=6, strength=0.3)
+    labels, test_labels = (labels == 2).astype(int), (test_labels == 2).astype(int)
+    result = probe((train, labels, test, test_labels), penalties=(0.3,), num_classes=2)
+    for index, (train_ND, test_ND) in enumerate(zip(train, test, strict=True)):
+        scaler = StandardScaler().fit(train_ND)
+        peer = LogisticRegression(C=1 / (0.3 * len(labels)), tol=1e-10).fit(
+            scaler.transform(train_ND), labels
+        )
+        expected = peer.predict(scaler.transform(test_ND))
+        # Half the penalty tips 4 to 15 of the examples.
+        assert (result.predictions_LRN[index, 0] != expected).sum() <= 1
+
+
 def test_macro_f1_is_that_of_scikit_learn():
     data = planted(strength=0.5)
     result = probe(data)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
 
 from jobs.numerics.probes import linear_probes
 from jobs.numerics.refitted_heads import refitted_heads
@@ -14,6 +16,20 @@ def layers(num_examples, *, seed, num_classes=3, width=6):
     labels = np.arange(num_examples) % num_classes
     shifted = 5 + 3 * random.normal(size=(num_examples, width)) + 2 * np.eye(num_classes, width)[labels]
     return [random.normal(size=(num_examples, width)).astype(np.float32), shifted.astype(np.float32)], labels
+
+
+def test_of_two_labels_the_logits_differ_as_scikit_learns_do():
+    train, labels = layers(120, seed=0, num_classes=2)
+    heads = refitted_heads(train, labels, penalties=(0.1,), num_classes=2, seed=0)
+    for layer_ND, weight_KD, bias_K in zip(train, heads.weight_LKD, heads.bias_LK, strict=True):
+        scaler = StandardScaler().fit(layer_ND)
+        peer = LogisticRegression(C=1 / (0.1 * 120), tol=1e-10).fit(scaler.transform(layer_ND), labels)
+        logits_NK = layer_ND @ weight_KD.T + bias_K
+        expected_N = peer.decision_function(scaler.transform(layer_ND))
+        # The objective is solved to 1e-5 of itself; half the penalty moves logits by a third or so.
+        assert logits_NK[:, 1] - logits_NK[:, 0] == pytest.approx(
+            expected_N, abs=0.02 * float(np.ptp(expected_N))
+        )
 
 
 def test_their_predictions_are_those_of_the_probes():

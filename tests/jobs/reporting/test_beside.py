@@ -1,5 +1,6 @@
 """A paper's table beside our own runs: which are the same recipe, and what is not run."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -28,8 +29,9 @@ def test_a_row_stands_beside_the_condition_with_its_recipe(tmp_path):
     (cell,) = task.cells
     assert (cell.row, cell.condition, cell.paper, cell.num_seeds) == ("the head", "truncation=head", 5.63, 2)
     assert cell.ours.mean == pytest.approx(8)
-    # t(0.975, 1) * s / sqrt(2) = 12.7062 * 2
-    assert cell.ours.high - cell.ours.mean == pytest.approx(12.7062 * 2, rel=1e-4)
+    # 8 % of error and 92 %: on the logit scale t(0.975, 1) * s / sqrt(2) = 12.7062 * 0.02 / (0.08 * 0.92).
+    half = math.log(cell.ours.high / (100 - cell.ours.high)) - math.log(8 / 92)
+    assert half == pytest.approx(12.7062 * 0.02 / (0.08 * 0.92), rel=1e-4)
     assert cell.difference == pytest.approx(2.37)
     assert cell.is_inside is True
     assert task.not_run == ("the tail 5.44",)
@@ -40,10 +42,16 @@ def test_a_row_stands_beside_the_condition_with_its_recipe(tmp_path):
 def test_the_paper_may_lie_outside_and_one_seed_cannot_tell(tmp_path):
     (found,) = tables(
         reference(tables=[TABLE]),
-        variants(tmp_path, 50, truncation="head"),
+        variants(tmp_path, 50, seeds=[0], truncation="head")
+        + variants(tmp_path, 51, seeds=[1], truncation="head"),
         variants(tmp_path, 50, seeds=[0], truncation="tail"),
     )
     assert [cell.is_inside for cell in found.tasks[0].cells] == [False, None]
+
+
+def test_equal_seeds_cannot_tell(tmp_path):
+    (found,) = tables(reference(tables=[TABLE]), variants(tmp_path, 50, truncation="head"))
+    assert [cell.is_inside for cell in found.tasks[0].cells] == [None]
 
 
 def test_of_several_conditions_those_like_the_rest_of_the_table_are_shown(tmp_path):

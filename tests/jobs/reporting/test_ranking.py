@@ -56,8 +56,9 @@ def test_means_and_intervals_are_over_seeds(tmp_path):
     variants = condition(tmp_path, 0.9, [[1] * 8 + [0] * 2, [1] * 9 + [0]], validation__accuracy=0.7)
     (ranked,) = rank_conditions(make_study(replace(variants[0], num_cells=3), variants[1]))
     assert (ranked.test.mean, ranked.validation, ranked.seconds) == pytest.approx((0.85, 0.7, 5.0))
-    # t(0.975, 1) * s / sqrt(2) = 12.7062 * 0.05
-    assert ranked.test.high - ranked.test.mean == pytest.approx(12.7062 * 0.05, rel=1e-4)
+    # On the logit scale t(0.975, 1) * s / sqrt(2) = 12.7062 * 0.05 / (0.85 * 0.15) to either side.
+    low, mean, high = (math.log(x / (1 - x)) for x in (ranked.test.low, ranked.test.mean, ranked.test.high))
+    assert (mean - low, high - mean) == pytest.approx((12.7062 * 0.05 / (0.85 * 0.15),) * 2, rel=1e-4)
     assert (ranked.num_seeds, ranked.num_variants, ranked.num_cells) == (2, 2, 3)
 
 

@@ -9,6 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from jobs.reporting.table import Row, format_rows, tidy_rows
+from jobs.specs.targets import scale_of
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_record
 
 
@@ -62,19 +63,33 @@ def test_parquet_keeps_the_rows():
     assert [Row(**row) for row in table.to_pylist()] == rows
 
 
-def test_markdown_sums_up_seeds_by_mean_and_half_width():
-    # Two seeds 0.8 and 0.9: the half-width is t(0.975, 1) * s / sqrt(2) = 12.706 * 0.0707 / 1.414 = 0.6353.
+def test_markdown_sums_up_seeds_by_mean_and_bounds():
+    # Two seeds 0.8 and 0.9: t(0.975, 1) * s / sqrt(2) = 12.706 * 0.0707 / 1.414 = 0.6353, on the logit scale
+    # 0.6353 / (0.85 * 0.15) = 4.983 to either side of 1.735: -3.248 and 6.718.
     rows = [
         Row("a|b", seed, "topic", "test", None, "accuracy", score) for seed, score in enumerate([0.8, 0.9])
     ]
     assert format_rows(rows, "md").splitlines() == [
         "| condition | task | seeds | accuracy |",
         "| --- | --- | ---: | ---: |",
-        "| a\\|b | topic | 2 | 0.8500 ± 0.6353 |",
+        "| a\\|b | topic | 2 | 0.8500 [0.0374, 0.9988] |",
     ]
 
 
-def test_one_seed_has_no_half_width_and_a_diverged_one_says_so():
+@pytest.mark.parametrize("metric", ["accuracy", "matthews", "loss"])
+def test_no_bounds_leave_the_scale_of_their_metric(metric):
+    rows = [Row("", seed, "topic", "test", None, metric, score) for seed, score in enumerate([0.42, 0.68])]
+    low, high = json.loads(format_rows(rows, "md").splitlines()[2].split("0.5500 ")[1].removesuffix(" |"))
+    least, largest = scale_of(metric)
+    assert least <= low < 0.42 and 0.68 < high <= largest
+
+
+def test_equal_seeds_have_no_bounds():
+    rows = [Row("", seed, "topic", "test", None, "accuracy", 1.0) for seed in range(3)]
+    assert format_rows(rows, "md").splitlines()[2] == "| the only recipe | topic | 3 | 1.0000 |"
+
+
+def test_one_seed_has_no_bounds_and_a_diverged_one_says_so():
     rows = [
         Row("", 0, "topic", "test", None, "accuracy", 0.5),
         Row("", 0, "topic", "test", None, "f1", math.nan),

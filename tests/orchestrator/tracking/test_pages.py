@@ -1,6 +1,7 @@
 """The pages of a study hold what is on disk, and are the same whenever they are made."""
 
 import json
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -143,9 +144,11 @@ def test_a_condition_shows_mean_deviation_and_interval_over_seeds(study):
     mean, low, high = (values(page, f"test/accuracy{of}")[0] for of in ("", "/low", "/high"))
     assert mean == pytest.approx(fmean(scores))
     assert values(page, "test/accuracy/deviation")[0] == pytest.approx(stdev(scores))
-    # Student's t with one degree of freedom: 12.706 standard errors to each side.
-    assert high - mean == pytest.approx(12.706 * stdev(scores) / 2**0.5, rel=1e-4)
-    assert mean - low == pytest.approx(high - mean)
+    # Student's t with one degree of freedom: 12.706 standard errors to each side of 0.92, on the logit scale.
+    half = 12.706 * stdev(scores) / 2**0.5 / (0.92 * 0.08)
+    assert [math.log(x / (1 - x)) for x in (low, high)] == pytest.approx(
+        [math.log(0.92 / 0.08) + sign * half for sign in (-1, 1)], rel=1e-4
+    )
     expected = {layer: pytest.approx(0.92 * layer / 6) for layer in LAYERS}
     assert values(page, "probe/pos/accuracy") == expected
     assert page.params == {"task": "trec", "layer_decay": "0.9", "truncation": "head", "pretraining": "null"}

@@ -1,0 +1,12 @@
+"""Versions of specs that were raised for some of their results only."""
+
+import pytest
+
+from jobs.specs.measures import DescriptionLengthSpec
+from jobs.specs.stages import ProbeSpec, RefitSpec
+
+
+@pytest.mark.parametrize("spec", [ProbeSpec, RefitSpec])
+def test_only_what_reads_labels_has_the_version_of_the_new_penalty(spec):
+    assert spec().version == spec(target="label").version == DescriptionLengthSpec().version == 2
+    assert [spec(target=target).version for target in ("number", "choice")] == [1, 1]
