@@ -13,13 +13,14 @@ KEY_LENGTH = 16
 
 def stage_key(spec: Spec, parents: Mapping[str, str]) -> str:
     """Key of a stage: SHA-256 of its kind, its spec with all defaults, and its parents' keys by role."""
+    # What pydantic writes as JSON needs no further check; plans have tens of thousands of stages.
     identity = {"kind": spec.kind, "spec": spec.model_dump(mode="json"), "parents": dict(parents)}
-    return fingerprint(identity)
+    return _digest(_CANONICAL.encode(identity))
 
 
 def fingerprint(value: Any) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of a value's canonical JSON."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:KEY_LENGTH]
+    return _digest(canonical_json(value))
 
 
 def canonical_json(value: Any) -> str:
@@ -30,6 +31,10 @@ def canonical_json(value: Any) -> str:
     """
     _check(value, "value")
     return _CANONICAL.encode(value)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]
 
 
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)

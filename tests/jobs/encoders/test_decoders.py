@@ -1,4 +1,4 @@
-"""Every type of decoder-only model that plans know is read, cut and given rates like an encoder."""
+"""Types of decoder-only models are read, cut and given rates like an encoder."""
 
 import copy
 
@@ -9,7 +9,6 @@ from transformers import AutoConfig, AutoModel
 
 from jobs.encoders.architecture import keep_layers, layer_of_parameter
 from jobs.encoders.hidden_states import pooled_layers
-from orchestrator.planning.decoders import DECODERS
 
 SHAPE = {
     "vocab_size": 100,
@@ -36,6 +35,33 @@ OWN = {
     "phi": {},
 }
 """What a type's configuration has in place of grouped heads."""
+DECODERS = (
+    "bloom",
+    "cohere",
+    "falcon",
+    "gemma",
+    "gemma2",
+    "gemma3_text",
+    "gpt2",
+    "gpt_bigcode",
+    "gpt_neo",
+    "gpt_neox",
+    "gptj",
+    "granite",
+    "llama",
+    "mistral",
+    "mixtral",
+    "olmo",
+    "olmo2",
+    "opt",
+    "phi",
+    "phi3",
+    "qwen2",
+    "qwen3",
+    "smollm3",
+    "stablelm",
+    "starcoder2",
+)
 TEXTS = [[2, 7, 8, 9, 3], [2, 5, 3], [6]]
 
 
