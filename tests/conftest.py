@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+import torch  # noqa: F401 - so that what a plan calls apart is called here: starting a process takes seconds
 
 from tests.tiny import make_encoder
 
