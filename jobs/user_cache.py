@@ -12,12 +12,13 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder of this user.
+    """The folder of this user; a relative path is none, as the XDG specification says.
 
     Raises:
         RuntimeError: this user has no home.
     """
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "layerscope"
+    given = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    return (given if given.is_absolute() else Path.home() / ".cache") / "layerscope"
 
 
 def path_of(kind: str, *parts: str, libraries: Sequence[str]) -> Path:

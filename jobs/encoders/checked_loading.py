@@ -2,15 +2,16 @@
 refused."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
+import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from jobs.encoders.layout import layout_of
+from jobs.specs.encoders import ADAPTER, adapter_fault
 
 OPTIONS = {"dtype": "float32", "weights_only": True, "trust_remote_code": False}
 """Of every `from_pretrained` of a model."""
@@ -26,10 +27,16 @@ def read_config(folder: Path) -> PreTrainedConfig:
     Raises:
         ValueError: the type is another, as of models whose code lies in their folder; it is not run.
     """
-    written = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    path = folder / "config.json"
     try:
-        return AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (ValueError, KeyError) as error:
+        written = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
+    if (folder / ADAPTER).exists():
+        raise ValueError(adapter_fault(folder))
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except Exception as error:  # Whatever a configuration's own checks raise.
         kind, code = written.get("model_type"), written.get("auto_map")
         if code:
             named = ", ".join(sorted({str(name) for name in code.values()}))
@@ -38,7 +45,13 @@ def read_config(folder: Path) -> PreTrainedConfig:
                 f"runs, and transformers has no model_type {kind!r}: use a model of a type that transformers "
                 "has"
             ) from error
-        raise ValueError(f"{folder / 'config.json'}: {str(error).strip() or type(error).__name__}") from error
+        raise ValueError(f"{path}: {str(error).strip() or type(error).__name__}") from error
+    if getattr(config, "quantization_config", None) is not None:
+        raise ValueError(
+            f"{path} has a quantization_config: quantised weights cannot be trained; save the model without "
+            "it"
+        )
+    return config
 
 
 def load_checked(
@@ -61,14 +74,19 @@ def load_checked(
         model, found = kind.from_pretrained(
             folder, output_loading_info=True, ignore_mismatched_sizes=True, **OPTIONS | options
         )
-    except (SafetensorError, EOFError, OSError, RuntimeError) as error:
-        raise ValueError(f"the weights in {folder} cannot be read: {error}") from error
+    except Exception as error:  # Whatever reading someone's files, or building what they describe, raises.
+        raise ValueError(
+            f"the weights in {folder} cannot be read, or its config.json not built: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     encoder = model.base_model
     prefix = "" if encoder is model else f"{model.base_model_prefix}."
     other_shapes = {name: (stored, own) for name, stored, own in found["mismatched_keys"]}
+    _refuse_not_finite(model, folder)
     needed = _needed(encoder, prefix, {*found["missing_keys"], *other_shapes}, heads_may_be_new)
+    missing = [name for name in needed if name not in other_shapes]
     faults = [
-        *_named("are missing from the file", [name for name in needed if name not in other_shapes]),
+        *_named(f"are missing from the file{_under(missing, prefix, found['unexpected_keys'])}", missing),
         *_named(
             "have another shape than config.json says",
             [
@@ -129,6 +147,21 @@ def _left_over(encoder: PreTrainedModel, names: Iterable[str], prefix: str) -> l
         and inside not in constants
         and not inside.endswith(_CONSTANTS)
     )
+
+
+def _under(missing: Sequence[str], prefix: str, left_over: Iterable[str]) -> str:
+    """What to say of names that are there, with something before them."""
+    first = missing[0].removeprefix(prefix) if missing else ""
+    longer = next((name for name in left_over if first and name.endswith(f".{first}")), None)
+    if longer is None:
+        return ""
+    return f", which has them under names that begin with {longer.removesuffix(first)}"
+
+
+def _refuse_not_finite(model: PreTrainedModel, folder: Path) -> None:
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise ValueError(f"the weights in {folder} hold values that are not finite: {name}")
 
 
 def _is_part(name: str, parts: tuple[str, ...]) -> bool:

@@ -53,7 +53,7 @@ def encoder_facts(folder: str) -> dict[str, Any]:
     config, layout = encoder.config, layout_of(encoder)
     vocabulary = encoder.get_input_embeddings().weight.shape[0]
     _refuse_large_tokenizer(path, vocabulary)
-    with undisturbed(encoder), torch.inference_mode():
+    with undisturbed(encoder), torch.no_grad():
         _refuse_padding_that_counts(encoder)
         is_causal = _is_causal(encoder)
         table = _position_table(encoder)
@@ -216,7 +216,7 @@ def _has_pooler(folder: Path) -> bool:
     if dense is None:
         return False
     ids = sample_ids(whole)
-    with undisturbed(whole), torch.inference_mode():
+    with undisturbed(whole), torch.no_grad():
         output = whole(input_ids=ids, attention_mask=torch.ones_like(ids))
         pooled = getattr(output, "pooler_output", None)
         return pooled is not None and _same(pooled, torch.tanh(dense(output.last_hidden_state[:, 0])))

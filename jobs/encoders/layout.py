@@ -110,7 +110,13 @@ def _found(encoder: PreTrainedModel) -> Layout:
             f"{kind} is an encoder with a decoder, and layerscope reads models that are one stack of layers: "
             "use one that is an encoder alone (BERT, RoBERTa, DeBERTa, ...) or decoder-only"
         )
-    with undisturbed(encoder), torch.enable_grad(), _every_parameter_trained(encoder):
+    # A caller may be in inference mode, where no graph would say what a state depends on.
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        undisturbed(encoder),
+        _every_parameter_trained(encoder),
+    ):
         calls, output, num_tokens = _pass(encoder)
         hidden = output.hidden_states or ()
         shapes = sorted({tuple(state.shape) for state in hidden})
@@ -129,6 +135,7 @@ def _found(encoder: PreTrainedModel) -> Layout:
         reached = [_parameters_behind(state) for state in (*hidden[:-1], output.last_hidden_state)]
     names = {id(parameter): name for name, parameter in encoder.named_parameters()}
     read_by_state = [{names[key] for key in found if key in names} for found in reached]
+    assert read_by_state[-1], "states depend on parameters"
     return Layout(
         num_layers=config.num_hidden_layers,
         layers=layers,

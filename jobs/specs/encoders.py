@@ -1,6 +1,19 @@
 """What is known of an encoder once it has been loaded and checked."""
 
+from pathlib import Path
+
 from jobs.specs.spec import PositiveInt, Strict
+
+ADAPTER = "adapter_config.json"
+"""A file beside which transformers adds an adapter's weights to those of the model."""
+
+
+def adapter_fault(folder: Path) -> str:
+    """Why a folder with an adapter is no encoder."""
+    return (
+        f"{folder} holds an adapter of PEFT ({ADAPTER}), which transformers would add to the weights without "
+        "a word: merge it (merge_and_unload, then save_pretrained into another folder), or take its files out"
+    )
 
 
 class EncoderFacts(Strict):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.specs.encoders import EncoderFacts
+from jobs.specs.encoders import ADAPTER, EncoderFacts, adapter_fault
 from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
 from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing, first_line
 from orchestrator.experiment.experiment import EncoderSource, Scratch
@@ -215,6 +215,8 @@ def _from_mlflow(uri: str, fetch_mlflow: FetchMlflow | None) -> Path:
 
 
 def _refuse_incomplete(folder: Path) -> None:
+    if (folder / ADAPTER).exists():
+        raise ConfigurationError(adapter_fault(folder))
     lacking = [] if (folder / "config.json").is_file() else ["config.json"]
     if not _weights(folder):
         lacking.append(" or ".join(WEIGHTS))

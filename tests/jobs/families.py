@@ -10,7 +10,7 @@ from jobs.specs.encoders import EncoderFacts
 from tests.jobs.tiny import VOCABULARY, write_tokenizer
 
 SHAPE = {
-    "vocab_size": VOCABULARY,
+    "vocab_size": VOCABULARY + 8,
     "hidden_size": 32,
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
@@ -22,6 +22,8 @@ SHAPE = {
 }
 GROUPED = {"num_key_value_heads": 2, "head_dim": 16}
 RELATIVE = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"], "position_biased_input": False}
+ROWS = VOCABULARY + 8
+"""Of the table of tokens: some classes of tokenizers add special tokens of their own."""
 OWN_NAMES = {
     "ctrl": {"n_embd": 32, "n_layer": 3, "n_head": 2, "dff": 48, "n_positions": 64},
     "distilbert": {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 48, "max_position_embeddings": 64},
@@ -156,7 +158,7 @@ DOCUMENT = Path(__file__).parents[2] / "docs" / "encoders.md"
 def make_family(kind: str, **fields: object) -> PreTrainedModel:
     """A bare encoder of a family; its weights are large enough for every part to matter."""
     shape = OWN_NAMES[kind] if kind in OWN_NAMES else SHAPE | MORE.get(kind, {})
-    config = AutoConfig.for_model(kind, **{"vocab_size": VOCABULARY, "pad_token_id": 0} | shape | fields)
+    config = AutoConfig.for_model(kind, **{"pad_token_id": 0, "vocab_size": ROWS} | shape | fields)
     if config.architectures is None:
         config.architectures = []
     torch.manual_seed(0)

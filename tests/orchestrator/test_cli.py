@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 from io import BytesIO
@@ -212,7 +213,8 @@ def real(*command: str, **environ: str):
     )
 
 
-def test_a_store_that_cannot_be_written_ends_the_run_with_four_and_a_sentence(folder):
+def test_a_store_that_cannot_be_written_ends_the_run_with_four_and_a_sentence(folder, tiny_encoder):
+    shutil.copytree(tiny_encoder, folder / "encoder", dirs_exist_ok=True)
     done = real("run", "mine.yaml", "--serial", "--store", "mine.yaml/store")
     assert done.returncode == 4, done.stderr
     assert (

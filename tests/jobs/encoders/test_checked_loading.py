@@ -45,7 +45,8 @@ def test_a_folder_as_transformers_saves_it_is_loaded(load, folder):
 
 def test_names_with_a_prefix_of_data_parallel_training_are_refused(load, folder):
     change_weights(folder, lambda weights: {f"module.{name}": value for name, value in weights.items()})
-    with pytest.raises(ValueError, match=r"are missing from the file \(.*LayerNorm.bias"):
+    said = r"are missing from the file, which has them under names that begin with module\..*LayerNorm.bias"
+    with pytest.raises(ValueError, match=said):
         load(folder)
 
 
@@ -96,6 +97,43 @@ def test_weights_that_are_no_safetensors_are_refused_in_words(load, folder):
     (folder / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ValueError, match="the weights in .* cannot be read"):
         load(folder)
+
+
+def test_a_weight_that_is_not_finite_is_named(load, folder):
+    def broken(weights):
+        weights[next(name for name in weights if name.endswith("layer.1.output.dense.bias"))][0] = torch.nan
+        return weights
+
+    change_weights(folder, broken)
+    with pytest.raises(ValueError, match="not finite: .*encoder.layer.1.output.dense.bias"):
+        load(folder)
+
+
+def test_an_adapter_beside_the_weights_is_refused(load, folder):
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds an adapter of PEFT .*merge_and_unload"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("hidden_act", "nonsense"),
+        ("hidden_dropout_prob", None),
+        ("quantization_config", {"quant_method": "bitsandbytes", "load_in_8bit": True}),
+    ],
+)
+def test_a_configuration_that_cannot_be_used_is_refused_in_words(load, folder, field, value):
+    change_config(folder, **{field: value})
+    with pytest.raises(ValueError, match="config.json"):
+        load(folder)
+
+
+def test_a_configuration_that_is_no_json_is_named(tmp_path):
+    folder = write_encoder(tmp_path / "encoder")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json is not JSON"):
+        load_encoder(folder)
 
 
 def test_code_in_a_folder_is_refused_and_does_not_run(tmp_path):

@@ -1,6 +1,7 @@
 """Facts of encoders: found once, remembered by digest, and faults told with the place in the experiment."""
 
 import json
+import shutil
 
 import pytest
 
@@ -70,3 +71,11 @@ def test_an_encoder_that_cannot_be_used_is_refused_where_the_experiment_names_it
     (folder / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigurationError, match=r"^encoder: the weights in .*16 are missing from the file"):
         bench.open(encoder={"folder": str(folder)})
+
+
+def test_an_adapter_is_refused_whatever_is_remembered(tmp_path, tiny_encoder):
+    folder = shutil.copytree(tiny_encoder, tmp_path / "with_adapter")
+    assert Bench(tmp_path).open(encoder={"folder": str(folder)}).sources.encoders["main"].facts
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match=r"^encoder: .*with_adapter holds an adapter of PEFT"):
+        Bench(tmp_path).open(encoder={"folder": str(folder)})
