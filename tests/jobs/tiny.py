@@ -274,10 +274,14 @@ def curves(context: StageContext) -> list[tuple[int, dict[str, float]]]:
     return [(entry["step"], entry["values"]) for entry in map(json.loads, lines)]
 
 
+def names_of_curves(context: StageContext) -> set[str]:
+    """The metrics that a stage logged."""
+    return {name for _, values in curves(context) for name in values}
+
+
 def curve(context: StageContext, metric: str) -> dict[int, float]:
     """One metric by step; one that was never logged is no curve."""
     logged = curves(context)
     found = {step: values[metric] for step, values in logged if metric in values}
-    names = sorted({name for _, values in logged for name in values})
-    assert found, f"no curve is called {metric}; there are {', '.join(names)}"
+    assert found, f"no curve is called {metric}; there are {', '.join(sorted(names_of_curves(context)))}"
     return found

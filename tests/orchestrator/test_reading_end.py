@@ -1,6 +1,7 @@
 """What a command does whose output nobody reads to its end: it ends quietly, with the code of SIGPIPE."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,7 +46,8 @@ def ended_unread(folder: Path, *command: str) -> tuple[int, str]:
     ],
     ids=" ".join,
 )
-def test_a_command_whose_reader_is_gone_ends_quietly(tmp_path, command):
+def test_a_command_whose_reader_is_gone_ends_quietly(tmp_path, tiny_encoder, command):
+    shutil.copytree(tiny_encoder, tmp_path / "encoder")
     Bench(tmp_path).write(grid={"layer_decay": [1.0, 0.9]})
     code, errors = ended_unread(tmp_path, *command)
     assert code == 141

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,10 @@ def test_the_tokens_of_a_word_spell_it_with_every_tokenizer(name):
     if not folder.exists():
         pytest.skip(f"{folder} is not here: set LAYERSCOPE_SHARED to the folder of shared data")
     tokenizer = load_tokenizer(folder)
-    (encoded,) = encode_words([SENTENCE], tokenizer)
+    sentence = SENTENCE
+    if name == "babyberta":  # AutoTokenizer drops the lower-casing of its file: capitals are unknown.
+        sentence = replace(SENTENCE, words=tuple(word.lower() for word in SENTENCE.words))
+    (encoded,) = encode_words([sentence], tokenizer)
     for unit, word in zip(encoded.units, WORDS, strict=False):
         ((first, last),) = unit.spans
         spelt = tokenizer.decode(encoded.input_ids[first:last]).replace(" ", "")
