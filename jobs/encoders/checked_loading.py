@@ -71,9 +71,10 @@ def load_checked(
     """
     read_config(folder)
     try:
-        model, found = kind.from_pretrained(
-            folder, output_loading_info=True, ignore_mismatched_sizes=True, **OPTIONS | options
-        )
+        with torch.inference_mode(False):
+            model, found = kind.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **OPTIONS | options
+            )
     except Exception as error:  # Whatever reading someone's files, or building what they describe, raises.
         raise ValueError(
             f"the weights in {folder} cannot be read, or its config.json not built: "

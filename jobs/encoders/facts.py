@@ -225,7 +225,7 @@ def _has_pooler(folder: Path) -> bool:
 def _has_next_sentence_head(config: PreTrainedConfig) -> bool:
     if type(config) not in MODEL_FOR_PRETRAINING_MAPPING:
         return False
-    with torch.device("meta"):
+    with torch.device("meta"), no_init_weights():
         model = AutoModelForPreTraining.from_config(config)
     return any(name.endswith("seq_relationship") for name, _ in model.named_modules())
 

@@ -94,8 +94,8 @@ def test_two_processes_train_as_one_does(cases, gang, name, tmp_path):
         together, alone = load_file(gang / name / "out" / file), load_file(context.out / file)
         assert together.keys() == alone.keys()
         for weight, value in alone.items():
-            # Gradients of rounding errors alone: of a bias of the keys, and where choices are compared, of what
-            # the top layer adds to the states of all of them.
+            # Gradients of rounding errors alone: of a bias of the keys and, where choices are compared, of
+            # what the top layer adds to the states of all of them.
             is_shared = name in ("choices", "cloze") and weight.endswith("layer.1.output.LayerNorm.bias")
             if not weight.endswith("key.bias") and not is_shared:
                 # Sums in another order, in float32; weighing a batch wrongly moves weights by 1e-4 and more.
