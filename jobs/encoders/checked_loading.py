@@ -1,5 +1,4 @@
-"""Models of transformers loaded from folders; weights that are missing, left over or mis-shaped are
-refused."""
+"""Models of transformers loaded from folders; weights that do not fit their configuration are refused."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -32,6 +31,8 @@ def read_config(folder: Path) -> PreTrainedConfig:
         written = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(written, dict):
+        raise ValueError(f"{path} must hold a JSON object, not {type(written).__name__}")
     if (folder / ADAPTER).exists():
         raise ValueError(adapter_fault(folder))
     try:

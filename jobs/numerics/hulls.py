@@ -69,7 +69,7 @@ def hull_distance(
     It is the margin of the support vector machine without slack. The nearest points are found by an
     interior-point method on a working set and, where rounding stops that before the interval is closed, by
     `nearest_faces` on all points; both ends are measured on all points. So gaps down to some 1e-8 of the
-    radius close to 1e-6 in any order of summation. An interval that did not close is returned as it stands:
+    radius close to 1e-6 in any order of summation. An interval that did not close is returned as it is:
     that of sets that meet is [0, something small].
     """
     search = _Search(np.asarray(left_PD, np.float64), np.asarray(right_QD, np.float64), tolerance)

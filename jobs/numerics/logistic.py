@@ -133,7 +133,7 @@ class _Problems:
 
 
 def _minimise(problems: _Problems, asked_LG: torch.Tensor) -> torch.Tensor:
-    """The weights of all problems; errors name the penalties that were asked for."""
+    """The weights of all problems; errors name the requested penalties."""
     weights_LCGR = problems.start()
     for _ in range(_NEWTON_STEPS):
         chances_LCGN = problems.chances(weights_LCGR)

@@ -134,6 +134,9 @@ def test_a_configuration_that_is_no_json_is_named(tmp_path):
     (folder / "config.json").write_text("{")
     with pytest.raises(ValueError, match="config.json is not JSON"):
         load_encoder(folder)
+    (folder / "config.json").write_text("[]")
+    with pytest.raises(ValueError, match="config.json must hold a JSON object, not list"):
+        load_encoder(folder)
 
 
 def test_code_in_a_folder_is_refused_and_does_not_run(tmp_path):
