@@ -59,11 +59,11 @@ def connected(cluster: Cluster) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if cluster.address is None:
+        _start_here(cluster.num_cpus, options)
+    else:
+        _join(cluster.address, options)
     try:
-        if cluster.address is None:
-            _start_here(cluster.num_cpus, options)
-        else:
-            _join(cluster.address, options)
         yield
     finally:
         ray.shutdown()

@@ -221,3 +221,15 @@ def test_as_many_trials_run_at_once_as_leave_room_for_a_task(changes, at_once):
     from orchestrator.execution.room import most_trials_at_once
 
     assert most_trials_at_once(Cluster(**changes)) == at_once
+
+
+@pytest.mark.parametrize("address", [None, "127.0.0.1:9"])
+def test_a_ray_that_the_program_had_before_stays_when_another_cannot_be_had(address):
+    import ray
+
+    from orchestrator.execution.ray_cluster import connected
+
+    with pytest.raises(PrerequisiteMissing), connected(Cluster(address=address)):
+        pytest.fail("a program has one Ray")
+    assert ray.is_initialized()
+    assert ray.cluster_resources()["CPU"] == 2
