@@ -14,7 +14,7 @@ import time
 import numpy as np
 import torch
 
-from jobs.numerics.directprobe import DirectProbe, direct_probe
+from layerscope.jobs.numerics.directprobe import DirectProbe, direct_probe
 from tests.jobs.numerics.naive_directprobe import naive_clusters
 
 GAPS = {"separable": 12.0, "medium": 2.5, "narrow": 0.6, "hard": 0.12}

@@ -80,7 +80,7 @@ def _layerscope(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str
     (folder / "benchmark.yaml").write_text(json.dumps(experiment))
     (folder / "cluster.yaml").write_text(json.dumps({"workers": 1, "cpus_per_worker": 0.75}))
     store = folder / "store"
-    command = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+    command = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
     asked = [str(folder / "benchmark.yaml"), "--store", str(store)]
     started = time.perf_counter()
     subprocess.run(
@@ -125,8 +125,8 @@ def _directly(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str, 
     import ray
     from ray import tune
 
-    from orchestrator.experiment.experiment import EncoderSource
-    from orchestrator.planning.encoders import locate_encoder
+    from layerscope.orchestrator.experiment.experiment import EncoderSource
+    from layerscope.orchestrator.planning.encoders import locate_encoder
 
     encoder = locate_encoder(EncoderSource(package=args.package)).folder
     settings = vars(args) | {"shared": str(args.shared), "encoder": str(encoder), "texts": str(folder)}

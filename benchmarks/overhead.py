@@ -57,7 +57,7 @@ def _run(args: argparse.Namespace, folder: Path) -> tuple[list[dict], float]:
     }
     (folder / "overhead.yaml").write_text(json.dumps(experiment))
     (folder / "cluster.yaml").write_text(json.dumps({"workers": args.workers, "max_concurrent_trials": 1}))
-    command = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+    command = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
     asked = [str(folder / "overhead.yaml"), "--store", str(folder / "store"), "--json"]
     started = time.perf_counter()
     ran = subprocess.run(

@@ -26,17 +26,17 @@ from transformers import (
     TrainingArguments,
 )
 
-from jobs import prepare
-from jobs.context import StageContext
-from jobs.finetune import Finetuning
-from jobs.processes import alone
-from jobs.specs.recipe import Training
-from jobs.specs.stages import FilesData, FinetuneSpec, PrepareSpec, Sample
-from jobs.text.corpora import digest
-from jobs.text.prepared import read_labels, read_split
-from jobs.text.tokenizer import tokenizer_digest
-from orchestrator.experiment.experiment import EncoderSource
-from orchestrator.planning.encoders import locate_encoder
+from layerscope.jobs import prepare
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.finetune import Finetuning
+from layerscope.jobs.processes import alone
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.specs.stages import FilesData, FinetuneSpec, PrepareSpec, Sample
+from layerscope.jobs.text.corpora import digest
+from layerscope.jobs.text.prepared import read_labels, read_split
+from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.orchestrator.experiment.experiment import EncoderSource
+from layerscope.orchestrator.planning.encoders import locate_encoder
 
 RATE, WARMUP, DECAY = 1e-4, 0.1, 0.01
 

@@ -3,22 +3,22 @@
 from collections.abc import Hashable, Mapping, Sequence
 from typing import assert_never
 
-from jobs.context import StageContext
-from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
-from jobs.specs.stages import FilesData, HubData, ValidationSplit
-from jobs.text.annotated import write_annotated
-from jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
-from jobs.text.copies import texts_of_sentences
-from jobs.text.corpora import refuse_changed
-from jobs.text.formats import USUAL_LAYOUT
-from jobs.text.hub import hub_records
-from jobs.text.same_tokens import check_sample
-from jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
-from jobs.text.splits import split_of_texts, stratified_sample, stratified_split
-from jobs.text.token_samples import sample_of
-from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
-from jobs.text.unit_labels import check_unit_labels
-from jobs.text.words import EncodedSentence, encode_words
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
+from layerscope.jobs.specs.stages import FilesData, HubData, ValidationSplit
+from layerscope.jobs.text.annotated import write_annotated
+from layerscope.jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
+from layerscope.jobs.text.copies import texts_of_sentences
+from layerscope.jobs.text.corpora import refuse_changed
+from layerscope.jobs.text.formats import USUAL_LAYOUT
+from layerscope.jobs.text.hub import hub_records
+from layerscope.jobs.text.same_tokens import check_sample
+from layerscope.jobs.text.span_rows import columns_of_spans, read_span_sentences, span_sentences
+from layerscope.jobs.text.splits import split_of_texts, stratified_sample, stratified_split
+from layerscope.jobs.text.token_samples import sample_of
+from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
+from layerscope.jobs.text.unit_labels import check_unit_labels
+from layerscope.jobs.text.words import EncodedSentence, encode_words
 
 
 def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:

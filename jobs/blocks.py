@@ -6,10 +6,10 @@ from dataclasses import asdict
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.map_files import BLOCKS, read_similarity
-from jobs.numerics.blocks import FEWEST_LAYERS, find_blocks
-from jobs.specs.similarity import BlocksSpec
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.map_files import BLOCKS, read_similarity
+from layerscope.jobs.numerics.blocks import FEWEST_LAYERS, find_blocks
+from layerscope.jobs.specs.similarity import BlocksSpec
 
 
 def run(spec: BlocksSpec, context: StageContext) -> dict[str, float]:

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers
-from jobs.map_files import LayerMap, write_map
-from jobs.numerics.activations import check_paired
-from jobs.numerics.cka import cka_map
-from jobs.specs.stages import CkaSpec
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.map_files import LayerMap, write_map
+from layerscope.jobs.numerics.activations import check_paired
+from layerscope.jobs.numerics.cka import cka_map
+from layerscope.jobs.specs.stages import CkaSpec
 
 
 def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:

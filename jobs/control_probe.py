@@ -4,14 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers, read_num_labels
-from jobs.encoders.layer_probes import probe_layers
-from jobs.numerics.control_tasks import control_labels
-from jobs.reporting.study import read_curves
-from jobs.specs.measures import ControlProbeSpec
-from jobs.text.annotated import read_annotated
-from jobs.text.word_types import word_types
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
+from layerscope.jobs.encoders.layer_probes import probe_layers
+from layerscope.jobs.numerics.control_tasks import control_labels
+from layerscope.jobs.reporting.study import read_curves
+from layerscope.jobs.specs.measures import ControlProbeSpec
+from layerscope.jobs.text.annotated import read_annotated
+from layerscope.jobs.text.word_types import word_types
 
 
 def run(spec: ControlProbeSpec, context: StageContext) -> dict[str, float]:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers, read_num_labels
-from jobs.numerics.description_length import online_code
-from jobs.specs.measures import DescriptionLengthSpec
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
+from layerscope.jobs.numerics.description_length import online_code
+from layerscope.jobs.specs.measures import DescriptionLengthSpec
 
 
 def run(spec: DescriptionLengthSpec, context: StageContext) -> dict[str, float]:

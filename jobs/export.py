@@ -17,26 +17,26 @@ import numpy as np
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from jobs.encoders.answering_classes import load_model, text_logits
-from jobs.encoders.architecture import keep_layers, takes_token_types
-from jobs.encoders.exported_folder import refuse_wrong_loads, write_model
-from jobs.encoders.head_files import READING, load_classifier
-from jobs.encoders.hidden_states import pooled_layers
-from jobs.encoders.layer_files import Part
-from jobs.encoders.layer_targets import row_scores
-from jobs.encoders.loading import load_encoder
-from jobs.encoders.text_classifier import Trial, text_classifier
-from jobs.encoders.text_head import TextHead
-from jobs.encoders.token_classifier import token_classifier
-from jobs.model_card import Facts, write_card
-from jobs.specs.recipe import TokenPooling
-from jobs.specs.targets import SELECTING, Metric, Target
-from jobs.text.auto_tokenizer import auto_tokenizer
-from jobs.text.candidates import candidates_of
-from jobs.text.inputs import inputs_of
-from jobs.text.prepared import Split, read_prepared_target, read_split
-from jobs.text.same_tokens import PREPARED_OTHERWISE, check_same_tokens
-from jobs.text.token_samples import read_sample
+from layerscope.jobs.encoders.answering_classes import load_model, text_logits
+from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
+from layerscope.jobs.encoders.exported_folder import refuse_wrong_loads, write_model
+from layerscope.jobs.encoders.head_files import READING, load_classifier
+from layerscope.jobs.encoders.hidden_states import pooled_layers
+from layerscope.jobs.encoders.layer_files import Part
+from layerscope.jobs.encoders.layer_targets import row_scores
+from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.encoders.text_classifier import Trial, text_classifier
+from layerscope.jobs.encoders.text_head import TextHead
+from layerscope.jobs.encoders.token_classifier import token_classifier
+from layerscope.jobs.model_card import Facts, write_card
+from layerscope.jobs.specs.recipe import TokenPooling
+from layerscope.jobs.specs.targets import SELECTING, Metric, Target
+from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
+from layerscope.jobs.text.candidates import candidates_of
+from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.prepared import Split, read_prepared_target, read_split
+from layerscope.jobs.text.same_tokens import PREPARED_OTHERWISE, check_same_tokens
+from layerscope.jobs.text.token_samples import read_sample
 
 MOST_TEXTS = 1000
 """Of a split, that are scored, with all choices; the first of the shuffle by which measures choose theirs."""

@@ -14,26 +14,26 @@ from accelerate.utils import set_seed
 from safetensors.torch import save_file
 from torch import nn
 
-from jobs.context import CURVES, StageContext
-from jobs.encoders.checkpoints import (
+from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.encoders.checkpoints import (
     cut_curves,
     load_checkpoint,
     restore_schedule,
     save_checkpoint,
     schedule_state,
 )
-from jobs.encoders.feature_heads import make_head
-from jobs.encoders.learning_rates import Group, groups_at_one_rate
-from jobs.encoders.logits import logits_of
-from jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
-from jobs.encoders.targets import scores_of
-from jobs.encoders.token_files import ABOUT, TokenStates
-from jobs.processes import share
-from jobs.specs.features import FeatureHeadSpec
-from jobs.specs.targets import SELECTING
-from jobs.text.batches import length_bucketed_batches
-from jobs.text.prepared import Split, read_labels, read_split
-from jobs.text.subsets import stratified_subset, subset_size
+from layerscope.jobs.encoders.feature_heads import make_head
+from layerscope.jobs.encoders.learning_rates import Group, groups_at_one_rate
+from layerscope.jobs.encoders.logits import logits_of
+from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
+from layerscope.jobs.encoders.targets import scores_of
+from layerscope.jobs.encoders.token_files import ABOUT, TokenStates
+from layerscope.jobs.processes import share
+from layerscope.jobs.specs.features import FeatureHeadSpec
+from layerscope.jobs.specs.targets import SELECTING
+from layerscope.jobs.text.batches import length_bucketed_batches
+from layerscope.jobs.text.prepared import Split, read_labels, read_split
+from layerscope.jobs.text.subsets import stratified_subset, subset_size
 
 
 def run(spec: FeatureHeadSpec, context: StageContext) -> dict[str, float]:

@@ -3,12 +3,12 @@
 import json
 import math
 
-from jobs.context import StageContext
-from jobs.encoders.loading import load_encoder, snapshot_folder
-from jobs.encoders.token_files import ABOUT, write_tokens
-from jobs.encoders.token_states import token_states
-from jobs.specs.features import FeaturesSpec
-from jobs.text.prepared import read_split
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.loading import load_encoder, snapshot_folder
+from layerscope.jobs.encoders.token_files import ABOUT, write_tokens
+from layerscope.jobs.encoders.token_states import token_states
+from layerscope.jobs.specs.features import FeaturesSpec
+from layerscope.jobs.text.prepared import read_split
 
 SPLITS = ("train", "validation", "test")
 BUDGET = "feature_budget_gb"

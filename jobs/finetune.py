@@ -14,32 +14,37 @@ import numpy as np
 import torch
 from accelerate.utils import set_seed
 
-from jobs.context import CURVES, StageContext
-from jobs.encoders.adaptation import Adaptation
-from jobs.encoders.checkpoints import (
+from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.encoders.adaptation import Adaptation
+from layerscope.jobs.encoders.checkpoints import (
     cut_curves,
     load_checkpoint,
     restore_schedule,
     save_checkpoint,
     schedule_state,
 )
-from jobs.encoders.head_files import save_head
-from jobs.encoders.heads import Classifier
-from jobs.encoders.learning_rates import check_complete, group_table, parameter_groups
-from jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snapshot_folder
-from jobs.encoders.logits import logits_of
-from jobs.encoders.micro_batches import MicroBatches
-from jobs.encoders.optimisation import follow_gradient, make_bert_adam, make_optimizer, make_schedule
-from jobs.encoders.precision import computing_in
-from jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
-from jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of, written_targets
-from jobs.specs.stages import FinetuneSpec
-from jobs.specs.targets import SELECTING
-from jobs.text.batches import length_bucketed_batches
-from jobs.text.examples import read_examples, read_label_names, read_target
-from jobs.text.inputs import inputs_of
-from jobs.text.prepared import Split
-from jobs.text.subsets import part_of_train
+from layerscope.jobs.encoders.head_files import save_head
+from layerscope.jobs.encoders.heads import Classifier
+from layerscope.jobs.encoders.learning_rates import check_complete, group_table, parameter_groups
+from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snapshot_folder
+from layerscope.jobs.encoders.logits import logits_of
+from layerscope.jobs.encoders.micro_batches import MicroBatches
+from layerscope.jobs.encoders.optimisation import (
+    follow_gradient,
+    make_bert_adam,
+    make_optimizer,
+    make_schedule,
+)
+from layerscope.jobs.encoders.precision import computing_in
+from layerscope.jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
+from layerscope.jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of, written_targets
+from layerscope.jobs.specs.stages import FinetuneSpec
+from layerscope.jobs.specs.targets import SELECTING
+from layerscope.jobs.text.batches import length_bucketed_batches
+from layerscope.jobs.text.examples import read_examples, read_label_names, read_target
+from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.prepared import Split
+from layerscope.jobs.text.subsets import part_of_train
 
 LOSSES_LOGGED_PER_EVALUATION = 10
 

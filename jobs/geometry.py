@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import Part, read_layers
-from jobs.numerics.contradictions import without_contradictions
-from jobs.numerics.directprobe import DirectProbe, direct_probe, permuted_num_clusters
-from jobs.numerics.divergence import compare_distances, nearest_distances
-from jobs.reporting.label_geometry import LabelDistances, LabelGeometry, write_label_geometry
-from jobs.specs.measures import GeometrySpec
-from jobs.text.label_names import label_names
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import Part, read_layers
+from layerscope.jobs.numerics.contradictions import without_contradictions
+from layerscope.jobs.numerics.directprobe import DirectProbe, direct_probe, permuted_num_clusters
+from layerscope.jobs.numerics.divergence import compare_distances, nearest_distances
+from layerscope.jobs.reporting.label_geometry import LabelDistances, LabelGeometry, write_label_geometry
+from layerscope.jobs.specs.measures import GeometrySpec
+from layerscope.jobs.text.label_names import label_names
 
 
 def run(spec: GeometrySpec, context: StageContext) -> dict[str, float]:

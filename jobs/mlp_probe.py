@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers, read_num_labels
-from jobs.encoders.layer_probes import probe_layers
-from jobs.specs.measures import MlpProbeSpec
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
+from layerscope.jobs.encoders.layer_probes import probe_layers
+from layerscope.jobs.specs.measures import MlpProbeSpec
 
 
 def run(spec: MlpProbeSpec, context: StageContext) -> dict[str, float]:

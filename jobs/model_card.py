@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal, assert_never
 
-from jobs.specs.recipe import Pooling, TokenPooling
-from jobs.specs.targets import Metric, Target
+from layerscope.jobs.specs.recipe import Pooling, TokenPooling
+from layerscope.jobs.specs.targets import Metric, Target
 
 FACTS, CARD = "layerscope.json", "README.md"
 

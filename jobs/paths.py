@@ -5,19 +5,19 @@ Zhou and Srikumar 2022, figure 3. Axes: T moments, N examples, D features, K lab
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers, read_num_layers
-from jobs.numerics.activations import check_paired
-from jobs.numerics.divergence import (
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers, read_num_layers
+from layerscope.jobs.numerics.activations import check_paired
+from layerscope.jobs.numerics.divergence import (
     CentroidPaths,
     centroids,
     closest_labels,
     follow_centroids,
     path_lengths,
 )
-from jobs.reporting.label_paths import LabelPaths, write_label_paths
-from jobs.specs.measures import PathsSpec
-from jobs.text.label_names import label_names
+from layerscope.jobs.reporting.label_paths import LabelPaths, write_label_paths
+from layerscope.jobs.specs.measures import PathsSpec
+from layerscope.jobs.text.label_names import label_names
 
 NUM_CLOSEST = 3
 """Labels that are followed in a plane, as in the paper."""

@@ -6,12 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
-from jobs.context import StageContext
-from jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
-from jobs.specs.targets import Target
-from jobs.text.answers import answers_of
-from jobs.text.copies import texts_of_rows
-from jobs.text.corpora import (
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
+from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.text.answers import answers_of
+from layerscope.jobs.text.copies import texts_of_rows
+from layerscope.jobs.text.corpora import (
     Row,
     check_targets,
     read_hub,
@@ -22,13 +22,13 @@ from jobs.text.corpora import (
     strata,
     with_last,
 )
-from jobs.text.formats import USUAL_LAYOUT
-from jobs.text.prepared import RIGHT, TARGET, TOKEN_F1
-from jobs.text.same_tokens import check_sample
-from jobs.text.splits import split_of_texts, stratified_split
-from jobs.text.token_samples import sample_of, sequences_in, tokenised, write_sample
-from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
-from jobs.text.truncation import EncodedTexts, encode, end_to_end
+from layerscope.jobs.text.formats import USUAL_LAYOUT
+from layerscope.jobs.text.prepared import RIGHT, TARGET, TOKEN_F1
+from layerscope.jobs.text.same_tokens import check_sample
+from layerscope.jobs.text.splits import split_of_texts, stratified_split
+from layerscope.jobs.text.token_samples import sample_of, sequences_in, tokenised, write_sample
+from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
+from layerscope.jobs.text.truncation import EncodedTexts, encode, end_to_end
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -152,7 +152,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
 
 
 def _sample(data: SampleData) -> dict[str, Sequence[Row]]:
-    from jobs.text.sample_corpus import sample_rows
+    from layerscope.jobs.text.sample_corpus import sample_rows
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     return {

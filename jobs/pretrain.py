@@ -10,29 +10,36 @@ from pathlib import Path
 import torch
 from accelerate.utils import set_seed
 
-from jobs.context import CURVES, StageContext
-from jobs.encoders.checkpoints import (
+from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.encoders.checkpoints import (
     cut_curves,
     load_checkpoint,
     restore_schedule,
     save_checkpoint,
     schedule_state,
 )
-from jobs.encoders.learning_rates import groups_at_one_rate
-from jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
-from jobs.encoders.micro_batches import MicroBatches, in_batches
-from jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
-from jobs.encoders.precision import computing_in
-from jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
-from jobs.reporting.cautions import cautions_of
-from jobs.specs.recipe import Pretraining
-from jobs.specs.stages import PretrainSpec
-from jobs.text.auto_tokenizer import auto_tokenizer
-from jobs.text.masking import Masker
-from jobs.text.pretraining_examples import Example, Passes, batches, blocks, collate, sentence_pairs
-from jobs.text.pretraining_texts import read_pretraining_texts
-from jobs.text.sentence_pairs import NoPairsError
-from jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.encoders.learning_rates import groups_at_one_rate
+from layerscope.jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
+from layerscope.jobs.encoders.micro_batches import MicroBatches, in_batches
+from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
+from layerscope.jobs.encoders.precision import computing_in
+from layerscope.jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
+from layerscope.jobs.reporting.cautions import cautions_of
+from layerscope.jobs.specs.recipe import Pretraining
+from layerscope.jobs.specs.stages import PretrainSpec
+from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
+from layerscope.jobs.text.masking import Masker
+from layerscope.jobs.text.pretraining_examples import (
+    Example,
+    Passes,
+    batches,
+    blocks,
+    collate,
+    sentence_pairs,
+)
+from layerscope.jobs.text.pretraining_texts import read_pretraining_texts
+from layerscope.jobs.text.sentence_pairs import NoPairsError
+from layerscope.jobs.text.tokenizer import load_tokenizer
 
 POINTS_LOGGED = 50
 OVERLAP = "overlap.json"

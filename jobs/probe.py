@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import Part, read_layers, read_num_labels
-from jobs.encoders.layer_probes import probe_layers
-from jobs.encoders.layer_targets import fit_heads, layer_scores
-from jobs.specs.stages import ProbeSpec
-from jobs.specs.targets import SELECTING
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import Part, read_layers, read_num_labels
+from layerscope.jobs.encoders.layer_probes import probe_layers
+from layerscope.jobs.encoders.layer_targets import fit_heads, layer_scores
+from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.jobs.specs.targets import SELECTING
 
 
 def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:

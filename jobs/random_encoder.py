@@ -3,10 +3,10 @@
 import torch
 from transformers import AutoModel
 
-from jobs.context import StageContext
-from jobs.encoders.checked_loading import read_config
-from jobs.encoders.loading import save_encoder
-from jobs.specs.measures import RandomEncoderSpec
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.checked_loading import read_config
+from layerscope.jobs.encoders.loading import save_encoder
+from layerscope.jobs.specs.measures import RandomEncoderSpec
 
 
 def run(spec: RandomEncoderSpec, context: StageContext) -> dict[str, float]:

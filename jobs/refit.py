@@ -1,11 +1,11 @@
 """How many layers are needed where a linear head is fitted anew to each layer's training states."""
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers, read_num_labels
-from jobs.encoders.layer_heads import write_layer_heads
-from jobs.encoders.layer_targets import fit_heads, layer_scores, targets_of
-from jobs.specs.stages import RefitSpec
-from jobs.specs.targets import SELECTING
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
+from layerscope.jobs.encoders.layer_heads import write_layer_heads
+from layerscope.jobs.encoders.layer_targets import fit_heads, layer_scores, targets_of
+from layerscope.jobs.specs.stages import RefitSpec
+from layerscope.jobs.specs.targets import SELECTING
 
 
 def run(spec: RefitSpec, context: StageContext) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""One call of a function of `jobs` by a process of its own: `python -m jobs.remote_call MODULE:FUNCTION`.
+"""One call of a function of `jobs` by a process of its own.
+
+It is `python -m layerscope.jobs.remote_call MODULE:FUNCTION`.
 
 The planner calls what needs torch or transformers in this way, and loads neither.
 """
@@ -14,7 +16,7 @@ def call(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """What the function returns, as `result`; the message of a ValueError as `fault`.
 
     Args:
-        target: Module and function, `jobs.text.words:spell`.
+        target: Module and function, `layerscope.jobs.text.words:spell`.
         arguments: Keywords of the function, as JSON has them.
     """
     module, function = target.split(":")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from jobs.reporting.document import render_report
-from jobs.reporting.study import Study
+from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.study import Study
 
 
 def write_report(study: Study, path: Path, *, figures: Mapping[str, Figure] | None = None) -> Path:

@@ -5,13 +5,13 @@ Zhou and Srikumar 2022, sections 4.3 and 4.4. Axes: C labels of the task.
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers
-from jobs.numerics.activations import check_paired
-from jobs.numerics.divergence import change_of, compare_distances, shift_centroids, shift_plane
-from jobs.reporting.label_geometry import LabelDistances, read_label_geometry
-from jobs.reporting.label_shift import LabelShift, write_label_shift
-from jobs.specs.measures import ShiftSpec
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.numerics.activations import check_paired
+from layerscope.jobs.numerics.divergence import change_of, compare_distances, shift_centroids, shift_plane
+from layerscope.jobs.reporting.label_geometry import LabelDistances, read_label_geometry
+from layerscope.jobs.reporting.label_shift import LabelShift, write_label_shift
+from layerscope.jobs.specs.measures import ShiftSpec
 
 
 def run(spec: ShiftSpec, context: StageContext) -> dict[str, float]:

@@ -8,20 +8,20 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers
-from jobs.map_files import LayerMap, write_map
-from jobs.numerics.activations import check_paired
-from jobs.numerics.cka import cka_floor, cka_map, partial_cka_map, undefined_layers
-from jobs.numerics.cka_errors import cka_standard_errors
-from jobs.numerics.cka_minibatch import minibatch_cka
-from jobs.numerics.half_samples import half_sample_errors, half_sample_factor
-from jobs.numerics.leverage import cka_without_leverage, leverage
-from jobs.numerics.procrustes_errors import procrustes_errors
-from jobs.numerics.similarity import similarity_map
-from jobs.specs.similarity import SimilarityMeasure, SimilaritySpec
-from jobs.text.candidates import candidates_of
-from jobs.text.prepared import read_prepared_target, read_split
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.map_files import LayerMap, write_map
+from layerscope.jobs.numerics.activations import check_paired
+from layerscope.jobs.numerics.cka import cka_floor, cka_map, partial_cka_map, undefined_layers
+from layerscope.jobs.numerics.cka_errors import cka_standard_errors
+from layerscope.jobs.numerics.cka_minibatch import minibatch_cka
+from layerscope.jobs.numerics.half_samples import half_sample_errors, half_sample_factor
+from layerscope.jobs.numerics.leverage import cka_without_leverage, leverage
+from layerscope.jobs.numerics.procrustes_errors import procrustes_errors
+from layerscope.jobs.numerics.similarity import similarity_map
+from layerscope.jobs.specs.similarity import SimilarityMeasure, SimilaritySpec
+from layerscope.jobs.text.candidates import candidates_of
+from layerscope.jobs.text.prepared import read_prepared_target, read_split
 
 Layers = Sequence[np.ndarray]
 

@@ -4,10 +4,10 @@ from dataclasses import fields
 
 import numpy as np
 
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers
-from jobs.numerics.spread import Spread, measure_spread
-from jobs.specs.measures import SpreadSpec
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.numerics.spread import Spread, measure_spread
+from layerscope.jobs.specs.measures import SpreadSpec
 
 
 def run(spec: SpreadSpec, context: StageContext) -> dict[str, float]:

@@ -9,10 +9,10 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import MOST_LETTERS
-from orchestrator.experiment.task_files import read_task
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.experiment import MOST_LETTERS
+from layerscope.orchestrator.experiment.task_files import read_task
+from layerscope.orchestrator.store.artifacts import Store
 
 PACKAGE = "package:"
 MLFLOW = ("models:/", "runs:/")

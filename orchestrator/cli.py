@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from orchestrator.errors import (
+from layerscope.orchestrator.errors import (
     ConfigurationError,
     LayerscopeError,
     PrerequisiteMissing,
     ReaderGone,
     StageFailed,
 )
-from orchestrator.options import (
+from layerscope.orchestrator.options import (
     RUNS,
     AsJson,
     ClusterFile,
@@ -31,12 +31,12 @@ from orchestrator.options import (
     chosen_tracking_uri,
     opened,
 )
-from orchestrator.reading_end import ReadConsole, reader_gone_told
-from orchestrator.tracking.tracker import redacted
+from layerscope.orchestrator.reading_end import ReadConsole, reader_gone_told
+from layerscope.orchestrator.tracking.tracker import redacted
 
 if TYPE_CHECKING:
-    from orchestrator.experiment.cluster import Cluster
-    from orchestrator.workspace import Workspace
+    from layerscope.orchestrator.experiment.cluster import Cluster
+    from layerscope.orchestrator.workspace import Workspace
 
 app = typer.Typer(
     name="layerscope",
@@ -99,7 +99,7 @@ def run(
     as_json: AsJson = False,
 ) -> int:
     """Compute whatever is missing and write the report; running again is resuming."""
-    from orchestrator.experiment.cluster import at_address, read_cluster
+    from layerscope.orchestrator.experiment.cluster import at_address, read_cluster
 
     where = read_cluster(cluster, os.environ)
     if address is not None:
@@ -133,10 +133,10 @@ def analyze(
     """Measure the layers of models trained elsewhere, as an experiment that is kept in the store."""
     from tempfile import TemporaryDirectory
 
-    from orchestrator.analysis import analysis, analysis_yaml
-    from orchestrator.experiment.cluster import read_cluster
-    from orchestrator.experiment.reading import resolved_yaml
-    from orchestrator.store.artifacts import Store
+    from layerscope.orchestrator.analysis import analysis, analysis_yaml
+    from layerscope.orchestrator.experiment.cluster import read_cluster
+    from layerscope.orchestrator.experiment.reading import resolved_yaml
+    from layerscope.orchestrator.store.artifacts import Store
 
     where = read_cluster(cluster, os.environ)
     uri = chosen_tracking_uri(tracking_uri, store)
@@ -156,10 +156,10 @@ def analyze(
 def _run(
     workspace: "Workspace", where: "Cluster", uri: str, store: Path, *, serial: bool, as_json: bool
 ) -> int:
-    from orchestrator.running import run_experiment
-    from orchestrator.showing import print_outcome
-    from orchestrator.tracking.mlflow_runs import MlflowTracker
-    from orchestrator.tracking.progress import make_reporter
+    from layerscope.orchestrator.running import run_experiment
+    from layerscope.orchestrator.showing import print_outcome
+    from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
+    from layerscope.orchestrator.tracking.progress import make_reporter
 
     tracker, reporter = (
         MlflowTracker(uri),
@@ -190,7 +190,7 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """List every stage: stored or to do, why, and how many variants share it. Starts nothing."""
-    from orchestrator.showing import plan_object, print_plan
+    from layerscope.orchestrator.showing import plan_object, print_plan
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     if as_json:
@@ -211,7 +211,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show where every variant stands."""
-    from orchestrator.showing import print_status, status_object
+    from layerscope.orchestrator.showing import print_status, status_object
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     schedule = workspace.schedule()
@@ -234,7 +234,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the HTML report from what the store holds."""
-    from jobs.report import write_report
+    from layerscope.jobs.report import write_report
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster, must_exist=True)
     path = write_report(workspace.study(workspace.schedule()), workspace.report_path)
@@ -259,8 +259,8 @@ def compare(
 
     Below the Markdown table stands what became of the claims of the paper that the experiment names.
     """
-    from jobs.reporting.claims import check_claims
-    from jobs.reporting.table import format_claims, format_rows, tidy_rows
+    from layerscope.jobs.reporting.claims import check_claims
+    from layerscope.jobs.reporting.table import format_claims, format_rows, tidy_rows
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     study = workspace.study(workspace.schedule())
@@ -286,12 +286,12 @@ def publish(
     profile: Profile = None,
 ) -> int:
     """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
-    from jobs.report import write_report
-    from jobs.reporting.figures import study_figures
-    from orchestrator.running import final_pages
-    from orchestrator.showing import described_refusals
-    from orchestrator.tracking.mlflow_runs import MlflowTracker
-    from orchestrator.tracking.publishing import publish_each
+    from layerscope.jobs.report import write_report
+    from layerscope.jobs.reporting.figures import study_figures
+    from layerscope.orchestrator.running import final_pages
+    from layerscope.orchestrator.showing import described_refusals
+    from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
+    from layerscope.orchestrator.tracking.publishing import publish_each
 
     uri = chosen_tracking_uri(tracking_uri, store)
     workspace = opened(experiment, overrides, store, uri, profile, must_exist=True)
@@ -329,9 +329,9 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Write a fine-tuned model, cut to its lowest layers, as a folder that transformers loads."""
-    from orchestrator.exporting import export_variant
-    from orchestrator.showing import print_export
-    from orchestrator.store.artifacts import Store
+    from layerscope.orchestrator.exporting import export_variant
+    from layerscope.orchestrator.showing import print_export
+    from layerscope.orchestrator.store.artifacts import Store
 
     facts = export_variant(
         variant, store=Store(store), out=out, layers=layers, tolerance=tolerance, head=head
@@ -366,8 +366,8 @@ def validate(
     as_json: AsJson = False,
 ) -> None:
     """Read all data of task files: columns, labels, choices, spans; each bad row is told as file:row."""
-    from orchestrator.experiment.task_files import read_task
-    from orchestrator.planning.task_checks import check_task, lines_of
+    from layerscope.orchestrator.experiment.task_files import read_task
+    from layerscope.orchestrator.planning.task_checks import check_task, lines_of
 
     faults = []
     for path in tasks:
@@ -389,7 +389,7 @@ def schema(
     ] = "experiment",
 ) -> None:
     """Print the JSON schema of an experiment file, of a task file, or of a reference file."""
-    from orchestrator.experiment.schema import experiment_schema, reference_schema, task_schema
+    from layerscope.orchestrator.experiment.schema import experiment_schema, reference_schema, task_schema
 
     schemas = {"experiment": experiment_schema, "task": task_schema, "reference": reference_schema}
     print(json.dumps(schemas[of](), indent=2))

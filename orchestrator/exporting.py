@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from jobs.reporting.study import RECORD
-from orchestrator.errors import ConfigurationError, PrerequisiteMissing
-from orchestrator.execution.serial import quieten
-from orchestrator.store.artifacts import Store
+from layerscope.jobs.reporting.study import RECORD
+from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
+from layerscope.orchestrator.execution.serial import quieten
+from layerscope.orchestrator.store.artifacts import Store
 
 if TYPE_CHECKING:
-    from jobs.model_card import Facts
+    from layerscope.jobs.model_card import Facts
 
 
 def export_variant(
@@ -42,7 +42,7 @@ def export_variant(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError(f"--out: {out} is there already: name an empty folder or a new one")
     quieten()
-    from jobs.export import export_model
+    from layerscope.jobs.export import export_model
 
     with _aside(out) as folder:
         try:

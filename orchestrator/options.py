@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.tracking.tracker import check_tracking_uri
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.tracking.tracker import check_tracking_uri
 
 if TYPE_CHECKING:
-    from orchestrator.workspace import Workspace
+    from layerscope.orchestrator.workspace import Workspace
 
 RUNS = Path("runs")
 """The store where none is named."""
@@ -49,15 +49,15 @@ def opened(
 
     A cluster file is no part of it and is only checked; raises as `read_cluster` does.
     """
-    from orchestrator.experiment.cluster import read_cluster
-    from orchestrator.workspace import open_workspace
+    from layerscope.orchestrator.experiment.cluster import read_cluster
+    from layerscope.orchestrator.workspace import open_workspace
 
     read_cluster(cluster, os.environ)
 
     uri = chosen_tracking_uri(tracking_uri, store)
 
     def fetch_mlflow(model: str) -> Path:
-        from orchestrator.tracking.mlflow_models import fetch_model
+        from layerscope.orchestrator.tracking.mlflow_models import fetch_model
 
         return fetch_model(model, tracking_uri=uri, folder=store.absolute() / "encoders")
 

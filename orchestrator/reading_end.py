@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from orchestrator.errors import ReaderGone
+from layerscope.orchestrator.errors import ReaderGone
 
 
 @contextmanager

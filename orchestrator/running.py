@@ -9,19 +9,19 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.reporting.study import Study
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import Stage
-from orchestrator.search.schedule import Schedule
-from orchestrator.store.cleaning import remove_leftovers
-from orchestrator.tracking.progress import Reporter, counted
-from orchestrator.tracking.tracker import Page, Tracker
-from orchestrator.workspace import Workspace
+from layerscope.jobs.reporting.study import Study
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.planning.plan import Stage
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.store.cleaning import remove_leftovers
+from layerscope.orchestrator.tracking.progress import Reporter, counted
+from layerscope.orchestrator.tracking.tracker import Page, Tracker
+from layerscope.orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from orchestrator.search.cells import Progress
+    from layerscope.orchestrator.search.cells import Progress
 
 PUBLISHING_PAUSE = 3.0
 """Seconds between two publications of what has changed; longer where making the pages takes long."""
@@ -90,13 +90,13 @@ def _compute(
     if schedule.is_over and workspace.experiment.search is None:
         return
     if serially:
-        from orchestrator.execution.serial import run_serially
+        from layerscope.orchestrator.execution.serial import run_serially
 
         refill = _refill(workspace, schedule, listener, at_once=1)
         run_serially(schedule, refill, micro_batch_size=cluster.micro_batch_size)
         return
-    from orchestrator.execution.ray_cluster import connected, run_on_ray
-    from orchestrator.execution.room import most_trials_at_once
+    from layerscope.orchestrator.execution.ray_cluster import connected, run_on_ray
+    from layerscope.orchestrator.execution.room import most_trials_at_once
 
     where = "starting Ray" if cluster.address is None else f"joining Ray at {cluster.address}"
     listener({"event": "message", "text": where})
@@ -116,7 +116,7 @@ def _refill(
 ) -> Callable[[], bool]:
     if workspace.experiment.search is None:
         return lambda: False
-    from orchestrator.search.optuna_search import OptunaSearch
+    from layerscope.orchestrator.search.optuna_search import OptunaSearch
 
     def say(text: str) -> None:
         listener({"event": "message", "text": text})
@@ -139,8 +139,8 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
 
 
 def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
-    from jobs.report import write_report
-    from jobs.reporting.figures import study_figures
+    from layerscope.jobs.report import write_report
+    from layerscope.jobs.reporting.figures import study_figures
 
     study = workspace.study(schedule)
     figures = study_figures(study)
@@ -194,7 +194,7 @@ class _Shown:
     """What the tracker shows of a run, brought up to date now and then."""
 
     def __init__(self, workspace: Workspace, schedule: Schedule, tracker: Tracker) -> None:
-        from orchestrator.tracking.publishing import Publisher
+        from layerscope.orchestrator.tracking.publishing import Publisher
 
         self._workspace, self._schedule = workspace, schedule
         self._publisher = Publisher(tracker, workspace.experiment.experiment)
@@ -203,7 +203,7 @@ class _Shown:
 
     def refresh(self) -> None:
         """Publish what there is, unless that was done a moment ago."""
-        from orchestrator.tracking.pages import study_pages
+        from layerscope.orchestrator.tracking.pages import study_pages
 
         began = time.monotonic()
         if began < self._next:
@@ -229,7 +229,7 @@ def final_pages(
     workspace: Workspace, study: Study, figures: "Mapping[str, Figure]", report: Path
 ) -> list[Page]:
     """All pages of a study that nothing works on any more, with figures and report."""
-    from orchestrator.tracking.pages import study_pages
+    from layerscope.orchestrator.tracking.pages import study_pages
 
     html = report.read_text(encoding="utf-8")
     return study_pages(study, study_key=workspace.study_key, figures=figures, live=False, report_html=html)

@@ -7,23 +7,23 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.reporting.study import Study
-from jobs.specs.roles import BETWEEN
-from jobs.text.pretraining_texts import CORPUS
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.variants import grid_cells
-from orchestrator.planning.measures import depth_note, labels_note
-from orchestrator.planning.plan import PlannedVariant, Stage, with_ancestors
-from orchestrator.search.schedule import Schedule
-from orchestrator.tracking.progress import counted
-from orchestrator.tracking.tracker import redacted
-from orchestrator.workspace import Workspace
+from layerscope.jobs.reporting.study import Study
+from layerscope.jobs.specs.roles import BETWEEN
+from layerscope.jobs.text.pretraining_texts import CORPUS
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.variants import grid_cells
+from layerscope.orchestrator.planning.measures import depth_note, labels_note
+from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, with_ancestors
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.tracking.progress import counted
+from layerscope.orchestrator.tracking.tracker import redacted
+from layerscope.orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
-    from jobs.model_card import Facts
-    from orchestrator.running import Outcome
-    from orchestrator.search.cells import Progress
-    from orchestrator.tracking.tracker import Page
+    from layerscope.jobs.model_card import Facts
+    from layerscope.orchestrator.running import Outcome
+    from layerscope.orchestrator.search.cells import Progress
+    from layerscope.orchestrator.tracking.tracker import Page
 
 STATE_SHOWN = {
     "stored": "stored",
@@ -208,7 +208,7 @@ def _summary(
 
 
 def _announced_search(experiment: Experiment) -> str:
-    from orchestrator.search.cells import most_conditions
+    from layerscope.orchestrator.search.cells import most_conditions
 
     assert experiment.search is not None
     most, trials = most_conditions(experiment), experiment.search.trials

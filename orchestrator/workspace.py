@@ -7,23 +7,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.reporting.study import Study
-from orchestrator.errors import ConfigurationError, PrerequisiteMissing
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.places import at_places
-from orchestrator.experiment.reading import read_with_places
-from orchestrator.experiment.variants import Variant, grid_variants
-from orchestrator.planning.encoders import FetchMlflow
-from orchestrator.planning.fingerprint import fingerprint
-from orchestrator.planning.plan import Plan
-from orchestrator.planning.planner import make_plan
-from orchestrator.planning.sources import Sources, look_at
-from orchestrator.search.schedule import Listener, Schedule
-from orchestrator.store.artifacts import Store
-from orchestrator.tracking.standing import stand
+from layerscope.jobs.reporting.study import Study
+from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.places import at_places
+from layerscope.orchestrator.experiment.reading import read_with_places
+from layerscope.orchestrator.experiment.variants import Variant, grid_variants
+from layerscope.orchestrator.planning.encoders import FetchMlflow
+from layerscope.orchestrator.planning.fingerprint import fingerprint
+from layerscope.orchestrator.planning.plan import Plan
+from layerscope.orchestrator.planning.planner import make_plan
+from layerscope.orchestrator.planning.sources import Sources, look_at
+from layerscope.orchestrator.search.schedule import Listener, Schedule
+from layerscope.orchestrator.store.artifacts import Store
+from layerscope.orchestrator.tracking.standing import stand
 
 if TYPE_CHECKING:
-    from orchestrator.search.cells import Cell, Progress
+    from layerscope.orchestrator.search.cells import Cell, Progress
 
 DIGESTS = ".digests.json"
 
@@ -63,7 +63,7 @@ class Workspace:
     def _cells(self) -> "list[Cell]":
         if self.experiment.search is None:
             return []
-        from orchestrator.search.cells import cells_of
+        from layerscope.orchestrator.search.cells import cells_of
 
         return cells_of(self.experiment, self.plan)
 
@@ -72,7 +72,7 @@ class Workspace:
         schedule = Schedule(self.store, listener, honour_stops=self.experiment.early_stopping is not None)
         schedule.add(self.plan(grid_variants(self.experiment)).variants)
         if self.experiment.search is not None:
-            from orchestrator.search.optuna_search import stored_variants
+            from layerscope.orchestrator.search.optuna_search import stored_variants
 
             schedule.add(stored_variants(self.experiment, self.plan, self.store))
         return schedule

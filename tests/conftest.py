@@ -30,8 +30,8 @@ def ray_of_two_cpus() -> Iterator[None]:
     """A Ray that processes of two cores fit into, and that counts two GPUs which are not there."""
     import ray
 
-    from orchestrator.execution.ray_cluster import connected
-    from orchestrator.experiment.cluster import Cluster
+    from layerscope.orchestrator.execution.ray_cluster import connected
+    from layerscope.orchestrator.experiment.cluster import Cluster
 
     root = str(Path(__file__).parents[1])
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))

@@ -9,9 +9,9 @@ from torch import nn
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer
 
-from jobs.encoders.architecture import layer_of_parameter, layers_of
-from jobs.encoders.layout import layout_of
-from jobs.specs.recipe import Training
+from layerscope.jobs.encoders.architecture import layer_of_parameter, layers_of
+from layerscope.jobs.encoders.layout import layout_of
+from layerscope.jobs.specs.recipe import Training
 
 if TYPE_CHECKING:
     from peft.tuners.lora import LoraModel

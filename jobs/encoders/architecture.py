@@ -5,7 +5,7 @@ import inspect
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from jobs.encoders.layout import find_layout_again, layout_of
+from layerscope.jobs.encoders.layout import find_layout_again, layout_of
 
 _LISTS_OF_OTHER_THINGS = ("architectures", "pos_att_type")
 """Lists of a configuration that have no entry a layer, even where they have as many."""

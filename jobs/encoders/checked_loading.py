@@ -9,8 +9,8 @@ import torch
 from torch import nn
 from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from jobs.encoders.layout import layout_of
-from jobs.specs.encoders import ADAPTER, adapter_fault
+from layerscope.jobs.encoders.layout import layout_of
+from layerscope.jobs.specs.encoders import ADAPTER, adapter_fault
 
 OPTIONS = {"dtype": "float32", "weights_only": True, "trust_remote_code": False}
 """Of every `from_pretrained` of a model."""

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch.optim.lr_scheduler import LambdaLR
 
-from jobs.context import CURVES
+from layerscope.jobs.context import CURVES
 
 LATEST = "checkpoint"
 PREVIOUS = "checkpoint-previous"

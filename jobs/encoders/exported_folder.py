@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.answering_classes import LOADED, Kind, has_class, load_model, new_model
-from jobs.encoders.loading import save_encoder
-from jobs.encoders.text_classifier import Trial
-from jobs.specs.targets import Target
+from layerscope.jobs.encoders.answering_classes import LOADED, Kind, has_class, load_model, new_model
+from layerscope.jobs.encoders.loading import save_encoder
+from layerscope.jobs.encoders.text_classifier import Trial
+from layerscope.jobs.specs.targets import Target
 
 HIDDEN = "all_tokens_"
 """Before the name of a head: of two weights that a `key_mapping` makes one, transformers takes the first in

@@ -18,12 +18,12 @@ from transformers import (
 )
 from transformers.initialization import no_init_weights
 
-from jobs.encoders.architecture import keep_layers
-from jobs.encoders.checked_loading import POOLER
-from jobs.encoders.layout import layer_states, layout_of, sample_ids, undisturbed
-from jobs.encoders.loading import load_encoder, load_with_pooler
-from jobs.specs.encoders import EncoderFacts
-from jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.encoders.architecture import keep_layers
+from layerscope.jobs.encoders.checked_loading import POOLER
+from layerscope.jobs.encoders.layout import layer_states, layout_of, sample_ids, undisturbed
+from layerscope.jobs.encoders.loading import load_encoder, load_with_pooler
+from layerscope.jobs.specs.encoders import EncoderFacts
+from layerscope.jobs.text.tokenizer import load_tokenizer
 
 ROUNDING = 1e-4
 """Most that two ways to the same states may differ by, in parts of the largest."""

@@ -7,9 +7,9 @@ import torch
 from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from jobs.encoders.heads import pool
-from jobs.specs.features import FeatureHeadSpec
-from jobs.specs.recipe import Pooling
+from layerscope.jobs.encoders.heads import pool
+from layerscope.jobs.specs.features import FeatureHeadSpec
+from layerscope.jobs.specs.recipe import Pooling
 
 
 def make_head(spec: FeatureHeadSpec, *, width: int, num_labels: int, dropout: float) -> nn.Module:

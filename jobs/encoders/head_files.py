@@ -10,9 +10,9 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
-from jobs.encoders.heads import Classifier
-from jobs.encoders.layer_heads import HEAD
-from jobs.encoders.loading import load_encoder
+from layerscope.jobs.encoders.heads import Classifier
+from layerscope.jobs.encoders.layer_heads import HEAD
+from layerscope.jobs.encoders.loading import load_encoder
 
 READING = "head.json"
 

@@ -11,19 +11,19 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import keep_layers, takes_token_types
-from jobs.encoders.layout import layer_states
-from jobs.encoders.spans import slots_of, span_means, units_of
-from jobs.encoders.windows import (
+from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
+from layerscope.jobs.encoders.layout import layer_states
+from layerscope.jobs.encoders.spans import slots_of, span_means, units_of
+from layerscope.jobs.encoders.windows import (
     WindowAttention,
     logits_of_choices,
     max_of_windows,
     mean_of_windows,
     vote_of_windows,
 )
-from jobs.specs.layers import Layers, layers_read
-from jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, WindowPooling
-from jobs.text.annotations import Span
+from layerscope.jobs.specs.layers import Layers, layers_read
+from layerscope.jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, WindowPooling
+from layerscope.jobs.text.annotations import Span
 
 
 def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling) -> torch.Tensor:

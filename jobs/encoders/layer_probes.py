@@ -4,13 +4,13 @@ from typing import assert_never
 
 import numpy as np
 
-from jobs.encoders.layer_files import Part
-from jobs.numerics.mlp_probes import mlp_probes
-from jobs.numerics.mlp_training import Schedule
-from jobs.numerics.probe_result import ProbeResult
-from jobs.numerics.probes import linear_probes
-from jobs.specs.measures import MlpProbeSpec
-from jobs.specs.stages import ProbeSpec
+from layerscope.jobs.encoders.layer_files import Part
+from layerscope.jobs.numerics.mlp_probes import mlp_probes
+from layerscope.jobs.numerics.mlp_training import Schedule
+from layerscope.jobs.numerics.probe_result import ProbeResult
+from layerscope.jobs.numerics.probes import linear_probes
+from layerscope.jobs.specs.measures import MlpProbeSpec
+from layerscope.jobs.specs.stages import ProbeSpec
 
 
 def probe_layers(

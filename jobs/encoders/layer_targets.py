@@ -12,12 +12,12 @@ from typing import assert_never
 
 import numpy as np
 
-from jobs.encoders.layer_files import Part
-from jobs.encoders.targets import metrics_of
-from jobs.numerics.conditional_logit import choice_heads
-from jobs.numerics.refitted_heads import RefittedHeads, refitted_heads
-from jobs.numerics.ridge import ridge_heads
-from jobs.specs.targets import Target
+from layerscope.jobs.encoders.layer_files import Part
+from layerscope.jobs.encoders.targets import metrics_of
+from layerscope.jobs.numerics.conditional_logit import choice_heads
+from layerscope.jobs.numerics.refitted_heads import RefittedHeads, refitted_heads
+from layerscope.jobs.numerics.ridge import ridge_heads
+from layerscope.jobs.specs.targets import Target
 
 NO_ANSWERS = "heads on layers read one label, number or right choice, not choices of which several are right"
 

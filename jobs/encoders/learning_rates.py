@@ -8,8 +8,8 @@ from typing import Any
 from torch import nn
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import layer_of_parameter
-from jobs.specs.recipe import DecayConvention, Training
+from layerscope.jobs.encoders.architecture import layer_of_parameter
+from layerscope.jobs.specs.recipe import DecayConvention, Training
 
 AFTER_LAYERS = "after the layers"
 

@@ -17,7 +17,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from jobs.encoders.checked_loading import (
+from layerscope.jobs.encoders.checked_loading import (
     OPTIONS,
     POOLER,
     freeze_unread,
@@ -25,8 +25,8 @@ from jobs.encoders.checked_loading import (
     pooler_of,
     read_config,
 )
-from jobs.specs.stages import Checkpoint
-from jobs.text.tokenizer import tokenizer_files
+from layerscope.jobs.specs.stages import Checkpoint
+from layerscope.jobs.text.tokenizer import tokenizer_files
 
 
 def load_encoder(folder: Path) -> PreTrainedModel:

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from jobs.processes import share
+from layerscope.jobs.processes import share
 
 Row = TypeVar("Row")
 Result = TypeVar("Result")

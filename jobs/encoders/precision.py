@@ -5,7 +5,7 @@ from functools import cache
 
 import torch
 
-from jobs.specs.recipe import Precision
+from layerscope.jobs.specs.recipe import Precision
 
 CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
 """Instructions for bfloat16 as `torch.cpu.get_capabilities` calls them: three of x86, two of ARM."""

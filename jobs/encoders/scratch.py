@@ -12,8 +12,8 @@ from transformers import (
     RobertaConfig,
 )
 
-from jobs.encoders.loading import save_encoder
-from jobs.text.auto_tokenizer import auto_tokenizer, name_class, written_tokenizer
+from layerscope.jobs.encoders.loading import save_encoder
+from layerscope.jobs.text.auto_tokenizer import auto_tokenizer, name_class, written_tokenizer
 
 Architecture = Literal["bert", "roberta", "albert"]
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import takes_token_types
-from jobs.encoders.heads import pool
-from jobs.specs.recipe import TokenPooling
+from layerscope.jobs.encoders.architecture import takes_token_types
+from layerscope.jobs.encoders.heads import pool
+from layerscope.jobs.specs.recipe import TokenPooling
 
 
 class SharedEncoder(nn.Module):

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.loading import save_encoder, snapshot_folder
-from jobs.specs.stages import Checkpoint
+from layerscope.jobs.encoders.loading import save_encoder, snapshot_folder
+from layerscope.jobs.specs.stages import Checkpoint
 
 SNAPSHOTS = "snapshots"
 

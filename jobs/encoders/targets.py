@@ -10,8 +10,8 @@ from typing import Any, assert_never
 import numpy as np
 import torch
 
-from jobs.numerics.majority import beats_chance, beats_constant, beats_majority
-from jobs.numerics.scores import (
+from layerscope.jobs.numerics.majority import beats_chance, beats_constant, beats_majority
+from layerscope.jobs.numerics.scores import (
     accuracy,
     cross_entropy,
     f1,
@@ -21,8 +21,8 @@ from jobs.numerics.scores import (
     pearson,
     spearman,
 )
-from jobs.specs.targets import Target
-from jobs.text.answers import Answers
+from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.text.answers import Answers
 
 
 def mean_loss(logits_NK: torch.Tensor, targets: Sequence[Any], target: Target) -> torch.Tensor:

@@ -10,8 +10,8 @@ from typing import Self
 import numpy as np
 from safetensors.numpy import load_file
 
-from jobs.encoders.layer_heads import HEAD, read_layer_head, read_tuned_head
-from jobs.specs.recipe import Pooling, TokenPooling
+from layerscope.jobs.encoders.layer_heads import HEAD, read_layer_head, read_tuned_head
+from layerscope.jobs.specs.recipe import Pooling, TokenPooling
 
 
 @dataclass(frozen=True)

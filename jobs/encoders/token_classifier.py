@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from jobs.encoders.answering_classes import has_class, new_model
-from jobs.encoders.text_classifier import take_encoder
-from jobs.encoders.text_head import TextHead
+from layerscope.jobs.encoders.answering_classes import has_class, new_model
+from layerscope.jobs.encoders.text_classifier import take_encoder
+from layerscope.jobs.encoders.text_head import TextHead
 
 
 def token_classifier(encoder: PreTrainedModel, config: PreTrainedConfig, head: TextHead) -> PreTrainedModel:

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.layout import layer_states
-from jobs.text.batches import pad
+from layerscope.jobs.encoders.layout import layer_states
+from layerscope.jobs.text.batches import pad
 
 TEXTS_IN_SHARD = 512
 BATCH_SIZE = 32

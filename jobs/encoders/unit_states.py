@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
-from jobs.encoders.architecture import takes_token_types
-from jobs.encoders.layout import layer_states
-from jobs.encoders.spans import Unit, slots_of, span_means, units_of
-from jobs.text.annotations import Span
-from jobs.text.batches import pad
+from layerscope.jobs.encoders.architecture import takes_token_types
+from layerscope.jobs.encoders.layout import layer_states
+from layerscope.jobs.encoders.spans import Unit, slots_of, span_means, units_of
+from layerscope.jobs.text.annotations import Span
+from layerscope.jobs.text.batches import pad
 
 
 def unit_layers(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import isotonic_regression
 
-from jobs.numerics.drift_steps import UsualSteps, usual_steps
+from layerscope.jobs.numerics.drift_steps import UsualSteps, usual_steps
 
 _SMALLEST = 2
 """Layers of a block: a single layer that differs from all others is no block."""

@@ -8,16 +8,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.numerics.activations import CentredLayer, centred_pair
-from jobs.numerics.gram_products import (
+from layerscope.jobs.numerics.activations import CentredLayer, centred_pair
+from layerscope.jobs.numerics.gram_products import (
     GramProducts,
     kernel_products,
     linear_products,
     own_products,
     square_norms,
 )
-from jobs.numerics.hsic import biased_hsic, debiased_hsic, norms, refuse_few_examples
-from jobs.numerics.rbf import RbfTiles
+from layerscope.jobs.numerics.hsic import biased_hsic, debiased_hsic, norms, refuse_few_examples
+from layerscope.jobs.numerics.rbf import RbfTiles
 
 KERNELS = ("linear", "rbf")
 

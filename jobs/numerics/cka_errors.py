@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.numerics.activations import CentredLayer, centred_pair
-from jobs.numerics.cka import cka_map
-from jobs.numerics.gram_products import square_norms
+from layerscope.jobs.numerics.activations import CentredLayer, centred_pair
+from layerscope.jobs.numerics.cka import cka_map
+from layerscope.jobs.numerics.gram_products import square_norms
 
 _BAND = 256
 

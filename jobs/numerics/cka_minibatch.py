@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from jobs.numerics.activations import CentredLayer, centred_pair
-from jobs.numerics.gram_products import square_norms, tiled_products
-from jobs.numerics.hsic import debiased_hsic
+from layerscope.jobs.numerics.activations import CentredLayer, centred_pair
+from layerscope.jobs.numerics.gram_products import square_norms, tiled_products
+from layerscope.jobs.numerics.hsic import debiased_hsic
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.numerics.activations import check_layer, is_rounding
-from jobs.numerics.hsic import debiased_hsic, norms, refuse_few_examples
+from layerscope.jobs.numerics.activations import check_layer, is_rounding
+from layerscope.jobs.numerics.hsic import debiased_hsic, norms, refuse_few_examples
 
 _ROWS = 1024
 """Rows of one float32 product."""

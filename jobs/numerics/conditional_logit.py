@@ -9,8 +9,8 @@ import numpy as np
 from scipy.linalg import solve
 from scipy.special import log_softmax, softmax
 
-from jobs.numerics.labelled_layers import check_layers, check_penalties, mean_and_scale
-from jobs.numerics.refitted_heads import RefittedHeads
+from layerscope.jobs.numerics.labelled_layers import check_layers, check_penalties, mean_and_scale
+from layerscope.jobs.numerics.refitted_heads import RefittedHeads
 
 _HELD_OUT = 0.2
 """Part of the questions that a penalty is chosen on."""

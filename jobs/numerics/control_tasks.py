@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.numerics.probe_result import ProbeResult
+from layerscope.jobs.numerics.probe_result import ProbeResult
 
 
 def control_labels(

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from scipy.special import logsumexp, softmax
 
-from jobs.numerics.labelled_layers import check_labelled, standardised
-from jobs.numerics.logistic import fit_logistic
+from layerscope.jobs.numerics.labelled_layers import check_labelled, standardised
+from layerscope.jobs.numerics.logistic import fit_logistic
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
 """Where the blocks end, as parts of all examples; the paper's."""

@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from jobs.numerics.contradictions import Duplicates, listed, same_points, without_contradictions
-from jobs.numerics.hulls import HullDistance, hull_distance, rough_distance
-from jobs.numerics.label_planes import LabelPlanes, label_planes
-from jobs.numerics.vetoes import Veto, vetoed_clusters
-from jobs.numerics.whitening import Whitened, whiten
+from layerscope.jobs.numerics.contradictions import Duplicates, listed, same_points, without_contradictions
+from layerscope.jobs.numerics.hulls import HullDistance, hull_distance, rough_distance
+from layerscope.jobs.numerics.label_planes import LabelPlanes, label_planes
+from layerscope.jobs.numerics.vetoes import Veto, vetoed_clusters
+from layerscope.jobs.numerics.whitening import Whitened, whiten
 
 Distances = Literal["rough", "different", "all"]
 

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from jobs.numerics.intervals import Interval
+from layerscope.jobs.numerics.intervals import Interval
 
 _FEWEST_LABELS = 6
 """For bounds: of five labels, one resample in ten holds a single pair or none, which has no correlation."""

@@ -14,8 +14,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from jobs.numerics.activations import CentredLayer
-from jobs.numerics.float32_products import fast_float32_products
+from layerscope.jobs.numerics.activations import CentredLayer
+from layerscope.jobs.numerics.float32_products import fast_float32_products
 
 _TILE = 256
 """Rows and columns of a tile: those of 26 layers fill 20 MB."""

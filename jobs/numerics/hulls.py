@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.numerics.interior_point import nearest_combinations
-from jobs.numerics.nearest_faces import nearest_faces
+from layerscope.jobs.numerics.interior_point import nearest_combinations
+from layerscope.jobs.numerics.nearest_faces import nearest_faces
 
 _FIRST_POINTS = 48
 """Points of each side that open the working set: those that lie nearest along the first direction. At

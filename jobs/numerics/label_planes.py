@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jobs.numerics.separability import RESOLUTION, Separation, separate
-from jobs.numerics.whitening import Whitened
+from layerscope.jobs.numerics.separability import RESOLUTION, Separation, separate
+from layerscope.jobs.numerics.whitening import Whitened
 
 _SHRINKAGE = 1e-2
 """Part of the total covariance that is added to the one within labels, which is singular where the points

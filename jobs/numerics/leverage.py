@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.numerics.activations import centred_pair
-from jobs.numerics.cka import cka_map
-from jobs.numerics.gram_products import square_norms
+from layerscope.jobs.numerics.activations import centred_pair
+from layerscope.jobs.numerics.cka import cka_map
+from layerscope.jobs.numerics.gram_products import square_norms
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jobs.numerics.mlp_training import (
+from layerscope.jobs.numerics.mlp_training import (
     Cohort,
     Examples,
     Member,

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from jobs.numerics.labelled_layers import check_train_and_test, hold_out, standardised
-from jobs.numerics.mlp_choice import Choice, Validation, choose_member
-from jobs.numerics.mlp_training import Examples, Member, Schedule, train_members
-from jobs.numerics.probe_result import ProbeResult, score_probes
+from layerscope.jobs.numerics.labelled_layers import check_train_and_test, hold_out, standardised
+from layerscope.jobs.numerics.mlp_choice import Choice, Validation, choose_member
+from layerscope.jobs.numerics.mlp_training import Examples, Member, Schedule, train_members
+from layerscope.jobs.numerics.probe_result import ProbeResult, score_probes
 
 SIZES = tuple((first, second) for first in (32, 64, 128, 256) for second in (32, 64, 128, 256))
 DECAYS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.optim.adam import adam
 
-from jobs.numerics.float32_products import fast_float32_products
+from layerscope.jobs.numerics.float32_products import fast_float32_products
 
 _BYTES_AT_ONCE = {"cpu": 40 << 20, "cuda": 4 << 30}
 """Most bytes that the members that train at once may take: on a processor they should stay in its cache."""

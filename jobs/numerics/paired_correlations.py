@@ -7,8 +7,8 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from jobs.numerics.intervals import Interval
-from jobs.numerics.scores import pearson, spearman
+from layerscope.jobs.numerics.intervals import Interval
+from layerscope.jobs.numerics.scores import pearson, spearman
 
 Correlation = Literal["pearson", "spearman", "pearson_spearman"]
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import stats
 
-from jobs.numerics.intervals import Interval
+from layerscope.jobs.numerics.intervals import Interval
 
 _BATCH_ENTRIES = 4_000_000
 """Resampled examples held at once (32 MB each for indices and values)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.numerics.scores import accuracy, macro_f1
+from layerscope.jobs.numerics.scores import accuracy, macro_f1
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,14 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from jobs.numerics.labelled_layers import check_penalties, check_train_and_test, hold_out, standardised
-from jobs.numerics.logistic import fit_logistic, predict_classes
-from jobs.numerics.probe_result import ProbeResult, score_probes
+from layerscope.jobs.numerics.labelled_layers import (
+    check_penalties,
+    check_train_and_test,
+    hold_out,
+    standardised,
+)
+from layerscope.jobs.numerics.logistic import fit_logistic, predict_classes
+from layerscope.jobs.numerics.probe_result import ProbeResult, score_probes
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 

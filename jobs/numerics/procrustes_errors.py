@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.numerics.activations import CentredLayer, centred_pair
+from layerscope.jobs.numerics.activations import CentredLayer, centred_pair
 
 
 def procrustes_errors(

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.numerics.activations import CentredLayer
-from jobs.numerics.gram_products import square_norms
+from layerscope.jobs.numerics.activations import CentredLayer
+from layerscope.jobs.numerics.gram_products import square_norms
 
 _MEDIAN_ROWS = 1000
 """Evenly spaced rows whose half a million distances give the median."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from jobs.numerics.labelled_layers import check_labelled, check_penalties, mean_and_scale
-from jobs.numerics.logistic import fit_logistic
-from jobs.numerics.probes import choose_penalties
+from layerscope.jobs.numerics.labelled_layers import check_labelled, check_penalties, mean_and_scale
+from layerscope.jobs.numerics.logistic import fit_logistic
+from layerscope.jobs.numerics.probes import choose_penalties
 
 _NEVER = -1e9
 """Logit of a label that no training example has."""

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jobs.numerics.labelled_layers import check_layers, check_penalties, mean_and_scale
-from jobs.numerics.refitted_heads import RefittedHeads
+from layerscope.jobs.numerics.labelled_layers import check_layers, check_penalties, mean_and_scale
+from layerscope.jobs.numerics.refitted_heads import RefittedHeads
 
 
 def ridge_heads(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
-from jobs.numerics.hulls import hull_distance
-from jobs.numerics.line_search import minimise_along
+from layerscope.jobs.numerics.hulls import hull_distance
+from layerscope.jobs.numerics.line_search import minimise_along
 
 RESOLUTION = 1e-9
 """Sets nearer than this part of their radius count as meeting: float64 cannot tell them apart for certain."""

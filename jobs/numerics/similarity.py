@@ -21,8 +21,8 @@ from typing import Literal, get_args
 import numpy as np
 from scipy import stats
 
-from jobs.numerics.activations import CentredLayer, centred_pair
-from jobs.numerics.cka import cka_map
+from layerscope.jobs.numerics.activations import CentredLayer, centred_pair
+from layerscope.jobs.numerics.cka import cka_map
 
 Measure = Literal["cka", "procrustes", "svcca", "pwcca", "rsa", "mutual_knn"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from jobs.numerics.directions import NONE, Directions
-from jobs.numerics.linkage import FreeLinkage, VetoedLinkage, free_linkage
-from jobs.numerics.separability import RESOLUTION, Meeting, separate
+from layerscope.jobs.numerics.directions import NONE, Directions
+from layerscope.jobs.numerics.linkage import FreeLinkage, VetoedLinkage, free_linkage
+from layerscope.jobs.numerics.separability import RESOLUTION, Meeting, separate
 
 _CLOSE_ENOUGH = 24
 """Merges that are left to single steps when the first veto is sought by bisection."""

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import LAYER, Conditions
-from jobs.reporting.conditions import MAX_LEVELS, condition_label
-from jobs.reporting.drawing import curve_chart, heat_maps
-from jobs.reporting.maps import MAX_MAPS, mean_map
-from jobs.reporting.series import Band, band, series_by_metric
-from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import measure_of
-from jobs.specs.curves import checked_curve
-from jobs.specs.roles import BETWEEN
+from layerscope.jobs.reporting.comparing import LAYER, Conditions
+from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label
+from layerscope.jobs.reporting.drawing import curve_chart, heat_maps
+from layerscope.jobs.reporting.maps import MAX_MAPS, mean_map
+from layerscope.jobs.reporting.series import Band, band, series_by_metric
+from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.reporting.subjects import measure_of
+from layerscope.jobs.specs.curves import checked_curve
+from layerscope.jobs.specs.roles import BETWEEN
 
 AXES = {
     "seeds": ("layer with the other seed", "layer with one seed"),

@@ -8,15 +8,15 @@ from math import nan
 from pathlib import Path
 from statistics import fmean
 
-from jobs.map_files import BLOCKS
-from jobs.reporting.conditions import (
+from layerscope.jobs.map_files import BLOCKS
+from layerscope.jobs.reporting.conditions import (
     condition_label,
     conditions_by_task,
     shared_label,
     users_by_folder,
     variants_of,
 )
-from jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.reporting.study import Study, VariantResult
 
 
 @dataclass(frozen=True)

@@ -11,15 +11,15 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from jobs.numerics.intervals import Interval
-from jobs.numerics.paired_tests import average_interval, difference_interval, holm
-from jobs.reporting.contexts import Candidate, Context, contexts_of, same_context
-from jobs.reporting.numbers import points
-from jobs.reporting.pairing import CorrectBySeed, correct_by_seed, matched, sign_test
-from jobs.reporting.ranking import SIGNIFICANCE
-from jobs.reporting.references import in_words
-from jobs.reporting.study import Study, read_metrics, training_end
-from jobs.specs.references import (
+from layerscope.jobs.numerics.intervals import Interval
+from layerscope.jobs.numerics.paired_tests import average_interval, difference_interval, holm
+from layerscope.jobs.reporting.contexts import Candidate, Context, contexts_of, same_context
+from layerscope.jobs.reporting.numbers import points
+from layerscope.jobs.reporting.pairing import CorrectBySeed, correct_by_seed, matched, sign_test
+from layerscope.jobs.reporting.ranking import SIGNIFICANCE
+from layerscope.jobs.reporting.references import in_words
+from layerscope.jobs.reporting.study import Study, read_metrics, training_end
+from layerscope.jobs.specs.references import (
     Better,
     Claim,
     Diverges,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from jobs.reporting.conditions import (
+from layerscope.jobs.reporting.conditions import (
     MAX_LEVELS,
     condition_label,
     factor_label,
@@ -12,9 +12,9 @@ from jobs.reporting.conditions import (
     variants_of,
     varied_factors,
 )
-from jobs.reporting.drawing import curve_chart
-from jobs.reporting.series import Band
-from jobs.reporting.study import VariantResult
+from layerscope.jobs.reporting.drawing import curve_chart
+from layerscope.jobs.reporting.series import Band
+from layerscope.jobs.reporting.study import VariantResult
 
 LAYER = "layer (0: embeddings)"
 """What the steps of nearly all measures of layers are."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import quantiles
 
-from jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.reporting.study import Study, VariantResult
 
 MAX_LEVELS = 6
 """As many values of a factor as colours that a reader can tell apart."""

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.reporting.conditions import conditions_by_task, factor_label
-from jobs.reporting.references import ENCODER, StudyReference
-from jobs.reporting.study import Study, VariantResult
-from jobs.specs.references import Claim, Where, WhereAny
+from layerscope.jobs.reporting.conditions import conditions_by_task, factor_label
+from layerscope.jobs.reporting.references import ENCODER, StudyReference
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.specs.references import Claim, Where, WhereAny
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import Conditions, spoken
-from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
-from jobs.reporting.drawing import curve_chart
-from jobs.reporting.series import Band, bands_by_metric
-from jobs.reporting.study import Study, VariantResult
-from jobs.reporting.subjects import measure_of
-from jobs.specs.curves import checked_curve
+from layerscope.jobs.reporting.comparing import Conditions, spoken
+from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
+from layerscope.jobs.reporting.drawing import curve_chart
+from layerscope.jobs.reporting.series import Band, bands_by_metric
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.reporting.subjects import measure_of
+from layerscope.jobs.specs.curves import checked_curve
 
 TUNED, REFITTED = "depth", "depth/refit"
 HEADS = {TUNED: "tuned head", REFITTED: "refitted head"}

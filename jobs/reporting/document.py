@@ -15,23 +15,23 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from jobs.reporting.beside import beside_tables, smaller_setting
-from jobs.reporting.blocks import block_rows
-from jobs.reporting.claims import check_claims, comparison_line
-from jobs.reporting.conditions import (
+from layerscope.jobs.reporting.beside import beside_tables, smaller_setting
+from layerscope.jobs.reporting.blocks import block_rows
+from layerscope.jobs.reporting.claims import check_claims, comparison_line
+from layerscope.jobs.reporting.conditions import (
     condition_label,
     conditions_by_task,
     factor_label,
     variants_of,
     varied_factors,
 )
-from jobs.reporting.depth import TOLERANCE, drop_rows
-from jobs.reporting.drawing import INK
-from jobs.reporting.effects import main_effects
-from jobs.reporting.figures import study_figures
-from jobs.reporting.geometry_tables import geometry_rows
-from jobs.reporting.layer_curves import WORDS_BY_METRIC
-from jobs.reporting.numbers import (
+from layerscope.jobs.reporting.depth import TOLERANCE, drop_rows
+from layerscope.jobs.reporting.drawing import INK
+from layerscope.jobs.reporting.effects import main_effects
+from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.reporting.geometry_tables import geometry_rows
+from layerscope.jobs.reporting.layer_curves import WORDS_BY_METRIC
+from layerscope.jobs.reporting.numbers import (
     bounds,
     change,
     count,
@@ -42,11 +42,11 @@ from jobs.reporting.numbers import (
     score,
     signed_score,
 )
-from jobs.reporting.probe_tables import cross_tables, probe_rows
-from jobs.reporting.ranking import RankedCondition, rank_conditions
-from jobs.reporting.recipes import cuts, rates
-from jobs.reporting.similarity import similarity_tables
-from jobs.reporting.study import RECORD, Study
+from layerscope.jobs.reporting.probe_tables import cross_tables, probe_rows
+from layerscope.jobs.reporting.ranking import RankedCondition, rank_conditions
+from layerscope.jobs.reporting.recipes import cuts, rates
+from layerscope.jobs.reporting.similarity import similarity_tables
+from layerscope.jobs.reporting.study import RECORD, Study
 
 TEMPLATE = "report.html.jinja"
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from jobs.reporting.series import Band, mean_band
+from layerscope.jobs.reporting.series import Band, mean_band
 
 INK = "#010203"
 """Colour of text and axes, which a page may replace by its own."""

@@ -4,10 +4,10 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
-from jobs.numerics.intervals import Interval, Scale, mean_interval
-from jobs.reporting.conditions import MAX_LEVELS, factor_label, varied_factors
-from jobs.reporting.study import Study, VariantResult, read_metrics
-from jobs.specs.targets import scale_of_differences
+from layerscope.jobs.numerics.intervals import Interval, Scale, mean_interval
+from layerscope.jobs.reporting.conditions import MAX_LEVELS, factor_label, varied_factors
+from layerscope.jobs.reporting.study import Study, VariantResult, read_metrics
+from layerscope.jobs.specs.targets import scale_of_differences
 
 
 @dataclass(frozen=True)

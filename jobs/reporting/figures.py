@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from jobs.reporting.between import between_figures
-from jobs.reporting.comparing import Conditions, compared, layer_axis, spoken
-from jobs.reporting.conditions import (
+from layerscope.jobs.reporting.between import between_figures
+from layerscope.jobs.reporting.comparing import Conditions, compared, layer_axis, spoken
+from layerscope.jobs.reporting.conditions import (
     MAX_LEVELS,
     conditions_by_task,
     factor_label,
@@ -18,18 +18,18 @@ from jobs.reporting.conditions import (
     variants_of,
     varied_factors,
 )
-from jobs.reporting.depth import head_figures
-from jobs.reporting.drawing import curve_chart, dot_chart, scatter_chart
-from jobs.reporting.effects import scored_variants
-from jobs.reporting.geometry_figures import OWN_FIGURES, geometry_figures, label_figures
-from jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
-from jobs.reporting.maps import map_figures, variant_map_figures
-from jobs.reporting.ranking import rank_conditions
-from jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
-from jobs.reporting.similarity import SIMILARITY, similarity_figures
-from jobs.reporting.study import NOT_MEASURES, Study, VariantResult
-from jobs.reporting.subjects import measure_of
-from jobs.specs.roles import BETWEEN
+from layerscope.jobs.reporting.depth import head_figures
+from layerscope.jobs.reporting.drawing import curve_chart, dot_chart, scatter_chart
+from layerscope.jobs.reporting.effects import scored_variants
+from layerscope.jobs.reporting.geometry_figures import OWN_FIGURES, geometry_figures, label_figures
+from layerscope.jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
+from layerscope.jobs.reporting.maps import map_figures, variant_map_figures
+from layerscope.jobs.reporting.ranking import rank_conditions
+from layerscope.jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
+from layerscope.jobs.reporting.similarity import SIMILARITY, similarity_figures
+from layerscope.jobs.reporting.study import NOT_MEASURES, Study, VariantResult
+from layerscope.jobs.reporting.subjects import measure_of
+from layerscope.jobs.specs.roles import BETWEEN
 
 
 def study_figures(study: Study) -> dict[str, Figure]:

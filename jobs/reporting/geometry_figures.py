@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import LAYER, Conditions, compared
-from jobs.reporting.conditions import condition_label, variants_of
-from jobs.reporting.drawing import path_charts, plane_charts, slope_chart
-from jobs.reporting.label_paths import LabelPaths, read_label_paths
-from jobs.reporting.label_shift import LabelShift, read_label_shift
-from jobs.reporting.layer_curves import (
+from layerscope.jobs.reporting.comparing import LAYER, Conditions, compared
+from layerscope.jobs.reporting.conditions import condition_label, variants_of
+from layerscope.jobs.reporting.drawing import path_charts, plane_charts, slope_chart
+from layerscope.jobs.reporting.label_paths import LabelPaths, read_label_paths
+from layerscope.jobs.reporting.label_shift import LabelShift, read_label_shift
+from layerscope.jobs.reporting.layer_curves import (
     AFTER,
     along_training,
     baselines,
@@ -19,9 +19,9 @@ from jobs.reporting.layer_curves import (
     role_by_moment,
     tuned_curves,
 )
-from jobs.reporting.series import Band, mean_band
-from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import role_of, spoken_subject, subjects_of
+from layerscope.jobs.reporting.series import Band, mean_band
+from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.reporting.subjects import role_of, spoken_subject, subjects_of
 
 OWN_FIGURES = ("geometry", "shift", "paths")
 """Measures whose curves are drawn here."""

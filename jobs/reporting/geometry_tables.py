@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from jobs.numerics.intervals import Interval
-from jobs.reporting.conditions import condition_label, finished_conditions
-from jobs.reporting.study import Study, VariantResult
-from jobs.reporting.subjects import role_of, series_of, subjects_of
-from jobs.specs.curves import checked_curve
-from jobs.specs.roles import START
+from layerscope.jobs.numerics.intervals import Interval
+from layerscope.jobs.reporting.conditions import condition_label, finished_conditions
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.reporting.subjects import role_of, series_of, subjects_of
+from layerscope.jobs.specs.curves import checked_curve
+from layerscope.jobs.specs.roles import START
 
 NAN = float("nan")
 FEW_POINTS = 0.5

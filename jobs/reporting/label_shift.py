@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.reporting.label_files import read_record, write_record
+from layerscope.jobs.reporting.label_files import read_record, write_record
 
 SHIFT = "shift.npz"
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.reporting.comparing import LAYER, Conditions, compared
-from jobs.reporting.conditions import MAX_LEVELS, condition_label, variants_of
-from jobs.reporting.drawing import curve_chart
-from jobs.reporting.series import Band, bands_by_metric
-from jobs.reporting.study import VariantResult
-from jobs.reporting.subjects import (
+from layerscope.jobs.reporting.comparing import LAYER, Conditions, compared
+from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, variants_of
+from layerscope.jobs.reporting.drawing import curve_chart
+from layerscope.jobs.reporting.series import Band, bands_by_metric
+from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.reporting.subjects import (
     baseline_band,
     checkpoints_of,
     role_of,
@@ -18,8 +18,8 @@ from jobs.reporting.subjects import (
     spoken_subject,
     subjects_of,
 )
-from jobs.specs.curves import checked_curve
-from jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.curves import checked_curve
+from layerscope.jobs.specs.roles import RANDOM, START
 
 AFTER = "after"
 """What the end of the training is called among its moments."""

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.map_files import SIMILARITY, read_similarity
-from jobs.reporting.blocks import agreed_blocks
-from jobs.reporting.comparing import Conditions
-from jobs.reporting.conditions import (
+from layerscope.jobs.map_files import SIMILARITY, read_similarity
+from layerscope.jobs.reporting.blocks import agreed_blocks
+from layerscope.jobs.reporting.comparing import Conditions
+from layerscope.jobs.reporting.conditions import (
     condition_label,
     factor_label,
     shared_label,
@@ -16,8 +16,8 @@ from jobs.reporting.conditions import (
     variants_of,
     varied_factors,
 )
-from jobs.reporting.drawing import heat_maps
-from jobs.reporting.study import VariantResult
+from layerscope.jobs.reporting.drawing import heat_maps
+from layerscope.jobs.reporting.study import VariantResult
 
 MAX_MAPS = 12
 """Heat maps in one figure; the best conditions are shown first."""

@@ -2,7 +2,7 @@
 
 import math
 
-from jobs.numerics.intervals import Interval
+from layerscope.jobs.numerics.intervals import Interval
 
 
 def count(value: float) -> str:

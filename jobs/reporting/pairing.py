@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from jobs.numerics.paired_tests import mcnemar
-from jobs.reporting.study import VariantResult
+from layerscope.jobs.numerics.paired_tests import mcnemar
+from layerscope.jobs.reporting.study import VariantResult
 
 PREDICTIONS = "test_predictions.json"
 

@@ -7,13 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.numerics.intervals import Interval, mean_interval
-from jobs.reporting.conditions import condition_label, finished_conditions
-from jobs.reporting.geometry_tables import NAN, at_last_layer, last_layer, mean_of
-from jobs.reporting.study import Study, VariantResult
-from jobs.reporting.subjects import subjects_of
-from jobs.specs.roles import RANDOM, START
-from jobs.specs.targets import scale_of_differences
+from layerscope.jobs.numerics.intervals import Interval, mean_interval
+from layerscope.jobs.reporting.conditions import condition_label, finished_conditions
+from layerscope.jobs.reporting.geometry_tables import NAN, at_last_layer, last_layer, mean_of
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.reporting.subjects import subjects_of
+from layerscope.jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.targets import scale_of_differences
 
 METRIC_BY_MEASURE = {"probe": "accuracy", "mlp_probe": "accuracy", "description_length": "compression"}
 WORDS_BY_MEASURE = {

@@ -4,8 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.reporting.conditions import condition_label, conditions_by_task
-from jobs.reporting.study import Study, VariantResult, read_metrics
+from layerscope.jobs.reporting.conditions import condition_label, conditions_by_task
+from layerscope.jobs.reporting.study import Study, VariantResult, read_metrics
 
 PARAMETER_GROUPS = "parameter_groups.json"
 SPLITS = ("train", "validation", "test")

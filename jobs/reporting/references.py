@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.specs.references import Bounds, Paper, Value
+from layerscope.jobs.specs.references import Bounds, Paper, Value
 
 ENCODER, LAYERS = "encoder", "layers"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.reporting.study import VariantResult, read_curves, read_metrics, shown_name, training_end
+from layerscope.jobs.reporting.study import VariantResult, read_curves, read_metrics, shown_name, training_end
 
 
 @dataclass(frozen=True)

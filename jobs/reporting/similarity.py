@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from jobs.map_files import read_undefined
-from jobs.reporting.comparing import LAYER, Conditions
-from jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task, variants_of
-from jobs.reporting.drawing import curve_chart
-from jobs.reporting.maps import MEASURES, PAIRS, measure_and_pair
-from jobs.reporting.series import Band, bands_by_metric
-from jobs.reporting.study import Study, VariantResult
-from jobs.reporting.subjects import measure_of
-from jobs.specs.curves import checked_curve
+from layerscope.jobs.map_files import read_undefined
+from layerscope.jobs.reporting.comparing import LAYER, Conditions
+from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task, variants_of
+from layerscope.jobs.reporting.drawing import curve_chart
+from layerscope.jobs.reporting.maps import MEASURES, PAIRS, measure_and_pair
+from layerscope.jobs.reporting.series import Band, bands_by_metric
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.reporting.subjects import measure_of
+from layerscope.jobs.specs.curves import checked_curve
 
 SIMILARITY = "similarity"
 """The measure of their roles."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from jobs.context import CURVES
-from jobs.reporting.references import StudyReference
+from layerscope.jobs.context import CURVES
+from layerscope.jobs.reporting.references import StudyReference
 
 State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
 

@@ -6,10 +6,10 @@ A role is `<measure>`, `<measure>/<probing task>`, and either with `/start` or `
 
 from collections.abc import Iterable
 
-from jobs.reporting.series import Band, band, series_by_metric
-from jobs.reporting.study import VariantResult
-from jobs.specs.curves import checked_curve
-from jobs.specs.roles import AT, RANDOM, START
+from layerscope.jobs.reporting.series import Band, band, series_by_metric
+from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.specs.curves import checked_curve
+from layerscope.jobs.specs.roles import AT, RANDOM, START
 
 BASELINES = (START, RANDOM)
 

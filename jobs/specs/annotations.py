@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.spec import PositiveInt, Spec, Strict, later
-from jobs.specs.stages import Checkpoint, Columns, FilesData, HubData, Sample, ValidationSplit
+from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later
+from layerscope.jobs.specs.stages import Checkpoint, Columns, FilesData, HubData, Sample, ValidationSplit
 
 AnnotatedLabel = str
 """`upos`, `xpos`, `deprel` (CoNLL-U); `role`, `function` (CoNLL-U-Lex); a field of JSON lines."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from jobs.specs.targets import METRICS
+from layerscope.jobs.specs.targets import METRICS
 
 _SCORES = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
 _OF_NETWORKS = ("accuracy", "accuracy_deviation", "macro_f1", "decay", "size_first", "size_second")

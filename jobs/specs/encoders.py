@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from jobs.specs.spec import PositiveInt, Strict
+from layerscope.jobs.specs.spec import PositiveInt, Strict
 
 ADAPTER = "adapter_config.json"
 """A file beside which transformers adds an adapter's weights to those of the model."""

@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.recipe import Training
-from jobs.specs.spec import PositiveInt, Spec, later
-from jobs.specs.targets import Metric
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.specs.spec import PositiveInt, Spec, later
+from layerscope.jobs.specs.targets import Metric
 
 FeatureLayers = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^last(-[1-9][0-9]*)?$")]
 """A layer (0 is the embeddings), `last`, or `last-N`: the last N, their states side by side."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from jobs.specs.spec import PositiveInt
+from layerscope.jobs.specs.spec import PositiveInt
 
 LAYER_WORDS = r"^(last|all|(first|last)-[1-9][0-9]*)$"
 

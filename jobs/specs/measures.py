@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.spec import PositiveInt, Spec, Strict
-from jobs.specs.stages import ProbeSpec
+from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict
+from layerscope.jobs.specs.stages import ProbeSpec
 
 ProbeKind = Literal["linear", "mlp"]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]

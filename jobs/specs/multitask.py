@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.recipe import Precision, TokenPooling
-from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Spec, Strict, later
+from layerscope.jobs.specs.recipe import Precision, TokenPooling
+from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Share, Spec, Strict, later
 
 Sampling = Literal["proportional", "square-root", "uniform"]
 

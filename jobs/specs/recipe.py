@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.layers import Layers
-from jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict, later
+from layerscope.jobs.specs.layers import Layers
+from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict, later
 
 Truncation = Literal["head", "tail", "head+tail", "middle", "windows"]
 TokenPooling = Literal["cls", "mean", "last"]

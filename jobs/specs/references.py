@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
+from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from jobs.specs.spec import PositiveInt, Share, Spec, later
+from layerscope.jobs.specs.spec import PositiveInt, Share, Spec, later
 
 
 class BlocksSpec(Spec):

@@ -4,9 +4,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
-from jobs.specs.spec import PositiveInt, Spec, Strict, later
-from jobs.specs.targets import Metric, Target
+from layerscope.jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
+from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later
+from layerscope.jobs.specs.targets import Metric, Target
 
 Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
 """A step of a training, or a share of all its steps: 1.0 is the last one."""

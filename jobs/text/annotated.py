@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from jobs.text.annotations import Span
-from jobs.text.words import EncodedSentence
+from layerscope.jobs.text.annotations import Span
+from layerscope.jobs.text.words import EncodedSentence
 
 SENTENCES = "sentences.json"
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
-from jobs.specs.annotations import AnnotatedLabel, SampleLabel
-from jobs.text.faults import Fault, Noted, lacking, listed
-from jobs.text.formats import records
-from jobs.text.lines import has_suffix, numbered_lines
-from jobs.text.row_faults import unwritable
+from layerscope.jobs.specs.annotations import AnnotatedLabel, SampleLabel
+from layerscope.jobs.text.faults import Fault, Noted, lacking, listed
+from layerscope.jobs.text.formats import records
+from layerscope.jobs.text.lines import has_suffix, numbered_lines
+from layerscope.jobs.text.row_faults import unwritable
 
 Span = tuple[int, int]
 """First word, and the one after the last; from 0."""
@@ -112,7 +112,7 @@ def sample_annotations(
     *, label: SampleLabel, num_sentences: int, seed: int, part: str
 ) -> list[AnnotatedSentence]:
     """Sentences of the sample corpus, different ones for each seed and part."""
-    from jobs.text.sample_corpus import sample_documents
+    from layerscope.jobs.text.sample_corpus import sample_documents
 
     # Documents of a part have a seed of their own: texts may recur, as sentences of a treebank do.
     documents = sample_documents(

@@ -11,10 +11,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from jobs.specs.stages import Columns
-from jobs.text.choices import choices_of
-from jobs.text.faults import lacking
-from jobs.text.row_faults import unwritable
+from layerscope.jobs.specs.stages import Columns
+from layerscope.jobs.text.choices import choices_of
+from layerscope.jobs.text.faults import lacking
+from layerscope.jobs.text.row_faults import unwritable
 
 
 class Answers(NamedTuple):

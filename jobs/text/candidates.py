@@ -1,7 +1,7 @@
 """The choices of rows apart: each with its text is a row of its own, as an encoder reads it."""
 
-from jobs.text.prepared import Split
-from jobs.text.windows import split_windows
+from layerscope.jobs.text.prepared import Split
+from layerscope.jobs.text.windows import split_windows
 
 
 def candidates_of(split: Split) -> Split:

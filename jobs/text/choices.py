@@ -7,9 +7,9 @@ Three forms of one column: a list of texts, a mapping of names to texts, and a m
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.specs.stages import Columns
-from jobs.text.faults import lacking, listed, twice
-from jobs.text.row_faults import unwritable
+from layerscope.jobs.specs.stages import Columns
+from layerscope.jobs.text.faults import lacking, listed, twice
+from layerscope.jobs.text.row_faults import unwritable
 
 Choice = tuple[str, str]
 """Name and text."""

@@ -3,9 +3,9 @@
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.specs.targets import Target
-from jobs.text.annotations import AnnotatedSentence
-from jobs.text.corpora import Row
+from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.text.annotations import AnnotatedSentence
+from layerscope.jobs.text.corpora import Row
 
 
 @dataclass(frozen=True)

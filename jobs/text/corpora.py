@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from jobs.specs.stages import Columns, Layout, Sample, target_of
-from jobs.specs.targets import Target
-from jobs.text.answers import answer_fault, placeholder_fault
-from jobs.text.choices import (
+from layerscope.jobs.specs.stages import Columns, Layout, Sample, target_of
+from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.text.answers import answer_fault, placeholder_fault
+from layerscope.jobs.text.choices import (
     Choice,
     check_choices,
     check_choices_with_answers,
@@ -18,13 +18,13 @@ from jobs.text.choices import (
     choices_of,
     label_of,
 )
-from jobs.text.delimited import Record
-from jobs.text.faults import MAX_FAULTS, Fault, Note, Noted, listed
-from jobs.text.file_kinds import regular
-from jobs.text.formats import USUAL_LAYOUT, records
-from jobs.text.hub import hub_records
-from jobs.text.lookalikes import nearest, refuse_lookalikes
-from jobs.text.row_faults import (
+from layerscope.jobs.text.delimited import Record
+from layerscope.jobs.text.faults import MAX_FAULTS, Fault, Note, Noted, listed
+from layerscope.jobs.text.file_kinds import regular
+from layerscope.jobs.text.formats import USUAL_LAYOUT, records
+from layerscope.jobs.text.hub import hub_records
+from layerscope.jobs.text.lookalikes import nearest, refuse_lookalikes
+from layerscope.jobs.text.row_faults import (
     columns_of,
     hint_of_hidden,
     is_skipped,
@@ -247,7 +247,7 @@ def sampled(
     """Of each split the rows that a sample takes, in their order."""
     if not (sample.train or sample.validation or sample.test):
         return dict(rows_by_split)
-    from jobs.text.splits import stratified_sample  # numpy is not needed to read
+    from layerscope.jobs.text.splits import stratified_sample  # numpy is not needed to read
 
     kept = {}
     for split, rows in rows_by_split.items():

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jobs.specs.stages import Layout
-from jobs.text.faults import Fault, Note, lacking, listed, twice
-from jobs.text.lines import MAX_LINE, has_suffix, numbered_lines
+from layerscope.jobs.specs.stages import Layout
+from layerscope.jobs.text.faults import Fault, Note, lacking, listed, twice
+from layerscope.jobs.text.lines import MAX_LINE, has_suffix, numbered_lines
 
 DELIMITERS = (",", ";", "\t", "|")
 QUOTE = '"'

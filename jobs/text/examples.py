@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from jobs.specs.targets import Target
-from jobs.text.annotated import SENTENCES, read_annotated, read_annotated_labels, read_sentences
-from jobs.text.prepared import Split, read_labels, read_prepared_target, read_split, read_texts
+from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.text.annotated import SENTENCES, read_annotated, read_annotated_labels, read_sentences
+from layerscope.jobs.text.prepared import Split, read_labels, read_prepared_target, read_split, read_texts
 
 SplitName = Literal["train", "validation", "test"]
 

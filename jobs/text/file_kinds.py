@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISFIFO, S_ISSOCK
 
-from jobs.text.faults import existing
+from layerscope.jobs.text.faults import existing
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"

@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from jobs.specs.stages import Layout
-from jobs.text.delimited import Record, delimited_records
-from jobs.text.faults import Fault, lacking, listed, twice
-from jobs.text.file_kinds import PARQUET, kind_of, regular
-from jobs.text.lines import has_suffix, numbered_lines
+from layerscope.jobs.specs.stages import Layout
+from layerscope.jobs.text.delimited import Record, delimited_records
+from layerscope.jobs.text.faults import Fault, lacking, listed, twice
+from layerscope.jobs.text.file_kinds import PARQUET, kind_of, regular
+from layerscope.jobs.text.lines import has_suffix, numbered_lines
 
 if TYPE_CHECKING:
     import pyarrow

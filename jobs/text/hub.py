@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from jobs.text.delimited import Record
-from jobs.text.formats import dataset_records
+from layerscope.jobs.text.delimited import Record
+from layerscope.jobs.text.formats import dataset_records
 
 
 def hub_records(

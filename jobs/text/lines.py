@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from jobs.text.faults import Fault
-from jobs.text.file_kinds import (
+from layerscope.jobs.text.faults import Fault
+from layerscope.jobs.text.file_kinds import (
     GZIP,
     SAMPLE,
     conversion,

@@ -4,7 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 
-from jobs.text.faults import listed
+from layerscope.jobs.text.faults import listed
 
 INVISIBLE = re.compile("[\u00ad\u200b\u200e\u200f\u2060\ufeff]")
 """Characters that take no room: soft hyphen, spaces of no width, marks of direction and of byte order."""

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from jobs.specs.recipe import Masking
-from jobs.text.batches import pad
-from jobs.text.word_marks import continuing_tokens
+from layerscope.jobs.specs.recipe import Masking
+from layerscope.jobs.text.batches import pad
+from layerscope.jobs.text.word_marks import continuing_tokens
 
 MASKED_SHARE = 0.8
 """Part of the chosen tokens that become [MASK]."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.specs.targets import Target
-from jobs.text.annotations import Span
-from jobs.text.answers import Answers
+from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.text.annotations import Span
+from layerscope.jobs.text.answers import Answers
 
 TARGET = "target.json"
 """What is to be predicted; there where it is not one of the labels."""

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jobs.text.examples import read_raw_texts
-from jobs.text.overlap import essences, overlaps
+from layerscope.jobs.text.examples import read_raw_texts
+from layerscope.jobs.text.overlap import essences, overlaps
 
 CORPUS, TEST = "corpus/", "test/"
 """Roles of a further pretraining's parents, each followed by a number."""

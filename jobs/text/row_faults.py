@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jobs.specs.stages import Columns, Texts
-from jobs.text.faults import lacking
+from layerscope.jobs.specs.stages import Columns, Texts
+from layerscope.jobs.text.faults import lacking
 
 
 def columns_of(texts: Texts | None) -> tuple[str, ...]:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.text.token_samples import Texts, Tokenised, tokenised
-from jobs.text.tokenizer import is_kept, load_tokenizer, tokenizer_memory
-from jobs.user_cache import keep
+from layerscope.jobs.text.token_samples import Texts, Tokenised, tokenised
+from layerscope.jobs.text.tokenizer import is_kept, load_tokenizer, tokenizer_memory
+from layerscope.jobs.user_cache import keep
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -67,7 +67,7 @@ def check_same_tokens(folder: Path, known: Sequence[Tokenised], *, cause: str | 
         ValueError: a sequence has other tokens there, or other token types that the encoder would read; both
             are named.
     """
-    from jobs.text.auto_tokenizer import auto_tokenizer
+    from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
 
     theirs = auto_tokenizer(folder)
     reads_types = _num_types(folder) > 1

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import Literal
 
-from jobs.text.sample_lexicon import DOMAIN_BY_TOPIC, EVERYDAY, MOOD_BY_SENTIMENT
-from jobs.text.sample_phrases import Sentence
-from jobs.text.sample_sentences import plain_sentence, rated_sentence, reaction
+from layerscope.jobs.text.sample_lexicon import DOMAIN_BY_TOPIC, EVERYDAY, MOOD_BY_SENTIMENT
+from layerscope.jobs.text.sample_phrases import Sentence
+from layerscope.jobs.text.sample_sentences import plain_sentence, rated_sentence, reaction
 
 VERSION = 1
 """Raised by hand when the texts of a seed change."""

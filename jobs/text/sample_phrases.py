@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple
 
-from jobs.text import sample_inflection as inflection
-from jobs.text import sample_lexicon as lexicon
-from jobs.text.sample_lexicon import Domain, Frame, Phrase
+from layerscope.jobs.text import sample_inflection as inflection
+from layerscope.jobs.text import sample_lexicon as lexicon
+from layerscope.jobs.text.sample_lexicon import Domain, Frame, Phrase
 
 _TIGHT = frozenset({".", ",", "'s"})
 """Tokens that stand against the token before them."""

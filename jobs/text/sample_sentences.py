@@ -2,10 +2,10 @@
 
 from random import Random
 
-from jobs.text import sample_inflection as inflection
-from jobs.text import sample_lexicon as lexicon
-from jobs.text.sample_lexicon import Domain, Mood
-from jobs.text.sample_phrases import (
+from layerscope.jobs.text import sample_inflection as inflection
+from layerscope.jobs.text import sample_lexicon as lexicon
+from layerscope.jobs.text.sample_lexicon import Domain, Mood
+from layerscope.jobs.text.sample_phrases import (
     TENSES,
     Node,
     Sentence,

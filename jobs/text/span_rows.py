@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jobs.specs.stages import Columns, Layout, SpanColumns
-from jobs.text.annotations import AnnotatedSentence, Span, Unit
-from jobs.text.delimited import Record
-from jobs.text.faults import Fault, Note, Noted, lacking, listed
-from jobs.text.formats import USUAL_LAYOUT, records
-from jobs.text.row_faults import (
+from layerscope.jobs.specs.stages import Columns, Layout, SpanColumns
+from layerscope.jobs.text.annotations import AnnotatedSentence, Span, Unit
+from layerscope.jobs.text.delimited import Record
+from layerscope.jobs.text.faults import Fault, Note, Noted, lacking, listed
+from layerscope.jobs.text.formats import USUAL_LAYOUT, records
+from layerscope.jobs.text.row_faults import (
     columns_of,
     hint_of_hidden,
     is_skipped,

@@ -5,7 +5,7 @@ from typing import assert_never
 
 import numpy as np
 
-from jobs.specs.multitask import Sampling
+from layerscope.jobs.specs.multitask import Sampling
 
 
 def task_probabilities(sizes: Sequence[int], sampling: Sampling) -> np.ndarray:

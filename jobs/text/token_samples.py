@@ -10,8 +10,8 @@ from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from jobs.text.corpora import Row, sequences_of
-from jobs.text.truncation import encode
+from layerscope.jobs.text.corpora import Row, sequences_of
+from layerscope.jobs.text.truncation import encode
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

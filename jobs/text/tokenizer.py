@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs.user_cache import keep, kept, path_of
+from layerscope.jobs.user_cache import keep, kept, path_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -82,7 +82,7 @@ def load_tokenizer(folder: Path) -> "Tokenizer":
     path = tokenizer_memory(folder)
     written = kept(path)
     if written is None:
-        from jobs.text.auto_tokenizer import written_tokenizer  # Imports transformers.
+        from layerscope.jobs.text.auto_tokenizer import written_tokenizer  # Imports transformers.
 
         written = written_tokenizer(folder)
         keep(path, written)

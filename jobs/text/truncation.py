@@ -7,9 +7,9 @@ from functools import cache
 from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal, assert_never
 
-from jobs.specs.recipe import Truncation
-from jobs.text.frames import Frame, frame_of
-from jobs.text.windows import part_windows
+from layerscope.jobs.specs.recipe import Truncation
+from layerscope.jobs.text.frames import Frame, frame_of
+from layerscope.jobs.text.windows import part_windows
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

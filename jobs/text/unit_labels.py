@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from jobs.text.annotations import AnnotatedSentence
-from jobs.text.lookalikes import refuse_lookalikes
+from layerscope.jobs.text.annotations import AnnotatedSentence
+from layerscope.jobs.text.lookalikes import refuse_lookalikes
 
 
 def check_unit_labels(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jobs.text.annotations import AnnotatedSentence, Span
+from layerscope.jobs.text.annotations import AnnotatedSentence, Span
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.errors import PrerequisiteMissing
 
 LONGEST_SOCKET = 103 if sys.platform == "darwin" else 107
 """Bytes of a Unix socket's path."""

@@ -12,19 +12,24 @@ import ray
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
-from jobs.context import LOG
-from orchestrator.errors import WorkerLost
-from orchestrator.execution.worker import first_line, make_context, reporting_failure, send_output_to
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import Stage
-from orchestrator.store.artifacts import Store
-from orchestrator.store.provenance import provenance
+from layerscope.jobs.context import LOG
+from layerscope.orchestrator.errors import WorkerLost
+from layerscope.orchestrator.execution.worker import (
+    first_line,
+    make_context,
+    reporting_failure,
+    send_output_to,
+)
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.planning.plan import Stage
+from layerscope.orchestrator.store.artifacts import Store
+from layerscope.orchestrator.store.provenance import provenance
 
 if TYPE_CHECKING:
-    from jobs.feature_head import HeadTraining
-    from jobs.finetune import Finetuning
-    from jobs.multitask import SharedTraining
-    from jobs.pretrain import FurtherTraining
+    from layerscope.jobs.feature_head import HeadTraining
+    from layerscope.jobs.finetune import Finetuning
+    from layerscope.jobs.multitask import SharedTraining
+    from layerscope.jobs.pretrain import FurtherTraining
 
 TRAININGS = {
     "pretrain": "FurtherTraining",
@@ -139,7 +144,7 @@ class _Process:
             return ray.util.get_node_ip_address(), probe.getsockname()[1]
 
     def join(self, address: str, port: int) -> None:
-        from jobs.processes import Place, join
+        from layerscope.jobs.processes import Place, join
 
         self._accelerator = join(Place(self._rank, self._num_processes, address, port), use_gpu=self._use_gpu)
 
@@ -147,7 +152,7 @@ class _Process:
         self._set_up(stage, store)
         self._labels = labels
         with self._telling_losses_from_failures():
-            module = importlib.import_module(f"jobs.{stage.kind}")
+            module = importlib.import_module(f"layerscope.jobs.{stage.kind}")
             self._training = getattr(module, TRAININGS[stage.kind])(stage.spec, self._context)
         return {"num_evaluations": self._training.num_evaluations}
 
@@ -187,7 +192,7 @@ class _Process:
             self._store.commit(self._stage, self._context.out, metrics=metrics, provenance=origin | labels)
 
     def _release(self) -> None:
-        from jobs.processes import release
+        from layerscope.jobs.processes import release
 
         self._open.close()
         self._training = None
@@ -196,7 +201,7 @@ class _Process:
     @contextlib.contextmanager
     def _telling_losses_from_failures(self) -> Iterator[None]:
         """An error of the stage is one StageFailed; the loss of another process is no error of the stage."""
-        from jobs.processes import is_loss_of_another
+        from layerscope.jobs.processes import is_loss_of_another
 
         with reporting_failure(self._stage, self._store):
             try:

@@ -16,19 +16,19 @@ import ray
 from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.execution.folder_for_ray import folder_for_ray
-from orchestrator.execution.ray_tasks import RayTasks
-from orchestrator.execution.room import most_trials_at_once
-from orchestrator.execution.tune_trials import Order, Trial, resources
-from orchestrator.execution.worker import first_line, lost
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.experiment.experiment import EarlyStopping
-from orchestrator.planning.metrics import metric_of
-from orchestrator.planning.plan import Stage
-from orchestrator.search.early_stopping import METRIC, make_scheduler
-from orchestrator.search.feed import Feed
-from orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.folder_for_ray import folder_for_ray
+from layerscope.orchestrator.execution.ray_tasks import RayTasks
+from layerscope.orchestrator.execution.room import most_trials_at_once
+from layerscope.orchestrator.execution.tune_trials import Order, Trial, resources
+from layerscope.orchestrator.execution.worker import first_line, lost
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.experiment.experiment import EarlyStopping
+from layerscope.orchestrator.planning.metrics import metric_of
+from layerscope.orchestrator.planning.plan import Stage
+from layerscope.orchestrator.search.early_stopping import METRIC, make_scheduler
+from layerscope.orchestrator.search.feed import Feed
+from layerscope.orchestrator.search.schedule import Schedule
 
 TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",

@@ -6,13 +6,13 @@ from typing import Any
 
 import ray
 
-from jobs.context import LOG
-from orchestrator.errors import StageFailed
-from orchestrator.execution.worker import compute, first_line, lost, reason_of, send_output_to
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import TRAINED_KINDS, Stage
-from orchestrator.search.schedule import Schedule
-from orchestrator.store.artifacts import Store
+from layerscope.jobs.context import LOG
+from layerscope.orchestrator.errors import StageFailed
+from layerscope.orchestrator.execution.worker import compute, first_line, lost, reason_of, send_output_to
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.store.artifacts import Store
 
 
 @dataclass(frozen=True)

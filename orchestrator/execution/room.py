@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import ray
 
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.execution.gang import bundles
-from orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.gang import bundles
+from layerscope.orchestrator.experiment.cluster import Cluster
 
 EPSILON = 1e-9
 

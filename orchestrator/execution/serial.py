@@ -3,9 +3,9 @@
 import os
 from collections.abc import Callable
 
-from orchestrator.errors import StageFailed
-from orchestrator.execution.worker import compute
-from orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.errors import StageFailed
+from layerscope.orchestrator.execution.worker import compute
+from layerscope.orchestrator.search.schedule import Schedule
 
 
 def run_serially(

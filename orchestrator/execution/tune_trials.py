@@ -8,12 +8,12 @@ import ray
 from ray import tune
 from ray.tune import PlacementGroupFactory
 
-from orchestrator.errors import StageFailed
-from orchestrator.execution.gang import Gang, bundles
-from orchestrator.execution.worker import reason_of
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import VARIANT_KINDS, Stage
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.errors import StageFailed
+from layerscope.orchestrator.execution.gang import Gang, bundles
+from layerscope.orchestrator.execution.worker import reason_of
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.planning.plan import VARIANT_KINDS, Stage
+from layerscope.orchestrator.store.artifacts import Store
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from jobs.context import CURVES, LOG, StageContext
-from orchestrator.errors import StageFailed, WorkerLost
-from orchestrator.planning.plan import TRAINED_KINDS, Stage
-from orchestrator.store.artifacts import Store
-from orchestrator.store.provenance import provenance
+from layerscope.jobs.context import CURVES, LOG, StageContext
+from layerscope.orchestrator.errors import StageFailed, WorkerLost
+from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
+from layerscope.orchestrator.store.artifacts import Store
+from layerscope.orchestrator.store.provenance import provenance
 
 
 def compute(
@@ -37,13 +37,13 @@ def compute(
     with reporting_failure(stage, store), store.writing(stage) as aside:
         context = make_context(stage, store, aside, device=device)
         if stage.kind in TRAINED_KINDS:
-            from jobs.processes import alone
+            from layerscope.jobs.processes import alone
 
             context.accelerator = alone(use_gpu=device != "cpu")
             context.micro_batch_size = micro_batch_size
         else:
             (context.scratch / CURVES).unlink(missing_ok=True)
-        metrics = importlib.import_module(f"jobs.{stage.kind}").run(stage.spec, context)
+        metrics = importlib.import_module(f"layerscope.jobs.{stage.kind}").run(stage.spec, context)
         seconds = time.time() - started
         origin = provenance(started=started, seconds=seconds, device=device)
         origin |= {"variant": dict(labels)} if labels else {}

@@ -7,12 +7,12 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.environment import with_environment
-from orchestrator.experiment.faults import Fault, refuse
-from orchestrator.experiment.parsing import read_file
-from orchestrator.experiment.validation import validated
+from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.environment import with_environment
+from layerscope.orchestrator.experiment.faults import Fault, refuse
+from layerscope.orchestrator.experiment.parsing import read_file
+from layerscope.orchestrator.experiment.validation import validated
 
 ADDRESS = r"^(auto|[^\s/:]+:\d+)$"
 

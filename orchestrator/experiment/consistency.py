@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.specs.roles import AT, RANDOM, START
-from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import MAIN, MOST_LETTERS, Experiment
-from orchestrator.experiment.factors import factor_contradictions
-from orchestrator.experiment.faults import suggestion
-from orchestrator.experiment.grid_and_search import grid_contradictions, search_contradictions
-from orchestrator.experiment.pretrainings import pretraining_contradictions
-from orchestrator.experiment.variants import grid_cells, written_values
-from orchestrator.experiment.written import PathTo, dotted
+from layerscope.jobs.specs.roles import AT, RANDOM, START
+from layerscope.orchestrator.experiment.contradiction import Contradiction
+from layerscope.orchestrator.experiment.experiment import MAIN, MOST_LETTERS, Experiment
+from layerscope.orchestrator.experiment.factors import factor_contradictions
+from layerscope.orchestrator.experiment.faults import suggestion
+from layerscope.orchestrator.experiment.grid_and_search import grid_contradictions, search_contradictions
+from layerscope.orchestrator.experiment.pretrainings import pretraining_contradictions
+from layerscope.orchestrator.experiment.variants import grid_cells, written_values
+from layerscope.orchestrator.experiment.written import PathTo, dotted
 
 
 def contradictions(experiment: Experiment) -> Iterator[Contradiction]:

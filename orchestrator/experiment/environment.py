@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from orchestrator.experiment.faults import Fault
-from orchestrator.experiment.written import Node, PathTo, fault_at
+from layerscope.orchestrator.experiment.faults import Fault
+from layerscope.orchestrator.experiment.written import Node, PathTo, fault_at
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 

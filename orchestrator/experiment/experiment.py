@@ -4,15 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from jobs.specs.features import FeatureHead, FeatureLayers
-from jobs.specs.measures import Networks, ProbeKind
-from jobs.specs.multitask import JointTraining
-from jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
-from jobs.specs.references import Paper
-from jobs.specs.similarity import SimilarityMeasure
-from jobs.specs.spec import PositiveFloat, PositiveInt, Strict
-from jobs.specs.stages import Checkpoint
-from orchestrator.experiment.tasks import Corpus, Name, Task
+from layerscope.jobs.specs.features import FeatureHead, FeatureLayers
+from layerscope.jobs.specs.measures import Networks, ProbeKind
+from layerscope.jobs.specs.multitask import JointTraining
+from layerscope.jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
+from layerscope.jobs.specs.references import Paper
+from layerscope.jobs.specs.similarity import SimilarityMeasure
+from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
+from layerscope.jobs.specs.stages import Checkpoint
+from layerscope.orchestrator.experiment.tasks import Corpus, Name, Task
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Start = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(@[1-9][0-9]*)?$")]

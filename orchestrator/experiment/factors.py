@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from math import inf
 from typing import Any
 
-from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import Experiment, Recipe
-from orchestrator.experiment.variants import (
+from layerscope.orchestrator.experiment.contradiction import Contradiction
+from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
+from layerscope.orchestrator.experiment.variants import (
     grid_cells,
     places_of,
     possible_values,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.errors import ConfigurationError
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from typing import Any, assert_never
 
 from pydantic import ValidationError
 
-from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
-from orchestrator.experiment.shape import annotation_of, in_words, is_number
-from orchestrator.experiment.variants import grid_cells, search_space, tidy
-from orchestrator.experiment.written import PathTo
+from layerscope.orchestrator.experiment.contradiction import Contradiction
+from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
+from layerscope.orchestrator.experiment.shape import annotation_of, in_words, is_number
+from layerscope.orchestrator.experiment.variants import grid_cells, search_space, tidy
+from layerscope.orchestrator.experiment.written import PathTo
 
 
 def grid_contradictions(experiment: Experiment) -> Iterator[Contradiction]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_origin
 
-from orchestrator.experiment.faults import Fault, Place, suggestion
-from orchestrator.experiment.parsing import parse
-from orchestrator.experiment.shape import (
+from layerscope.orchestrator.experiment.faults import Fault, Place, suggestion
+from layerscope.orchestrator.experiment.parsing import parse
+from layerscope.orchestrator.experiment.shape import (
     alternatives,
     chosen,
     entries_of,
@@ -16,7 +16,7 @@ from orchestrator.experiment.shape import (
     item_of,
     unknown_key,
 )
-from orchestrator.experiment.written import Node, child_of, dotted, with_child
+from layerscope.orchestrator.experiment.written import Node, child_of, dotted, with_child
 
 _SPELLING = re.compile(r"(\+\+|\+|~)?([^=+~\s][^=\s]*)(?:=(.*))?", re.DOTALL)
 

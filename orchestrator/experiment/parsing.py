@@ -13,9 +13,9 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.faults import Fault, Place, suggestion
-from orchestrator.experiment.written import Node, PathTo, dotted, got
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.faults import Fault, Place, suggestion
+from layerscope.orchestrator.experiment.written import Node, PathTo, dotted, got
 
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = {_PREFIX + name for name in ("null", "bool", "int", "float", "str")}

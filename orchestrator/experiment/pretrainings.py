@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 
-from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import Experiment, FurtherPretraining
-from orchestrator.experiment.faults import suggestion
-from orchestrator.experiment.variants import written_values
-from orchestrator.experiment.written import PathTo
+from layerscope.orchestrator.experiment.contradiction import Contradiction
+from layerscope.orchestrator.experiment.experiment import Experiment, FurtherPretraining
+from layerscope.orchestrator.experiment.faults import suggestion
+from layerscope.orchestrator.experiment.variants import written_values
+from layerscope.orchestrator.experiment.written import PathTo
 
 NONE = "none"
 

@@ -11,18 +11,18 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.consistency import contradictions
-from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.environment import with_environment
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.faults import Fault, Place, refuse, suggestion
-from orchestrator.experiment.overrides import Override, applied, parse_overrides, profile_overrides
-from orchestrator.experiment.parsing import read_file
-from orchestrator.experiment.reference import reference_contradictions, with_used_parts
-from orchestrator.experiment.targets import target_contradictions
-from orchestrator.experiment.validation import validated
-from orchestrator.experiment.written import (
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.consistency import contradictions
+from layerscope.orchestrator.experiment.contradiction import Contradiction
+from layerscope.orchestrator.experiment.environment import with_environment
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.faults import Fault, Place, refuse, suggestion
+from layerscope.orchestrator.experiment.overrides import Override, applied, parse_overrides, profile_overrides
+from layerscope.orchestrator.experiment.parsing import read_file
+from layerscope.orchestrator.experiment.reference import reference_contradictions, with_used_parts
+from layerscope.orchestrator.experiment.targets import target_contradictions
+from layerscope.orchestrator.experiment.validation import validated
+from layerscope.orchestrator.experiment.written import (
     Node,
     PathTo,
     child_of,

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from jobs.specs.references import Paper
-from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.faults import Fault, refuse, suggestion
-from orchestrator.experiment.parsing import read_file
-from orchestrator.experiment.validation import validated
-from orchestrator.experiment.written import PathTo, fault_at
+from layerscope.jobs.specs.references import Paper
+from layerscope.orchestrator.experiment.contradiction import Contradiction
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.faults import Fault, refuse, suggestion
+from layerscope.orchestrator.experiment.parsing import read_file
+from layerscope.orchestrator.experiment.validation import validated
+from layerscope.orchestrator.experiment.written import PathTo, fault_at
 
 
 def read_paper(path: Path) -> Paper:

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from jobs.specs.annotations import SampleAnnotationsData
-from jobs.specs.references import Paper
-from jobs.specs.stages import SampleData
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
+from layerscope.jobs.specs.annotations import SampleAnnotationsData
+from layerscope.jobs.specs.references import Paper
+from layerscope.jobs.specs.stages import SampleData
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from jobs.specs.layers import LAYER_WORDS
-from orchestrator.experiment.faults import suggestion
-from orchestrator.experiment.written import Node, PathTo, child_of
+from layerscope.jobs.specs.layers import LAYER_WORDS
+from layerscope.orchestrator.experiment.faults import suggestion
+from layerscope.orchestrator.experiment.written import Node, PathTo, child_of
 
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name (letters, digits, '_', '.', '-'; first a letter or digit)",

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from jobs.specs.stages import target_of
-from jobs.specs.targets import METRICS, Target
-from orchestrator.experiment.contradiction import Contradiction
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.tasks import Task
-from orchestrator.experiment.variants import possible_values
-from orchestrator.experiment.written import PathTo
+from layerscope.jobs.specs.stages import target_of
+from layerscope.jobs.specs.targets import METRICS, Target
+from layerscope.orchestrator.experiment.contradiction import Contradiction
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.tasks import Task
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.experiment.written import PathTo
 
 NOUNS: dict[Target, str] = {
     "label": "labels",

@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.environment import with_environment
-from orchestrator.experiment.faults import Fault, refuse
-from orchestrator.experiment.parsing import read_file
-from orchestrator.experiment.targets import task_contradictions
-from orchestrator.experiment.tasks import Corpus, Task
-from orchestrator.experiment.validation import validated
-from orchestrator.experiment.written import Node, PathTo, child_of, fault_at
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.environment import with_environment
+from layerscope.orchestrator.experiment.faults import Fault, refuse
+from layerscope.orchestrator.experiment.parsing import read_file
+from layerscope.orchestrator.experiment.targets import task_contradictions
+from layerscope.orchestrator.experiment.tasks import Corpus, Task
+from layerscope.orchestrator.experiment.validation import validated
+from layerscope.orchestrator.experiment.written import Node, PathTo, child_of, fault_at
 
 _PATHS = {("data", role) for role in ("train", "test", "validation")}
 

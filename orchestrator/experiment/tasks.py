@@ -4,9 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from jobs.specs.annotations import SampleAnnotationsData
-from jobs.specs.spec import Strict
-from jobs.specs.stages import (
+from layerscope.jobs.specs.annotations import SampleAnnotationsData
+from layerscope.jobs.specs.spec import Strict
+from layerscope.jobs.specs.stages import (
     Columns,
     Delimiter,
     Layout,
@@ -15,7 +15,7 @@ from jobs.specs.stages import (
     SampleData,
     ValidationSplit,
 )
-from jobs.specs.targets import Metric
+from layerscope.jobs.specs.targets import Metric
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from orchestrator.experiment.faults import Fault, suggestion
-from orchestrator.experiment.shape import (
+from layerscope.orchestrator.experiment.faults import Fault, suggestion
+from layerscope.orchestrator.experiment.shape import (
     alternatives,
     entries_of,
     in_words,
@@ -18,7 +18,16 @@ from orchestrator.experiment.shape import (
     unknown_key,
     words_of,
 )
-from orchestrator.experiment.written import Node, PathTo, fault_at, follow, got, plain, with_value, without
+from layerscope.orchestrator.experiment.written import (
+    Node,
+    PathTo,
+    fault_at,
+    follow,
+    got,
+    plain,
+    with_value,
+    without,
+)
 
 Wrong = tuple[dict[str, Any], PathTo, Any]
 Model = TypeVar("Model", bound=BaseModel)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
-from orchestrator.experiment.written import PathTo
+from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
+from layerscope.orchestrator.experiment.written import PathTo
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from orchestrator.experiment.faults import Fault, Place
+from layerscope.orchestrator.experiment.faults import Fault, Place
 
 PathTo = tuple[str | int, ...]
 

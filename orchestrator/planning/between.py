@@ -4,14 +4,14 @@ from bisect import bisect
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from jobs.specs.roles import BETWEEN
-from orchestrator.experiment.experiment import Between, Experiment
-from orchestrator.experiment.variants import Variant
-from orchestrator.planning.measures import probed_examples, states_of
-from orchestrator.planning.plan import PlannedVariant, Stage
-from orchestrator.planning.pretraining import snapshot_of
-from orchestrator.planning.similarity import similarity_stage
-from orchestrator.planning.sources import Sources
+from layerscope.jobs.specs.roles import BETWEEN
+from layerscope.orchestrator.experiment.experiment import Between, Experiment
+from layerscope.orchestrator.experiment.variants import Variant
+from layerscope.orchestrator.planning.measures import probed_examples, states_of
+from layerscope.orchestrator.planning.plan import PlannedVariant, Stage
+from layerscope.orchestrator.planning.pretraining import snapshot_of
+from layerscope.orchestrator.planning.similarity import similarity_stage
+from layerscope.orchestrator.planning.sources import Sources
 
 Planned = tuple[Variant, PlannedVariant]
 

@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from math import ceil
 
-from jobs.specs.roles import AT
-from jobs.specs.stages import Checkpoint
-from jobs.text.subsets import subset_size
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.variants import possible_values
+from layerscope.jobs.specs.roles import AT
+from layerscope.jobs.specs.stages import Checkpoint
+from layerscope.jobs.text.subsets import subset_size
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.variants import possible_values
 
 
 def at(checkpoint: Checkpoint) -> str:

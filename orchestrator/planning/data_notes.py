@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from jobs.specs.stages import target_of
-from jobs.text.annotations import AnnotatedSentence
-from jobs.text.copies import copies_told, examples_of_rows, examples_of_sentences, texts_of_rows
-from jobs.text.corpora import Row
-from jobs.text.faults import MAX_FAULTS, Noted
-from jobs.text.lookalikes import alike
-from orchestrator.experiment.tasks import Task
+from layerscope.jobs.specs.stages import target_of
+from layerscope.jobs.text.annotations import AnnotatedSentence
+from layerscope.jobs.text.copies import copies_told, examples_of_rows, examples_of_sentences, texts_of_rows
+from layerscope.jobs.text.corpora import Row
+from layerscope.jobs.text.faults import MAX_FAULTS, Noted
+from layerscope.jobs.text.lookalikes import alike
+from layerscope.orchestrator.experiment.tasks import Task
 
 
 def notes_on_rows(task: Task, noted_by_split: Mapping[str, Noted[Row]]) -> tuple[str, ...]:

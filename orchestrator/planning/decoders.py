@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.variants import grid_cells, values_in
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.variants import grid_cells, values_in
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 
 def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[str]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 
 def depth_faults(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from jobs.specs.encoders import EncoderFacts
-from jobs.user_cache import keep, kept, path_of
-from orchestrator.planning.fresh_process import call_apart
+from layerscope.jobs.specs.encoders import EncoderFacts
+from layerscope.jobs.user_cache import keep, kept, path_of
+from layerscope.orchestrator.planning.fresh_process import call_apart
 
 CHECKS_VERSION = 1
 """Raised by hand when more is checked, or found in another way."""
@@ -26,7 +26,7 @@ def facts_of(folder: Path, *, digest: str, tokenizer_digest: str) -> EncoderFact
     try:
         return EncoderFacts.model_validate_json(kept(memory) or "")
     except ValidationError:  # Nothing is remembered, or it was damaged.
-        found = call_apart("jobs.encoders.facts:encoder_facts", folder=str(folder))
+        found = call_apart("layerscope.jobs.encoders.facts:encoder_facts", folder=str(folder))
     facts = EncoderFacts.model_validate_json(json.dumps(found))
     keep(memory, facts.model_dump_json(indent=1) + "\n")
     return facts

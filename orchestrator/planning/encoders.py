@@ -9,14 +9,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from jobs.specs.encoders import ADAPTER, EncoderFacts, adapter_fault
-from jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
-from orchestrator.errors import ConfigurationError, LayerscopeError, PrerequisiteMissing, first_line
-from orchestrator.experiment.experiment import EncoderSource, Scratch
-from orchestrator.planning.digests import sha256_of
-from orchestrator.planning.encoder_facts import facts_of
-from orchestrator.planning.scratch import scratch_folder, scratch_name
-from orchestrator.planning.weights import WEIGHTS
+from layerscope.jobs.specs.encoders import ADAPTER, EncoderFacts, adapter_fault
+from layerscope.jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
+from layerscope.orchestrator.errors import (
+    ConfigurationError,
+    LayerscopeError,
+    PrerequisiteMissing,
+    first_line,
+)
+from layerscope.orchestrator.experiment.experiment import EncoderSource, Scratch
+from layerscope.orchestrator.planning.digests import sha256_of
+from layerscope.orchestrator.planning.encoder_facts import facts_of
+from layerscope.orchestrator.planning.scratch import scratch_folder, scratch_name
+from layerscope.orchestrator.planning.weights import WEIGHTS
 
 FetchMlflow = Callable[[str], Path]
 """Brings an MLflow model to a local folder; raises a LayerscopeError where it cannot."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
-from jobs.specs.recipe import Training
-from jobs.specs.targets import Metric
-from orchestrator.experiment.experiment import Experiment, Recipe
-from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.plan import Stage, make_stage
-from orchestrator.planning.task_texts import TaskTexts
+from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.specs.targets import Metric
+from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.plan import Stage, make_stage
+from layerscope.orchestrator.planning.task_texts import TaskTexts
 
 HEAD_FACTORS = (
     "learning_rate",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from jobs.specs.spec import Spec
+from layerscope.jobs.specs.spec import Spec
 
 KEY_LENGTH = 16
 

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import jobs
-from jobs.remote_call import call
-from orchestrator.errors import LayerscopeError
+import layerscope
+from layerscope.jobs.remote_call import call
+from layerscope.orchestrator.errors import LayerscopeError
 
 LINES_OF_TRACE = 8
 """Last lines of a process that died, which its error repeats."""
@@ -32,10 +32,10 @@ def call_apart(target: str, **arguments: Any) -> Any:
 
 
 def _called_apart(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    root = str(Path(jobs.__file__).parents[1])
+    root = str(Path(layerscope.__file__).parents[1])
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     done = subprocess.run(
-        [sys.executable, "-m", "jobs.remote_call", target],
+        [sys.executable, "-m", "layerscope.jobs.remote_call", target],
         input=json.dumps(arguments),
         capture_output=True,
         text=True,

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from jobs.specs.layers import layers_read
-from jobs.specs.recipe import Training
-from orchestrator.experiment.experiment import Experiment, Recipe
-from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.jobs.specs.layers import layers_read
+from layerscope.jobs.specs.recipe import Training
+from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 
 def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from orchestrator.errors import first_line
+from layerscope.orchestrator.errors import first_line
 
 
 def resolve_revision(name: str, revision: str) -> str:

@@ -1,11 +1,11 @@
 """Joint training of several tasks as a stage; whoever names it starts from the same one."""
 
-from jobs.specs.multitask import JointTraining, MultitaskSpec
-from orchestrator.experiment.experiment import Experiment, Recipe
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.plan import Stage, make_stage
-from orchestrator.planning.sources import Sources
-from orchestrator.planning.views import view_of
+from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
+from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.plan import Stage, make_stage
+from layerscope.orchestrator.planning.sources import Sources
+from layerscope.orchestrator.planning.views import view_of
 
 
 def joint_training(

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from jobs.specs.annotations import AnnotateSpec
-from jobs.specs.measures import (
+from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.jobs.specs.measures import (
     ControlProbeSpec,
     DescriptionLengthSpec,
     GeometrySpec,
@@ -13,12 +13,12 @@ from jobs.specs.measures import (
     ShiftSpec,
     SpreadSpec,
 )
-from jobs.specs.roles import RANDOM, START
-from jobs.specs.spec import Spec
-from jobs.specs.stages import ProbeSpec
-from jobs.specs.targets import Target
-from orchestrator.experiment.experiment import Measures
-from orchestrator.planning.plan import Stage, make_stage
+from layerscope.jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.spec import Spec
+from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.jobs.specs.targets import Target
+from layerscope.orchestrator.experiment.experiment import Measures
+from layerscope.orchestrator.planning.plan import Stage, make_stage
 
 TUNED = ""
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
-from jobs.text.frames import frame_of
-from jobs.text.tokenizer import load_tokenizer
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 
 def length_faults(

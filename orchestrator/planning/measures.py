@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from jobs.specs.measures import RandomEncoderSpec
-from jobs.specs.roles import RANDOM, START
-from jobs.specs.stages import (
+from layerscope.jobs.specs.annotations import AnnotateSpec, RepresentSpec
+from layerscope.jobs.specs.measures import RandomEncoderSpec
+from layerscope.jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.stages import (
     Checkpoint,
     DepthSpec,
     ExtractSpec,
@@ -15,17 +15,17 @@ from jobs.specs.stages import (
     RefitSpec,
     target_of,
 )
-from jobs.specs.targets import Target
-from orchestrator.experiment.experiment import Experiment, Measures, Recipe
-from orchestrator.planning.checkpoints import at
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.heads import is_plain
-from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
-from orchestrator.planning.plan import PlannedVariant, Stage, make_stage
-from orchestrator.planning.sentences import sentences_of
-from orchestrator.planning.similarity import similarity_of
-from orchestrator.planning.sources import AnnotatedSource, TaskSource
-from orchestrator.planning.views import view_of
+from layerscope.jobs.specs.targets import Target
+from layerscope.orchestrator.experiment.experiment import Experiment, Measures, Recipe
+from layerscope.orchestrator.planning.checkpoints import at
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.heads import is_plain
+from layerscope.orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
+from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, make_stage
+from layerscope.orchestrator.planning.sentences import sentences_of
+from layerscope.orchestrator.planning.similarity import similarity_of
+from layerscope.orchestrator.planning.sources import AnnotatedSource, TaskSource
+from layerscope.orchestrator.planning.views import view_of
 
 
 def measures_of(

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 
-from jobs.specs.stages import target_of
-from jobs.specs.targets import SELECTING, Metric
-from orchestrator.experiment.tasks import Task
-from orchestrator.planning.plan import Stage
+from layerscope.jobs.specs.stages import target_of
+from layerscope.jobs.specs.targets import SELECTING, Metric
+from layerscope.orchestrator.experiment.tasks import Task
+from layerscope.orchestrator.planning.plan import Stage
 
 
 def check_metric(task: Task, labels: Sequence[str]) -> None:

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.word_marks import continuing_tokens
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.word_marks import continuing_tokens
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 
 def objective_faults(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from jobs.specs.spec import Spec
-from orchestrator.planning.fingerprint import stage_key
+from layerscope.jobs.specs.spec import Spec
+from layerscope.orchestrator.planning.fingerprint import stage_key
 
 TRAINED_KINDS = ("pretrain", "multitask", "finetune", "feature_head")
 """Kinds whose stages run on a gang of processes; first those that variants wait for."""

@@ -3,23 +3,23 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
-from jobs.specs.annotations import AnnotateSpec
-from jobs.specs.stages import FinetuneSpec, PrepareSpec
-from orchestrator.experiment.experiment import Experiment, Recipe
-from orchestrator.experiment.pretrainings import name_and_step
-from orchestrator.experiment.variants import Variant, varied_factors
-from orchestrator.planning.between import with_pairs
-from orchestrator.planning.checkpoints import kept_checkpoints
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.feature_stages import feature_head
-from orchestrator.planning.joint import joint_tasks, joint_training
-from orchestrator.planning.measures import measures_of
-from orchestrator.planning.metrics import selecting_metric
-from orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
-from orchestrator.planning.pretraining import pretraining_stage, snapshot_of
-from orchestrator.planning.recipes import training_of, without_effect
-from orchestrator.planning.sources import Sources
-from orchestrator.planning.views import are_pairs, in_windows, tuned_on
+from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec
+from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
+from layerscope.orchestrator.experiment.pretrainings import name_and_step
+from layerscope.orchestrator.experiment.variants import Variant, varied_factors
+from layerscope.orchestrator.planning.between import with_pairs
+from layerscope.orchestrator.planning.checkpoints import kept_checkpoints
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.feature_stages import feature_head
+from layerscope.orchestrator.planning.joint import joint_tasks, joint_training
+from layerscope.orchestrator.planning.measures import measures_of
+from layerscope.orchestrator.planning.metrics import selecting_metric
+from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
+from layerscope.orchestrator.planning.pretraining import pretraining_stage, snapshot_of
+from layerscope.orchestrator.planning.recipes import training_of, without_effect
+from layerscope.orchestrator.planning.sources import Sources
+from layerscope.orchestrator.planning.views import are_pairs, in_windows, tuned_on
 
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:

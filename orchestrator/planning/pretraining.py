@@ -1,14 +1,14 @@
 """Further pretrainings as stages: which texts, in which order, after what, and which tests they leave out."""
 
-from jobs.specs.recipe import Pretraining
-from jobs.specs.stages import PretrainSpec
-from jobs.text.pretraining_texts import CORPUS, TEST
-from orchestrator.experiment.experiment import Experiment, FurtherPretraining
-from orchestrator.experiment.pretrainings import corpora_of, name_and_step
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.plan import Stage, make_stage
-from orchestrator.planning.sources import Sources
-from orchestrator.planning.views import whole_texts
+from layerscope.jobs.specs.recipe import Pretraining
+from layerscope.jobs.specs.stages import PretrainSpec
+from layerscope.jobs.text.pretraining_texts import CORPUS, TEST
+from layerscope.orchestrator.experiment.experiment import Experiment, FurtherPretraining
+from layerscope.orchestrator.experiment.pretrainings import corpora_of, name_and_step
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.plan import Stage, make_stage
+from layerscope.orchestrator.planning.sources import Sources
+from layerscope.orchestrator.planning.views import whole_texts
 
 
 def pretraining_stage(

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from jobs.specs.annotations import AnnotateSpec
-from jobs.specs.recipe import Training
-from orchestrator.experiment.experiment import Recipe
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.feature_stages import without_effect as without_effect_on_features
-from orchestrator.planning.heads import read_by_head
-from orchestrator.planning.plan import Stage
+from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.jobs.specs.recipe import Training
+from layerscope.orchestrator.experiment.experiment import Recipe
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.feature_stages import without_effect as without_effect_on_features
+from layerscope.orchestrator.planning.heads import read_by_head
+from layerscope.orchestrator.planning.plan import Stage
 
 OF_TEXTS = ("pooling", "truncation", "max_length", "head_tokens", "window_overlap", "max_windows")
 """Factors that say which tokens of a text are read: of a unit its own are, and a sentence is never cut."""

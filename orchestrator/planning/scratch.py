@@ -4,10 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
-from jobs.text.tokenizer import tokenizer_digest
-from jobs.user_cache import cache_folder
-from orchestrator.experiment.experiment import Scratch
-from orchestrator.planning.fingerprint import fingerprint
+from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.user_cache import cache_folder
+from layerscope.orchestrator.experiment.experiment import Scratch
+from layerscope.orchestrator.planning.fingerprint import fingerprint
 
 
 def scratch_name(scratch: Scratch) -> str:
@@ -28,7 +28,7 @@ def scratch_folder(scratch: Scratch) -> Path:
     folder = cache_folder() / "encoders" / fingerprint(content)
     if folder.is_dir():
         return folder
-    from jobs.encoders.scratch import write_scratch_encoder
+    from layerscope.jobs.encoders.scratch import write_scratch_encoder
 
     aside = folder.with_name(f".{folder.name}-{os.getpid()}")
     try:

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from jobs.specs.annotations import AnnotateSpec
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.plan import Stage, make_stage
+from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.plan import Stage, make_stage
 
 if TYPE_CHECKING:
-    from orchestrator.planning.sources import AnnotatedSource
+    from layerscope.orchestrator.planning.sources import AnnotatedSource
 
 
 def sentences_of(

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from jobs.specs.roles import START
-from jobs.specs.similarity import BlocksSpec, SimilarityMeasure, SimilaritySpec
-from jobs.specs.stages import CkaSpec, PrepareSpec
-from orchestrator.experiment.experiment import Experiment, Measures
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.plan import Stage, make_stage
+from layerscope.jobs.specs.roles import START
+from layerscope.jobs.specs.similarity import BlocksSpec, SimilarityMeasure, SimilaritySpec
+from layerscope.jobs.specs.stages import CkaSpec, PrepareSpec
+from layerscope.orchestrator.experiment.experiment import Experiment, Measures
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.plan import Stage, make_stage
 
 
 def similarity_of(measures: Measures, *, view: Stage, tuned: Stage, begun: Stage | None) -> dict[str, Stage]:

@@ -9,39 +9,47 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, assert_never
 
-from jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
-from jobs.specs.stages import FilesData, HubData, Layout, SampleData, target_of
-from jobs.text.annotations import AnnotatedSentence, noted_annotations
-from jobs.text.copies import have_copies, texts_of_rows, texts_of_sentences
-from jobs.text.corpora import Row, check_targets, digest, noted_rows, sampled, sequences_of, with_last
-from jobs.text.delimited import layout_of
-from jobs.text.faults import Noted
-from jobs.text.frames import frame_of
-from jobs.text.lines import has_suffix
-from jobs.text.span_rows import noted_span_sentences
-from jobs.text.splits import too_large_sample
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.truncation import any_exceeds
-from jobs.text.unit_labels import check_unit_labels
-from orchestrator.errors import ConfigurationError, PrerequisiteMissing
-from orchestrator.experiment.experiment import MAIN, EncoderSource, Experiment
-from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, Files, Hub, Task
-from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.checkpoints import checkpoint_faults
-from orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
-from orchestrator.planning.decoders import decoder_faults
-from orchestrator.planning.depths import depth_faults
-from orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
-from orchestrator.planning.feature_stages import feature_faults
-from orchestrator.planning.heads import head_faults
-from orchestrator.planning.hub import resolve_revision
-from orchestrator.planning.lengths import length_faults
-from orchestrator.planning.metrics import check_metric
-from orchestrator.planning.objectives import objective_faults
-from orchestrator.planning.similarity import similarity_faults
-from orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
-from orchestrator.planning.token_checks import frame_faults, token_faults, tokenless_faults
-from orchestrator.planning.windows import first_crowded, window_faults
+from layerscope.jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
+from layerscope.jobs.specs.stages import FilesData, HubData, Layout, SampleData, target_of
+from layerscope.jobs.text.annotations import AnnotatedSentence, noted_annotations
+from layerscope.jobs.text.copies import have_copies, texts_of_rows, texts_of_sentences
+from layerscope.jobs.text.corpora import (
+    Row,
+    check_targets,
+    digest,
+    noted_rows,
+    sampled,
+    sequences_of,
+    with_last,
+)
+from layerscope.jobs.text.delimited import layout_of
+from layerscope.jobs.text.faults import Noted
+from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.lines import has_suffix
+from layerscope.jobs.text.span_rows import noted_span_sentences
+from layerscope.jobs.text.splits import too_large_sample
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.truncation import any_exceeds
+from layerscope.jobs.text.unit_labels import check_unit_labels
+from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
+from layerscope.orchestrator.experiment.experiment import MAIN, EncoderSource, Experiment
+from layerscope.orchestrator.experiment.tasks import AnnotatedFiles, Corpus, Files, Hub, Task
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.checkpoints import checkpoint_faults
+from layerscope.orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
+from layerscope.orchestrator.planning.decoders import decoder_faults
+from layerscope.orchestrator.planning.depths import depth_faults
+from layerscope.orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
+from layerscope.orchestrator.planning.feature_stages import feature_faults
+from layerscope.orchestrator.planning.heads import head_faults
+from layerscope.orchestrator.planning.hub import resolve_revision
+from layerscope.orchestrator.planning.lengths import length_faults
+from layerscope.orchestrator.planning.metrics import check_metric
+from layerscope.orchestrator.planning.objectives import objective_faults
+from layerscope.orchestrator.planning.similarity import similarity_faults
+from layerscope.orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
+from layerscope.orchestrator.planning.token_checks import frame_faults, token_faults, tokenless_faults
+from layerscope.orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
 """Raised by hand when the same file comes to be read differently."""
@@ -204,7 +212,7 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
         case AnnotatedFiles():
             return _look_at_annotations(task, task.data)
         case SampleAnnotationsData():
-            from jobs.text.sample_corpus import VERSION
+            from layerscope.jobs.text.sample_corpus import VERSION
 
             for role in ("train", "test"):
                 _refuse_large_sample(task, role, getattr(task.data, f"num_{role}"))
@@ -258,7 +266,7 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
             data = HubData(name=name, subset=subset, revision=revision, train=train)
             return replace(seen(data, READER_VERSION, {}), copies_together=True)
         case SampleData() as written:
-            from jobs.text.sample_corpus import VERSION, sample_rows
+            from layerscope.jobs.text.sample_corpus import VERSION, sample_rows
 
             train, _ = sample_rows(**written.model_dump(exclude={"source"}))
             return replace(
@@ -380,7 +388,7 @@ def _paths(files: Files | AnnotatedFiles) -> dict[str, Path]:
 
 
 def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
-    from jobs.text.sample_corpus import VERSION, sample_rows
+    from layerscope.jobs.text.sample_corpus import VERSION, sample_rows
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}

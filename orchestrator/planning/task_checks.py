@@ -7,20 +7,20 @@ from pathlib import Path
 from statistics import fmean
 from typing import TypeVar
 
-from jobs.specs.annotations import SampleAnnotationsData
-from jobs.specs.stages import SampleData, target_of
-from jobs.text.annotations import AnnotatedSentence, noted_annotations, sample_annotations
-from jobs.text.answers import answers_of
-from jobs.text.corpora import Row, check_targets, noted_rows, read_hub, with_last
-from jobs.text.faults import Noted
-from jobs.text.hub import hub_records
-from jobs.text.span_rows import columns_of_spans, noted_span_sentences, span_sentences
-from jobs.text.unit_labels import check_unit_labels
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
-from orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
-from orchestrator.planning.hub import resolve_revision
-from orchestrator.planning.metrics import check_metric
+from layerscope.jobs.specs.annotations import SampleAnnotationsData
+from layerscope.jobs.specs.stages import SampleData, target_of
+from layerscope.jobs.text.annotations import AnnotatedSentence, noted_annotations, sample_annotations
+from layerscope.jobs.text.answers import answers_of
+from layerscope.jobs.text.corpora import Row, check_targets, noted_rows, read_hub, with_last
+from layerscope.jobs.text.faults import Noted
+from layerscope.jobs.text.hub import hub_records
+from layerscope.jobs.text.span_rows import columns_of_spans, noted_span_sentences, span_sentences
+from layerscope.jobs.text.unit_labels import check_unit_labels
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
+from layerscope.orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
+from layerscope.orchestrator.planning.hub import resolve_revision
+from layerscope.orchestrator.planning.metrics import check_metric
 
 LABELS_SHOWN = 20
 Found = TypeVar("Found")
@@ -151,7 +151,7 @@ def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Noted
     reading = {"predict": task.predict, "has_label": has_label}
     match task.data:
         case SampleData() as data:
-            from jobs.text.sample_corpus import sample_rows
+            from layerscope.jobs.text.sample_corpus import sample_rows
 
             parts = sample_rows(**data.model_dump(exclude={"source"}))
             return {

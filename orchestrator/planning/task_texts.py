@@ -3,16 +3,16 @@
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
-from jobs.specs.stages import target_of
-from jobs.text.copies import texts_of_rows
-from jobs.text.corpora import Row, strata
-from jobs.text.splits import split_of_texts, stratified_sample
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.truncation import count_tokens
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.tasks import Task
-from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.jobs.specs.stages import target_of
+from layerscope.jobs.text.copies import texts_of_rows
+from layerscope.jobs.text.corpora import Row, strata
+from layerscope.jobs.text.splits import split_of_texts, stratified_sample
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.truncation import count_tokens
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.tasks import Task
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 
 @dataclass(frozen=True)

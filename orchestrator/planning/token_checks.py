@@ -4,18 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.text.frames import frame_of
-from jobs.text.same_tokens import is_known
-from jobs.text.token_samples import Texts, sample_of, sequences_in
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.tokenless import tokenless
-from orchestrator.experiment.experiment import MAIN, Experiment
-from orchestrator.experiment.variants import grid_cells, values_in
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.fresh_process import call_apart
+from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.same_tokens import is_known
+from layerscope.jobs.text.token_samples import Texts, sample_of, sequences_in
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.tokenless import tokenless
+from layerscope.orchestrator.experiment.experiment import MAIN, Experiment
+from layerscope.orchestrator.experiment.variants import grid_cells, values_in
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.fresh_process import call_apart
 
 if TYPE_CHECKING:
-    from orchestrator.planning.sources import AnnotatedSource, TaskSource
+    from layerscope.orchestrator.planning.sources import AnnotatedSource, TaskSource
 
 MOST_TOLD = 10
 """Rows of a task that are named."""
@@ -36,7 +36,7 @@ def token_faults(
     asked = {name: (str(encoders[name].folder), of) for name, of in unknown.items() if of}
     if not asked:
         return {}
-    told = call_apart("jobs.text.same_tokens:faults_of", samples_by_folder=dict(asked.values()))
+    told = call_apart("layerscope.jobs.text.same_tokens:faults_of", samples_by_folder=dict(asked.values()))
     return {
         name: f"{'encoder' if name == MAIN else f'encoders.{name}'}: {told[folder]}"
         for name, (folder, _) in asked.items()

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from jobs.specs.stages import PrepareSpec
-from jobs.text.truncation import middle_head
-from orchestrator.experiment.experiment import Experiment, Recipe
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.plan import Stage, make_stage
-from orchestrator.planning.sentences import sentences_of
-from orchestrator.planning.sources import AnnotatedSource, TaskSource
+from layerscope.jobs.specs.stages import PrepareSpec
+from layerscope.jobs.text.truncation import middle_head
+from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.plan import Stage, make_stage
+from layerscope.orchestrator.planning.sentences import sentences_of
+from layerscope.orchestrator.planning.sources import AnnotatedSource, TaskSource
 
 
 def tuned_on(

@@ -3,17 +3,17 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from jobs.text.corpora import Row
-from jobs.text.truncation import bodies_of
-from jobs.text.windows import LEAST_NEW_TOKENS, is_crowded
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.variants import possible_values
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.jobs.text.corpora import Row
+from layerscope.jobs.text.truncation import bodies_of
+from layerscope.jobs.text.windows import LEAST_NEW_TOKENS, is_crowded
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-    from orchestrator.planning.sources import TaskSource
+    from layerscope.orchestrator.planning.sources import TaskSource
 
 
 def window_faults(

@@ -12,11 +12,11 @@ from optuna.distributions import (
     IntDistribution,
 )
 
-from orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
-from orchestrator.experiment.shape import annotation_of, takes_fractions
-from orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
-from orchestrator.planning.plan import Plan, PlannedVariant
-from orchestrator.search.untried import MOST_DRAWS, combinations, num_combinations
+from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
+from layerscope.orchestrator.experiment.shape import annotation_of, takes_fractions
+from layerscope.orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
+from layerscope.orchestrator.planning.plan import Plan, PlannedVariant
+from layerscope.orchestrator.search.untried import MOST_DRAWS, combinations, num_combinations
 
 Planner = Callable[[list[Variant]], Plan]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from orchestrator.experiment.experiment import EarlyStopping
+from layerscope.orchestrator.experiment.experiment import EarlyStopping
 
 METRIC = "best/validation/score"
 NEVER = 1_000_000

@@ -5,8 +5,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from orchestrator.planning.plan import TRAINED_KINDS, Stage
-from orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
+from layerscope.orchestrator.search.schedule import Schedule
 
 
 class Feed(Searcher):

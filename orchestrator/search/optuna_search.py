@@ -18,14 +18,14 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from jobs.reporting.study import read_curves
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant
-from orchestrator.search.cells import Cell, KnownVariant, Planner, cells_of, keys_of
-from orchestrator.search.schedule import Schedule
-from orchestrator.search.untried import MOST_DRAWS, combinations
-from orchestrator.store.artifacts import Store
-from orchestrator.store.databases import ensure_database
+from layerscope.jobs.reporting.study import read_curves
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant
+from layerscope.orchestrator.search.cells import Cell, KnownVariant, Planner, cells_of, keys_of
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.search.untried import MOST_DRAWS, combinations
+from layerscope.orchestrator.store.artifacts import Store
+from layerscope.orchestrator.store.databases import ensure_database
 
 STORAGE = "optuna.db"
 MOST_ATTEMPTS = 20

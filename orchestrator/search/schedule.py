@@ -7,9 +7,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
 from typing import Any, Literal
 
-from orchestrator.planning.plan import START_ROLES, Plan, PlannedVariant, Stage, labels_of, merge
-from orchestrator.search.standings import IN_STORE, StageState, Standings, parent_keys
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.planning.plan import START_ROLES, Plan, PlannedVariant, Stage, labels_of, merge
+from layerscope.orchestrator.search.standings import IN_STORE, StageState, Standings, parent_keys
+from layerscope.orchestrator.store.artifacts import Store
 
 Listener = Callable[[dict[str, Any]], None]
 

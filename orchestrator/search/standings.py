@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Literal
 
-from orchestrator.planning.plan import Stage
+from layerscope.orchestrator.planning.plan import Stage
 
 StageState = Literal["stored", "todo", "running", "computed", "failed", "blocked", "stopped", "unneeded"]
 

@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from jobs.context import CURVES
-from jobs.reporting.study import RECORD
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.planning.plan import Stage
+from layerscope.jobs.context import CURVES
+from layerscope.jobs.reporting.study import RECORD
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.planning.plan import Stage
 
 Outcome = Literal["failed", "stopped"]
 

@@ -6,8 +6,8 @@ import shutil
 import socket
 from pathlib import Path
 
-from jobs.reporting.study import RECORD
-from orchestrator.store.artifacts import Store
+from layerscope.jobs.reporting.study import RECORD
+from layerscope.orchestrator.store.artifacts import Store
 
 
 def remove_leftovers(store: Store) -> int:

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from orchestrator.errors import TrackerUnavailable
-from orchestrator.tracking.tracker import Page, metrics_not_finite, shown_points
+from layerscope.orchestrator.errors import TrackerUnavailable
+from layerscope.orchestrator.tracking.tracker import Page, metrics_not_finite, shown_points
 
 
 class MemoryTracker:

@@ -4,9 +4,9 @@ import os
 import shutil
 from pathlib import Path
 
-from orchestrator.errors import PrerequisiteMissing, first_line
-from orchestrator.planning.fingerprint import fingerprint
-from orchestrator.tracking.tracker import redacted
+from layerscope.orchestrator.errors import PrerequisiteMissing, first_line
+from layerscope.orchestrator.planning.fingerprint import fingerprint
+from layerscope.orchestrator.tracking.tracker import redacted
 
 COMPLETE = "complete"
 

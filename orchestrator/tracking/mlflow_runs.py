@@ -17,10 +17,10 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.reporting.study import Point
-from orchestrator.errors import PrerequisiteMissing, TrackerUnavailable, first_line
-from orchestrator.store.databases import ensure_database
-from orchestrator.tracking.mlflow_names import (
+from layerscope.jobs.reporting.study import Point
+from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable, first_line
+from layerscope.orchestrator.store.databases import ensure_database
+from layerscope.orchestrator.tracking.mlflow_names import (
     MAX_NAME,
     MAX_PARAM,
     MAX_TAG,
@@ -29,7 +29,7 @@ from orchestrator.tracking.mlflow_names import (
     accepted_value,
     shortened,
 )
-from orchestrator.tracking.tracker import (
+from layerscope.orchestrator.tracking.tracker import (
     Page,
     check_tracking_uri,
     metrics_not_finite,

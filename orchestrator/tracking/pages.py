@@ -17,10 +17,10 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, get_args
 
-from jobs.numerics.intervals import mean_interval
-from jobs.reporting.claims import check_claims, claim_line
-from jobs.reporting.recipes import PARAMETER_GROUPS, ParameterGroup, parameter_groups
-from jobs.reporting.study import (
+from layerscope.jobs.numerics.intervals import mean_interval
+from layerscope.jobs.reporting.claims import check_claims, claim_line
+from layerscope.jobs.reporting.recipes import PARAMETER_GROUPS, ParameterGroup, parameter_groups
+from layerscope.jobs.reporting.study import (
     RECORD,
     Point,
     State,
@@ -30,8 +30,8 @@ from jobs.reporting.study import (
     read_metrics,
     shown_name,
 )
-from jobs.specs.targets import scale_of
-from orchestrator.tracking.tracker import Dataset, Page, Status
+from layerscope.jobs.specs.targets import scale_of
+from layerscope.orchestrator.tracking.tracker import Dataset, Page, Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -193,7 +193,7 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
     variant = shown.variant
     images = {}
     if figures:
-        from jobs.reporting.figures import variant_figures
+        from layerscope.jobs.reporting.figures import variant_figures
 
         images = _images(variant_figures(variant))
     began, ended = _span([shown])

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.table import Column
 
-from orchestrator.errors import ReaderGone
-from orchestrator.planning.metrics import metric_of
-from orchestrator.planning.plan import TRAINED_KINDS, Stage
-from orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.errors import ReaderGone
+from layerscope.orchestrator.planning.metrics import metric_of
+from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
+from layerscope.orchestrator.search.schedule import Schedule
 
 
 class Reporter(Protocol):

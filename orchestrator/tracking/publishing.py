@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Iterable
 
-from orchestrator.errors import LayerscopeError, TrackerUnavailable
-from orchestrator.tracking.tracker import Page, Tracker, redacted
+from layerscope.orchestrator.errors import LayerscopeError, TrackerUnavailable
+from layerscope.orchestrator.tracking.tracker import Page, Tracker, redacted
 
 log = logging.getLogger(__name__)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from jobs.reporting.references import StudyReference
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.jobs.reporting.references import StudyReference
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 
 
 def study_reference(experiment: Experiment, encoders: Mapping[str, LocatedEncoder]) -> StudyReference | None:

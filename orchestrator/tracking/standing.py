@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from jobs.reporting.study import State, Study, VariantResult
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.reading import resolved_yaml
-from orchestrator.planning.encoders import LocatedEncoder
-from orchestrator.planning.measures import depth_note, labels_note
-from orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
-from orchestrator.search.schedule import Schedule
-from orchestrator.tracking.pretraining_notes import pretraining_notes
-from orchestrator.tracking.progress import counted
-from orchestrator.tracking.reference import study_reference
+from layerscope.jobs.reporting.study import State, Study, VariantResult
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.reading import resolved_yaml
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.measures import depth_note, labels_note
+from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.tracking.pretraining_notes import pretraining_notes
+from layerscope.orchestrator.tracking.progress import counted
+from layerscope.orchestrator.tracking.reference import study_reference
 
 STATE_BY_STAGE: Mapping[str, State] = {
     "stored": "done",

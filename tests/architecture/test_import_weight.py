@@ -41,7 +41,7 @@ def plan_code(store: Path) -> str:
     command = ["layerscope", "plan", "configs/experiments/quickstart.yaml", "--store", str(store)]
     return (
         f"import sys; sys.argv = {command!r}\n"
-        "from orchestrator.cli import main\n"
+        "from layerscope.orchestrator.cli import main\n"
         "try:\n    main()\nexcept SystemExit as ended:\n    assert not ended.code\n"
     )
 
@@ -71,16 +71,16 @@ def test_a_plan_ends_in_two_seconds(tmp_path):
 @pytest.mark.parametrize(
     "module",
     [
-        "orchestrator.cli",
-        "orchestrator.workspace",
-        "orchestrator.showing",
-        "orchestrator.planning.sources",
-        "orchestrator.store.cleaning",
-        "orchestrator.tracking.standing",
-        "jobs.specs.stages",
-        "jobs.text.corpora",
-        "jobs.text.batches",
-        "jobs.reporting.study",
+        "layerscope.orchestrator.cli",
+        "layerscope.orchestrator.workspace",
+        "layerscope.orchestrator.showing",
+        "layerscope.orchestrator.planning.sources",
+        "layerscope.orchestrator.store.cleaning",
+        "layerscope.orchestrator.tracking.standing",
+        "layerscope.jobs.specs.stages",
+        "layerscope.jobs.text.corpora",
+        "layerscope.jobs.text.batches",
+        "layerscope.jobs.reporting.study",
     ],
 )
 def test_importing_what_every_command_needs_loads_nothing_heavy(module):
@@ -88,4 +88,4 @@ def test_importing_what_every_command_needs_loads_nothing_heavy(module):
 
 
 def test_the_check_sees_a_heavy_package_where_one_is_loaded():
-    assert "scipy" in loaded_by("import jobs.numerics.intervals")
+    assert "scipy" in loaded_by("import layerscope.jobs.numerics.intervals")

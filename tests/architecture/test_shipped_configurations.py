@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.experiment.cluster import read_cluster
-from orchestrator.experiment.reading import read_experiment
-from orchestrator.experiment.task_files import read_task
-from orchestrator.experiment.tasks import Files
-from orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
-from orchestrator.planning.fingerprint import fingerprint
-from orchestrator.planning.planner import make_plan
-from orchestrator.planning.sources import look_at
-from orchestrator.planning.task_checks import check_task
+from layerscope.orchestrator.experiment.cluster import read_cluster
+from layerscope.orchestrator.experiment.reading import read_experiment
+from layerscope.orchestrator.experiment.task_files import read_task
+from layerscope.orchestrator.experiment.tasks import Files
+from layerscope.orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
+from layerscope.orchestrator.planning.fingerprint import fingerprint
+from layerscope.orchestrator.planning.planner import make_plan
+from layerscope.orchestrator.planning.sources import look_at
+from layerscope.orchestrator.planning.task_checks import check_task
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden_keys.json"

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from orchestrator.execution.serial import run_serially
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.search.schedule import Schedule
-from orchestrator.workspace import open_workspace
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import write_experiment
 
 pytestmark = pytest.mark.filterwarnings(
@@ -57,7 +57,7 @@ def work(executor: Executor, folder: Path, encoder: Path, grid: Mapping[str, Any
 
 
 def run_on_a_gang_of_two(schedule: Schedule) -> None:
-    from orchestrator.execution.ray_cluster import run_on_ray
+    from layerscope.orchestrator.execution.ray_cluster import run_on_ray
 
     run_on_ray(schedule, Cluster(workers=2, num_cpus=2, micro_batch_size=MICRO_BATCH_SIZE))
 

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from jobs.reporting.study import Point
-from orchestrator.tracking.memory import MemoryTracker
-from orchestrator.tracking.tracker import Page, Tracker
+from layerscope.jobs.reporting.study import Point
+from layerscope.orchestrator.tracking.memory import MemoryTracker
+from layerscope.orchestrator.tracking.tracker import Page, Tracker
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a loader that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
@@ -75,7 +75,7 @@ class MlflowPlace:
         self._trackers = []
 
     def tracker(self):
-        from orchestrator.tracking.mlflow_runs import MlflowTracker
+        from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
 
         self._trackers.append(MlflowTracker(self._uri))
         return self._trackers[-1]

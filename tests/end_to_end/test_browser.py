@@ -18,7 +18,7 @@ import pytest
 from tests.tiny import make_encoder, write_experiment
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
 NUM_LAYERS = 2
 MILLISECONDS_TO_SHOW = 60_000
 """MLflow's pages are slow on a busy machine."""

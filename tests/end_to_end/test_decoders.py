@@ -5,10 +5,10 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from jobs.reporting.document import render_report
-from orchestrator.cli import app
-from orchestrator.execution.serial import run_serially
-from orchestrator.workspace import open_workspace
+from layerscope.jobs.reporting.document import render_report
+from layerscope.orchestrator.cli import app
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.tiny import write_byte_tokenizer, write_encoder
 from tests.tiny import write_experiment
 

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from jobs.reporting.depth import drop_rows
-from jobs.reporting.document import render_report
-from jobs.reporting.ranking import rank_conditions
-from orchestrator.execution.serial import run_serially
-from orchestrator.exporting import export_variant
-from orchestrator.workspace import open_workspace
+from layerscope.jobs.reporting.depth import drop_rows
+from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.ranking import rank_conditions
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.exporting import export_variant
+from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import make_encoder, write_experiment
 
 NUMBERS, CHOICES = "score", "pick"

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from jobs.reporting.document import render_report
-from jobs.reporting.study import read_metrics
-from orchestrator.execution.serial import run_serially
-from orchestrator.tracking.pages import study_pages
-from orchestrator.workspace import open_workspace
+from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.study import read_metrics
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.tracking.pages import study_pages
+from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import make_encoder, write_experiment
 
 

@@ -5,14 +5,14 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from jobs.reporting.document import render_report
-from jobs.reporting.figures import study_figures
-from jobs.reporting.study import read_metrics
-from jobs.specs.curves import CURVES
-from orchestrator.cli import app
-from orchestrator.execution.serial import run_serially
-from orchestrator.tracking.pages import study_pages
-from orchestrator.workspace import open_workspace
+from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.reporting.study import read_metrics
+from layerscope.jobs.specs.curves import CURVES
+from layerscope.orchestrator.cli import app
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.tracking.pages import study_pages
+from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.reporting.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 

@@ -8,8 +8,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 CODE = """
 import os
-from orchestrator.execution.ray_cluster import connected
-from orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.execution.ray_cluster import connected
+from layerscope.orchestrator.experiment.cluster import Cluster
 with connected(Cluster(num_cpus=2)):
     import ray
     print(ray.cluster_resources()["CPU"], os.environ["TMPDIR"])

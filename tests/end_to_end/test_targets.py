@@ -2,12 +2,12 @@
 
 import pytest
 
-from jobs.reporting.document import render_report
-from jobs.reporting.figures import study_figures
-from jobs.reporting.study import read_metrics
-from orchestrator.execution.serial import run_serially
-from orchestrator.tracking.pages import study_pages
-from orchestrator.workspace import open_workspace
+from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.reporting.study import read_metrics
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.tracking.pages import study_pages
+from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import make_encoder, write_experiment
 
 WORDS = {

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs import (
+from layerscope.jobs import (
     control_probe,
     description_length,
     extract,
@@ -25,12 +25,12 @@ from jobs import (
     represent,
     spread,
 )
-from jobs.context import LOG, StageContext
-from jobs.encoders.layer_files import read_layers
-from jobs.processes import alone
-from jobs.specs.annotations import RepresentSpec
-from jobs.specs.features import FeatureHeadSpec, FeaturesSpec
-from jobs.specs.measures import (
+from layerscope.jobs.context import LOG, StageContext
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.processes import alone
+from layerscope.jobs.specs.annotations import RepresentSpec
+from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec
+from layerscope.jobs.specs.measures import (
     ControlProbeSpec,
     DescriptionLengthSpec,
     GeometrySpec,
@@ -38,10 +38,10 @@ from jobs.specs.measures import (
     Networks,
     SpreadSpec,
 )
-from jobs.specs.multitask import JointTraining, MultitaskSpec
-from jobs.specs.recipe import Training
-from jobs.specs.spec import Spec
-from jobs.specs.stages import ExtractSpec, ProbeSpec, RefitSpec
+from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.specs.spec import Spec
+from layerscope.jobs.specs.stages import ExtractSpec, ProbeSpec, RefitSpec
 from tests.jobs.clouds import clouds, write_labels
 from tests.jobs.tiny import (
     NO_DROPOUT,

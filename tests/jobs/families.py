@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 
-from jobs.specs.encoders import EncoderFacts
+from layerscope.jobs.specs.encoders import EncoderFacts
 from tests.jobs.tiny import VOCABULARY, write_tokenizer
 
 SHAPE = {

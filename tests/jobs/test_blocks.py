@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from jobs import blocks
-from jobs.map_files import LayerMap, write_map
-from jobs.specs.similarity import BlocksSpec
+from layerscope.jobs import blocks
+from layerscope.jobs.map_files import LayerMap, write_map
+from layerscope.jobs.specs.similarity import BlocksSpec
 from tests.jobs.tiny import make_context
 
 TWO = np.kron(np.eye(2), np.ones((7, 7)))[:13, :13] * 0.7 + 0.3

@@ -6,12 +6,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from jobs import feature_head, features
-from jobs.encoders.loading import load_encoder
-from jobs.encoders.token_files import TokenStates, write_tokens
-from jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
-from jobs.specs.recipe import Training
-from jobs.text.prepared import read_split
+from layerscope.jobs import feature_head, features
+from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.encoders.token_files import TokenStates, write_tokens
+from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.text.prepared import read_split
 from tests.jobs.tiny import curve, curves, make_context, planted, write_encoder, write_rows
 
 
@@ -70,7 +70,7 @@ def test_features_are_the_states_of_the_encoder_in_half_precision(architecture, 
 
 def test_shards_do_not_change_what_is_written(encoder, task, tmp_path, monkeypatch):
     write_features(tmp_path / "whole", encoder, task)
-    monkeypatch.setattr("jobs.encoders.token_states.TEXTS_IN_SHARD", 7)
+    monkeypatch.setattr("layerscope.jobs.encoders.token_states.TEXTS_IN_SHARD", 7)
     write_features(tmp_path / "parts", encoder, task)
     whole, parts = (TokenStates(tmp_path / name / "out" / "train.safetensors") for name in ("whole", "parts"))
     assert whole.lengths == parts.lengths
@@ -137,7 +137,7 @@ def test_a_head_learns_nothing_from_labels_without_meaning(head, encoder, tmp_pa
 
 
 def test_the_attention_of_the_lstm_does_not_see_padding(stored):
-    from jobs.encoders.feature_heads import make_head
+    from layerscope.jobs.encoders.feature_heads import make_head
 
     states = TokenStates(stored / "test.safetensors")
     torch.manual_seed(0)

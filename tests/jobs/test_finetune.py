@@ -7,12 +7,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from jobs import finetune
-from jobs.encoders.heads import Classifier, pool
-from jobs.encoders.loading import load_encoder
-from jobs.numerics.scores import accuracy, cross_entropy
-from jobs.text.batches import pad
-from jobs.text.prepared import read_split
+from layerscope.jobs import finetune
+from layerscope.jobs.encoders.heads import Classifier, pool
+from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.numerics.scores import accuracy, cross_entropy
+from layerscope.jobs.text.batches import pad
+from layerscope.jobs.text.prepared import read_split
 from tests.jobs.tiny import (
     NO_DROPOUT,
     curve,

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModel
 
-from jobs import finetune
-from jobs.context import LOG
-from jobs.encoders.loading import load_encoder
+from layerscope.jobs import finetune
+from layerscope.jobs.context import LOG
+from layerscope.jobs.encoders.loading import load_encoder
 from tests.jobs.tiny import (
     NO_DROPOUT,
     curve,

@@ -8,17 +8,22 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs import annotate, depth, finetune, probe, represent
-from jobs.context import StageContext
-from jobs.encoders.head_files import load_classifier
-from jobs.numerics.scores import accuracy
-from jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, RepresentSpec, SampleAnnotationsData
-from jobs.specs.stages import DepthSpec, ProbeSpec, Sample, ValidationSplit
-from jobs.text.annotated import SENTENCES
-from jobs.text.corpora import digest
-from jobs.text.examples import read_examples, read_label_names, read_raw_texts
-from jobs.text.inputs import inputs_of
-from jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs import annotate, depth, finetune, probe, represent
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.head_files import load_classifier
+from layerscope.jobs.numerics.scores import accuracy
+from layerscope.jobs.specs.annotations import (
+    AnnotatedFilesData,
+    AnnotateSpec,
+    RepresentSpec,
+    SampleAnnotationsData,
+)
+from layerscope.jobs.specs.stages import DepthSpec, ProbeSpec, Sample, ValidationSplit
+from layerscope.jobs.text.annotated import SENTENCES
+from layerscope.jobs.text.corpora import digest
+from layerscope.jobs.text.examples import read_examples, read_label_names, read_raw_texts
+from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.tokenizer import tokenizer_digest
 from tests.jobs.tiny import NO_DROPOUT, curve, finetune_spec, make_context, write_encoder
 
 
@@ -186,7 +191,7 @@ def test_a_sample_is_of_sentences(encoder, tmp_path):
 
 
 def test_the_words_of_sentences_are_texts_to_train_further_on(encoder, data):
-    from jobs.text.pretraining_texts import read_pretraining_texts
+    from layerscope.jobs.text.pretraining_texts import read_pretraining_texts
 
     texts = read_pretraining_texts({"corpus/0": data["upos"], "test/0": data["role"]})
     _, train = read_raw_texts(data["upos"], "train")

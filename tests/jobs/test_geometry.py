@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from jobs import geometry
-from jobs.encoders.layer_files import read_layers
-from jobs.reporting.label_geometry import read_label_geometry
-from jobs.specs.measures import GeometrySpec
+from layerscope.jobs import geometry
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.reporting.label_geometry import read_label_geometry
+from layerscope.jobs.specs.measures import GeometrySpec
 from tests.jobs.clouds import cloud, clouds, labels_of, write_labels, write_states
 from tests.jobs.tiny import curve, curves, make_context, names_of_curves
 

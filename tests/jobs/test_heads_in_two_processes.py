@@ -6,10 +6,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs import finetune
-from jobs.encoders.head_files import load_classifier
-from jobs.text.inputs import inputs_of
-from jobs.text.prepared import read_split
+from layerscope.jobs import finetune
+from layerscope.jobs.encoders.head_files import load_classifier
+from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.prepared import read_split
 from tests.jobs.tiny import (
     NO_DROPOUT,
     finetune_spec,

@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from jobs import cka, depth, extract, finetune, probe
-from jobs.encoders.layer_files import Part, read_layers, write_layers
-from jobs.numerics.cka import cka_map
-from jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, ProbeSpec
-from jobs.text.prepared import read_split
+from layerscope.jobs import cka, depth, extract, finetune, probe
+from layerscope.jobs.encoders.layer_files import Part, read_layers, write_layers
+from layerscope.jobs.numerics.cka import cka_map
+from layerscope.jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, ProbeSpec
+from layerscope.jobs.text.prepared import read_split
 from tests.jobs.tiny import curve, finetune_spec, make_context, planted, write_encoder, write_rows
 
 

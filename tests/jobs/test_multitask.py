@@ -6,12 +6,12 @@ import torch
 from safetensors.torch import load_file
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from jobs import multitask
-from jobs.context import LOG
-from jobs.encoders.loading import load_encoder
-from jobs.encoders.shared_heads import SharedEncoder
-from jobs.specs.multitask import JointTraining, MultitaskSpec
-from jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs import multitask
+from layerscope.jobs.context import LOG
+from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.encoders.shared_heads import SharedEncoder
+from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
+from layerscope.jobs.text.tokenizer import load_tokenizer
 from tests.jobs.tiny import NO_DROPOUT, curve, curves, make_context, planted, write_encoder, write_rows
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from jobs import paths
-from jobs.encoders.layer_files import read_layers
-from jobs.reporting.label_paths import read_label_paths
-from jobs.specs.measures import PathsSpec
+from layerscope.jobs import paths
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.reporting.label_paths import read_label_paths
+from layerscope.jobs.specs.measures import PathsSpec
 from tests.jobs.clouds import clouds, labels_of, write_labels, write_states
 from tests.jobs.tiny import curve, make_context
 

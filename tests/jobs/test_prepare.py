@@ -6,13 +6,13 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from jobs import prepare
-from jobs.context import StageContext
-from jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
-from jobs.text.corpora import Row, digest
-from jobs.text.prepared import read_labels, read_prepared_target, read_split, read_texts
-from jobs.text.token_samples import SAMPLE, read_sample
-from jobs.text.tokenizer import load_tokenizer, tokenizer_digest
+from layerscope.jobs import prepare
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
+from layerscope.jobs.text.corpora import Row, digest
+from layerscope.jobs.text.prepared import read_labels, read_prepared_target, read_split, read_texts
+from layerscope.jobs.text.token_samples import SAMPLE, read_sample
+from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(10, 60))]

@@ -6,9 +6,9 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
-from jobs import pretrain
-from jobs.encoders.loading import load_encoder, load_for_pretraining
-from jobs.processes import release
+from layerscope.jobs import pretrain
+from layerscope.jobs.encoders.loading import load_encoder, load_for_pretraining
+from layerscope.jobs.processes import release
 from tests.jobs.tiny import (
     CONFIGS,
     curve,

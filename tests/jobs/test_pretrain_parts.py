@@ -4,8 +4,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs import pretrain
-from jobs.context import LOG
+from layerscope.jobs import pretrain
+from layerscope.jobs.context import LOG
 from tests.jobs.tiny import NO_DROPOUT, curve, make_context, pretrain_spec, write_encoder, write_texts
 
 TEXTS = [f"{one * 3} {one * 2}. {one * 4}, the meal. {one} again." for one in "abcdefghijklmnop"]

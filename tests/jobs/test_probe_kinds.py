@@ -5,18 +5,18 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from jobs import control_probe, description_length, extract, mlp_probe, probe, random_encoder
-from jobs.encoders.layer_files import read_layers
-from jobs.specs.measures import (
+from layerscope.jobs import control_probe, description_length, extract, mlp_probe, probe, random_encoder
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.specs.measures import (
     ControlProbeSpec,
     DescriptionLengthSpec,
     MlpProbeSpec,
     Networks,
     RandomEncoderSpec,
 )
-from jobs.specs.stages import ExtractSpec, ProbeSpec
-from jobs.text.annotated import read_annotated
-from jobs.text.word_types import word_types
+from layerscope.jobs.specs.stages import ExtractSpec, ProbeSpec
+from layerscope.jobs.text.annotated import read_annotated
+from layerscope.jobs.text.word_types import word_types
 from tests.jobs.clouds import clouds, write_states
 from tests.jobs.tiny import curve, make_context, planted, write_encoder, write_rows
 from tests.jobs.words import LABELS, write_word_states, write_words

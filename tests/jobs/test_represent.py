@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from jobs import annotate, probe, represent
-from jobs.context import StageContext
-from jobs.encoders.layer_files import read_layers
-from jobs.encoders.loading import load_encoder
-from jobs.specs.annotations import AnnotateSpec, RepresentSpec, SampleAnnotationsData
-from jobs.specs.stages import ProbeSpec
-from jobs.text.annotated import read_annotated, read_annotated_labels
-from jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs import annotate, probe, represent
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.specs.annotations import AnnotateSpec, RepresentSpec, SampleAnnotationsData
+from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.jobs.text.annotated import read_annotated, read_annotated_labels
+from layerscope.jobs.text.tokenizer import tokenizer_digest
 from tests.jobs.tiny import make_context, write_encoder
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from jobs import geometry, shift
-from jobs.encoders.layer_files import read_layers
-from jobs.reporting.label_shift import read_label_shift
-from jobs.specs.measures import GeometrySpec, ShiftSpec
+from layerscope.jobs import geometry, shift
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.reporting.label_shift import read_label_shift
+from layerscope.jobs.specs.measures import GeometrySpec, ShiftSpec
 from tests.jobs.clouds import clouds, write_labels, write_states
 from tests.jobs.tiny import curve, make_context
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs import annotate, finetune
-from jobs.context import StageContext
-from jobs.specs.annotations import AnnotateSpec, SampleAnnotationsData
-from jobs.specs.stages import Columns, ValidationSplit
-from jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs import annotate, finetune
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.specs.annotations import AnnotateSpec, SampleAnnotationsData
+from layerscope.jobs.specs.stages import Columns, ValidationSplit
+from layerscope.jobs.text.tokenizer import tokenizer_digest
 from tests.jobs.test_finetune_answers import CLOZE, cloze
 from tests.jobs.test_finetune_targets import choices, marked, numbers, prepared, spans, write
 from tests.jobs.tiny import NO_DROPOUT, finetune_spec, make_context, write_pooler

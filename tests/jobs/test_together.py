@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from jobs import feature_head, features, multitask
-from jobs.context import LOG
-from jobs.specs.features import FeaturesSpec
+from layerscope.jobs import feature_head, features, multitask
+from layerscope.jobs.context import LOG
+from layerscope.jobs.specs.features import FeaturesSpec
 from tests.jobs.test_features import head_spec
 from tests.jobs.test_multitask import ends, spec_of
 from tests.jobs.tiny import NO_DROPOUT, make_context, planted, write_encoder, write_rows

@@ -31,14 +31,14 @@ from transformers import (
     RobertaConfig,
 )
 
-from jobs import prepare
-from jobs.context import CURVES, StageContext
-from jobs.processes import alone
-from jobs.specs.recipe import Pretraining, Training
-from jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec, SampleData
-from jobs.text.sample_corpus import sample_rows
-from jobs.text.token_samples import write_sample
-from jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs import prepare
+from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.processes import alone
+from layerscope.jobs.specs.recipe import Pretraining, Training
+from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec, SampleData
+from layerscope.jobs.text.sample_corpus import sample_rows
+from layerscope.jobs.text.token_samples import write_sample
+from layerscope.jobs.text.tokenizer import tokenizer_digest
 
 SAMPLE = SampleData(target="sentiment", num_train=90, num_test=60)
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

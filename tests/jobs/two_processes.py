@@ -11,14 +11,14 @@ import torch
 import torch.multiprocessing
 from torch.nn.modules.module import register_module_forward_pre_hook
 
-from jobs import finetune, pretrain
-from jobs.context import StageContext
-from jobs.encoders.heads import Classifier
-from jobs.encoders.pretraining_losses import PretrainingLosses
-from jobs.encoders.shared_heads import SharedEncoder
-from jobs.processes import Place, join, release
-from jobs.specs.spec import Spec
-from jobs.specs.stages import FinetuneSpec, PretrainSpec
+from layerscope.jobs import finetune, pretrain
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.encoders.heads import Classifier
+from layerscope.jobs.encoders.pretraining_losses import PretrainingLosses
+from layerscope.jobs.encoders.shared_heads import SharedEncoder
+from layerscope.jobs.processes import Place, join, release
+from layerscope.jobs.specs.spec import Spec
+from layerscope.jobs.specs.stages import FinetuneSpec, PretrainSpec
 
 TRAININGS = {"multitask": "SharedTraining", "feature_head": "HeadTraining"}
 METRICS, WEIGHTS = "metrics.pt", "weights.pt"
@@ -79,7 +79,7 @@ def _train(case: Case, context: StageContext, own: Path) -> dict[str, float]:
 
 
 def _train_otherwise(case: Case, context: StageContext) -> dict[str, float]:
-    module = import_module(f"jobs.{case.spec.kind}")
+    module = import_module(f"layerscope.jobs.{case.spec.kind}")
     if case.harm == "interrupt":
         training = getattr(module, TRAININGS[case.spec.kind])(case.spec, context)
         training.advance()

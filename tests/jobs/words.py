@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.encoders.layer_files import Part, write_layers
-from jobs.text.annotated import read_annotated, write_annotated
-from jobs.text.words import EncodedSentence, EncodedUnit
+from layerscope.jobs.encoders.layer_files import Part, write_layers
+from layerscope.jobs.text.annotated import read_annotated, write_annotated
+from layerscope.jobs.text.words import EncodedSentence, EncodedUnit
 
 LABELS = ["adj", "noun", "verb"]
 

@@ -9,14 +9,14 @@ from typing import Any
 
 from tokenizers import BertWordPieceTokenizer
 
-from jobs.context import CURVES
-from jobs.specs.encoders import EncoderFacts
-from orchestrator.experiment.reading import read_experiment
-from orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
-from orchestrator.planning.sources import look_at
-from orchestrator.store.artifacts import Store
-from orchestrator.store.provenance import provenance
-from orchestrator.workspace import DIGESTS, Workspace
+from layerscope.jobs.context import CURVES
+from layerscope.jobs.specs.encoders import EncoderFacts
+from layerscope.orchestrator.experiment.reading import read_experiment
+from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
+from layerscope.orchestrator.planning.sources import look_at
+from layerscope.orchestrator.store.artifacts import Store
+from layerscope.orchestrator.store.provenance import provenance
+from layerscope.orchestrator.workspace import DIGESTS, Workspace
 
 SAMPLE = {"source": "sample", "target": "topic", "num_train": 20, "num_test": 10}
 LONG = SAMPLE | {"length": "long"}

@@ -5,10 +5,10 @@ import pytest
 from ruamel.yaml import YAML
 from typer.testing import CliRunner
 
-from orchestrator.analysis import analysis, analysis_yaml
-from orchestrator.cli import app
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.reading import read_experiment
+from layerscope.orchestrator.analysis import analysis, analysis_yaml
+from layerscope.orchestrator.cli import app
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.reading import read_experiment
 from tests.orchestrator.bench import SAMPLE, Bench
 
 
@@ -89,7 +89,7 @@ def test_a_task_that_cannot_be_read_is_named(text, fault, tmp_path):
 
 
 def test_the_experiment_that_is_kept_holds_the_overrides(tasks, tmp_path, monkeypatch):
-    monkeypatch.setattr("orchestrator.cli._run", lambda *_, **__: 0)
+    monkeypatch.setattr("layerscope.orchestrator.cli._run", lambda *_, **__: 0)
     encoder = Bench(tmp_path).encoder(num_hidden_layers=2, hidden_size=8)
     command = ["analyze", str(encoder), "--task", str(tasks[0]), "--store", str(tmp_path / "runs")]
     result = CliRunner().invoke(app, [*command, "--name", "mine", "--set", "measures.num_train=77"])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from layerscope.orchestrator.cli import app
 from tests.orchestrator.bench import Bench, finish_variant
 
 COMMANDS = (
@@ -205,7 +205,7 @@ def test_what_is_written_from_a_store_wants_one_that_is_there(folder, command):
 def real(*command: str, **environ: str):
     """The command as a user starts it."""
     return subprocess.run(
-        [sys.executable, "-c", "from orchestrator.cli import main; main()", *command],
+        [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()", *command],
         capture_output=True,
         text=True,
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])} | environ,

@@ -1,8 +1,8 @@
 import pytest
 
-from orchestrator.errors import PrerequisiteMissing, first_line
-from orchestrator.planning.hub import resolve_revision
-from orchestrator.tracking.mlflow_models import fetch_model
+from layerscope.orchestrator.errors import PrerequisiteMissing, first_line
+from layerscope.orchestrator.planning.hub import resolve_revision
+from layerscope.orchestrator.tracking.mlflow_models import fetch_model
 
 
 @pytest.mark.parametrize(

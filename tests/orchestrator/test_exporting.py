@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.exporting import export_variant
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.exporting import export_variant
+from layerscope.orchestrator.store.artifacts import Store
 
 
 def write(store: Store, kind: str, key: str, **record) -> None:

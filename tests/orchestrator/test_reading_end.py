@@ -11,7 +11,7 @@ import pytest
 from tests.orchestrator.bench import Bench
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-c", "from orchestrator.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
 
 
 def ended_unread(folder: Path, *command: str) -> tuple[int, str]:
@@ -56,7 +56,7 @@ def test_a_command_whose_reader_is_gone_ends_quietly(tmp_path, tiny_encoder, com
 
 
 def test_a_pipe_that_breaks_elsewhere_is_told(capsys):
-    from orchestrator.reading_end import reader_gone_told
+    from layerscope.orchestrator.reading_end import reader_gone_told
 
     with capsys.disabled(), pytest.raises(BrokenPipeError), reader_gone_told():
         raise BrokenPipeError

@@ -7,11 +7,11 @@ from torch import nn
 from transformers import AutoModel
 from transformers.pytorch_utils import Conv1D
 
-from jobs.encoders.adaptation import Adaptation, reinitialise_top
-from jobs.encoders.architecture import layers_of
-from jobs.encoders.learning_rates import check_complete, parameter_groups
-from jobs.encoders.loading import load_encoder
-from jobs.specs.recipe import Training
+from layerscope.jobs.encoders.adaptation import Adaptation, reinitialise_top
+from layerscope.jobs.encoders.architecture import layers_of
+from layerscope.jobs.encoders.learning_rates import check_complete, parameter_groups
+from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.specs.recipe import Training
 from tests.jobs.tiny import MODELS, NO_DROPOUT, write_encoder
 
 LAYERED = [name for name in MODELS if name != "albert"]

@@ -2,8 +2,8 @@ import pytest
 import torch
 from transformers import AutoModelForMaskedLM, AutoModelForPreTraining
 
-from jobs.encoders.loading import load_encoder
-from jobs.encoders.pretraining_losses import PretrainingLosses
+from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.encoders.pretraining_losses import PretrainingLosses
 from tests.jobs.tiny import CONFIGS, MODELS, NO_DROPOUT, write_encoder
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from jobs.encoders.checked_loading import read_config
-from jobs.encoders.facts import encoder_facts
-from jobs.encoders.loading import load_encoder, load_for_pretraining
+from layerscope.jobs.encoders.checked_loading import read_config
+from layerscope.jobs.encoders.facts import encoder_facts
+from layerscope.jobs.encoders.loading import load_encoder, load_for_pretraining
 from tests.jobs.tiny import VOCABULARY, write_encoder, write_pooler
 
 LOADERS = {

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from jobs.context import CURVES
-from jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
-from jobs.processes import alone
+from layerscope.jobs.context import CURVES
+from layerscope.jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
+from layerscope.jobs.processes import alone
 
 
 @pytest.fixture

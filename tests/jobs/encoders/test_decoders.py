@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModel
 
-from jobs.encoders.architecture import keep_layers, layer_of_parameter
-from jobs.encoders.hidden_states import pooled_layers
+from layerscope.jobs.encoders.architecture import keep_layers, layer_of_parameter
+from layerscope.jobs.encoders.hidden_states import pooled_layers
 
 SHAPE = {
     "vocab_size": 100,

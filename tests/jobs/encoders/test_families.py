@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers.utils import logging
 
-from jobs.encoders.architecture import layer_of_parameter
-from jobs.encoders.facts import encoder_facts
-from jobs.specs.encoders import EncoderFacts
+from layerscope.jobs.encoders.architecture import layer_of_parameter
+from layerscope.jobs.encoders.facts import encoder_facts
+from layerscope.jobs.specs.encoders import EncoderFacts
 from tests.jobs.families import FAMILIES, documented, make_family, row_of_facts, row_of_refusal, write_family
 
 

@@ -5,17 +5,17 @@ import pytest
 import torch
 from transformers import MODEL_MAPPING, AutoModel
 
-from jobs.encoders.architecture import keep_layers, takes_token_types
-from jobs.encoders.head_files import load_classifier, save_head
-from jobs.encoders.heads import Classifier, pool
-from jobs.encoders.hidden_states import pooled_layers
-from jobs.encoders.learning_rates import parameter_groups
-from jobs.encoders.loading import load_encoder, load_pooler, save_encoder
-from jobs.encoders.optimisation import make_optimizer
-from jobs.encoders.windows import max_of_windows, mean_of_windows, vote_of_windows
-from jobs.specs.recipe import Training
-from jobs.text.inputs import inputs_of
-from jobs.text.prepared import Split
+from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
+from layerscope.jobs.encoders.head_files import load_classifier, save_head
+from layerscope.jobs.encoders.heads import Classifier, pool
+from layerscope.jobs.encoders.hidden_states import pooled_layers
+from layerscope.jobs.encoders.learning_rates import parameter_groups
+from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_encoder
+from layerscope.jobs.encoders.optimisation import make_optimizer
+from layerscope.jobs.encoders.windows import max_of_windows, mean_of_windows, vote_of_windows
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.prepared import Split
 from tests.jobs.tiny import MODELS, planted_windows, write_encoder, write_pooler
 
 TEXTS = [[2, *range(5, 5 + length), 3] for length in (9, 1, 17, 4)]

@@ -3,10 +3,16 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from jobs.encoders.heads import Classifier, pool
-from jobs.encoders.hidden_states import pooled_layers
-from jobs.encoders.layer_files import Part, read_layers, read_num_labels, read_num_layers, write_layers
-from jobs.text.batches import pad
+from layerscope.jobs.encoders.heads import Classifier, pool
+from layerscope.jobs.encoders.hidden_states import pooled_layers
+from layerscope.jobs.encoders.layer_files import (
+    Part,
+    read_layers,
+    read_num_labels,
+    read_num_layers,
+    write_layers,
+)
+from layerscope.jobs.text.batches import pad
 from tests.jobs.tiny import MODELS
 
 TEXTS = [[2, *range(5, 5 + length), 3] for length in (9, 1, 30, 4, 4, 17, 2)]

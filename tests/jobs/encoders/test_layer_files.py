@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from jobs.encoders.layer_files import Part, read_layers, write_layers
+from layerscope.jobs.encoders.layer_files import Part, read_layers, write_layers
 
 NUM_EXAMPLES, WIDTH, NUM_LAYERS = 60_000, 64, 24
 """369 MB in all."""
@@ -16,8 +16,8 @@ MEASURE = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from jobs.encoders.layer_files import read_layers
-from jobs.numerics.cka import cka_map
+from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.numerics.cka import cka_map
 
 def held():
     with open("/proc/self/status") as status:

@@ -4,15 +4,15 @@ import pytest
 from torch import nn
 from transformers import AutoModel, BertModel
 
-from jobs.encoders.heads import Classifier
-from jobs.encoders.learning_rates import (
+from layerscope.jobs.encoders.heads import Classifier
+from layerscope.jobs.encoders.learning_rates import (
     CONVENTIONS,
     check_complete,
     group_table,
     groups_at_one_rate,
     parameter_groups,
 )
-from jobs.specs.recipe import Training
+from layerscope.jobs.specs.recipe import Training
 from tests.jobs.tiny import MODELS
 
 LAYERED = [name for name in MODELS if name != "albert"]

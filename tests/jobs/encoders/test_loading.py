@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer, BertModel
 
-from jobs.encoders.loading import load_encoder, load_for_pretraining, save_encoder
+from layerscope.jobs.encoders.loading import load_encoder, load_for_pretraining, save_encoder
 from tests.jobs.tiny import CONFIGS, write_encoder, write_tokenizer
 
 IDS_BT = torch.tensor([[2, 7, 8, 9, 3], [2, 10, 11, 12, 3]])

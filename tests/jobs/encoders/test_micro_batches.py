@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from jobs.encoders.micro_batches import MicroBatches, in_batches
-from jobs.processes import alone
+from layerscope.jobs.encoders.micro_batches import MicroBatches, in_batches
+from layerscope.jobs.processes import alone
 
 NUM_ROWS = 7
 

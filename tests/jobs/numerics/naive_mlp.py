@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from jobs.numerics import mlp_training
-from jobs.numerics.mlp_choice import Validation
-from jobs.numerics.mlp_training import Examples
+from layerscope.jobs.numerics import mlp_training
+from layerscope.jobs.numerics.mlp_choice import Validation
+from layerscope.jobs.numerics.mlp_training import Examples
 
 
 def examples(*, num_layers=2, num_examples=90, width=12, num_classes=3, strength=1.0, seed=0):

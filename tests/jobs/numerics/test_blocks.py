@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from jobs.numerics.blocks import find_blocks, gains, lag_contrast, segment_starts
+from layerscope.jobs.numerics.blocks import find_blocks, gains, lag_contrast, segment_starts
 
 
 def drift_map(rng, *, num_layers=13, noise=0.01, jumps=()):

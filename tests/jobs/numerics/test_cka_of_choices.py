@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.cka import cka_map
-from jobs.numerics.cka_errors import cka_standard_errors
+from layerscope.jobs.numerics.cka import cka_map
+from layerscope.jobs.numerics.cka_errors import cka_standard_errors
 
 QUESTIONS, CHOICES = 60, 5
 

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.activations import check_paired
-from jobs.numerics.cka import cka_map, partial_cka_map, undefined_layers
-from jobs.numerics.cka_errors import cka_standard_errors
-from jobs.numerics.cka_minibatch import minibatch_cka
-from jobs.numerics.cka_stream import CkaStream
-from jobs.numerics.leverage import cka_without_leverage, leverage
+from layerscope.jobs.numerics.activations import check_paired
+from layerscope.jobs.numerics.cka import cka_map, partial_cka_map, undefined_layers
+from layerscope.jobs.numerics.cka_errors import cka_standard_errors
+from layerscope.jobs.numerics.cka_minibatch import minibatch_cka
+from layerscope.jobs.numerics.cka_stream import CkaStream
+from layerscope.jobs.numerics.leverage import cka_without_leverage, leverage
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from jobs.numerics.conditional_logit import choice_heads
+from layerscope.jobs.numerics.conditional_logit import choice_heads
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 

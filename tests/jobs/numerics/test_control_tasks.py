@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.control_tasks import control_labels, selectivity
-from jobs.numerics.probes import linear_probes
+from layerscope.jobs.numerics.control_tasks import control_labels, selectivity
+from layerscope.jobs.numerics.probes import linear_probes
 
 
 def test_a_type_has_one_label_wherever_it_occurs():

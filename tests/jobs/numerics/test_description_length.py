@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from jobs.numerics.description_length import online_code
+from layerscope.jobs.numerics.description_length import online_code
 
 PORTIONS = (0.05, 0.1, 0.25, 0.5, 1.0)
 

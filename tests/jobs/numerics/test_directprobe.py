@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist, pdist
 
-from jobs.numerics import directions, vetoes
-from jobs.numerics.cluster_widths import cluster_widths
-from jobs.numerics.directprobe import direct_probe, permuted_num_clusters
+from layerscope.jobs.numerics import directions, vetoes
+from layerscope.jobs.numerics.cluster_widths import cluster_widths
+from layerscope.jobs.numerics.directprobe import direct_probe, permuted_num_clusters
 from tests.jobs.numerics.naive_directprobe import naive_clusters
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 
-from jobs.numerics.divergence import (
+from layerscope.jobs.numerics.divergence import (
     _spearman,
     centroids,
     change_of,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.drift_steps import usual_steps
+from layerscope.jobs.numerics.drift_steps import usual_steps
 
 
 def test_a_jump_changes_nothing_and_is_cut_to_what_is_usual():

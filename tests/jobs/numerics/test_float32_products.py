@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from jobs.numerics import float32_products
-from jobs.numerics.float32_products import fast_float32_products
+from layerscope.jobs.numerics import float32_products
+from layerscope.jobs.numerics.float32_products import fast_float32_products
 
 SETTINGS = torch.backends.mkldnn.matmul
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.cka import cka_map
-from jobs.numerics.cka_errors import cka_standard_errors
-from jobs.numerics.half_samples import half_sample_errors, half_sample_factor
+from layerscope.jobs.numerics.cka import cka_map
+from layerscope.jobs.numerics.cka_errors import cka_standard_errors
+from layerscope.jobs.numerics.half_samples import half_sample_errors, half_sample_factor
 
 
 def test_of_means_they_are_the_textbook_ones():

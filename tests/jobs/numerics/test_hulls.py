@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog, minimize
 
-from jobs.numerics.hulls import hull_distance
-from jobs.numerics.separability import Meeting, Separation, separate
+from layerscope.jobs.numerics.hulls import hull_distance
+from layerscope.jobs.numerics.separability import Meeting, Separation, separate
 
 SQUARE = np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 TRIANGLE = np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 3.0]])

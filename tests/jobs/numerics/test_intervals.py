@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.numerics.intervals import Interval, mean_interval, proportion_interval
+from layerscope.jobs.numerics.intervals import Interval, mean_interval, proportion_interval
 
 
 def test_a_mean_has_students_interval():

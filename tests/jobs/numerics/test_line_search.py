@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.line_search import minimise_along
+from layerscope.jobs.numerics.line_search import minimise_along
 
 
 @pytest.mark.parametrize("seed", range(30))

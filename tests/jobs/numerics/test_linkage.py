@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.linkage import VetoedLinkage, free_linkage
+from layerscope.jobs.numerics.linkage import VetoedLinkage, free_linkage
 
 
 @pytest.mark.parametrize("seed", range(5))

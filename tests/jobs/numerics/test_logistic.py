@@ -5,7 +5,7 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from jobs.numerics.logistic import fit_logistic, predict_classes
+from layerscope.jobs.numerics.logistic import fit_logistic, predict_classes
 
 PENALTIES = (1e-4, 1e-2, 1.0)
 

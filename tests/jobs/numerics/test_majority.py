@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from jobs.numerics.majority import beats_chance, beats_majority
+from layerscope.jobs.numerics.majority import beats_chance, beats_majority
 
 
 def slow_tail(num_correct: int, num: int, share: float) -> float:

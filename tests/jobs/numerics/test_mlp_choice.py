@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.numerics import mlp_choice, mlp_training
-from jobs.numerics.mlp_choice import Validation, choose_member
-from jobs.numerics.mlp_training import Member, Schedule
+from layerscope.jobs.numerics import mlp_choice, mlp_training
+from layerscope.jobs.numerics.mlp_choice import Validation, choose_member
+from layerscope.jobs.numerics.mlp_training import Member, Schedule
 from tests.jobs.numerics.naive_mlp import examples, train_one
 
 FULL = Schedule(batch_size=16, learning_rate=3e-3, max_epochs=16, patience=6, rungs=())

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from sklearn.neural_network import MLPClassifier
 
-from jobs.numerics.mlp_probes import mlp_probes
-from jobs.numerics.mlp_training import Schedule
-from jobs.numerics.probes import linear_probes
+from layerscope.jobs.numerics.mlp_probes import mlp_probes
+from layerscope.jobs.numerics.mlp_training import Schedule
+from layerscope.jobs.numerics.probes import linear_probes
 
 SIZES = ((8, 8), (32, 16))
 DECAYS = (1e-4, 1e-1)

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from jobs.numerics import mlp_training
-from jobs.numerics.mlp_training import Member, Schedule, train_members
+from layerscope.jobs.numerics import mlp_training
+from layerscope.jobs.numerics.mlp_training import Member, Schedule, train_members
 from tests.jobs.numerics.naive_mlp import examples, train_one
 
 SHORT = Schedule(batch_size=16, learning_rate=3e-3)

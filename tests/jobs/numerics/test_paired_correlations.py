@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.paired_correlations import _resampled, correlation_difference
-from jobs.numerics.scores import pearson, spearman
+from layerscope.jobs.numerics.paired_correlations import _resampled, correlation_difference
+from layerscope.jobs.numerics.scores import pearson, spearman
 
 
 def predicted(random, numbers_N, *, noise, seeds=1):

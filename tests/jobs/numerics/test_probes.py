@@ -6,7 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 
-from jobs.numerics.probes import linear_probes
+from layerscope.jobs.numerics.probes import linear_probes
 
 NUM_CLASSES = 3
 

@@ -5,9 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from jobs.numerics.cka_errors import cka_standard_errors
-from jobs.numerics.procrustes_errors import procrustes_errors
-from jobs.numerics.similarity import similarity_map
+from layerscope.jobs.numerics.cka_errors import cka_standard_errors
+from layerscope.jobs.numerics.procrustes_errors import procrustes_errors
+from layerscope.jobs.numerics.similarity import similarity_map
 from tests.jobs.numerics.test_cka_uncertainty import related_layers
 
 

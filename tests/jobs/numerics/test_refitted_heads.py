@@ -5,8 +5,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from jobs.numerics.probes import linear_probes
-from jobs.numerics.refitted_heads import refitted_heads
+from layerscope.jobs.numerics.probes import linear_probes
+from layerscope.jobs.numerics.refitted_heads import refitted_heads
 
 PENALTIES = (1e-2, 1.0)
 

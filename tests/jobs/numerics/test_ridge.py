@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.ridge import ridge_heads
+from layerscope.jobs.numerics.ridge import ridge_heads
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 

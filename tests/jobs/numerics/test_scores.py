@@ -3,9 +3,9 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score, log_loss, matthews_corrcoef, mean_squared_error
 
-from jobs.numerics import scores
-from jobs.numerics.majority import beats_constant
-from jobs.numerics.scores import accuracy, cross_entropy, f1, macro_f1, matthews, pearson, spearman
+from layerscope.jobs.numerics import scores
+from layerscope.jobs.numerics.majority import beats_constant
+from layerscope.jobs.numerics.scores import accuracy, cross_entropy, f1, macro_f1, matthews, pearson, spearman
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jobs.numerics.similarity import similarity_map
+from layerscope.jobs.numerics.similarity import similarity_map
 
 MEASURES = ["cka", "procrustes", "svcca", "pwcca", "rsa", "mutual_knn"]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.numerics.whitening import whiten
+from layerscope.jobs.numerics.whitening import whiten
 
 
 def cloud(num_points, spread_D, seed=0):

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from jobs.reporting.references import StudyReference
-from jobs.reporting.study import Study, VariantResult
-from jobs.specs.references import Claim, Paper
+from layerscope.jobs.reporting.references import StudyReference
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.specs.references import Claim, Paper
 from tests.jobs.reporting.studies import make_study, make_variant, write_predictions, write_record
 
 TOPIC = {"topic": "topic"}

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jobs.reporting.study import NOT_MEASURES, Study, VariantResult, read_curves
-from jobs.reporting.subjects import measure_of
+from layerscope.jobs.reporting.study import NOT_MEASURES, Study, VariantResult, read_curves
+from layerscope.jobs.reporting.subjects import measure_of
 
 
 def make_variant(root: Path, *, task: str = "topic", seed: int = 0, **recipe: object) -> VariantResult:

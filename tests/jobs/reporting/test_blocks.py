@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.reporting.blocks import agreed_blocks, block_rows
-from jobs.reporting.document import render_report
-from jobs.reporting.figures import study_figures, variant_figures
+from layerscope.jobs.reporting.blocks import agreed_blocks, block_rows
+from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.figures import study_figures, variant_figures
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_map, write_record
 from tests.jobs.reporting.test_document import words
 

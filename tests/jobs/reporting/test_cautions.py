@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.reporting.cautions import cautions_of
+from layerscope.jobs.reporting.cautions import cautions_of
 
 
 @pytest.mark.parametrize(("share", "told"), [(0.4, 0), (0.6, 0), (0.39, 1), (0.61, 1)])

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.reporting.claims import check_claims, claim_line
-from jobs.reporting.table import format_claims
+from layerscope.jobs.reporting.claims import check_claims, claim_line
+from layerscope.jobs.reporting.table import format_claims
 from tests.jobs.reporting.papers import claim, reference, study, variants
 
 TASKS = {"topic": "topic", "mood": "mood", "kind": "kind"}

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from jobs.reporting.conditions import varied_factors
+from layerscope.jobs.reporting.conditions import varied_factors
 from tests.jobs.reporting.studies import make_variant
 
 

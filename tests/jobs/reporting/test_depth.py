@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from jobs.reporting.depth import drop_rows
-from jobs.reporting.document import render_report
-from jobs.reporting.figures import study_figures
+from layerscope.jobs.reporting.depth import drop_rows
+from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.figures import study_figures
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_record
 from tests.jobs.reporting.test_document import words
 

@@ -9,8 +9,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from jobs.report import write_report
-from jobs.reporting.document import render_report
+from layerscope.jobs.report import write_report
+from layerscope.jobs.reporting.document import render_report
 from tests.jobs.reporting.papers import claim, reference, variants
 from tests.jobs.reporting.studies import (
     make_study,

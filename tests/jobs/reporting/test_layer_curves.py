@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from jobs.reporting.figures import study_figures
-from jobs.reporting.subjects import subjects_of
+from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.reporting.subjects import subjects_of
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_record
 
 

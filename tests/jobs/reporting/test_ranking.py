@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from jobs.reporting.effects import main_effects
-from jobs.reporting.pairing import correct_by_seed
-from jobs.reporting.ranking import rank_conditions
+from layerscope.jobs.reporting.effects import main_effects
+from layerscope.jobs.reporting.pairing import correct_by_seed
+from layerscope.jobs.reporting.ranking import rank_conditions
 from tests.jobs.reporting.studies import make_study, make_variant, write_predictions, write_record
 
 

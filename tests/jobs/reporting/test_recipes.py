@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from jobs.reporting.recipes import ParameterGroup, cuts, parameter_groups, rates
+from layerscope.jobs.reporting.recipes import ParameterGroup, cuts, parameter_groups, rates
 from tests.jobs.reporting.studies import make_study, make_variant
 
 HEAD = ParameterGroup("head", 20, 1e-3, 0.01)

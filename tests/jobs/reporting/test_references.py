@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from jobs.reporting.references import in_words
-from jobs.specs.references import Bounds, Paper
+from layerscope.jobs.reporting.references import in_words
+from layerscope.jobs.specs.references import Bounds, Paper
 from tests.jobs.reporting.papers import reference
 
 SUN = Path(__file__).parents[3] / "configs" / "references" / "sun2019.yaml"

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 from pyarrow import parquet
 
-from jobs.reporting.table import Row, format_rows, tidy_rows
-from jobs.specs.targets import scale_of
+from layerscope.jobs.reporting.table import Row, format_rows, tidy_rows
+from layerscope.jobs.specs.targets import scale_of
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_record
 
 

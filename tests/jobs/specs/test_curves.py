@@ -1,7 +1,7 @@
 import pytest
 
-from jobs.numerics.spread import Spread
-from jobs.specs.curves import CURVES, checked_curve
+from layerscope.jobs.numerics.spread import Spread
+from layerscope.jobs.specs.curves import CURVES, checked_curve
 
 
 def test_a_curve_that_no_stage_writes_is_refused_with_those_there_are():

@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.specs.layers import layers_read
+from layerscope.jobs.specs.layers import layers_read
 
 
 @pytest.mark.parametrize(

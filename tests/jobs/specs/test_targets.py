@@ -5,8 +5,8 @@ import typing
 import numpy as np
 import pytest
 
-from jobs.encoders.targets import scores_of
-from jobs.specs.targets import METRICS, SCALES, Metric, scale_of, scale_of_differences
+from layerscope.jobs.encoders.targets import scores_of
+from layerscope.jobs.specs.targets import METRICS, SCALES, Metric, scale_of, scale_of_differences
 
 
 def test_every_metric_has_a_scale():

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.specs.measures import DescriptionLengthSpec
-from jobs.specs.stages import ProbeSpec, RefitSpec
+from layerscope.jobs.specs.measures import DescriptionLengthSpec
+from layerscope.jobs.specs.stages import ProbeSpec, RefitSpec
 
 
 @pytest.mark.parametrize("spec", [ProbeSpec, RefitSpec])

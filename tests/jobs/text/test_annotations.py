@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text.annotations import (
+from layerscope.jobs.text.annotations import (
     AnnotatedSentence,
     Unit,
     noted_annotations,
     read_annotations,
     sample_annotations,
 )
-from jobs.text.sample_corpus import sample_documents, to_conllu
+from layerscope.jobs.text.sample_corpus import sample_documents, to_conllu
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 

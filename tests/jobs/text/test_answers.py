@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jobs.specs.stages import Columns
-from jobs.text.answers import answers_of
-from jobs.text.corpora import check_targets, read_rows, sequences_of
+from layerscope.jobs.specs.stages import Columns
+from layerscope.jobs.text.answers import answers_of
+from layerscope.jobs.text.corpora import check_targets, read_rows, sequences_of
 
 CLOZE = Columns(
     text="passage", text_pair="query", choices="entities", answers="answers", placeholder="@placeholder"
@@ -74,7 +74,7 @@ def test_a_bad_row_is_refused_with_its_file_and_row(tmp_path, changes, reason):
 
 
 def test_a_column_that_is_not_there_is_told():
-    from jobs.text.answers import answer_fault
+    from layerscope.jobs.text.answers import answer_fault
 
     fields = {name: value for name, value in ROW.items() if name != "answers"} | {"answer": ["Lee"]}
     assert answer_fault(fields, CLOZE).endswith("did you mean 'answer'?")

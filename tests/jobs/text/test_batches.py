@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from jobs.text.batches import length_bucketed_batches, pad
+from layerscope.jobs.text.batches import length_bucketed_batches, pad
 
 LENGTHS = np.random.default_rng(0).integers(5, 512, size=1003).tolist()
 

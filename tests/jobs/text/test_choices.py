@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from jobs.specs.stages import Columns
-from jobs.text.corpora import Row, check_targets, read_rows, sequences_of
+from layerscope.jobs.specs.stages import Columns
+from layerscope.jobs.text.corpora import Row, check_targets, read_rows, sequences_of
 
 NAMED = Columns(text="question", label="answer", choices="choices")
 LISTED = Columns(text="question", label="answer", choices="endings")

@@ -1,8 +1,8 @@
 """Copies of a text: counted within train and between splits, and where their labels contradict."""
 
-from jobs.text.annotations import AnnotatedSentence, Unit
-from jobs.text.copies import copies_told, examples_of_rows, examples_of_sentences
-from jobs.text.corpora import Row
+from layerscope.jobs.text.annotations import AnnotatedSentence, Unit
+from layerscope.jobs.text.copies import copies_told, examples_of_rows, examples_of_sentences
+from layerscope.jobs.text.corpora import Row
 
 
 def rows_of(*pairs, target="label"):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.specs.stages import Columns
-from jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows
+from layerscope.jobs.specs.stages import Columns
+from layerscope.jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 ROWS = [("a cat", "pet"), ('an "old" oak,\nand more', "tree"), ("été", "pet")]
@@ -251,7 +251,8 @@ def test_real_data_sets_are_read_whole(task, suffix, num_train, num_labels):
 def test_reading_text_files_loads_no_heavy_library(tmp_path):
     (tmp_path / "a.jsonl").write_bytes(jsonl({"text": "a", "label": "b"}))
     code = (
-        "import sys; from pathlib import Path; from jobs.text import corpora, truncation, tokenizer;"
+        "import sys; from pathlib import Path;"
+        "from layerscope.jobs.text import corpora, truncation, tokenizer;"
         f"corpora.read_rows(Path({str(tmp_path / 'a.jsonl')!r}));"
         "print({'datasets', 'transformers', 'torch', 'pyarrow', 'numpy'} & set(sys.modules))"
     )

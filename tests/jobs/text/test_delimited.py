@@ -4,8 +4,8 @@ import csv
 
 import pytest
 
-from jobs.specs.stages import Columns, Layout
-from jobs.text.corpora import noted_rows
+from layerscope.jobs.specs.stages import Columns, Layout
+from layerscope.jobs.text.corpora import noted_rows
 
 QUOTED = 'text\tlabel\n"He said ""yes"" to me"\tb\nplain\tc\n'
 SWALLOWED = 'text,label\n"oh no,neg\ngood,pos\nsaid ",neg\nfine,pos\n'
@@ -117,6 +117,6 @@ def test_a_long_field_is_read_and_the_limit_of_the_csv_module_stays(tmp_path):
 
 
 def test_a_quote_that_is_never_closed_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.text.delimited.MAX_LINE", 1000)
+    monkeypatch.setattr("layerscope.jobs.text.delimited.MAX_LINE", 1000)
     message = refused(tmp_path, "a.csv", 'text,label\na,b\n"' + "word\n" * 300)
     assert "a.csv:3: a field of more than 1,000 characters: is a quote never closed?" in message

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text.corpora import digest, read_rows
+from layerscope.jobs.text.corpora import digest, read_rows
 
 CSV = "text,label\na café,b\nc,d\n"
 
@@ -125,12 +125,12 @@ def test_a_path_of_windows_is_refused_with_the_one_that_is_there(tmp_path, monke
 
 
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.text.lines.MAX_LINE", 1000)
+    monkeypatch.setattr("layerscope.jobs.text.lines.MAX_LINE", 1000)
     path = write(tmp_path / "a.csv.gz", gzip.compress(b"text,label\n" + b"a" * 5000))
     assert "a.csv.gz:2: a line of more than 1,000 bytes" in refused(path)
 
 
 def test_an_archive_of_nothing_but_line_ends_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("jobs.text.lines.MAX_UNPACKED", 2**16)
+    monkeypatch.setattr("layerscope.jobs.text.lines.MAX_UNPACKED", 2**16)
     path = write(tmp_path / "a.jsonl.gz", gzip.compress(b"\n" * 2**20))
     assert "unpacked, the file is more than 200 times larger, as no texts are" in refused(path)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text.corpora import Row, read_rows
+from layerscope.jobs.text.corpora import Row, read_rows
 
 
 def refused(path: Path) -> str:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from jobs.text.corpora import Row, check_labels
-from jobs.text.lookalikes import alike
+from layerscope.jobs.text.corpora import Row, check_labels
+from layerscope.jobs.text.lookalikes import alike
 
 
 def rows_of(*labels: str) -> list[Row]:

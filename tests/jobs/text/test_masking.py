@@ -4,7 +4,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import AutoTokenizer, DataCollatorForLanguageModeling, PreTrainedTokenizerFast
 
-from jobs.text.masking import Masker, pack_blocks, stream_seed
+from layerscope.jobs.text.masking import Masker, pack_blocks, stream_seed
 from tests.jobs.tiny import write_tokenizer
 
 CLS, SEP, MASK, PAD = 2, 3, 4, 0

@@ -1,4 +1,4 @@
-from jobs.text.overlap import essence, essences, overlaps
+from layerscope.jobs.text.overlap import essence, essences, overlaps
 
 
 def test_copies_differ_in_case_marks_and_white_space_only():

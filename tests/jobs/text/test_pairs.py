@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text.frames import frame_of
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.truncation import any_exceeds, encode, longest_first
-from jobs.text.windows import split_windows
+from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.truncation import any_exceeds, encode, longest_first
+from layerscope.jobs.text.windows import split_windows
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 NUM_SPECIAL = {"bert-base-uncased": 3, "roberta-base": 4, "albert-base-v2": 3, "babyberta": 4}

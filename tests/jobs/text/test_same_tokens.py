@@ -5,9 +5,9 @@ import json
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
-from jobs.text import same_tokens
-from jobs.text.same_tokens import check_same_tokens, check_sample, faults_of, is_known
-from jobs.text.token_samples import (
+from layerscope.jobs.text import same_tokens
+from layerscope.jobs.text.same_tokens import check_same_tokens, check_sample, faults_of, is_known
+from layerscope.jobs.text.token_samples import (
     FIRST,
     LONGEST,
     MOST_CHARACTERS,
@@ -18,7 +18,7 @@ from jobs.text.token_samples import (
     tokenised,
     write_sample,
 )
-from jobs.text.tokenizer import load_tokenizer, tokenizer_memory
+from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_memory
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "Red", "house", "and", "##s"]
 SAMPLE = [("red houses",), ("Red house", "and red"), ("",)]

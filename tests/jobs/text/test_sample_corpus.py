@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text import sample_inflection as inflection
-from jobs.text.sample_corpus import (
+from layerscope.jobs.text import sample_inflection as inflection
+from layerscope.jobs.text.sample_corpus import (
     EVIDENCE_WORDS,
     SENTIMENTS,
     TOPICS,
@@ -22,7 +22,7 @@ from jobs.text.sample_corpus import (
     sample_rows,
     to_conllu,
 )
-from jobs.text.sample_lexicon import DOMAIN_BY_TOPIC, EVERYDAY, MOOD_BY_SENTIMENT, Domain
+from layerscope.jobs.text.sample_lexicon import DOMAIN_BY_TOPIC, EVERYDAY, MOOD_BY_SENTIMENT, Domain
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[4] / "shared"))
 UPOS = {"ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT"}

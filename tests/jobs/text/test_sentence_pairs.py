@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jobs.text.sentence_pairs import NoPairsError, make_pairs
+from layerscope.jobs.text.sentence_pairs import NoPairsError, make_pairs
 
 
 def planted(sizes_by_document, *, seed=0):

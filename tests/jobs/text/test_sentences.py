@@ -1,6 +1,6 @@
 import pytest
 
-from jobs.text.sentences import split_sentences
+from layerscope.jobs.text.sentences import split_sentences
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ import re
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
-from jobs.specs.stages import Columns, SpanColumns
-from jobs.text.span_rows import read_span_sentences
-from jobs.text.words import encode_words
+from layerscope.jobs.specs.stages import Columns, SpanColumns
+from layerscope.jobs.text.span_rows import read_span_sentences
+from layerscope.jobs.text.words import encode_words
 
 SENSES = Columns(
     text="one",

@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from jobs.text.splits import split_of_texts, stratified_sample, stratified_split
+from layerscope.jobs.text.splits import split_of_texts, stratified_sample, stratified_split
 
 GOLDEN = [2, 3, 11, 18]
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jobs.text.task_sampling import task_order
+from layerscope.jobs.text.task_sampling import task_order
 
 SIZES = [900, 400, 100]
 

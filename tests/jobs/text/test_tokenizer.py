@@ -12,9 +12,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
 
-from jobs import user_cache
-from jobs.text.auto_tokenizer import REASONS, auto_tokenizer
-from jobs.text.tokenizer import (
+from layerscope.jobs import user_cache
+from layerscope.jobs.text.auto_tokenizer import REASONS, auto_tokenizer
+from layerscope.jobs.text.tokenizer import (
     LIBRARIES,
     TOKENIZER_FILES,
     is_kept,
@@ -257,7 +257,7 @@ def test_no_code_of_a_folder_runs_and_nobody_is_asked(tmp_path, monkeypatch):
 
 def test_a_kept_tokenizer_is_loaded_without_transformers(tmp_path, monkeypatch):
     load_tokenizer(whole(tmp_path))
-    monkeypatch.setitem(sys.modules, "jobs.text.auto_tokenizer", None)
+    monkeypatch.setitem(sys.modules, "layerscope.jobs.text.auto_tokenizer", None)
     assert load_tokenizer(tmp_path).encode("red").ids
 
 

@@ -6,8 +6,8 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from jobs.text.frames import frame_of
-from jobs.text.tokenless import tokenless
+from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.tokenless import tokenless
 
 SEQUENCES = [("a b",), ("xyz",), ("xbx",), ("",), ("\u200b",)]
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text.corpora import read_rows
-from jobs.text.frames import frame_of
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.truncation import _most_tokens, any_exceeds, cut, encode, token_budget
+from layerscope.jobs.text.corpora import read_rows
+from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.truncation import _most_tokens, any_exceeds, cut, encode, token_budget
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 FAMILIES = ["bert-base-uncased", "roberta-base", "albert-base-v2", "babyberta"]

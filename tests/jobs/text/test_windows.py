@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.truncation import encode
-from jobs.text.windows import part_windows, split_windows, windows_of
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.truncation import encode
+from layerscope.jobs.text.windows import part_windows, split_windows, windows_of
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 FAMILIES = ["bert-base-uncased", "roberta-base", "albert-base-v2", "babyberta"]

@@ -5,8 +5,8 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.word_marks import continuing_tokens
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.word_marks import continuing_tokens
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
-from jobs.text.annotations import AnnotatedSentence, Unit
-from jobs.text.tokenizer import load_tokenizer
-from jobs.text.words import encode_words
+from layerscope.jobs.text.annotations import AnnotatedSentence, Unit
+from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.words import encode_words
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 WORDS = ("She", "unravelled", "the", "U.S.", "flag", ".")

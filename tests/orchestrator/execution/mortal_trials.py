@@ -5,7 +5,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.execution import gang, tune_trials
+from layerscope.orchestrator.execution import gang, tune_trials
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.execution.ray_cluster import connected
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.running import run_experiment
-from orchestrator.tracking.memory import MemoryTracker
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.ray_cluster import connected
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.running import run_experiment
+from layerscope.orchestrator.tracking.memory import MemoryTracker
 from tests.orchestrator.bench import Bench
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.execution.folder_for_ray import LONGEST_FOLDER, folder_for_ray
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.folder_for_ray import LONGEST_FOLDER, folder_for_ray
 
 LONG = "a-folder-of-a-batch-system/" * 5
 
@@ -74,9 +74,9 @@ def test_where_nothing_will_do_both_reasons_are_told(short):
 def test_whatever_ray_says_when_it_cannot_start_is_a_missing_prerequisite(error):
     code = f"""
 import ray
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.execution.ray_cluster import connected
-from orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.ray_cluster import connected
+from layerscope.orchestrator.experiment.cluster import Cluster
 def init(**options):
     raise {error}
 ray.init = init

@@ -4,10 +4,10 @@ import time
 
 import pytest
 
-from orchestrator.execution import ray_cluster
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.search.schedule import Schedule
-from orchestrator.workspace import open_workspace
+from layerscope.orchestrator.execution import ray_cluster
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.workspace import open_workspace
 from tests.orchestrator.execution.mortal_trials import Fate, mortal_trial
 from tests.tiny import write_experiment
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from jobs.pretrain import OVERLAP
-from jobs.text.sample_corpus import sample_rows
-from orchestrator.execution.serial import run_serially
-from orchestrator.workspace import open_workspace
+from layerscope.jobs.pretrain import OVERLAP
+from layerscope.jobs.text.sample_corpus import sample_rows
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import write_experiment
 
 SHORT = {"steps": 4, "batch_size": 4, "block_length": 32}

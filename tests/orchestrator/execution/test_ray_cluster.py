@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.execution.serial import run_serially
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import Stage
-from orchestrator.search.schedule import Schedule
-from orchestrator.workspace import Workspace, open_workspace
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.planning.plan import Stage
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.workspace import Workspace, open_workspace
 from tests.tiny import write_experiment
 
 pytestmark = [
@@ -51,7 +51,7 @@ class Halved:
 
 @pytest.fixture(scope="module")
 def halved(ray_of_two_cpus, tmp_path_factory, tiny_encoder) -> Halved:
-    from orchestrator.execution.ray_cluster import run_on_ray
+    from layerscope.orchestrator.execution.ray_cluster import run_on_ray
 
     folder = tmp_path_factory.mktemp("halved")
     workspace = opened(folder, tiny_encoder, early_stopping=HALVING)
@@ -129,7 +129,7 @@ def test_a_stopped_training_leaves_nothing_in_the_checkpoints_of_the_next(halved
 
 
 def test_a_stopped_variant_is_remembered_and_shown_as_stopped(halved):
-    from orchestrator.showing import status_object
+    from layerscope.orchestrator.showing import status_object
 
     again = halved.workspace.schedule()
     assert again.is_over
@@ -146,8 +146,8 @@ def test_without_early_stopping_a_variant_that_was_stopped_runs_to_its_end(halve
 
 
 def test_a_search_ends_with_its_trials_and_proposes_nothing_when_run_again(tmp_path, tiny_encoder):
-    from orchestrator.execution.ray_cluster import run_on_ray
-    from orchestrator.search.optuna_search import OptunaSearch
+    from layerscope.orchestrator.execution.ray_cluster import run_on_ray
+    from layerscope.orchestrator.search.optuna_search import OptunaSearch
 
     space = {"learning_rate": {"low": 1e-4, "high": 1e-2, "log": True}}
     search = {"space": space, "trials": 3, "startup_trials": 2}
@@ -173,7 +173,7 @@ def test_a_search_ends_with_its_trials_and_proposes_nothing_when_run_again(tmp_p
 def test_processes_of_a_gang_get_a_gpu_each_and_others_see_none(ray_of_two_cpus):
     import ray
 
-    from orchestrator.execution.gang import bundles, start_processes
+    from layerscope.orchestrator.execution.gang import bundles, start_processes
 
     seen = []
     for gpus in (1, 0):
@@ -202,7 +202,7 @@ def test_processes_of_a_gang_get_a_gpu_each_and_others_see_none(ray_of_two_cpus)
     ],
 )
 def test_what_can_never_be_placed_is_refused(changes, told):
-    from orchestrator.execution.room import most_trials_at_once
+    from layerscope.orchestrator.execution.room import most_trials_at_once
 
     with pytest.raises(PrerequisiteMissing, match=told):
         most_trials_at_once(Cluster(**changes))
@@ -218,7 +218,7 @@ def test_what_can_never_be_placed_is_refused(changes, told):
     ],
 )
 def test_as_many_trials_run_at_once_as_leave_room_for_a_task(changes, at_once):
-    from orchestrator.execution.room import most_trials_at_once
+    from layerscope.orchestrator.execution.room import most_trials_at_once
 
     assert most_trials_at_once(Cluster(**changes)) == at_once
 
@@ -227,7 +227,7 @@ def test_as_many_trials_run_at_once_as_leave_room_for_a_task(changes, at_once):
 def test_a_ray_that_the_program_had_before_stays_when_another_cannot_be_had(address):
     import ray
 
-    from orchestrator.execution.ray_cluster import connected
+    from layerscope.orchestrator.execution.ray_cluster import connected
 
     with pytest.raises(PrerequisiteMissing), connected(Cluster(address=address)):
         pytest.fail("a program has one Ray")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.execution.room import Machine, can_place
-from orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.execution.room import Machine, can_place
+from layerscope.orchestrator.experiment.cluster import Cluster
 
 
 @pytest.mark.parametrize(

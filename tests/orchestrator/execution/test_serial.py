@@ -6,9 +6,9 @@ import sys
 QUIET_RUN = """
 import huggingface_hub.constants  # as planning does
 from pathlib import Path
-from orchestrator.execution.serial import run_serially
-from orchestrator.search.schedule import Schedule
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.execution.serial import run_serially
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.store.artifacts import Store
 run_serially(Schedule(Store(Path({store!r}))))
 from transformers.utils import logging
 print(logging.is_progress_bar_enabled(), logging.get_verbosity() == logging.ERROR)

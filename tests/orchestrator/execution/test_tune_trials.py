@@ -5,15 +5,15 @@ from importlib import import_module
 
 import pytest
 
-from jobs.specs.features import FeatureHeadSpec
-from jobs.specs.multitask import JointTraining, MultitaskSpec
-from jobs.specs.recipe import Training
-from orchestrator.errors import StageFailed, WorkerLost
-from orchestrator.execution.gang import TRAININGS
-from orchestrator.execution.tune_trials import Order, Trial
-from orchestrator.experiment.cluster import Cluster
-from orchestrator.planning.plan import TRAINED_KINDS, make_stage
-from orchestrator.store.artifacts import Store
+from layerscope.jobs.specs.features import FeatureHeadSpec
+from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
+from layerscope.jobs.specs.recipe import Training
+from layerscope.orchestrator.errors import StageFailed, WorkerLost
+from layerscope.orchestrator.execution.gang import TRAININGS
+from layerscope.orchestrator.execution.tune_trials import Order, Trial
+from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.planning.plan import TRAINED_KINDS, make_stage
+from layerscope.orchestrator.store.artifacts import Store
 from tests.jobs.tiny import finetune_spec, pretrain_spec
 
 
@@ -83,7 +83,7 @@ def test_every_training_is_saved_when_it_is_time(begin, spec):
 def test_every_trained_kind_can_be_advanced_saved_and_resumed():
     assert set(TRAININGS) == set(TRAINED_KINDS)
     for kind, name in TRAININGS.items():
-        training = getattr(import_module(f"jobs.{kind}"), name)
+        training = getattr(import_module(f"layerscope.jobs.{kind}"), name)
         assert all(hasattr(training, part) for part in ("is_over", "advance", "save", "finish"))
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.experiment import Experiment
-from orchestrator.experiment.reading import read_experiment
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.reading import read_experiment
 
 SOUND = """\
 experiment: sound

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.cluster import Cluster, at_address, read_cluster
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.cluster import Cluster, at_address, read_cluster
 
 CLUSTERS = Path("configs/clusters")
 

@@ -2,8 +2,8 @@ import os
 
 import pytest
 
-from orchestrator.experiment.places import at_places
-from orchestrator.experiment.reading import read_with_places
+from layerscope.orchestrator.experiment.places import at_places
+from layerscope.orchestrator.experiment.reading import read_with_places
 
 
 @pytest.fixture

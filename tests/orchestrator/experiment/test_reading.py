@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from orchestrator.experiment.reading import read_experiment, resolved_yaml
-from orchestrator.experiment.tasks import Files
+from layerscope.orchestrator.experiment.reading import read_experiment, resolved_yaml
+from layerscope.orchestrator.experiment.tasks import Files
 
 
 def test_numbers_and_words_are_those_of_yaml_1_2(folder, sound):
@@ -310,9 +310,9 @@ def test_profiles_are_checked_without_being_applied(folder, sound):
 def test_reading_is_light(folder, sound):
     path = folder.write("experiments/x.yaml", sound)
     program = f"""
-import sys, time, json, jobs.specs.stages
+import sys, time, json, layerscope.jobs.specs.stages
 start = time.process_time()
-from orchestrator.experiment.reading import read_experiment
+from layerscope.orchestrator.experiment.reading import read_experiment
 read_experiment({str(path)!r}, environ={{}})
 heavy = {{"torch", "ray", "mlflow", "datasets", "transformers", "numpy"}} & set(sys.modules)
 print(json.dumps([time.process_time() - start, sorted(heavy)]))

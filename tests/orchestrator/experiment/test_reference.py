@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.reading import resolved_yaml
-from orchestrator.experiment.reference import read_paper
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.reading import resolved_yaml
+from layerscope.orchestrator.experiment.reference import read_paper
 
 REFERENCES = sorted((Path(__file__).parents[3] / "configs" / "references").glob("*.yaml"))
 PAPER = """\

@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 from ruamel.yaml import YAML
 
-from orchestrator.experiment.schema import experiment_schema, reference_schema, task_schema
+from layerscope.orchestrator.experiment.schema import experiment_schema, reference_schema, task_schema
 
 SCHEMAS = {"experiment": experiment_schema, "task": task_schema, "reference": reference_schema}
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from jobs.specs.annotations import AnnotateSpec, SampleAnnotationsData
-from jobs.specs.stages import ValidationSplit
-from orchestrator.errors import ConfigurationError
-from orchestrator.planning.plan import make_stage
+from layerscope.jobs.specs.annotations import AnnotateSpec, SampleAnnotationsData
+from layerscope.jobs.specs.stages import ValidationSplit
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.planning.plan import make_stage
 from tests.orchestrator.bench import LONG, SAMPLE, Bench
 
 WORDS = {

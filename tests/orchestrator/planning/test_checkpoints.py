@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.planning.checkpoints import at
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.planning.checkpoints import at
 from tests.orchestrator.bench import SAMPLE, Bench
 
 WORDS = {

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from jobs.specs.stages import Layout
-from orchestrator.errors import ConfigurationError
-from orchestrator.showing import plan_object, print_plan
+from layerscope.jobs.specs.stages import Layout
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.showing import plan_object, print_plan
 from tests.orchestrator.bench import Bench
 
 

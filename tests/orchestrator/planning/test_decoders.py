@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.errors import ConfigurationError
 from tests.orchestrator.bench import SAMPLE, Bench
 
 WHY = "attention in encoder (gpt2) is causal"

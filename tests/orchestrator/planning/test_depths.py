@@ -1,6 +1,6 @@
 import pytest
 
-from orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.errors import ConfigurationError
 from tests.orchestrator.bench import Bench
 
 SHARED = "the layers of encoder share their weights, as ALBERT's do, so"

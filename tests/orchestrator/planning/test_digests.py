@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from orchestrator.planning.digests import sha256_of
+from layerscope.orchestrator.planning.digests import sha256_of
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.planning.encoder_facts import facts_of
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.planning.encoder_facts import facts_of
 from tests.orchestrator.bench import Bench
 
-FACTS = "orchestrator.planning.encoder_facts"
+FACTS = "layerscope.orchestrator.planning.encoder_facts"
 
 
 @pytest.fixture(autouse=True)
@@ -22,7 +22,7 @@ def cache_home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def calls(monkeypatch):
-    from orchestrator.planning.fresh_process import call_apart
+    from layerscope.orchestrator.planning.fresh_process import call_apart
 
     made = []
 

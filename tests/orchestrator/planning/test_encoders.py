@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import ConfigurationError, PrerequisiteMissing, TrackerUnavailable
-from orchestrator.experiment.experiment import EncoderSource
-from orchestrator.planning.encoders import locate_encoder
+from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing, TrackerUnavailable
+from layerscope.orchestrator.experiment.experiment import EncoderSource
+from layerscope.orchestrator.planning.encoders import locate_encoder
 
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 HUB = "maker/tiny"
@@ -204,7 +204,7 @@ def test_the_minilm_package_is_located_with_its_known_digest_and_remembered(tmp_
 def test_locating_loads_no_heavy_library(tmp_path):
     folder = make_encoder(tmp_path / "mine")
     code = (
-        "import sys; from orchestrator.planning.encoders import EncoderSource, locate_encoder;"
+        "import sys; from layerscope.orchestrator.planning.encoders import EncoderSource, locate_encoder;"
         f"locate_encoder(EncoderSource(folder={str(folder)!r}, hub='a/b'));"
         "heavy = {'torch', 'transformers', 'datasets', 'mlflow', 'huggingface_hub', 'tokenizers'};"
         "print(heavy & set(sys.modules))"

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from jobs.specs.recipe import Training
-from jobs.specs.stages import CkaSpec, FinetuneSpec, ProbeSpec
-from orchestrator.planning.fingerprint import canonical_json, fingerprint, stage_key
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.specs.stages import CkaSpec, FinetuneSpec, ProbeSpec
+from layerscope.orchestrator.planning.fingerprint import canonical_json, fingerprint, stage_key
 
 
 def test_canonical_json_does_not_know_the_order_of_keys_or_who_made_the_sequence():
@@ -46,7 +46,8 @@ def test_the_key_of_a_stage_is_golden():
 
 def test_a_key_is_the_same_in_another_process():
     code = (
-        "from jobs.specs.stages import ProbeSpec; from orchestrator.planning.fingerprint import stage_key;"
+        "from layerscope.jobs.specs.stages import ProbeSpec;"
+        "from layerscope.orchestrator.planning.fingerprint import stage_key;"
         "print(stage_key(ProbeSpec(), {'states': 'a' * 16}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

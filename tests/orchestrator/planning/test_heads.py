@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.planning.measures import depth_note
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.planning.measures import depth_note
 from tests.orchestrator.bench import LONG, Bench
 
 POOLER = {"has_pooler": True}
@@ -83,7 +83,7 @@ def test_depth_is_measured_of_linear_heads_on_one_layer_of_whole_texts(bench):
 
 
 def test_what_is_not_measured_is_said_in_the_plan_and_the_report(bench, capsys):
-    from orchestrator.showing import print_plan
+    from layerscope.orchestrator.showing import print_plan
 
     workspace = bench.open(grid={"layers": ["last", "all"]})
     schedule = workspace.schedule()

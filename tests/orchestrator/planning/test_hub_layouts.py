@@ -4,15 +4,15 @@ import json
 
 import pytest
 
-from jobs import prepare
-from jobs.context import StageContext
-from jobs.specs.stages import Columns, HubData, PrepareSpec, SpanColumns
-from jobs.text.prepared import read_split
-from jobs.text.tokenizer import tokenizer_digest
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.task_files import read_task
-from orchestrator.experiment.tasks import Hub, Task
-from orchestrator.planning.task_checks import check_task
+from layerscope.jobs import prepare
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.specs.stages import Columns, HubData, PrepareSpec, SpanColumns
+from layerscope.jobs.text.prepared import read_split
+from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.task_files import read_task
+from layerscope.orchestrator.experiment.tasks import Hub, Task
+from layerscope.orchestrator.planning.task_checks import check_task
 from tests.orchestrator.planning.test_hub_tasks import TASKS
 
 COMMIT = "c" * 40

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs import annotate
-from jobs.context import StageContext
-from jobs.specs.annotations import AnnotateSpec
-from jobs.specs.stages import HubData, ValidationSplit
-from jobs.text.examples import read_examples
-from jobs.text.tokenizer import tokenizer_digest
-from orchestrator.experiment.task_files import read_task
-from orchestrator.planning.task_checks import check_task
+from layerscope.jobs import annotate
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.jobs.specs.stages import HubData, ValidationSplit
+from layerscope.jobs.text.examples import read_examples
+from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.orchestrator.experiment.task_files import read_task
+from layerscope.orchestrator.planning.task_checks import check_task
 
 TASKS = Path(__file__).parents[3] / "configs" / "tasks"
 FOUR = ["0", "1", "2", "3"]
@@ -116,7 +116,9 @@ def hub(monkeypatch):
             return fake_dataset(name)
 
         monkeypatch.setattr("datasets.load_dataset", load)
-        monkeypatch.setattr("orchestrator.planning.task_checks.resolve_revision", lambda *_: "c" * 40)
+        monkeypatch.setattr(
+            "layerscope.orchestrator.planning.task_checks.resolve_revision", lambda *_: "c" * 40
+        )
         return asked
 
     return offer

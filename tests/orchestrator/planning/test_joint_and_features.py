@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.planning.plan import TRAINED_KINDS
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.planning.plan import TRAINED_KINDS
 from tests.orchestrator.bench import LONG, SAMPLE, Bench, keys
 
 TASKS = [{"task": "topic", "data": SAMPLE}, {"task": "mood", "data": SAMPLE | {"target": "sentiment"}}]

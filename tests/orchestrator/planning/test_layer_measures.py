@@ -1,10 +1,10 @@
 """Measures of layers are planned of every model that a subject has states of."""
 
-from jobs.specs.roles import RANDOM, START
-from jobs.specs.spec import Spec
-from orchestrator.experiment.experiment import Measures
-from orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
-from orchestrator.planning.plan import make_stage
+from layerscope.jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.spec import Spec
+from layerscope.orchestrator.experiment.experiment import Measures
+from layerscope.orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
+from layerscope.orchestrator.planning.plan import make_stage
 
 
 class States(Spec):

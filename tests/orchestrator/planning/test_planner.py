@@ -3,8 +3,8 @@ import shutil
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.planning.plan import Plan, merge
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.planning.plan import Plan, merge
 from tests.orchestrator.bench import LONG, SAMPLE, Bench, keys
 
 PRETRAINING = {"more": {"steps": 3}}

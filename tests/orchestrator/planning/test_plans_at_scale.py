@@ -5,11 +5,11 @@ from itertools import combinations
 
 import pytest
 
-from orchestrator.experiment.variants import grid_variants
-from orchestrator.planning import between, plan
-from orchestrator.planning.between import pairs_of
-from orchestrator.showing import plan_object, print_plan, status_object, users_by_key
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.experiment.variants import grid_variants
+from layerscope.orchestrator.planning import between, plan
+from layerscope.orchestrator.planning.between import pairs_of
+from layerscope.orchestrator.showing import plan_object, print_plan, status_object, users_by_key
+from layerscope.orchestrator.store.artifacts import Store
 from tests.orchestrator.bench import SAMPLE, Bench
 
 TWO_TASKS = [{"task": "topic", "data": SAMPLE}, {"task": "mood", "data": SAMPLE | {"target": "sentiment"}}]

@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.errors import ConfigurationError
 from tests.orchestrator.bench import SAMPLE, Bench, keys
 
 TOPIC = {"task": "topic", "data": SAMPLE, "domain": "a"}

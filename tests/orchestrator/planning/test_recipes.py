@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from jobs.specs.recipe import Training
-from orchestrator.experiment.experiment import Recipe
-from orchestrator.planning import recipes
-from orchestrator.planning.encoders import LocatedEncoder
+from layerscope.jobs.specs.recipe import Training
+from layerscope.orchestrator.experiment.experiment import Recipe
+from layerscope.orchestrator.planning import recipes
+from layerscope.orchestrator.planning.encoders import LocatedEncoder
 from tests.orchestrator.bench import Bench
 
 ENCODER = LocatedEncoder(Path("nowhere"), "digest", "digest", "encoder")

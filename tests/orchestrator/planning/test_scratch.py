@@ -5,9 +5,9 @@ import json
 import pytest
 from transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer
 
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.experiment.experiment import EncoderSource, Scratch
-from orchestrator.planning.encoders import locate_encoder
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.experiment.experiment import EncoderSource, Scratch
+from layerscope.orchestrator.planning.encoders import locate_encoder
 from tests.jobs.tiny import write_tokenizer
 from tests.orchestrator.bench import Bench, keys
 

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.showing import print_plan
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.showing import print_plan
 from tests.orchestrator.bench import LONG, SAMPLE, Bench, keys
 
 TWO_TASKS = [{"task": "topic", "data": SAMPLE}, {"task": "mood", "data": SAMPLE | {"target": "sentiment"}}]

@@ -3,8 +3,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from jobs.specs.stages import HubData
-from orchestrator.errors import ConfigurationError, PrerequisiteMissing
+from layerscope.jobs.specs.stages import HubData
+from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from tests.orchestrator.bench import LONG, Bench, keys
 
 COMMIT = "c" * 40
@@ -66,7 +66,7 @@ def test_a_file_that_may_not_be_read_is_a_fault_and_no_crash(bench, monkeypatch)
     def refuse(path, *columns, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("orchestrator.planning.sources.noted_rows", refuse)
+    monkeypatch.setattr("layerscope.orchestrator.planning.sources.noted_rows", refuse)
     assert "task locked: [Errno 13] Permission denied" in faults(bench, task)
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.errors import ConfigurationError
 from tests.orchestrator.bench import SAMPLE, Bench
 
 
@@ -212,7 +212,7 @@ def test_f1_is_of_two_labels(bench):
 
 
 def test_what_is_not_probed_is_said(bench, capsys):
-    from orchestrator.showing import print_plan
+    from layerscope.orchestrator.showing import print_plan
 
     topic = {"task": "topic", "data": SAMPLE}
     note = "no labels are predicted in score, pick: of their layers there is no geometry, no spread"

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from orchestrator.errors import ConfigurationError
-from orchestrator.experiment.task_files import read_task
-from orchestrator.planning.task_checks import check_task, lines_of
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.task_files import read_task
+from layerscope.orchestrator.planning.task_checks import check_task, lines_of
 
 
 def write_lines(path, *rows):

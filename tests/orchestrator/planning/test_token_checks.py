@@ -7,10 +7,10 @@ from tokenizers import Tokenizer
 from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Whitespace
 
-from jobs.text import same_tokens
-from jobs.text.auto_tokenizer import name_class
-from orchestrator.errors import ConfigurationError
-from orchestrator.planning import token_checks
+from layerscope.jobs.text import same_tokens
+from layerscope.jobs.text.auto_tokenizer import name_class
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.planning import token_checks
 from tests.orchestrator.bench import Bench
 
 

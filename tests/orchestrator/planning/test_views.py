@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from jobs.specs.stages import PrepareSpec
-from orchestrator.errors import ConfigurationError
+from layerscope.jobs.specs.stages import PrepareSpec
+from layerscope.orchestrator.errors import ConfigurationError
 from tests.orchestrator.bench import LONG, Bench, keys
 
 LONG_TASK = {"tasks": [{"task": "topic", "data": LONG}]}

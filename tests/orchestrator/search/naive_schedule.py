@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from orchestrator.planning.plan import START_ROLES, Plan, PlannedVariant, Stage, labels_of, merge
-from orchestrator.search.standings import StageState
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.planning.plan import START_ROLES, Plan, PlannedVariant, Stage, labels_of, merge
+from layerscope.orchestrator.search.standings import StageState
+from layerscope.orchestrator.store.artifacts import Store
 
 Listener = Callable[[dict[str, Any]], None]
 

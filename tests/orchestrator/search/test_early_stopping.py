@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 from ray.tune.schedulers import TrialScheduler
 
-from orchestrator.experiment.experiment import EarlyStopping
-from orchestrator.search.early_stopping import METRIC, OfEachTask, make_scheduler
+from layerscope.orchestrator.experiment.experiment import EarlyStopping
+from layerscope.orchestrator.search.early_stopping import METRIC, OfEachTask, make_scheduler
 
 HALVING = EarlyStopping(grace_period=1, reduction_factor=2)
 

@@ -5,9 +5,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from orchestrator.search.optuna_search import OptunaSearch, storage_url, stored_variants
-from orchestrator.search.schedule import Schedule
-from orchestrator.workspace import Workspace
+from layerscope.orchestrator.search.optuna_search import OptunaSearch, storage_url, stored_variants
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.workspace import Workspace
 from tests.orchestrator.bench import LONG, Bench, finish_variant, write_curves
 
 RATES = {"learning_rate": {"low": 1e-5, "high": 1e-3, "log": True}}
@@ -330,8 +330,8 @@ def test_a_space_in_which_a_choice_lets_another_factor_do_nothing_does_not_end_e
 
 
 def test_a_large_space_is_not_enumerated(bench, monkeypatch):
-    monkeypatch.setattr("orchestrator.search.untried.MOST_DRAWS", 20)
-    monkeypatch.setattr("orchestrator.search.cells.MOST_DRAWS", 20)
+    monkeypatch.setattr("layerscope.orchestrator.search.untried.MOST_DRAWS", 20)
+    monkeypatch.setattr("layerscope.orchestrator.search.cells.MOST_DRAWS", 20)
     space = {"head_tokens": {"low": 1, "high": 100_000_000}, **TWO}
     run = Run(bench, search=search(space, trials=4), recipe={"max_length": 200_000_000})
     assert len(run.finish_all()) == 2  # No text is cut, so nothing is kept of its head.
@@ -356,7 +356,7 @@ def test_the_objective_is_the_metric_of_the_task_where_none_is_named(bench):
 
 
 def test_a_plan_says_how_many_conditions_there_are_to_try(bench, capsys):
-    from orchestrator.showing import print_plan
+    from layerscope.orchestrator.showing import print_plan
 
     for space, told in (
         (TWELVE, "20 conditions while it runs; its space has 12 at most"),
@@ -369,7 +369,7 @@ def test_a_plan_says_how_many_conditions_there_are_to_try(bench, capsys):
 
 
 def test_the_status_says_how_far_a_search_is(bench, capsys):
-    from orchestrator.showing import print_status, status_object
+    from layerscope.orchestrator.showing import print_status, status_object
 
     Run(bench, search=search(trials=6)).finish_all(most=2)
     workspace = bench.open(search=search(trials=6))

@@ -1,8 +1,8 @@
 import pytest
 
-from orchestrator.planning.plan import labels_of
-from orchestrator.search.schedule import Schedule
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.planning.plan import labels_of
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.store.artifacts import Store
 from tests.orchestrator.bench import Bench
 
 GROWN = {"pretraining": {"more": {"steps": 3}}, "grid": {"pretraining": ["none", "more"]}}

@@ -5,9 +5,9 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.search.schedule import Schedule
-from orchestrator.search.standings import Standings
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.search.standings import Standings
+from layerscope.orchestrator.store.artifacts import Store
 from tests.orchestrator.bench import Bench
 from tests.orchestrator.search.naive_schedule import NaiveSchedule
 

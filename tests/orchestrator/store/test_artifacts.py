@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from jobs.context import CURVES
-from jobs.reporting.study import RECORD
-from jobs.specs.stages import ProbeSpec
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.planning.plan import Stage, make_stage
-from orchestrator.store.artifacts import Store, write_whole
+from layerscope.jobs.context import CURVES
+from layerscope.jobs.reporting.study import RECORD
+from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.planning.plan import Stage, make_stage
+from layerscope.orchestrator.store.artifacts import Store, write_whole
 
 KILLED = KeyboardInterrupt
 """Stands for a kill: nothing in the product catches it."""
@@ -187,7 +187,7 @@ def test_making_a_store_leaves_nothing_in_it(store):
 HOLD = """
 import sys
 from pathlib import Path
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.store.artifacts import Store
 with Store(Path(sys.argv[1])).exclusive():
     print("held", flush=True)
     sys.stdin.read()
@@ -258,8 +258,8 @@ def test_a_small_file_is_read_whole_or_not_at_all(tmp_path, monkeypatch):
 
 
 def test_a_full_disk_fails_the_stage_with_a_message_and_leaves_nothing_half_written(store, monkeypatch):
-    from orchestrator.errors import StageFailed
-    from orchestrator.execution.worker import compute
+    from layerscope.orchestrator.errors import StageFailed
+    from layerscope.orchestrator.execution.worker import compute
 
     stage = make_stage(ProbeSpec())
 
@@ -267,7 +267,7 @@ def test_a_full_disk_fails_the_stage_with_a_message_and_leaves_nothing_half_writ
         (context.out / "half").write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(context.out / "whole"))
 
-    monkeypatch.setattr("jobs.probe.run", fill_the_disk)
+    monkeypatch.setattr("layerscope.jobs.probe.run", fill_the_disk)
     with pytest.raises(
         StageFailed, match=r"OSError: \[Errno 28\] No space left on device: .*\(log: .*log\.txt\)"
     ):
@@ -278,15 +278,15 @@ def test_a_full_disk_fails_the_stage_with_a_message_and_leaves_nothing_half_writ
 
 
 def test_a_disk_that_is_full_at_the_commit_fails_the_stage_alike(store, monkeypatch):
-    from orchestrator.errors import StageFailed
-    from orchestrator.execution.worker import compute
+    from layerscope.orchestrator.errors import StageFailed
+    from layerscope.orchestrator.execution.worker import compute
 
     stage = make_stage(ProbeSpec())
 
     def refuse(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("jobs.probe.run", lambda spec, context: {})
+    monkeypatch.setattr("layerscope.jobs.probe.run", lambda spec, context: {})
     with monkeypatch.context() as patch, pytest.raises(StageFailed, match="No space left on device"):
         patch.setattr("os.fsync", refuse)
         compute(stage, store)

@@ -5,17 +5,17 @@ import sys
 
 import pytest
 
-from jobs.specs.stages import ProbeSpec
-from orchestrator.planning.plan import make_stage
-from orchestrator.store.artifacts import Store
-from orchestrator.store.cleaning import remove_leftovers
+from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.orchestrator.planning.plan import make_stage
+from layerscope.orchestrator.store.artifacts import Store
+from layerscope.orchestrator.store.cleaning import remove_leftovers
 
 WRITE = """
 import sys
 from pathlib import Path
-from jobs.specs.stages import ProbeSpec
-from orchestrator.planning.plan import make_stage
-from orchestrator.store.artifacts import Store
+from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.orchestrator.planning.plan import make_stage
+from layerscope.orchestrator.store.artifacts import Store
 with Store(Path(sys.argv[1])).writing(make_stage(ProbeSpec())) as aside:
     (aside / "half").write_text("half")
     print("writing", flush=True)

@@ -5,7 +5,7 @@ from contextlib import closing
 
 import pytest
 
-from orchestrator.store.databases import ensure_database
+from layerscope.orchestrator.store.databases import ensure_database
 
 HALF = "create table runs (name text)"
 

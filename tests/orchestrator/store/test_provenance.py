@@ -2,8 +2,8 @@ import json
 import socket
 from datetime import UTC, datetime
 
-from orchestrator.store import provenance as module
-from orchestrator.store.provenance import installed_versions, provenance
+from layerscope.orchestrator.store import provenance as module
+from layerscope.orchestrator.store.provenance import installed_versions, provenance
 
 
 def test_provenance_says_when_where_how_long_and_with_what():

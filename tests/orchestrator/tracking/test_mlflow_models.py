@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import PrerequisiteMissing
-from orchestrator.experiment.experiment import EncoderSource
-from orchestrator.planning.encoders import locate_encoder
-from orchestrator.tracking.mlflow_models import fetch_model
+from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.experiment.experiment import EncoderSource
+from layerscope.orchestrator.planning.encoders import locate_encoder
+from layerscope.orchestrator.tracking.mlflow_models import fetch_model
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),

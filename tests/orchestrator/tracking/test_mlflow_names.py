@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.tracking.mlflow_names import (
+from layerscope.orchestrator.tracking.mlflow_names import (
     MAX_NAME,
     accepted_name,
     accepted_path,

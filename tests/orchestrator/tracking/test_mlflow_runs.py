@@ -22,11 +22,11 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
-from jobs.reporting.study import Point
-from orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
-from orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage, _restoring
-from orchestrator.tracking.publishing import Publisher
-from orchestrator.tracking.tracker import Dataset, Page
+from layerscope.jobs.reporting.study import Point
+from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
+from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage, _restoring
+from layerscope.orchestrator.tracking.publishing import Publisher
+from layerscope.orchestrator.tracking.tracker import Dataset, Page
 
 # MLflow 3.17 asks SQLAlchemy 2.1 for a loader that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")

@@ -10,10 +10,10 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from jobs.reporting.figures import study_figures
-from jobs.reporting.study import Study, VariantResult
-from orchestrator.tracking.memory import MemoryTracker
-from orchestrator.tracking.pages import study_pages
+from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.orchestrator.tracking.memory import MemoryTracker
+from layerscope.orchestrator.tracking.pages import study_pages
 from tests.jobs.reporting.papers import claim, reference
 
 LAYERS = range(7)

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from orchestrator.planning.plan import Stage
-from orchestrator.search.schedule import Schedule
-from orchestrator.tracking.progress import make_reporter
-from orchestrator.workspace import open_workspace
+from layerscope.orchestrator.planning.plan import Stage
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.tracking.progress import make_reporter
+from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import write_experiment
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
-from orchestrator.tracking.memory import MemoryTracker
-from orchestrator.tracking.publishing import Publisher, publish_each
-from orchestrator.tracking.tracker import Page
+from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
+from layerscope.orchestrator.tracking.memory import MemoryTracker
+from layerscope.orchestrator.tracking.publishing import Publisher, publish_each
+from layerscope.orchestrator.tracking.tracker import Page
 
 EXPERIMENT = "experiment"
 

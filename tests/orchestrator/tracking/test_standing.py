@@ -1,7 +1,7 @@
 import pytest
 
-from orchestrator.search.schedule import Schedule
-from orchestrator.store.artifacts import Store
+from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.store.artifacts import Store
 from tests.orchestrator.bench import LONG, Bench, finish_variant, keys, write_curves
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator.tracking.tracker import Page, check_tracking_uri, redacted
+from layerscope.orchestrator.tracking.tracker import Page, check_tracking_uri, redacted
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,26 @@
+"""Fine-tuning recipes for text encoders on Ray, and what each did to every layer.
+
+The measures are callable on arrays of one's own: `from layerscope import cka_map, direct_probe`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from layerscope.jobs.numerics.cka import cka_map
+    from layerscope.jobs.numerics.directprobe import direct_probe
+
+__all__ = ["cka_map", "direct_probe"]
+
+_MODULES = {"cka_map": "layerscope.jobs.numerics.cka", "direct_probe": "layerscope.jobs.numerics.directprobe"}
+
+
+def __getattr__(name: str) -> Any:
+    """Names are imported when they are first used, so that `import layerscope` stays light."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])
