@@ -26,11 +26,10 @@ from layerscope.jobs.encoders.feature_heads import make_head
 from layerscope.jobs.encoders.learning_rates import Group, groups_at_one_rate
 from layerscope.jobs.encoders.logits import logits_of
 from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
-from layerscope.jobs.encoders.targets import scores_of
 from layerscope.jobs.encoders.token_files import ABOUT, TokenStates
 from layerscope.jobs.processes import share
 from layerscope.jobs.specs.features import FeatureHeadSpec
-from layerscope.jobs.specs.targets import SELECTING
+from layerscope.jobs.targets.label import LABEL
 from layerscope.jobs.text.batches import length_bucketed_batches
 from layerscope.jobs.text.prepared import Split, read_labels, read_split
 from layerscope.jobs.text.subsets import stratified_subset, subset_size
@@ -106,7 +105,7 @@ class HeadTraining:
         if progress.diverged:
             self._model.load_state_dict(self._best_weights)
             scores = self._scores("validation")
-        score = scores[f"validation/{self._spec.selected_by or SELECTING['label']}"]
+        score = scores[f"validation/{self._spec.selected_by or LABEL.facts.selected_by}"]
         if score > progress.best_score:
             progress.best_score, progress.best = score, scores
             self._best_weights = self._weights()
@@ -139,7 +138,7 @@ class HeadTraining:
         num_seen = progress.step * self._spec.training.batch_size
         return (
             progress.best
-            | scores_of(split.labels, logits_NK, prefix="test")
+            | LABEL.scores(split.labels, logits_NK, prefix="test")
             | {
                 "train/seconds": progress.seconds,
                 "train/steps": float(progress.step),
@@ -196,9 +195,8 @@ class HeadTraining:
         own = share(rows, accelerator)
         weight = len(own) * accelerator.num_processes / len(rows)
         own = own or rows[:1]
-        labels_B = torch.tensor([self._labels[row] for row in own], device=accelerator.device)
         logits_BK = self._logits(self._prepared, self._states, own)
-        return nn.functional.cross_entropy(logits_BK, labels_B) * weight
+        return LABEL.mean_loss(logits_BK, [self._labels[row] for row in own]) * weight
 
     def _take(self, loss: torch.Tensor) -> bool:
         self._accelerator.backward(loss)
@@ -216,7 +214,7 @@ class HeadTraining:
 
     def _scores(self, name: str) -> dict[str, float]:
         split, logits_NK = self._scored(name)
-        return scores_of(split.labels, logits_NK, prefix=name)
+        return LABEL.scores(split.labels, logits_NK, prefix=name)
 
     def _scored(self, name: str) -> tuple[Split, np.ndarray]:
         self._model.eval()

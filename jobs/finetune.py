@@ -37,9 +37,8 @@ from layerscope.jobs.encoders.optimisation import (
 )
 from layerscope.jobs.encoders.precision import computing_in
 from layerscope.jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
-from layerscope.jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of, written_targets
 from layerscope.jobs.specs.stages import FinetuneSpec
-from layerscope.jobs.specs.targets import SELECTING
+from layerscope.jobs.targets.all import TARGETS
 from layerscope.jobs.text.batches import length_bucketed_batches
 from layerscope.jobs.text.examples import read_examples, read_label_names, read_target
 from layerscope.jobs.text.inputs import inputs_of
@@ -79,24 +78,22 @@ class Finetuning:
         self._spec, self._context, self._accelerator = spec, context, context.accelerator
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
-        self._target = read_target(data)
+        self._task = TARGETS[read_target(data)]
         self._train = part_of_train(read_examples(data, "train"), size=training.train_size, seed=spec.seed)
         self._validation = read_examples(data, "validation")
         self._start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
         encoder, labels = load_encoder(self._start), read_label_names(data)
         classifier = Classifier(
             encoder,
-            num_labels=len(labels) if self._target == "label" else 1,
             pooling=training.pooling,
             layers=training.layers,
             layer_pooling=training.layer_pooling,
             window_pooling=training.window_pooling,
             num_spans=None if self._train.spans is None else len(self._train.spans[0][0]),
-            num_choices=len(labels) if self._target in ("choice", "answers") else None,
-            judges_choices=self._target == "answers",
+            **self._task.head(len(labels))._asdict(),
         )
-        if self._target == "number":
-            torch.nn.init.constant_(classifier.head.bias, float(np.mean(self._train.targets())))
+        if self._task.first_bias is not None:
+            torch.nn.init.constant_(classifier.head.bias, self._task.first_bias(self._train.targets()))
         if classifier.pooler is not None:
             classifier.pooler.load_state_dict(load_pooler(context.inputs["pooler"]))
         self._adaptation = Adaptation(encoder, training, seed=spec.seed)
@@ -144,11 +141,11 @@ class Finetuning:
         if progress.diverged:
             self._return_to_best()
             logits_NK, scores = self._validate()
-        score = scores[f"validation/{self._spec.selected_by or SELECTING[self._target]}"]
+        score = scores[f"validation/{self._spec.selected_by or self._task.facts.selected_by}"]
         if score > progress.best_score:
             progress.best_score, progress.best = score, scores
-            progress.learned = has_learnt(
-                self._train.targets(), self._validation.targets(), logits_NK, self._target
+            progress.learned = self._task.has_learnt(
+                self._train.targets(), self._validation.targets(), logits_NK
             )
             self._best_weights = self._weights()
         progress.evaluations += 1
@@ -185,7 +182,7 @@ class Finetuning:
         return (
             progress.best
             | progress.losses
-            | scores_of(test.targets(), logits_NK, prefix="test", target=self._target)
+            | self._task.scores(test.targets(), logits_NK, prefix="test")
             | {
                 "train/seconds": progress.seconds,
                 "train/steps": progress.step,
@@ -276,7 +273,7 @@ class Finetuning:
 
     def _mean_loss(self, rows: Sequence[int]) -> torch.Tensor:
         logits_BK = self._forward(self._model, self._train, rows)
-        return mean_loss(logits_BK, self._train.rows(rows).targets(), self._target)
+        return self._task.mean_loss(logits_BK, self._train.rows(rows).targets())
 
     def _forward(self, model: torch.nn.Module, split: Split, rows: Sequence[int]) -> torch.Tensor:
         device = self._accelerator.device
@@ -286,7 +283,7 @@ class Finetuning:
     def _validate(self) -> tuple[np.ndarray, dict[str, float]]:
         """Logits (N, K) of the validation split, and their scores."""
         logits_NK, targets = self._logits(self._validation), self._validation.targets()
-        return logits_NK, scores_of(targets, logits_NK, prefix="validation", target=self._target)
+        return logits_NK, self._task.scores(targets, logits_NK, prefix="validation")
 
     def _logits(self, split: Split) -> np.ndarray:
         """Logits (N, K), on every process."""
@@ -315,8 +312,8 @@ class Finetuning:
         save_head(model, out, labels=read_label_names(self._context.inputs["data"]))
         predictions = {
             "ids": test.target_ids(),
-            "labels": written_targets(test.targets(), self._target),
-            "predictions": predictions_of(logits_NK, self._target),
+            "labels": self._task.written(test.targets()),
+            "predictions": self._task.predictions(logits_NK),
         }
         (out / "test_predictions.json").write_text(json.dumps(predictions), encoding="utf-8")
         groups = [group.as_json() for group in self.groups]

@@ -27,8 +27,8 @@ from layerscope.jobs.encoders.micro_batches import MicroBatches
 from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
 from layerscope.jobs.encoders.precision import computing_in
 from layerscope.jobs.encoders.shared_heads import SharedEncoder
-from layerscope.jobs.encoders.targets import scores_of
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
+from layerscope.jobs.targets.label import LABEL
 from layerscope.jobs.text.batches import length_bucketed_batches
 from layerscope.jobs.text.inputs import inputs_of
 from layerscope.jobs.text.prepared import Split, read_labels, read_split
@@ -188,8 +188,8 @@ class SharedTraining:
     def _mean_loss(self, position: int, rows: Sequence[int]) -> torch.Tensor:
         """Mean loss of some training texts of the task at a position."""
         train = self._tasks[position].train
-        labels_B = torch.tensor([train.labels[row] for row in rows], device=self._accelerator.device)
-        return nn.functional.cross_entropy(self._logits(self._prepared, position, train, rows), labels_B)
+        logits_BK = self._logits(self._prepared, position, train, rows)
+        return LABEL.mean_loss(logits_BK, train.rows(rows).targets())
 
     def _scores_of(self, split_name: str) -> dict[str, float]:
         """Scores of every task on one of its splits."""
@@ -199,7 +199,7 @@ class SharedTraining:
             split = read_split(task.folder, split_name)
             forward = partial(self._logits, self._model, position, split)
             logits_NK = logits_of(forward, split, self._accelerator)
-            found |= scores_of(split.labels, logits_NK, prefix=f"{task.name}/{split_name}")
+            found |= LABEL.scores(split.labels, logits_NK, prefix=f"{task.name}/{split_name}")
         self._model.train()
         return found
 

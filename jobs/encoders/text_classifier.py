@@ -21,10 +21,10 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from layerscope.jobs.encoders.answering_classes import LOADED, Kind, has_class, new_model, text_logits
+from layerscope.jobs.encoders.answering_classes import has_class, new_model, text_logits
 from layerscope.jobs.encoders.text_head import TextHead
 from layerscope.jobs.specs.recipe import TokenPooling
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Kind, Target
 from layerscope.jobs.text.prepared import Split
 
 AGREEING = 3e-5
@@ -73,7 +73,7 @@ def text_classifier(
     Args:
         config: The encoder's, with the labels.
     """
-    for kind in LOADED[target]:
+    for kind in TARGET_FACTS[target].loaded_as:
         for settings in _settings(config, head.pooling, trial.pad_id) if has_class(config, kind) else ():
             model = new_model(_with(config, settings), kind)
             take_encoder(model, encoder)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from layerscope.jobs.specs.targets import METRICS
 
-_SCORES = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
+_SCORES = tuple(METRICS)
 _OF_NETWORKS = ("accuracy", "accuracy_deviation", "macro_f1", "decay", "size_first", "size_second")
 _OF_CONTROL = ("accuracy", "selectivity")
 _DISTANCES = tuple(f"{of}_distance_{end}" for of in ("min", "mean") for end in ("lower", "upper"))

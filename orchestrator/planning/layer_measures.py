@@ -16,7 +16,7 @@ from layerscope.jobs.specs.measures import (
 from layerscope.jobs.specs.roles import RANDOM, START
 from layerscope.jobs.specs.spec import Spec
 from layerscope.jobs.specs.stages import ProbeSpec
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Target
 from layerscope.orchestrator.experiment.experiment import Measures
 from layerscope.orchestrator.planning.plan import Stage, make_stage
 
@@ -57,7 +57,8 @@ def probes_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str, 
     stages: dict[str, Stage] = {}
     for kind, spec in kinds.items():
         for name, subject in subjects.items():
-            if subject.target != "label" and (kind != "probe" or subject.target == "answers"):
+            facts = TARGET_FACTS[subject.target]
+            if not facts.has_labels and (kind != "probe" or not facts.has_one_answer):
                 continue
             of = ProbeSpec(target=subject.target) if kind == "probe" else spec
             for model, states in subject.states.items():
@@ -75,7 +76,7 @@ def geometry_of(measures: Measures, subjects: Mapping[str, Subject]) -> dict[str
     models, as `shift` and `paths`, has no `start`. They are of labels alone. `subjects` as in `probes_of`."""
     stages: dict[str, Stage] = {}
     for name, subject in subjects.items():
-        if subject.target != "label":
+        if not TARGET_FACTS[subject.target].has_labels:
             continue
         if measures.geometry:
             stages |= _geometry(measures, name, subject)

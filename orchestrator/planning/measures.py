@@ -15,7 +15,7 @@ from layerscope.jobs.specs.stages import (
     RefitSpec,
     target_of,
 )
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Target
 from layerscope.orchestrator.experiment.experiment import Experiment, Measures, Recipe
 from layerscope.orchestrator.planning.checkpoints import at
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
@@ -73,7 +73,7 @@ def measures_of(
     stages = probes_of(measures, subjects)
     stages |= similarity_of(measures, view=data, tuned=own[TUNED], begun=own.get(START))
     target = predicted_of(data)
-    if finetune is not None and is_plain(finetune.spec.training) and target != "answers":
+    if finetune is not None and is_plain(finetune.spec.training) and TARGET_FACTS[target].has_one_answer:
         if measures.depth:
             parents = {"states": own[TUNED], "model": finetune}
             stages["depth"] = make_stage(DepthSpec(target=target), parents=parents)
@@ -107,11 +107,11 @@ def _random_encoder(encoder: LocatedEncoder) -> Stage:
 def labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
     """Says which tasks have no labels, where something is asked that is of labels alone."""
     data = {variant.task: variant.stages["finetune"].parents["data"] for variant in variants}
-    without = [task for task, stage in data.items() if predicted_of(stage) != "label"]
+    without = [task for task, stage in data.items() if not TARGET_FACTS[predicted_of(stage)].has_labels]
     measures = experiment.measures
     asked = {
         "no linear probe where several choices may be right": "linear" in measures.probes
-        and "answers" in map(predicted_of, data.values()),
+        and not all(TARGET_FACTS[predicted_of(stage)].has_one_answer for stage in data.values()),
         "no probes of two hidden layers": "mlp" in measures.probes,
         "no description length": measures.description_length,
         "no geometry": measures.geometry,
@@ -152,7 +152,9 @@ def states_of(
         spec = RepresentSpec(**common)
     else:
         pooling = "cls" if recipe.pooling == "pooler" else recipe.pooling
-        spec = ExtractSpec(pooling=pooling, choices_apart=predicted_of(data) == "choice", **common)
+        spec = ExtractSpec(
+            pooling=pooling, choices_apart=TARGET_FACTS[predicted_of(data)].choices_apart, **common
+        )
     if model is None:
         return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})
     return make_stage(spec, parents={"data": data, "model": model})
