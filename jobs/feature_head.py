@@ -15,17 +15,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from layerscope.jobs.context import CURVES, StageContext
-from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
-    load_checkpoint,
-    restore_schedule,
-    save_checkpoint,
-    schedule_state,
-)
 from layerscope.jobs.encoders.feature_heads import make_head
-from layerscope.jobs.encoders.learning_rates import Group, groups_at_one_rate
-from layerscope.jobs.encoders.logits import logits_of
-from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
 from layerscope.jobs.encoders.token_files import ABOUT, TokenStates
 from layerscope.jobs.processes import share
 from layerscope.jobs.specs.features import FeatureHeadSpec
@@ -33,6 +23,16 @@ from layerscope.jobs.targets.label import LABEL
 from layerscope.jobs.text.batches import length_bucketed_batches
 from layerscope.jobs.text.prepared import Split, read_labels, read_split
 from layerscope.jobs.text.subsets import stratified_subset, subset_size
+from layerscope.jobs.training.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
+from layerscope.jobs.training.learning_rates import Group, groups_at_one_rate
+from layerscope.jobs.training.logits import logits_of
+from layerscope.jobs.training.optimisation import follow_gradient, make_optimizer, make_schedule
 
 
 def run(spec: FeatureHeadSpec, context: StageContext) -> dict[str, float]:

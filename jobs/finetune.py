@@ -16,27 +16,9 @@ from accelerate.utils import set_seed
 
 from layerscope.jobs.context import CURVES, StageContext
 from layerscope.jobs.encoders.adaptation import Adaptation
-from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
-    load_checkpoint,
-    restore_schedule,
-    save_checkpoint,
-    schedule_state,
-)
 from layerscope.jobs.encoders.head_files import save_head
 from layerscope.jobs.encoders.heads import Classifier
-from layerscope.jobs.encoders.learning_rates import check_complete, group_table, parameter_groups
 from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snapshot_folder
-from layerscope.jobs.encoders.logits import logits_of
-from layerscope.jobs.encoders.micro_batches import MicroBatches
-from layerscope.jobs.encoders.optimisation import (
-    follow_gradient,
-    make_bert_adam,
-    make_optimizer,
-    make_schedule,
-)
-from layerscope.jobs.encoders.precision import computing_in
-from layerscope.jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
 from layerscope.jobs.specs.stages import FinetuneSpec
 from layerscope.jobs.targets.all import TARGETS
 from layerscope.jobs.text.batches import length_bucketed_batches
@@ -44,6 +26,24 @@ from layerscope.jobs.text.examples import read_examples, read_label_names, read_
 from layerscope.jobs.text.inputs import inputs_of
 from layerscope.jobs.text.prepared import Split
 from layerscope.jobs.text.subsets import part_of_train
+from layerscope.jobs.training.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
+from layerscope.jobs.training.learning_rates import check_complete, group_table, parameter_groups
+from layerscope.jobs.training.logits import logits_of
+from layerscope.jobs.training.micro_batches import MicroBatches
+from layerscope.jobs.training.optimisation import (
+    follow_gradient,
+    make_bert_adam,
+    make_optimizer,
+    make_schedule,
+)
+from layerscope.jobs.training.precision import computing_in
+from layerscope.jobs.training.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
 
 LOSSES_LOGGED_PER_EVALUATION = 10
 

@@ -13,19 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from layerscope.jobs.context import CURVES, StageContext
-from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
-    load_checkpoint,
-    restore_schedule,
-    save_checkpoint,
-    schedule_state,
-)
-from layerscope.jobs.encoders.learning_rates import groups_at_one_rate
 from layerscope.jobs.encoders.loading import load_encoder, save_encoder
-from layerscope.jobs.encoders.logits import logits_of
-from layerscope.jobs.encoders.micro_batches import MicroBatches
-from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
-from layerscope.jobs.encoders.precision import computing_in
 from layerscope.jobs.encoders.shared_heads import SharedEncoder
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
 from layerscope.jobs.targets.label import LABEL
@@ -33,6 +21,18 @@ from layerscope.jobs.text.batches import length_bucketed_batches
 from layerscope.jobs.text.inputs import inputs_of
 from layerscope.jobs.text.prepared import Split, read_labels, read_split
 from layerscope.jobs.text.task_sampling import task_order
+from layerscope.jobs.training.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
+from layerscope.jobs.training.learning_rates import groups_at_one_rate
+from layerscope.jobs.training.logits import logits_of
+from layerscope.jobs.training.micro_batches import MicroBatches
+from layerscope.jobs.training.optimisation import follow_gradient, make_optimizer, make_schedule
+from layerscope.jobs.training.precision import computing_in
 
 DATA = "data/"
 """What the roles of the tasks' data begin with; the rest is the task's name."""

@@ -11,18 +11,7 @@ import torch
 from accelerate.utils import set_seed
 
 from layerscope.jobs.context import CURVES, StageContext
-from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
-    load_checkpoint,
-    restore_schedule,
-    save_checkpoint,
-    schedule_state,
-)
-from layerscope.jobs.encoders.learning_rates import groups_at_one_rate
 from layerscope.jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
-from layerscope.jobs.encoders.micro_batches import MicroBatches, in_batches
-from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
-from layerscope.jobs.encoders.precision import computing_in
 from layerscope.jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
 from layerscope.jobs.reporting.cautions import cautions_of
 from layerscope.jobs.specs.recipe import Pretraining
@@ -40,6 +29,17 @@ from layerscope.jobs.text.pretraining_examples import (
 from layerscope.jobs.text.pretraining_texts import read_pretraining_texts
 from layerscope.jobs.text.sentence_pairs import NoPairsError
 from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.training.checkpoints import (
+    cut_curves,
+    load_checkpoint,
+    restore_schedule,
+    save_checkpoint,
+    schedule_state,
+)
+from layerscope.jobs.training.learning_rates import groups_at_one_rate
+from layerscope.jobs.training.micro_batches import MicroBatches, in_batches
+from layerscope.jobs.training.optimisation import follow_gradient, make_optimizer, make_schedule
+from layerscope.jobs.training.precision import computing_in
 
 POINTS_LOGGED = 50
 OVERLAP = "overlap.json"

@@ -6,10 +6,10 @@ from safetensors.torch import load_file
 
 from layerscope.jobs import features, finetune, pretrain
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.micro_batches import in_batches
 from layerscope.jobs.encoders.token_files import TokenStates
 from layerscope.jobs.specs.features import FeaturesSpec
 from layerscope.jobs.specs.stages import Columns
+from layerscope.jobs.training.micro_batches import in_batches
 from tests.gpu.test_cuda import STEADY, on, on_both
 from tests.jobs.test_finetune_answers import CLOZE, cloze
 from tests.jobs.test_finetune_targets import choices, marked, numbers, prepared, spans, write

@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 from layerscope.jobs import extract, finetune
 from layerscope.jobs.encoders.layer_files import read_layers
 from layerscope.jobs.encoders.loading import snapshot_folder
-from layerscope.jobs.encoders.snapshots import forget_snapshots, steps_of
 from layerscope.jobs.processes import release
 from layerscope.jobs.specs.stages import ExtractSpec
+from layerscope.jobs.training.snapshots import forget_snapshots, steps_of
 from tests.jobs.tiny import finetune_spec, make_context, planted, write_encoder, write_rows
 
 CHECKPOINTS = (0.1, 0.5, 1.0, 9)

@@ -7,7 +7,7 @@ import pytest
 from layerscope.orchestrator.errors import LayerscopeError
 from layerscope.orchestrator.planning.fresh_process import call_apart
 
-STEPS = "layerscope.jobs.encoders.snapshots:steps_of"
+STEPS = "layerscope.jobs.training.snapshots:steps_of"
 
 
 @pytest.fixture(params=["here", "apart"])
@@ -31,4 +31,4 @@ def test_a_value_error_comes_back_as_one():
 def test_a_process_that_dies_is_an_error_with_its_last_lines(monkeypatch):
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     with pytest.raises(LayerscopeError, match="(?s)ended with 1.*no_such_function"):
-        call_apart("layerscope.jobs.encoders.snapshots:no_such_function")
+        call_apart("layerscope.jobs.training.snapshots:no_such_function")

@@ -13,9 +13,9 @@ from transformers import (
     get_linear_schedule_with_warmup,
 )
 
-from layerscope.jobs.encoders.bert_adam import BertAdam, original_schedule
-from layerscope.jobs.encoders.learning_rates import Group
 from layerscope.jobs.specs.recipe import Schedule
+from layerscope.jobs.training.bert_adam import BertAdam, original_schedule
+from layerscope.jobs.training.learning_rates import Group
 
 
 def make_optimizer(groups: Iterable[Group]) -> torch.optim.AdamW:

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from layerscope.jobs.context import CURVES
-from layerscope.jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
 from layerscope.jobs.processes import alone
+from layerscope.jobs.training.checkpoints import cut_curves, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
