@@ -10,7 +10,8 @@ from heapq import nlargest
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from layerscope.jobs.text.corpora import Row, sequences_of
+from layerscope.jobs.text.corpora import sequences_of
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.truncation import encode
 
 if TYPE_CHECKING:
