@@ -3,10 +3,10 @@
 from collections.abc import Hashable, Mapping, Sequence
 from typing import assert_never
 
+from layerscope.jobs.artifacts.sentences import EncodedSentence, write_annotated
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
 from layerscope.jobs.specs.stages import FilesData, HubData, ValidationSplit
-from layerscope.jobs.text.annotated import write_annotated
 from layerscope.jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
 from layerscope.jobs.text.copies import texts_of_sentences
 from layerscope.jobs.text.corpora import refuse_changed
@@ -18,7 +18,7 @@ from layerscope.jobs.text.splits import split_of_texts, stratified_sample, strat
 from layerscope.jobs.text.token_samples import sample_of
 from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from layerscope.jobs.text.unit_labels import check_unit_labels
-from layerscope.jobs.text.words import EncodedSentence, encode_words
+from layerscope.jobs.text.words import encode_words
 
 
 def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.artifacts.maps import LayerMap, write_map
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.map_files import LayerMap, write_map
 from layerscope.jobs.numerics.activations import check_paired
 from layerscope.jobs.numerics.cka import cka_map
 from layerscope.jobs.specs.stages import CkaSpec

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from layerscope.jobs.artifacts.curves import read_curves
+from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
+from layerscope.jobs.artifacts.sentences import read_annotated
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
 from layerscope.jobs.encoders.layer_probes import probe_layers
 from layerscope.jobs.numerics.control_tasks import control_labels
-from layerscope.jobs.reporting.study import read_curves
 from layerscope.jobs.specs.measures import ControlProbeSpec
-from layerscope.jobs.text.annotated import read_annotated
 from layerscope.jobs.text.word_types import word_types
 
 

@@ -1,8 +1,8 @@
 """How many layers are needed: the task's scores with only the first k of them (Phang et al. 2021)."""
 
+from layerscope.jobs.artifacts.layer_heads import read_tuned_head
+from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
-from layerscope.jobs.encoders.layer_heads import read_tuned_head
 from layerscope.jobs.encoders.layer_targets import layer_scores
 from layerscope.jobs.specs.stages import DepthSpec
 from layerscope.jobs.specs.targets import SELECTING

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
 from layerscope.jobs.numerics.description_length import online_code
 from layerscope.jobs.specs.measures import DescriptionLengthSpec
 

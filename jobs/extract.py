@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from layerscope.jobs.artifacts.layers import Part, write_layers
+from layerscope.jobs.artifacts.tokenised import Split, read_labels, read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.hidden_states import pooled_layers
-from layerscope.jobs.encoders.layer_files import Part, write_layers
 from layerscope.jobs.encoders.loading import load_encoder, snapshot_folder
 from layerscope.jobs.specs.stages import ExtractSpec
 from layerscope.jobs.text.candidates import candidates_of
-from layerscope.jobs.text.prepared import Split, read_labels, read_split
 
 Column = Sequence[Sequence[int]] | None
 

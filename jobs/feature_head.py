@@ -14,9 +14,11 @@ from accelerate.utils import set_seed
 from safetensors.torch import save_file
 from torch import nn
 
-from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.artifacts.curves import cut_curves, forget_curves
+from layerscope.jobs.artifacts.token_states import TokenStates, read_dropout
+from layerscope.jobs.artifacts.tokenised import Split, read_labels, read_split
+from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
     load_checkpoint,
     restore_schedule,
     save_checkpoint,
@@ -27,12 +29,10 @@ from layerscope.jobs.encoders.learning_rates import Group, groups_at_one_rate
 from layerscope.jobs.encoders.logits import logits_of
 from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
 from layerscope.jobs.encoders.targets import scores_of
-from layerscope.jobs.encoders.token_files import ABOUT, TokenStates
 from layerscope.jobs.processes import share
 from layerscope.jobs.specs.features import FeatureHeadSpec
 from layerscope.jobs.specs.targets import SELECTING
 from layerscope.jobs.text.batches import length_bucketed_batches
-from layerscope.jobs.text.prepared import Split, read_labels, read_split
 from layerscope.jobs.text.subsets import stratified_subset, subset_size
 
 
@@ -73,7 +73,7 @@ class HeadTraining:
             spec,
             width=self._states.width,
             num_labels=len(read_labels(data)),
-            dropout=json.loads((context.inputs["features"] / ABOUT).read_text(encoding="utf-8"))["dropout"],
+            dropout=read_dropout(context.inputs["features"]),
         )
         self._groups = groups_at_one_rate(
             self._model,
@@ -154,7 +154,7 @@ class HeadTraining:
         checkpoint = load_checkpoint(self._accelerator, scratch)
         if checkpoint is None:
             if self._context.is_main:
-                (scratch / CURVES).unlink(missing_ok=True)
+                forget_curves(scratch)
             return
         state, self._best_weights = checkpoint
         self._progress = _Progress(**state["run"])
@@ -224,7 +224,7 @@ class HeadTraining:
         return split, logits_of(partial(self._logits, self._model, states), split, self._accelerator)
 
     def _states_of(self, name: str) -> TokenStates:
-        return TokenStates(self._context.inputs["features"] / f"{name}.safetensors")
+        return TokenStates(self._context.inputs["features"], name)
 
     def _logits(self, model: nn.Module, states: TokenStates, rows: Sequence[int]) -> torch.Tensor:
         states_BTD, mask_BT = states.padded(rows)

@@ -14,10 +14,12 @@ import numpy as np
 import torch
 from accelerate.utils import set_seed
 
-from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.artifacts.curves import cut_curves, forget_curves
+from layerscope.jobs.artifacts.examples import read_examples, read_label_names, read_target
+from layerscope.jobs.artifacts.tokenised import Split
+from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.adaptation import Adaptation
 from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
     load_checkpoint,
     restore_schedule,
     save_checkpoint,
@@ -41,9 +43,7 @@ from layerscope.jobs.encoders.targets import has_learnt, mean_loss, predictions_
 from layerscope.jobs.specs.stages import FinetuneSpec
 from layerscope.jobs.specs.targets import SELECTING
 from layerscope.jobs.text.batches import length_bucketed_batches
-from layerscope.jobs.text.examples import read_examples, read_label_names, read_target
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import Split
 from layerscope.jobs.text.subsets import part_of_train
 
 LOSSES_LOGGED_PER_EVALUATION = 10
@@ -222,7 +222,7 @@ class Finetuning:
         checkpoint = load_checkpoint(self._accelerator, scratch)
         if checkpoint is None:
             if self._context.is_main:
-                (scratch / CURVES).unlink(missing_ok=True)
+                forget_curves(scratch)
                 forget_snapshots(scratch)
             return
         state, self._best_weights = checkpoint

@@ -6,16 +6,16 @@ Axes: L layers, N examples, D features, C labels of the task, K clusters, S plan
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from layerscope.jobs.artifacts.label_clusters import write_label_clusters
+from layerscope.jobs.artifacts.label_geometry import LabelDistances, LabelGeometry, write_label_geometry
+from layerscope.jobs.artifacts.layers import Part, read_layers
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import Part, read_layers
 from layerscope.jobs.numerics.contradictions import without_contradictions
 from layerscope.jobs.numerics.directprobe import DirectProbe, direct_probe, permuted_num_clusters
 from layerscope.jobs.numerics.divergence import compare_distances, nearest_distances
-from layerscope.jobs.reporting.label_geometry import LabelDistances, LabelGeometry, write_label_geometry
 from layerscope.jobs.specs.measures import GeometrySpec
 from layerscope.jobs.text.label_names import label_names
 
@@ -32,7 +32,8 @@ def run(spec: GeometrySpec, context: StageContext) -> dict[str, float]:
     - `test_pearson`, `test_pearson_low`, `test_pearson_high`: correlation of the label distances of train and
       test, with its bootstrap bounds.
 
-    `geometry.npz` has the distances, `layer_<number>.npz` clusters and proofs of a layer (`_write_proofs`).
+    `geometry.npz` has the distances, `layer_<number>.npz` clusters and proofs of a layer, as
+    `jobs.artifacts.label_clusters` writes them.
     Layers where fewer than two labels are left, as that of one token that all texts share, are counted and
     have no curves.
     """
@@ -52,7 +53,7 @@ def run(spec: GeometrySpec, context: StageContext) -> dict[str, float]:
         context.log(layer, **{name: value for name, value in values.items() if np.isfinite(value)})
         for note in probe.notes:
             context.say(f"layer {layer}: {note}")
-        _write_proofs(context.out / f"layer_{layer:02d}.npz", probe)
+        write_label_clusters(context.out, layer, probe)
     write_label_geometry(context.out, LabelGeometry(tuple(names), _stacked(of_train), _stacked(of_test)))
     return {
         "layers": float(len(train.layers)),
@@ -135,30 +136,3 @@ def _of_test(
         "test_pearson_low": pearson.low,
         "test_pearson_high": pearson.high,
     }
-
-
-def _write_proofs(path: Path, probe: DirectProbe) -> None:
-    """The clusters of a layer and what proves them, as in `jobs.numerics.directprobe.DirectProbe`.
-
-    The rows and weights of veto v stand from `veto_<side>_end_V[v - 1]` to `veto_<side>_end_V[v]`.
-    """
-    vetoes = {}
-    for side in ("left", "right"):
-        rows = [getattr(veto, f"{side}_rows") for veto in probe.vetoes]
-        weights = [getattr(veto, f"{side}_weights") for veto in probe.vetoes]
-        vetoes[f"veto_{side}_end_V"] = np.cumsum([len(part) for part in rows], dtype=np.int64)
-        vetoes[f"veto_{side}_rows_W"] = np.concatenate([np.zeros(0, np.int64), *rows])
-        vetoes[f"veto_{side}_weights_W"] = np.concatenate([np.zeros(0), *weights])
-    np.savez(
-        path,
-        cluster_N=probe.cluster_N,
-        label_of_cluster_K=probe.label_of_cluster_K,
-        distance_lower_KK=probe.distance_lower_KK,
-        distance_upper_KK=probe.distance_upper_KK,
-        plane_pair_S2=probe.planes.pair_S2,
-        plane_normal_SD=probe.planes.normal_SD,
-        plane_offset_S=probe.planes.offset_S,
-        plane_margin_S=probe.planes.margin_S,
-        veto_KK=probe.veto_KK,
-        **vetoes,
-    )

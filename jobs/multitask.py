@@ -12,9 +12,10 @@ from accelerate.utils import set_seed
 from safetensors.torch import save_file
 from torch import nn
 
-from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.artifacts.curves import cut_curves, forget_curves
+from layerscope.jobs.artifacts.tokenised import Split, read_labels, read_split
+from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
     load_checkpoint,
     restore_schedule,
     save_checkpoint,
@@ -31,7 +32,6 @@ from layerscope.jobs.encoders.targets import scores_of
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
 from layerscope.jobs.text.batches import length_bucketed_batches
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import Split, read_labels, read_split
 from layerscope.jobs.text.task_sampling import task_order
 
 DATA = "data/"
@@ -155,7 +155,7 @@ class SharedTraining:
         checkpoint = load_checkpoint(self._accelerator, scratch)
         if checkpoint is None:
             if self._context.is_main:
-                (scratch / CURVES).unlink(missing_ok=True)
+                forget_curves(scratch)
             return
         state, _ = checkpoint
         self._step, self._scores = state["step"], state["scores"]

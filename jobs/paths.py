@@ -5,8 +5,9 @@ Zhou and Srikumar 2022, figure 3. Axes: T moments, N examples, D features, K lab
 
 import numpy as np
 
+from layerscope.jobs.artifacts.centroid_trajectories import LabelPaths, write_label_paths
+from layerscope.jobs.artifacts.layers import read_layers, read_num_layers
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers, read_num_layers
 from layerscope.jobs.numerics.activations import check_paired
 from layerscope.jobs.numerics.divergence import (
     CentroidPaths,
@@ -15,7 +16,6 @@ from layerscope.jobs.numerics.divergence import (
     follow_centroids,
     path_lengths,
 )
-from layerscope.jobs.reporting.label_paths import LabelPaths, write_label_paths
 from layerscope.jobs.specs.measures import PathsSpec
 from layerscope.jobs.text.label_names import label_names
 

@@ -1,11 +1,11 @@
 """Texts to token ids: read, checked, split and cut once for every recipe that sees the same view of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from layerscope.jobs.artifacts.token_sample import write_sample
+from layerscope.jobs.artifacts.tokenised import RIGHT, TOKEN_F1, write_tokenised
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
 from layerscope.jobs.specs.targets import Target
@@ -23,21 +23,15 @@ from layerscope.jobs.text.corpora import (
     with_last,
 )
 from layerscope.jobs.text.formats import USUAL_LAYOUT
-from layerscope.jobs.text.prepared import RIGHT, TARGET, TOKEN_F1
 from layerscope.jobs.text.same_tokens import check_sample
 from layerscope.jobs.text.splits import split_of_texts, stratified_split
-from layerscope.jobs.text.token_samples import sample_of, sequences_in, tokenised, write_sample
+from layerscope.jobs.text.token_samples import sample_of, sequences_in, tokenised
 from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from layerscope.jobs.text.truncation import EncodedTexts, encode, end_to_end
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from tokenizers import Tokenizer
-
-LABELS = "labels.json"
-"""Sorted label names; a label's id is its position."""
-SPLIT = "split.json"
-"""Ids of the rows that validate, and whether they were drawn from train or given."""
 
 
 def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
@@ -87,20 +81,21 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
             _refuse_longer(split, rows_by_split[split], encoded, spec.max_length)
 
     datasets.disable_progress_bars()
-    datasets.DatasetDict(
+    splits = datasets.DatasetDict(
         {
             split: _dataset(rows, encoded_by_split[split], labels, target, keep_texts=spec.max_length is None)
             for split, rows in rows_by_split.items()
         }
-    ).save_to_disk(context.out)
-    write_sample(context.out, tokenised(sample, tokenizer))
-    _write(context.out / LABELS, labels)
-    if target != "label":
-        _write(context.out / TARGET, target)
-    _write(
-        context.out / SPLIT,
-        {"drawn_from_train": is_drawn, "validation": validation_ids},
     )
+    write_tokenised(
+        context.out,
+        splits,
+        labels=labels,
+        target=target,
+        is_drawn=is_drawn,
+        validation_ids=validation_ids,
+    )
+    write_sample(context.out, tokenised(sample, tokenizer))
     return {
         f"{split}/{metric}": value
         for split, encoded in encoded_by_split.items()
@@ -262,10 +257,6 @@ def _dataset(
     if encoded.window_lengths is not None:
         columns["window_lengths"], features["window_lengths"] = encoded.window_lengths, List(Value("int32"))
     return Dataset.from_dict(columns, features=Features(features))
-
-
-def _write(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _metrics(encoded: EncodedTexts) -> dict[str, float]:

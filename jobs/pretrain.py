@@ -1,6 +1,5 @@
 """Trains an encoder further on raw text: masked tokens, and next sentences (Sun et al. 2019, section 5.3)."""
 
-import json
 import logging
 import math
 import shutil
@@ -10,9 +9,10 @@ from pathlib import Path
 import torch
 from accelerate.utils import set_seed
 
-from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.artifacts.curves import cut_curves, forget_curves
+from layerscope.jobs.artifacts.overlap import write_overlap
+from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.checkpoints import (
-    cut_curves,
     load_checkpoint,
     restore_schedule,
     save_checkpoint,
@@ -42,8 +42,6 @@ from layerscope.jobs.text.sentence_pairs import NoPairsError
 from layerscope.jobs.text.tokenizer import load_tokenizer
 
 POINTS_LOGGED = 50
-OVERLAP = "overlap.json"
-"""Training texts that were left out since a test set has them too."""
 SNAPSHOTS = "snapshots"
 
 logger = logging.getLogger(__name__)
@@ -147,7 +145,7 @@ class FurtherTraining:
             self._save_encoder(out)
             for step in self._training.snapshots:
                 shutil.copytree(snapshot_folder(kept, step), snapshot_folder(out, step))
-            (out / OVERLAP).write_text(json.dumps(self._overlap, indent=1) + "\n", encoding="utf-8")
+            write_overlap(out, self._overlap)
         size = self._micro_batches.examples_at_once(self._training.batch_size)
         return self._metrics | after | {"train/micro_batch_size": size}
 
@@ -168,7 +166,7 @@ class FurtherTraining:
         checkpoint = load_checkpoint(self._accelerator, scratch)
         if checkpoint is None:
             if is_main:
-                (scratch / CURVES).unlink(missing_ok=True)
+                forget_curves(scratch)
                 shutil.rmtree(scratch / SNAPSHOTS, ignore_errors=True)
             return
         state, _ = checkpoint

@@ -1,8 +1,8 @@
 """How many layers are needed where a linear head is fitted anew to each layer's training states."""
 
+from layerscope.jobs.artifacts.layer_heads import write_layer_heads
+from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers, read_num_labels
-from layerscope.jobs.encoders.layer_heads import write_layer_heads
 from layerscope.jobs.encoders.layer_targets import fit_heads, layer_scores, targets_of
 from layerscope.jobs.specs.stages import RefitSpec
 from layerscope.jobs.specs.targets import SELECTING

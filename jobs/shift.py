@@ -5,12 +5,12 @@ Zhou and Srikumar 2022, sections 4.3 and 4.4. Axes: C labels of the task.
 
 import numpy as np
 
+from layerscope.jobs.artifacts.centroid_shift import LabelShift, write_label_shift
+from layerscope.jobs.artifacts.label_geometry import LabelDistances, read_label_geometry
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers
 from layerscope.jobs.numerics.activations import check_paired
 from layerscope.jobs.numerics.divergence import change_of, compare_distances, shift_centroids, shift_plane
-from layerscope.jobs.reporting.label_geometry import LabelDistances, read_label_geometry
-from layerscope.jobs.reporting.label_shift import LabelShift, write_label_shift
 from layerscope.jobs.specs.measures import ShiftSpec
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.artifacts.maps import LayerMap, write_map
+from layerscope.jobs.artifacts.tokenised import read_prepared_target, read_split
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.map_files import LayerMap, write_map
 from layerscope.jobs.numerics.activations import check_paired
 from layerscope.jobs.numerics.cka import cka_floor, cka_map, partial_cka_map, undefined_layers
 from layerscope.jobs.numerics.cka_errors import cka_standard_errors
@@ -21,7 +22,6 @@ from layerscope.jobs.numerics.procrustes_errors import procrustes_errors
 from layerscope.jobs.numerics.similarity import similarity_map
 from layerscope.jobs.specs.similarity import SimilarityMeasure, SimilaritySpec
 from layerscope.jobs.text.candidates import candidates_of
-from layerscope.jobs.text.prepared import read_prepared_target, read_split
 
 Layers = Sequence[np.ndarray]
 

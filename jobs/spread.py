@@ -4,8 +4,8 @@ from dataclasses import fields
 
 import numpy as np
 
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers
 from layerscope.jobs.numerics.spread import Spread, measure_spread
 from layerscope.jobs.specs.measures import SpreadSpec
 

@@ -1,6 +1,5 @@
 """The export command: a stored fine-tuning by its key, and what belongs to it in the store."""
 
-import json
 import os
 import re
 import shutil
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from layerscope.jobs.reporting.study import RECORD
+from layerscope.jobs.artifacts.record import RECORD, read_record
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from layerscope.orchestrator.execution.serial import quieten
 from layerscope.orchestrator.store.artifacts import Store
@@ -136,7 +135,7 @@ def _record_in(folder: Path) -> dict[str, Any]:
         raise PrerequisiteMissing(
             f"the texts that it was tuned on, {folder}, are not there: run its experiment again"
         )
-    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return read_record(folder)
 
 
 def _layers(written: str) -> int | Literal["auto"]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from safetensors.torch import load_file, save_file
 
+from layerscope.jobs.artifacts.layer_heads import HEAD
 from layerscope.jobs.encoders.heads import Classifier
-from layerscope.jobs.encoders.layer_heads import HEAD
 from layerscope.jobs.encoders.loading import load_encoder
 
 READING = "head.json"

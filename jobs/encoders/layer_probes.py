@@ -4,7 +4,7 @@ from typing import assert_never
 
 import numpy as np
 
-from layerscope.jobs.encoders.layer_files import Part
+from layerscope.jobs.artifacts.layers import Part
 from layerscope.jobs.numerics.mlp_probes import mlp_probes
 from layerscope.jobs.numerics.mlp_training import Schedule
 from layerscope.jobs.numerics.probe_result import ProbeResult

@@ -12,7 +12,7 @@ from typing import assert_never
 
 import numpy as np
 
-from layerscope.jobs.encoders.layer_files import Part
+from layerscope.jobs.artifacts.layers import Part
 from layerscope.jobs.encoders.targets import metrics_of
 from layerscope.jobs.numerics.conditional_logit import choice_heads
 from layerscope.jobs.numerics.refitted_heads import RefittedHeads, refitted_heads

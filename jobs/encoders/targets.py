@@ -10,6 +10,7 @@ from typing import Any, assert_never
 import numpy as np
 import torch
 
+from layerscope.jobs.artifacts.tokenised import Answers
 from layerscope.jobs.numerics.majority import beats_chance, beats_constant, beats_majority
 from layerscope.jobs.numerics.scores import (
     accuracy,
@@ -22,7 +23,6 @@ from layerscope.jobs.numerics.scores import (
     spearman,
 )
 from layerscope.jobs.specs.targets import Target
-from layerscope.jobs.text.answers import Answers
 
 
 def mean_loss(logits_NK: torch.Tensor, targets: Sequence[Any], target: Target) -> torch.Tensor:

@@ -10,7 +10,7 @@ from typing import Self
 import numpy as np
 from safetensors.numpy import load_file
 
-from layerscope.jobs.encoders.layer_heads import HEAD, read_layer_head, read_tuned_head
+from layerscope.jobs.artifacts.layer_heads import HEAD, read_layer_head, read_tuned_head
 from layerscope.jobs.specs.recipe import Pooling, TokenPooling
 
 

@@ -1,14 +1,11 @@
 """The blocks of similar layers in the maps of each condition: for frames in the maps, and a table."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from math import nan
-from pathlib import Path
 from statistics import fmean
 
-from layerscope.jobs.map_files import BLOCKS
+from layerscope.jobs.artifacts.layer_blocks import LayerBlocks, ranges_of, read_layer_blocks
 from layerscope.jobs.reporting.conditions import (
     condition_label,
     conditions_by_task,
@@ -17,25 +14,6 @@ from layerscope.jobs.reporting.conditions import (
     variants_of,
 )
 from layerscope.jobs.reporting.study import Study, VariantResult
-
-
-@dataclass(frozen=True)
-class FoundBlocks:
-    """What one map was found to have."""
-
-    layers: tuple[int, ...]
-    """Those of which the map has values."""
-    starts: tuple[int, ...]
-    """Layers at which a block begins; one where no segmentation is beyond drift."""
-    gain: float
-    excess: float
-    lag_contrast: float
-    p_value: float
-
-    @property
-    def ranges(self) -> tuple[tuple[int, int], ...]:
-        """First and last layer of each block."""
-        return _ranges(self.layers, self.starts)
 
 
 @dataclass(frozen=True)
@@ -71,9 +49,9 @@ def block_rows(study: Study) -> list[BlockRow]:
     return rows
 
 
-def found_blocks(variants: Iterable[VariantResult], role: str) -> list[FoundBlocks]:
+def found_blocks(variants: Iterable[VariantResult], role: str) -> list[LayerBlocks]:
     """Those of the done variants; maps of too few layers have none."""
-    read = [_read(v.folders[role]) for v in variants if v.state == "done" and role in v.folders]
+    read = [read_layer_blocks(v.folders[role]) for v in variants if v.state == "done" and role in v.folders]
     return [found for found in read if found is not None]
 
 
@@ -82,19 +60,10 @@ def agreed_blocks(variants: Iterable[VariantResult], role: str) -> tuple[tuple[i
     found = found_blocks(variants, role)
     counts = Counter(start for one in found for start in one.starts[1:])
     borders = sorted(start for start, count in counts.items() if count > len(found) / 2)
-    return _ranges(found[0].layers, (found[0].layers[0], *borders)) if borders else ()
+    return ranges_of(found[0].layers, (found[0].layers[0], *borders)) if borders else ()
 
 
-def _read(folder: Path) -> FoundBlocks | None:
-    path = folder / BLOCKS
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"reason": "not there"}
-    if "reason" in content:
-        return None
-    numbers = {name: content.get(name, nan) for name in ("gain", "excess", "lag_contrast", "p_value")}
-    return FoundBlocks(tuple(content["layers"]), tuple(content["starts"]), **numbers)
-
-
-def _row(task: str, condition: str, found: Sequence[FoundBlocks]) -> list[BlockRow]:
+def _row(task: str, condition: str, found: Sequence[LayerBlocks]) -> list[BlockRow]:
     if not found:
         return []
     segmentations = Counter(", ".join(f"{first}–{last}" for first, last in one.ranges) for one in found)
@@ -117,9 +86,3 @@ def _row(task: str, condition: str, found: Sequence[FoundBlocks]) -> list[BlockR
             p_value=p_values[0] if len(p_values) == 1 else f"{p_values[0]} to {p_values[-1]}",
         )
     ]
-
-
-def _ranges(layers: Sequence[int], starts: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    places = [layers.index(start) for start in starts]
-    ends = [*places[1:], len(layers)]
-    return tuple((layers[place], layers[end - 1]) for place, end in zip(places, ends, strict=True))

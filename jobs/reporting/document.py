@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import math
 import re
 from collections import Counter
@@ -15,6 +14,7 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from layerscope.jobs.artifacts.record import RECORD, read_record
 from layerscope.jobs.reporting.beside import beside_tables, smaller_setting
 from layerscope.jobs.reporting.blocks import block_rows
 from layerscope.jobs.reporting.claims import check_claims, comparison_line
@@ -46,7 +46,7 @@ from layerscope.jobs.reporting.probe_tables import cross_tables, probe_rows
 from layerscope.jobs.reporting.ranking import RankedCondition, rank_conditions
 from layerscope.jobs.reporting.recipes import cuts, rates
 from layerscope.jobs.reporting.similarity import similarity_tables
-from layerscope.jobs.reporting.study import RECORD, Study
+from layerscope.jobs.reporting.study import Study
 
 TEMPLATE = "report.html.jinja"
 
@@ -331,10 +331,6 @@ def _troubles(study: Study) -> list[Trouble]:
 
 def _versions(study: Study) -> dict[str, str]:
     """Package versions of the first variant that is done."""
-    records = (
-        v.folders["finetune"] / RECORD
-        for v in study.variants
-        if v.state == "done" and "finetune" in v.folders
-    )
-    record = next((path for path in records if path.exists()), None)
-    return json.loads(record.read_text(encoding="utf-8"))["provenance"]["versions"] if record else {}
+    folders = (v.folders["finetune"] for v in study.variants if v.state == "done" and "finetune" in v.folders)
+    folder = next((one for one in folders if (one / RECORD).exists()), None)
+    return read_record(folder)["provenance"]["versions"] if folder else {}

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.figure import Figure
 
+from layerscope.jobs.artifacts.centroid_shift import LabelShift, read_label_shift
+from layerscope.jobs.artifacts.centroid_trajectories import LabelPaths, read_label_paths
 from layerscope.jobs.reporting.comparing import LAYER, Conditions, compared
 from layerscope.jobs.reporting.conditions import condition_label, variants_of
 from layerscope.jobs.reporting.drawing import path_charts, plane_charts, slope_chart
-from layerscope.jobs.reporting.label_paths import LabelPaths, read_label_paths
-from layerscope.jobs.reporting.label_shift import LabelShift, read_label_shift
 from layerscope.jobs.reporting.layer_curves import (
     AFTER,
     along_training,

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from layerscope.jobs.map_files import SIMILARITY, read_similarity
+from layerscope.jobs.artifacts.maps import read_similarity
 from layerscope.jobs.reporting.blocks import agreed_blocks
 from layerscope.jobs.reporting.comparing import Conditions
 from layerscope.jobs.reporting.conditions import (
@@ -139,5 +139,5 @@ def mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
     """Mean over the done seeds, (layers of the tuned model, of the other), NaN where a seed has NaN; None
     without a map. The start has more layers where the tuned model was cut off above those that it reads."""
     folders = [v.folders[role] for v in variants if v.state == "done" and role in v.folders]
-    maps = [read_similarity(folder) for folder in folders if (folder / SIMILARITY).exists()]
+    maps = [found for found in map(read_similarity, folders) if found is not None]
     return np.mean(maps, axis=0) if maps else None

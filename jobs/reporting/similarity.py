@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from layerscope.jobs.map_files import read_undefined
+from layerscope.jobs.artifacts.maps import read_undefined
 from layerscope.jobs.reporting.comparing import LAYER, Conditions
 from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task, variants_of
 from layerscope.jobs.reporting.drawing import curve_chart

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerscope.jobs.text.token_samples import Texts, Tokenised, tokenised
+from layerscope.jobs.artifacts.token_sample import Texts, Tokenised
+from layerscope.jobs.text.token_samples import tokenised
 from layerscope.jobs.text.tokenizer import is_kept, load_tokenizer, tokenizer_memory
 from layerscope.jobs.user_cache import keep
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from layerscope.jobs.context import CURVES, LOG, StageContext
+from layerscope.jobs.artifacts.curves import forget_curves
+from layerscope.jobs.context import LOG, StageContext
 from layerscope.orchestrator.errors import StageFailed, WorkerLost
 from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
 from layerscope.orchestrator.store.artifacts import Store
@@ -42,7 +43,7 @@ def compute(
             context.accelerator = alone(use_gpu=device != "cpu")
             context.micro_batch_size = micro_batch_size
         else:
-            (context.scratch / CURVES).unlink(missing_ok=True)
+            forget_curves(context.scratch)
         metrics = importlib.import_module(f"layerscope.jobs.{stage.kind}").run(stage.spec, context)
         seconds = time.time() - started
         origin = provenance(started=started, seconds=seconds, device=device)

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerscope.jobs.artifacts.token_sample import Texts
 from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.same_tokens import is_known
-from layerscope.jobs.text.token_samples import Texts, sample_of, sequences_in
+from layerscope.jobs.text.token_samples import sample_of, sequences_in
 from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.tokenless import tokenless
 from layerscope.orchestrator.experiment.experiment import MAIN, Experiment

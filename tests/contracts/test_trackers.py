@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from layerscope.jobs.reporting.study import Point
+from layerscope.jobs.artifacts.curves import Point
 from layerscope.orchestrator.tracking.memory import MemoryTracker
 from layerscope.orchestrator.tracking.tracker import Page, Tracker
 

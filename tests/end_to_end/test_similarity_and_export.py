@@ -5,9 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
+from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.reporting.document import render_report
 from layerscope.jobs.reporting.figures import study_figures
-from layerscope.jobs.reporting.study import read_metrics
 from layerscope.jobs.specs.curves import CURVES
 from layerscope.orchestrator.cli import app
 from layerscope.orchestrator.execution.serial import run_serially

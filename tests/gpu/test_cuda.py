@@ -25,8 +25,8 @@ from layerscope.jobs import (
     represent,
     spread,
 )
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.context import LOG, StageContext
-from layerscope.jobs.encoders.layer_files import read_layers
 from layerscope.jobs.processes import alone
 from layerscope.jobs.specs.annotations import RepresentSpec
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec

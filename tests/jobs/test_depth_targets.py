@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from layerscope.jobs import cka, depth, extract, probe, refit, represent, similarity
+from layerscope.jobs.artifacts.layer_heads import read_layer_head
+from layerscope.jobs.artifacts.layers import Part, read_layers, read_num_labels, write_layers
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.encoders.layer_files import Part, read_layers, read_num_labels, write_layers
-from layerscope.jobs.encoders.layer_heads import read_layer_head
 from layerscope.jobs.similarity import word_counts
 from layerscope.jobs.specs.annotations import RepresentSpec
 from layerscope.jobs.specs.similarity import SimilaritySpec
 from layerscope.jobs.specs.stages import CkaSpec, Columns, DepthSpec, ExtractSpec, ProbeSpec, RefitSpec
 from layerscope.jobs.text.candidates import candidates_of
-from layerscope.jobs.text.prepared import read_split
 from tests.jobs.test_finetune_targets import (
     choices,
     logits_of,

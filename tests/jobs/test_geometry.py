@@ -5,8 +5,8 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from layerscope.jobs import geometry
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.reporting.label_geometry import read_label_geometry
+from layerscope.jobs.artifacts.label_geometry import read_label_geometry
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.specs.measures import GeometrySpec
 from tests.jobs.clouds import cloud, clouds, labels_of, write_labels, write_states
 from tests.jobs.tiny import curve, curves, make_context, names_of_curves

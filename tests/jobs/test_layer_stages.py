@@ -7,10 +7,10 @@ import torch
 from transformers import AutoModel
 
 from layerscope.jobs import cka, depth, extract, finetune, probe
-from layerscope.jobs.encoders.layer_files import Part, read_layers, write_layers
+from layerscope.jobs.artifacts.layers import Part, read_layers, write_layers
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.numerics.cka import cka_map
 from layerscope.jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, ProbeSpec
-from layerscope.jobs.text.prepared import read_split
 from tests.jobs.tiny import curve, finetune_spec, make_context, planted, write_encoder, write_rows
 
 

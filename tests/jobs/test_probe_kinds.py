@@ -6,7 +6,8 @@ import torch
 from transformers import AutoModel
 
 from layerscope.jobs import control_probe, description_length, extract, mlp_probe, probe, random_encoder
-from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.artifacts.sentences import read_annotated
 from layerscope.jobs.specs.measures import (
     ControlProbeSpec,
     DescriptionLengthSpec,
@@ -15,7 +16,6 @@ from layerscope.jobs.specs.measures import (
     RandomEncoderSpec,
 )
 from layerscope.jobs.specs.stages import ExtractSpec, ProbeSpec
-from layerscope.jobs.text.annotated import read_annotated
 from layerscope.jobs.text.word_types import word_types
 from tests.jobs.clouds import clouds, write_states
 from tests.jobs.tiny import curve, make_context, planted, write_encoder, write_rows

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from layerscope.jobs import similarity
-from layerscope.jobs.encoders.layer_files import Part, read_layers, write_layers
-from layerscope.jobs.map_files import read_similarity, read_undefined
+from layerscope.jobs.artifacts.layers import Part, read_layers, write_layers
+from layerscope.jobs.artifacts.maps import read_similarity, read_undefined
 from layerscope.jobs.numerics.cka import cka_floor, cka_map
 from layerscope.jobs.numerics.cka_errors import cka_standard_errors
 from layerscope.jobs.numerics.cka_minibatch import minibatch_cka

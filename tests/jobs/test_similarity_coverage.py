@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from layerscope.jobs import similarity
-from layerscope.jobs.encoders.layer_files import Part, write_layers
+from layerscope.jobs.artifacts.layers import Part, write_layers
 from layerscope.jobs.specs.similarity import SimilaritySpec
 from tests.jobs.tiny import curve, make_context, write_rows
 

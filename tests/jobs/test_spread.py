@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from layerscope.jobs import spread
-from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.numerics.spread import measure_spread
 from layerscope.jobs.specs.measures import SpreadSpec
 from tests.jobs.clouds import clouds, labels_of, write_states

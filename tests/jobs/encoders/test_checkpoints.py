@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from layerscope.jobs.context import CURVES
-from layerscope.jobs.encoders.checkpoints import cut_curves, load_checkpoint, save_checkpoint
+from layerscope.jobs.artifacts.curves import CURVES, cut_curves
+from layerscope.jobs.encoders.checkpoints import load_checkpoint, save_checkpoint
 from layerscope.jobs.processes import alone
 
 

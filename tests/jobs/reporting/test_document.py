@@ -1,6 +1,5 @@
 """Tests of the report: self-contained, honest, and whole whatever became of the study."""
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -9,6 +8,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
+from layerscope.jobs.artifacts.record import write_record as write_record_file
 from layerscope.jobs.report import write_report
 from layerscope.jobs.reporting.document import render_report
 from tests.jobs.reporting.papers import claim, reference, variants
@@ -244,9 +245,9 @@ def test_texts_cut_and_learning_rates_are_shown(tmp_path):
         "test/tokens": 9000.0,
         "test/tokens_lost": 1000.0,
     }
-    (tmp_path / "view" / "record.json").write_text(json.dumps({"metrics": metrics}))
-    group = {"name": "layer 3", "num_parameters": 1234, "learning_rate": 1.9e-5, "weight_decay": 0.01}
-    (variant.folders["finetune"] / "parameter_groups.json").write_text(json.dumps([group]))
+    write_record_file(tmp_path / "view", {"metrics": metrics})
+    group = ParameterGroup("layer 3", num_parameters=1234, learning_rate=1.9e-5, weight_decay=0.01)
+    write_parameter_groups(variant.folders["finetune"], [group])
     variant = replace(variant, folders={**variant.folders, "view": tmp_path / "view"})
     page = words(render_report(make_study(variant)))
     assert "topic head to 32 tokens test 100 25 (25.0 %) 9,000 1,000 (10.0 %)" in page

@@ -5,19 +5,10 @@ import json
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
+from layerscope.jobs.artifacts.token_sample import Tokenised, read_sample, write_sample
 from layerscope.jobs.text import same_tokens
 from layerscope.jobs.text.same_tokens import check_same_tokens, check_sample, faults_of, is_known
-from layerscope.jobs.text.token_samples import (
-    FIRST,
-    LONGEST,
-    MOST_CHARACTERS,
-    UNUSUAL,
-    Tokenised,
-    read_sample,
-    sample_of,
-    tokenised,
-    write_sample,
-)
+from layerscope.jobs.text.token_samples import FIRST, LONGEST, MOST_CHARACTERS, UNUSUAL, sample_of, tokenised
 from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_memory
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "Red", "house", "and", "##s"]

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.jobs.context import CURVES
-from layerscope.jobs.reporting.study import RECORD
+from layerscope.jobs.artifacts.curves import CURVES
+from layerscope.jobs.artifacts.record import RECORD, write_whole
 from layerscope.jobs.specs.stages import ProbeSpec
 from layerscope.orchestrator.errors import PrerequisiteMissing
 from layerscope.orchestrator.planning.plan import Stage, make_stage
-from layerscope.orchestrator.store.artifacts import Store, write_whole
+from layerscope.orchestrator.store.artifacts import Store
 
 KILLED = KeyboardInterrupt
 """Stands for a kill: nothing in the product catches it."""

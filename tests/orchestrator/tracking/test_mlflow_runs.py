@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
-from layerscope.jobs.reporting.study import Point
+from layerscope.jobs.artifacts.curves import Point
 from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
 from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage, _restoring
 from layerscope.orchestrator.tracking.publishing import Publisher

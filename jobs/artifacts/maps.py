@@ -12,7 +12,7 @@ import numpy as np
 
 SIMILARITY, ERRORS, FLOOR = "similarity.npy", "standard_errors.npy", "floor.npy"
 LOW, HIGH = "low.npy", "high.npy"
-UNDEFINED, BLOCKS = "undefined.json", "blocks.json"
+UNDEFINED = "undefined.json"
 
 
 @dataclass(frozen=True)
@@ -42,9 +42,10 @@ def write_map(folder: Path, found: LayerMap) -> None:
         (folder / UNDEFINED).write_text(json.dumps(dict(found.undefined), indent=1), encoding="utf-8")
 
 
-def read_similarity(folder: Path) -> np.ndarray:
-    """The values: float64 (A, B)."""
-    return np.load(folder / SIMILARITY)
+def read_similarity(folder: Path) -> np.ndarray | None:
+    """The values: float64 (A, B); nothing where there is no map."""
+    path = folder / SIMILARITY
+    return np.load(path) if path.exists() else None
 
 
 def read_undefined(folder: Path) -> dict[str, str]:

@@ -15,11 +15,12 @@ from torch.nn.utils.rnn import pad_sequence
 
 STATES, OFFSETS = "states", "offsets"
 ABOUT = "features.json"
-"""Which layers the states are of, and the dropout of a head on this encoder."""
 
 
-def write_tokens(path: Path, parts: Iterable[np.ndarray], *, lengths: Sequence[int], width: int) -> None:
-    """Write `states` (all tokens, D) float16 as the parts come, and `offsets` (N + 1) of the texts.
+def write_tokens(
+    folder: Path, split: str, parts: Iterable[np.ndarray], *, lengths: Sequence[int], width: int
+) -> None:
+    """Write `states` (all tokens, D) float16 of a split as the parts come, and `offsets` (N + 1).
 
     The library writes a whole tensor at once; a header that is known beforehand lets the rows follow one
     part after another (the format: eight bytes with the header's length, the header as JSON, the data).
@@ -39,7 +40,7 @@ def write_tokens(path: Path, parts: Iterable[np.ndarray], *, lengths: Sequence[i
     }
     encoded = json.dumps(header).encode()
     encoded += b" " * (-len(encoded) % 8)
-    with path.open("wb") as file:
+    with _path(folder, split).open("wb") as file:
         file.write(len(encoded).to_bytes(8, "little") + encoded)
         begin = file.tell()
         for part in parts:
@@ -48,11 +49,22 @@ def write_tokens(path: Path, parts: Iterable[np.ndarray], *, lengths: Sequence[i
         file.write(offsets_N.astype("<i8").data)
 
 
+def write_about_tokens(folder: Path, *, layers: Sequence[int], dropout: float) -> None:
+    """Write which layers the states are of, and the dropout of a head on this encoder."""
+    content = {"layers": layers, "dropout": dropout}
+    (folder / ABOUT).write_text(json.dumps(content), encoding="utf-8")
+
+
+def read_dropout(folder: Path) -> float:
+    """The dropout of a head on the encoder whose states these are."""
+    return json.loads((folder / ABOUT).read_text(encoding="utf-8"))["dropout"]
+
+
 class TokenStates:
     """The states of one split, read where they are needed."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = safe_open(path, framework="pt")
+    def __init__(self, folder: Path, split: str) -> None:
+        self._file = safe_open(_path(folder, split), framework="pt")
         self._states = self._file.get_slice(STATES)
         self._offsets = self._file.get_tensor(OFFSETS).tolist()
         self.width = self._states.get_shape()[1]
@@ -68,3 +80,7 @@ class TokenStates:
         states = [self.text(row).float() for row in rows]
         masks = [torch.ones(len(one), dtype=torch.int64) for one in states]
         return pad_sequence(states, batch_first=True), pad_sequence(masks, batch_first=True)
+
+
+def _path(folder: Path, split: str) -> Path:
+    return folder / f"{split}.safetensors"

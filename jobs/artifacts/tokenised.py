@@ -1,19 +1,36 @@
-"""Reads what the prepare stage leaves: token ids, labels and ids of each split."""
+"""A tokenised task as the prepare stage leaves it: token ids, labels and ids of each split."""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from layerscope.jobs.specs.targets import Target
-from layerscope.jobs.text.annotations import Span
-from layerscope.jobs.text.answers import Answers
 
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+LABELS = "labels.json"
+SPLIT = "split.json"
+"""Which rows validate, and whether they were drawn from the training data."""
 TARGET = "target.json"
 """What is to be predicted; there where it is not one of the labels."""
 RIGHT, TOKEN_F1 = "right", "token_f1"
 """Columns of rows with answers, as in `Answers`."""
+
+
+Span = tuple[int, int]
+"""First word or token, and the one after the last; from 0."""
+
+
+class Answers(NamedTuple):
+    """Which choices of a row are right, and how nearly each is."""
+
+    right: tuple[int, ...]
+    """Places of the choices that are an answer word for word, from 0."""
+    token_f1: tuple[float, ...]
+    """Of every choice the F1 of its words against an answer's, at best; 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +84,28 @@ class Split:
         return sum(self.num_targets_by_row(rows))
 
 
+def write_tokenised(
+    folder: Path,
+    splits: "DatasetDict",
+    *,
+    labels: Sequence[str],
+    target: Target,
+    is_drawn: bool,
+    validation_ids: Sequence[str],
+) -> None:
+    """Write a prepared task.
+
+    Args:
+        splits: By name, with the columns `id`, `input_ids` and `label`, and those that are optional.
+        is_drawn: Whether the rows that validate were drawn from the training data.
+    """
+    splits.save_to_disk(folder)
+    _write(folder / LABELS, labels)
+    if target != "label":
+        _write(folder / TARGET, target)
+    _write(folder / SPLIT, {"drawn_from_train": is_drawn, "validation": list(validation_ids)})
+
+
 def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Split:
     """One split of a prepared task."""
     from datasets import load_from_disk
@@ -95,10 +134,14 @@ def read_texts(
 
 def read_labels(folder: Path) -> list[str]:
     """Names of the labels or choices; a label's id is its position. Of numbers there are none."""
-    return json.loads((folder / "labels.json").read_text(encoding="utf-8"))
+    return json.loads((folder / LABELS).read_text(encoding="utf-8"))
 
 
 def read_prepared_target(folder: Path) -> Target:
     """What is to be predicted of each row."""
     path = folder / TARGET
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else "label"
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

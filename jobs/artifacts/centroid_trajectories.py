@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layerscope.jobs.reporting.label_files import read_record, write_record
+from layerscope.jobs.artifacts.label_arrays import read_record, write_record
 
 PATHS = "paths.npz"
 

@@ -6,10 +6,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from layerscope.jobs.text.annotations import Span
-from layerscope.jobs.text.words import EncodedSentence
+from layerscope.jobs.artifacts.tokenised import Span
 
 SENTENCES = "sentences.json"
+
+
+@dataclass(frozen=True)
+class EncodedUnit:
+    """A unit with the tokens of its spans."""
+
+    spans: tuple[Span, ...]
+    """First token, and the one after the last, of each; special tokens are counted."""
+    label: str
+    words: str
+    """The words of the first span, in lower case."""
+
+
+@dataclass(frozen=True)
+class EncodedSentence:
+    """Token ids of a sentence, special tokens included, and its units."""
+
+    id: str
+    texts: tuple[str, ...]
+    input_ids: tuple[int, ...]
+    units: tuple[EncodedUnit, ...]
+    type_ids: tuple[int, ...] | None = None
+    """Token types, where there are two texts."""
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,20 @@
 from pathlib import Path
 from typing import Literal
 
+from layerscope.jobs.artifacts.sentences import (
+    SENTENCES,
+    read_annotated,
+    read_annotated_labels,
+    read_sentences,
+)
+from layerscope.jobs.artifacts.tokenised import (
+    Split,
+    read_labels,
+    read_prepared_target,
+    read_split,
+    read_texts,
+)
 from layerscope.jobs.specs.targets import Target
-from layerscope.jobs.text.annotated import SENTENCES, read_annotated, read_annotated_labels, read_sentences
-from layerscope.jobs.text.prepared import Split, read_labels, read_prepared_target, read_split, read_texts
 
 SplitName = Literal["train", "validation", "test"]
 
