@@ -35,8 +35,17 @@ class StageContext:
     limits: Mapping[str, float] = field(default_factory=dict)
     """Numbers that the stage must stay within, by name; they say whether it is computed, never what."""
 
+    curves: frozenset[str] | None = None
+    """Names of the curves that a measure declares; any where it is none."""
+
     def log(self, step: int, **values: float) -> None:
-        """Append values at a step to the artifact's curves; layer-wise measures use step = layer."""
+        """Append values at a step to the artifact's curves; layer-wise measures use step = layer.
+
+        Raises:
+            ValueError: the measure does not declare a curve of this name.
+        """
+        if self.curves is not None and (undeclared := sorted(values.keys() - self.curves)):
+            raise ValueError(f"{', '.join(undeclared)}: no curve that the measure declares")
         if self.is_main:
             append_points(self.scratch, step, values)
 

@@ -6,7 +6,7 @@ from transformers import AutoModel
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.checked_loading import read_config
 from layerscope.jobs.encoders.loading import save_encoder
-from layerscope.jobs.specs.measures import RandomEncoderSpec
+from layerscope.jobs.specs.stages import RandomEncoderSpec
 
 
 def run(spec: RandomEncoderSpec, context: StageContext) -> dict[str, float]:

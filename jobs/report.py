@@ -1,4 +1,4 @@
-"""Writes the report of a study as one HTML file."""
+"""The figures and the report of a study, with all measures that there are."""
 
 import os
 from collections.abc import Mapping
@@ -6,8 +6,31 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.study import Study
+from layerscope.jobs.measures import MEASURES
+from layerscope.jobs.measures.reports import REPORTS
+from layerscope.jobs.reporting import document
+from layerscope.jobs.reporting import figures as drawn
+from layerscope.jobs.reporting.study import Study, VariantResult
+
+
+def study_figures(study: Study) -> dict[str, Figure]:
+    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data."""
+    return drawn.study_figures(study, MEASURES, REPORTS)
+
+
+def variant_figures(variant: VariantResult) -> dict[str, Figure]:
+    """Figures of one variant by name, as `cka_start`; a tracker draws curves by itself."""
+    return drawn.variant_figures(variant, REPORTS)
+
+
+def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) -> str:
+    """The page as HTML that loads nothing from outside and works without scripts.
+
+    Args:
+        figures: Those of `study_figures` where they are drawn already.
+    """
+    shown = study_figures(study) if figures is None else figures
+    return document.render_report(study, shown, measures=MEASURES, reports=REPORTS)
 
 
 def write_report(study: Study, path: Path, *, figures: Mapping[str, Figure] | None = None) -> Path:

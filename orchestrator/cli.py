@@ -286,8 +286,7 @@ def publish(
     profile: Profile = None,
 ) -> int:
     """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
-    from layerscope.jobs.report import write_report
-    from layerscope.jobs.reporting.figures import study_figures
+    from layerscope.jobs.report import study_figures, write_report
     from layerscope.orchestrator.running import final_pages
     from layerscope.orchestrator.showing import described_refusals
     from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker

@@ -139,8 +139,7 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
 
 
 def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
-    from layerscope.jobs.report import write_report
-    from layerscope.jobs.reporting.figures import study_figures
+    from layerscope.jobs.report import study_figures, write_report
 
     study = workspace.study(schedule)
     figures = study_figures(study)

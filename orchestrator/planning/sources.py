@@ -44,9 +44,9 @@ from layerscope.orchestrator.planning.feature_stages import feature_faults
 from layerscope.orchestrator.planning.heads import head_faults
 from layerscope.orchestrator.planning.hub import resolve_revision
 from layerscope.orchestrator.planning.lengths import length_faults
+from layerscope.orchestrator.planning.measure_faults import measure_faults
 from layerscope.orchestrator.planning.metrics import check_metric
 from layerscope.orchestrator.planning.objectives import objective_faults
-from layerscope.orchestrator.planning.similarity import similarity_faults
 from layerscope.orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
 from layerscope.orchestrator.planning.token_checks import frame_faults, token_faults, tokenless_faults
 from layerscope.orchestrator.planning.windows import first_crowded, window_faults
@@ -172,7 +172,7 @@ def look_at(
         faults += depth_faults(experiment, encoder)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
-        faults += similarity_faults(experiment, encoder)
+        faults += measure_faults(experiment, encoder)
         faults += window_faults(experiment, encoder, texts)
         faults += feature_faults(experiment, encoder, seen)
     if faults:

@@ -187,7 +187,7 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
     variant = shown.variant
     images = {}
     if figures:
-        from layerscope.jobs.reporting.figures import variant_figures
+        from layerscope.jobs.report import variant_figures
 
         images = _images(variant_figures(variant))
     began, ended = _span([shown])

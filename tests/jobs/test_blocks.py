@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from layerscope.jobs import blocks
 from layerscope.jobs.artifacts.layer_blocks import BLOCKS, NUMBERS, read_layer_blocks
 from layerscope.jobs.artifacts.maps import LayerMap, write_map
-from layerscope.jobs.specs.similarity import BlocksSpec
+from layerscope.jobs.measures.similarity import blocks
+from layerscope.jobs.measures.similarity.specs import BlocksSpec
 from tests.jobs.tiny import make_context
 
 TWO = np.kron(np.eye(2), np.ones((7, 7)))[:13, :13] * 0.7 + 0.3

@@ -12,8 +12,8 @@ from layerscope.jobs.artifacts import record as record_of_artifact
 from layerscope.jobs.artifacts.curves import CURVES, append_points, forget_curves, read_curves
 from layerscope.jobs.artifacts.maps import LayerMap
 from layerscope.jobs.artifacts.predictions import Predictions
-from layerscope.jobs.reporting.study import NOT_MEASURES, Study, VariantResult
-from layerscope.jobs.reporting.subjects import measure_of
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.specs.roles import NOT_MEASURES, Role
 
 
 def make_variant(root: Path, *, task: str = "topic", seed: int = 0, **recipe: object) -> VariantResult:
@@ -52,7 +52,9 @@ def logged_curves(study: Study) -> dict[str, set[str]]:
     for variant in study.variants:
         for role, folder in variant.folders.items():
             if role not in NOT_MEASURES:
-                found.setdefault(measure_of(role), set()).update(one.metric for one in read_curves(folder))
+                found.setdefault(Role.parse(role).measure, set()).update(
+                    one.metric for one in read_curves(folder)
+                )
     return {measure: names for measure, names in found.items() if names}
 
 

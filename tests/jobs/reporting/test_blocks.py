@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from layerscope.jobs.artifacts.layer_blocks import LayerBlocks, write_layer_blocks, write_no_blocks
-from layerscope.jobs.reporting.blocks import agreed_blocks, block_rows
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures, variant_figures
+from layerscope.jobs.measures.similarity.blocks_table import agreed_blocks, block_rows
+from layerscope.jobs.report import render_report, study_figures, variant_figures
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_map, write_record
 from tests.jobs.reporting.test_document import words
 

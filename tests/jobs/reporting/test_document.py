@@ -10,8 +10,7 @@ import pytest
 
 from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
 from layerscope.jobs.artifacts.record import write_record as write_record_file
-from layerscope.jobs.report import write_report
-from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.report import render_report, write_report
 from tests.jobs.reporting.papers import claim, reference, variants
 from tests.jobs.reporting.studies import (
     make_study,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
-from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.report import study_figures
 from layerscope.jobs.reporting.study import Study, VariantResult
 from layerscope.orchestrator.tracking.memory import MemoryTracker
 from layerscope.orchestrator.tracking.pages import study_pages
