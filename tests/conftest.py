@@ -10,6 +10,25 @@ import torch  # noqa: F401 - so that what a plan calls apart is called here: sta
 
 from tests.tiny import make_encoder
 
+NO_FOLDER_FOR_RAY = "/dev/null/a-test-that-starts-a-Ray-is-marked-ray"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use the session's Ray are marked."""
+    for item in items:
+        if "ray_of_two_cpus" in item.fixturenames:
+            item.add_marker("ray")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """No Ray starts in a test without the mark, nor in its processes: they cannot write its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("ray") is None:
+            patch.setenv("RAY_TMPDIR", NO_FOLDER_FOR_RAY)
+        return (yield)
+
 
 @pytest.fixture(autouse=True, scope="session")
 def cache_of_these_tests(tmp_path_factory) -> Iterator[None]:

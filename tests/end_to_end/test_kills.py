@@ -18,6 +18,7 @@ from tests.tiny import make_encoder, write_experiment
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+pytestmark = pytest.mark.ray
 PATIENCE = 240.0
 """Seconds until something that must happen counts as never happening; a busy machine takes a while."""
 
