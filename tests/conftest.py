@@ -1,5 +1,6 @@
 """What many tests share: a tiny encoder, and one Ray of two CPUs for a whole session."""
 
+import gc
 import os
 from collections.abc import Iterator
 from functools import partial
@@ -19,6 +20,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "ray_of_two_cpus" in item.fixturenames:
             item.add_marker("ray")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
