@@ -2,6 +2,7 @@
 
 import gc
 import os
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,17 @@ def cache_of_these_tests(tmp_path_factory) -> Iterator[None]:
 def tiny_encoder(tmp_path_factory) -> Path:
     """Without dropout: what is trained does not depend on how many processes share the batch."""
     return make_encoder(tmp_path_factory.mktemp("tiny") / "encoder", dropout=0.0)
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory) -> Path:
+    """A database of MLflow without runs: making one takes seconds, copying it nothing."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        from mlflow import MlflowClient
+
+        path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        MlflowClient(f"sqlite:///{path}")._tracking_client.store.engine.dispose()
+    return path
 
 
 @pytest.fixture(scope="session")
