@@ -5,6 +5,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# Processes that share the tests; those with a Ray or a browser have the machine to themselves.
+WORKERS ?= 2
+PYTEST  := $(BIN)/python -m pytest
+SHARED  := $(PYTEST) --numprocesses $(WORKERS) --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help quickstart ui develop check lint format imports test-fast test clean
 
@@ -35,11 +40,12 @@ imports: $(VENV)/.for-testing  ## Who may import whom
 
 test-fast: export OMP_NUM_THREADS := 1
 test-fast: $(VENV)/.for-testing  ## Tests without Ray, browsers and what takes long
-	$(BIN)/python -m pytest -m "not slow and not ray and not browser"
+	$(SHARED) -m "not slow and not ray and not browser"
 
 test: export OMP_NUM_THREADS := 1
 test: check  ## All checks, all tests
-	$(BIN)/python -m pytest
+	$(SHARED) -m "not ray and not browser"
+	$(PYTEST) -m "ray or browser"
 
 clean:  ## Remove .venv and caches; results under runs/ stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
