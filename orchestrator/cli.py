@@ -60,6 +60,24 @@ def main() -> None:
     app(prog_name="layerscope")
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from importlib.metadata import version
+
+        print(f"layerscope {version('layerscope')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    is_asked: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
     """Exit codes: 0 done, 1 internal, 2 configuration, 3 failures, 4 prerequisites, 130 interrupted, 141 read
     by nobody."""
