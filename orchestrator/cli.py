@@ -116,7 +116,8 @@ def analyze(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="A folder, a key of the store, package:NAME, models:/... of MLflow, or a name on the Hub.",
+            help="A folder, a key of the store, package:NAME, models:/... of MLflow, or a name on the Hub, "
+            "as owner/name or owner/name@COMMIT.",
         ),
     ],
     task: Annotated[list[Path], typer.Option(help="Task file; may be repeated. Annotated ones are probed.")],
@@ -124,6 +125,13 @@ def analyze(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, as measures.cka=false.")
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            help="Run code of the models' own, of folders and of the Hub's repositories at a commit.",
+        ),
+    ] = False,
     store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
@@ -142,7 +150,8 @@ def analyze(
     uri = chosen_tracking_uri(tracking_uri, store)
     with TemporaryDirectory() as folder:
         written = Path(folder) / "analysis.yaml"
-        written.write_text(analysis_yaml(analysis(name, models, task, store=store)), encoding="utf-8")
+        asked = analysis(name, models, task, store=store, trust_remote_code=trust_remote_code)
+        written.write_text(analysis_yaml(asked), encoding="utf-8")
         workspace = opened(written, changes, store, uri, None)
     Store(store).create()
     kept = store / "analyses" / f"{name}.yaml"

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.reporting.study import RECORD
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from layerscope.orchestrator.execution.serial import quieten
@@ -35,6 +36,7 @@ def export_variant(
         PrerequisiteMissing: there is no store, or it lacks what belongs to the fine-tuning.
     """
     record = _record(store, key)
+    _refuse_own_code(record)
     number, lost = _layers(layers), _tolerance(tolerance)
     refitted = _refitted(store, record) if head == "refitted" else None
     data = store.root / "prepare" / record["parents"]["data"]
@@ -93,6 +95,15 @@ def _record(store: Store, key: str) -> dict[str, Any]:
         )
     several = ", ".join(map(_named, found))
     raise ConfigurationError(f"the keys of {len(found)} fine-tunings begin with {key!r}: {several}")
+
+
+def _refuse_own_code(record: dict[str, Any]) -> None:
+    if code_of(record["spec"]["encoder"]) is not None:
+        raise ConfigurationError(
+            f"variant {record['key']}: its encoder is code of its own, and what is exported is a model "
+            "that transformers loads without any. The folder of the fine-tuning in the store has encoder, "
+            "code and head: AutoModel loads it with trust_remote_code=True"
+        )
 
 
 def _named(record: dict[str, Any]) -> str:
