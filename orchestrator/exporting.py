@@ -36,11 +36,11 @@ def export_variant(
         PrerequisiteMissing: there is no store, or it lacks what belongs to the fine-tuning.
     """
     record = _record(store, key)
-    _refuse_own_code(record)
     number, lost = _layers(layers), _tolerance(tolerance)
     refitted = _refitted(store, record) if head == "refitted" else None
     data = store.root / "prepare" / record["parents"]["data"]
     prepared = _prepared(store, record)
+    _refuse_own_code(record)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError(f"--out: {out} is there already: name an empty folder or a new one")
     quieten()

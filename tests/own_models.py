@@ -118,7 +118,7 @@ def make_own_encoder(folder: Path, *, tokenizer_is_code: bool = False) -> Path:
     (folder / "configuration_mine.py").write_text(CONFIGURATION, encoding="utf-8")
     (folder / "modeling_mine.py").write_text(MODELING, encoding="utf-8")
     vocabulary = len((folder / "vocab.txt").read_text(encoding="utf-8").splitlines())
-    shape = {"vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 2}
+    shape = {"vocab_size": vocabulary, "hidden_size": 32, "num_hidden_layers": 2, "hidden_dropout_prob": 0.0}
     change_json(folder / "config.json", model_type="mine", auto_map=AUTO_MAP, architectures=["MineModel"])
     change_json(folder / "config.json", **shape)
     if tokenizer_is_code:
@@ -154,10 +154,19 @@ def in_hub_cache(cache: Path, name: str, commit: str, encoder: Path) -> Path:
 
 
 @contextmanager
-def imported_nowhere() -> Iterator[None]:
-    """Afterwards no code that lies in a folder counts as imported."""
-    try:
+def modules_under(folder: Path) -> Iterator[None]:
+    """transformers imports code of models from this folder, and has imported none before or afterwards."""
+    import pytest
+
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("transformers.dynamic_module_utils", "transformers.utils"):
+            patch.setattr(f"{module}.HF_MODULES_CACHE", str(folder))
+        patch.setattr(sys, "path", [*sys.path])
+        _forget_modules()
         yield
-    finally:
-        for name in [name for name in sys.modules if name.startswith("transformers_modules")]:
-            del sys.modules[name]
+        _forget_modules()
+
+
+def _forget_modules() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "transformers_modules"]:
+        del sys.modules[name]

@@ -147,8 +147,8 @@ def _not_allowed(folder: Path) -> str:
     return (
         f"{folder}: the tokenizer is code of the folder's own (auto_map in {TOKENIZER_CONFIG} names "
         f"{names}), which is not run unless the experiment says so: {how_to_allow(folder)}; or use "
-        "an encoder whose tokenizer transformers has; or, where tokenizer.json holds all of it, take auto_map "
-        f'out of {TOKENIZER_CONFIG} and write "tokenizer_class": "PreTrainedTokenizerFast" there'
+        "an encoder whose tokenizer transformers has; or, where tokenizer.json holds all of it, take "
+        f'auto_map out of {TOKENIZER_CONFIG} and write "tokenizer_class": "PreTrainedTokenizerFast" there'
     )
 
 

@@ -21,7 +21,7 @@ from layerscope.jobs.encoders.loading import (
 )
 from layerscope.jobs.own_code import allow_code, code_digest, code_of, how_to_allow, missing_code, with_code
 from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
-from tests.own_models import AUTO_MAP, MODELING, change_json, imported_nowhere, make_own_encoder
+from tests.own_models import AUTO_MAP, MODELING, change_json, make_own_encoder, modules_under
 
 ROOT = Path(__file__).parents[2]
 
@@ -29,13 +29,9 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def modules(tmp_path, monkeypatch) -> Path:
     """An empty folder for what transformers imports; nobody is asked anything."""
-    cache = tmp_path / "modules"
-    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(cache))
-    monkeypatch.setattr("transformers.utils.HF_MODULES_CACHE", str(cache))
-    monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("somebody was asked"))
-    with imported_nowhere():
-        yield cache
+    with modules_under(tmp_path / "modules"):
+        yield tmp_path / "modules"
 
 
 @pytest.fixture
