@@ -31,7 +31,7 @@ from layerscope.orchestrator.options import (
     chosen_tracking_uri,
     opened,
 )
-from layerscope.orchestrator.reading_end import ReadConsole, reader_gone_told
+from layerscope.orchestrator.reading_end import ReadConsole, reader_gone_told, unread_help_told
 from layerscope.orchestrator.tracking.tracker import redacted
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def main() -> None:
     """Entry point of the `layerscope` command."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    app(prog_name="layerscope")
+    with unread_help_told():
+        app(prog_name="layerscope")
 
 
 def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
@@ -297,6 +298,7 @@ def publish(
     """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
     from layerscope.jobs.report import write_report
     from layerscope.jobs.reporting.figures import study_figures
+    from layerscope.jobs.reporting.ranking import rank_conditions
     from layerscope.orchestrator.running import final_pages
     from layerscope.orchestrator.showing import described_refusals
     from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
@@ -305,8 +307,9 @@ def publish(
     uri = chosen_tracking_uri(tracking_uri, store)
     workspace = opened(experiment, overrides, store, uri, profile, must_exist=True)
     study = workspace.study(workspace.schedule())
-    figures = study_figures(study)
-    path = write_report(study, workspace.report_path, figures=figures)
+    ranking = rank_conditions(study)
+    figures = study_figures(study, ranking=ranking)
+    path = write_report(study, workspace.report_path, figures=figures, ranking=ranking)
     pages = final_pages(workspace, study, figures, path)
     tracker = MlflowTracker(uri)
     try:

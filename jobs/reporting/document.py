@@ -134,11 +134,17 @@ class Trouble:
     variants: tuple[str, ...]
 
 
-def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) -> str:
+def render_report(
+    study: Study,
+    *,
+    figures: Mapping[str, Figure] | None = None,
+    ranking: Sequence[RankedCondition] | None = None,
+) -> str:
     """The page as HTML that loads nothing from outside and works without scripts.
 
     Args:
         figures: Those of `study_figures` where they are drawn already.
+        ranking: That of `rank_conditions` where the conditions are ranked already.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -150,7 +156,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
     environment.filters |= {"count": count, "score": score, "percent": percent, "points": points}
     environment.filters |= {"signed_score": signed_score, "bounds": bounds, "change": change}
     environment.filters |= {"p": p_value, "duration": duration, "comparison": comparison_line}
-    ranking = rank_conditions(study)
+    ranking = rank_conditions(study) if ranking is None else ranking
     ranking_by_task = {
         task: list(group) for task, group in itertools.groupby(ranking, lambda ranked: ranked.task)
     }
@@ -163,7 +169,7 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         strip_by_task={task: _Strip(group) for task, group in ranking_by_task.items()},
         standings=STANDINGS,
         effects=_grouped(main_effects(study), lambda effect: effect.task),
-        sections=_sections(study_figures(study) if figures is None else figures),
+        sections=_sections(study_figures(study, ranking=ranking) if figures is None else figures),
         troubles=_troubles(study),
         geometry_rows=geometry_rows(study),
         probe_rows=probe_rows(study),

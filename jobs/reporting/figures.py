@@ -1,7 +1,7 @@
 """The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from matplotlib.figure import Figure
@@ -24,7 +24,7 @@ from layerscope.jobs.reporting.effects import scored_variants
 from layerscope.jobs.reporting.geometry_figures import OWN_FIGURES, geometry_figures, label_figures
 from layerscope.jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
 from layerscope.jobs.reporting.maps import map_figures, variant_map_figures
-from layerscope.jobs.reporting.ranking import rank_conditions
+from layerscope.jobs.reporting.ranking import RankedCondition, rank_conditions
 from layerscope.jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
 from layerscope.jobs.reporting.similarity import SIMILARITY, similarity_figures
 from layerscope.jobs.reporting.study import NOT_MEASURES, Study, VariantResult
@@ -32,13 +32,17 @@ from layerscope.jobs.reporting.subjects import measure_of
 from layerscope.jobs.specs.roles import BETWEEN
 
 
-def study_figures(study: Study) -> dict[str, Figure]:
+def study_figures(study: Study, *, ranking: Sequence[RankedCondition] | None = None) -> dict[str, Figure]:
     """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data.
 
     Up to six conditions are drawn one by one; more are drawn once for each factor, coloured by its value.
+
+    Args:
+        ranking: That of `rank_conditions` where the conditions are ranked already.
     """
     figures: dict[str, Figure] = {}
-    order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(rank_conditions(study))}
+    ranking = rank_conditions(study) if ranking is None else ranking
+    order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(ranking)}
     for task, conditions in conditions_by_task(study).items():
         metric = study.metric_by_task[task]
         figures |= _factor_figures(study, task, metric)

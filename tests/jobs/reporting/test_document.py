@@ -11,6 +11,7 @@ import pytest
 
 from layerscope.jobs.report import write_report
 from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.reporting.ranking import rank_conditions
 from tests.jobs.reporting.papers import claim, reference, variants
 from tests.jobs.reporting.studies import (
     make_study,
@@ -77,6 +78,23 @@ def test_the_page_is_the_same_for_the_same_study(tmp_path):
     variant = write_curves(make_variant(tmp_path), "finetune", {"train/loss": {1: 1.0, 2: 0.5}})
     study = make_study(write_record(variant, test__accuracy=0.5))
     assert render_report(study) == render_report(study)
+
+
+def test_conditions_are_ranked_once_for_page_and_figures(tmp_path, monkeypatch):
+    from layerscope.jobs.reporting import document, figures
+
+    times = []
+    for module in (document, figures):
+        monkeypatch.setattr(
+            module, "rank_conditions", lambda study: times.append(study) or rank_conditions(study)
+        )
+    study = make_study(write_record(make_variant(tmp_path), test__accuracy=0.5))
+    page = render_report(study)
+    assert len(times) == 1
+    ranking = rank_conditions(study)
+    drawn = figures.study_figures(study, ranking=ranking)
+    assert render_report(study, figures=drawn, ranking=ranking) == page
+    assert len(times) == 1
 
 
 def test_no_condition_is_called_best_among_indistinguishable_ones(tmp_path):

@@ -54,10 +54,13 @@ def test_a_revision_that_is_no_commit_is_refused_with_the_commit_that_it_is_now(
     assert unknown.endswith("not 'v1'")
 
 
-@pytest.mark.parametrize("source", [{"package": "some-model"}, {"mlflow": "models:/mine/1"}])
+@pytest.mark.parametrize(
+    "source", [{"package": "some-model"}, {"mlflow": "models:/mine/1"}, {"folder": "mine", "package": "mine"}]
+)
 def test_code_of_other_places_is_refused(source, tmp_path):
     message = refused(tmp_path, **source, trust_remote_code=True)
-    assert "mine.yaml:4:22: encoder.trust_remote_code: code is run of a folder or of a repository" in message
+    assert "encoder.trust_remote_code: code is run of a folder or of a repository on the Hub, and" in message
+    assert f"leave out {list(source)[-1]}" in message
 
 
 def test_code_of_another_repository_is_refused_by_name(tmp_path):
