@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerscope.jobs.own_code import TOKENIZER_CONFIG, code_digest, own_classes, with_code
+from layerscope.jobs.text.file_kinds import refuse_pointers
 from layerscope.jobs.user_cache import keep, kept, path_of
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def tokenizer_files(folder: Path) -> tuple[Path, ...]:
     """The files that decide what the tokenizer does, but for config.json, in the order of their names.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one is a pointer of Git LFS.
     """
     found = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
     if not found:
@@ -55,6 +56,7 @@ def tokenizer_files(folder: Path) -> tuple[Path, ...]:
             f"no tokenizer in {folder}: looked for tokenizer.json (any fast tokenizer) and for vocab.txt, "
             "vocab.json, spm.model and the other files that transformers makes one of"
         )
+    refuse_pointers(sorted(found))
     return tuple(sorted(found))
 
 

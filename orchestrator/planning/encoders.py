@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from layerscope.jobs.own_code import code_digest, code_of, missing_code, with_code
 from layerscope.jobs.specs.encoders import ADAPTER, EncoderFacts, adapter_fault
+from layerscope.jobs.text.file_kinds import refuse_pointers
 from layerscope.jobs.text.tokenizer import (
     TOKENIZER_FILES,
     load_tokenizer,
@@ -273,6 +274,12 @@ def _from_mlflow(uri: str, fetch_mlflow: FetchMlflow | None) -> Path:
 def _refuse_incomplete(folder: Path, source: EncoderSource) -> None:
     if (folder / ADAPTER).exists():
         raise ConfigurationError(adapter_fault(folder))
+    if inner := _inside_sentence_transformers(folder):
+        raise ConfigurationError(
+            f"{folder} is a folder of sentence-transformers whose encoder lies in a folder of its own: name "
+            f"{inner} as folder"
+        )
+    _refuse_pointers(folder)
     lacking = [] if (folder / "config.json").is_file() else ["config.json"]
     if not _weights(folder):
         lacking.append(" or ".join(WEIGHTS))
@@ -287,6 +294,28 @@ def _refuse_incomplete(folder: Path, source: EncoderSource) -> None:
         tokenizer_files(folder)
     except ValueError as error:
         raise _NotHereError(str(error)) from error
+
+
+def _inside_sentence_transformers(folder: Path) -> Path | None:
+    """The folder of the encoder, where modules.json names one below."""
+    modules = folder / "modules.json"
+    if (folder / "config.json").is_file() or not modules.is_file():
+        return None
+    try:
+        written = json.loads(modules.read_text(encoding="utf-8"))
+        inside = [folder / module["path"] for module in written]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return next((path for path in inside if (path / "config.json").is_file() and _weights(path)), None)
+
+
+def _refuse_pointers(folder: Path) -> None:
+    patterns = ["config.json", *TOKENIZER_FILES, *WEIGHTS, "*.py"]
+    files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    try:
+        refuse_pointers(sorted(files))
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _weights(folder: Path) -> list[Path]:

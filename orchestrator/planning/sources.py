@@ -173,7 +173,7 @@ def look_at(
         faults += list(decoder_faults(experiment, encoder, name)) or frame_faults(experiment, encoder, name)
         faults += tokenless_faults(encoder, probing | tasks | corpora)
         faults += objective_faults(experiment, encoder)
-        faults += depth_faults(experiment, encoder)
+        faults += depth_faults(experiment, encoder, name)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
         faults += similarity_faults(experiment, encoder)
