@@ -40,6 +40,7 @@ from layerscope.jobs.encoders.optimisation import (
 from layerscope.jobs.encoders.precision import computing_in
 from layerscope.jobs.encoders.snapshots import forget_snapshots, hand_over_snapshots, keep_snapshot, steps_of
 from layerscope.jobs.encoders.targets import has_learnt, mean_loss, predictions_of, scores_of, written_targets
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FinetuneSpec
 from layerscope.jobs.specs.targets import SELECTING
 from layerscope.jobs.text.batches import length_bucketed_batches
@@ -83,7 +84,8 @@ class Finetuning:
         self._train = part_of_train(read_examples(data, "train"), size=training.train_size, seed=spec.seed)
         self._validation = read_examples(data, "validation")
         self._start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
-        encoder, labels = load_encoder(self._start), read_label_names(data)
+        code = code_of(spec.encoder)
+        encoder, labels = load_encoder(self._start, code=code), read_label_names(data)
         classifier = Classifier(
             encoder,
             num_labels=len(labels) if self._target == "label" else 1,
@@ -98,7 +100,7 @@ class Finetuning:
         if self._target == "number":
             torch.nn.init.constant_(classifier.head.bias, float(np.mean(self._train.targets())))
         if classifier.pooler is not None:
-            classifier.pooler.load_state_dict(load_pooler(context.inputs["pooler"]))
+            classifier.pooler.load_state_dict(load_pooler(context.inputs["pooler"], code=code))
         self._adaptation = Adaptation(encoder, training, seed=spec.seed)
         self.groups = parameter_groups(encoder, classifier.head_parts(), training)
         check_complete(self.groups, classifier.named_parameters())

@@ -29,6 +29,7 @@ from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimize
 from layerscope.jobs.encoders.precision import computing_in
 from layerscope.jobs.encoders.shared_heads import SharedEncoder
 from layerscope.jobs.encoders.targets import scores_of
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
 from layerscope.jobs.text.batches import length_bucketed_batches
 from layerscope.jobs.text.inputs import inputs_of
@@ -71,7 +72,7 @@ class SharedTraining:
             for role, folder in sorted(context.inputs.items())
             if role.startswith(DATA)
         ]
-        encoder = load_encoder(context.inputs["encoder"])
+        encoder = load_encoder(context.inputs["encoder"], code=code_of(spec.encoder))
         self._model = SharedEncoder(
             encoder, num_labels=[len(task.labels) for task in self._tasks], pooling=training.pooling
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from accelerate.utils import set_seed
+from tokenizers import Tokenizer
 
 from layerscope.jobs.artifacts.curves import cut_curves, forget_curves
 from layerscope.jobs.artifacts.overlap import write_overlap
@@ -24,6 +25,7 @@ from layerscope.jobs.encoders.micro_batches import MicroBatches, in_batches
 from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
 from layerscope.jobs.encoders.precision import computing_in
 from layerscope.jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.reporting.cautions import cautions_of
 from layerscope.jobs.specs.recipe import Pretraining
 from layerscope.jobs.specs.stages import PretrainSpec
@@ -65,19 +67,22 @@ class FurtherTraining:
         assert context.accelerator is not None
         training = spec.training
         self._training, self._context, self._accelerator = training, context, context.accelerator
-        self._start = context.inputs["encoder"]
+        self._start, self._code = context.inputs["encoder"], code_of(spec.encoder)
         set_seed(training.seed)
         texts = read_pretraining_texts(context.inputs)
         self._overlap = texts.overlap
-        passes = _passes(texts.train, self._start, training)
-        self._validation = _held_out(texts.validation, self._start, training)
+        tokenizer = load_tokenizer(self._start, code=self._code)
+        passes = _passes(texts.train, tokenizer, training)
+        self._validation = _held_out(texts.validation, tokenizer, training)
         self._masker = Masker(
-            auto_tokenizer(self._start),
+            auto_tokenizer(self._start, code=self._code),
             masking=training.masking,
             probability=training.mask_probability,
             seed=training.seed,
         )
-        model = PretrainingLosses(load_for_pretraining(self._start, next_sentence=training.next_sentence))
+        model = PretrainingLosses(
+            load_for_pretraining(self._start, next_sentence=training.next_sentence, code=self._code)
+        )
         groups = groups_at_one_rate(
             model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
         )
@@ -230,19 +235,18 @@ class FurtherTraining:
 
     def _save_encoder(self, folder: Path) -> None:
         model = self._accelerator.unwrap_model(self._model).model
-        save_pretrained_further(model, folder, start=self._start)
+        save_pretrained_further(model, folder, start=self._start, code=self._code)
 
 
-def _passes(texts: Sequence[str], tokenizer_from: Path, training: Pretraining) -> Passes:
+def _passes(texts: Sequence[str], tokenizer: Tokenizer, training: Pretraining) -> Passes:
     make = sentence_pairs if training.next_sentence else blocks
-    tokenizer = load_tokenizer(tokenizer_from)
     return make(texts, tokenizer, block_length=training.block_length, seed=training.seed)
 
 
-def _held_out(texts: Sequence[str], tokenizer_from: Path, training: Pretraining) -> list[Example]:
+def _held_out(texts: Sequence[str], tokenizer: Tokenizer, training: Pretraining) -> list[Example]:
     """None where texts are few and give no pairs."""
     try:
-        return _passes(texts, tokenizer_from, training)(0)
+        return _passes(texts, tokenizer, training)(0)
     except NoPairsError:
         return []
 

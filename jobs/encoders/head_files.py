@@ -38,14 +38,19 @@ def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None
     (folder / READING).write_text(json.dumps(reading, indent=1) + "\n", encoding="utf-8")
 
 
-def load_classifier(folder: Path) -> Classifier:
-    """The encoder and head of a fine-tuning's folder, as they predicted there."""
+def load_classifier(folder: Path, *, code: str | None = None) -> Classifier:
+    """The encoder and head of a fine-tuning's folder, as they predicted there.
+
+    Args:
+        code: As of `load_encoder`.
+    """
     reading = json.loads((folder / READING).read_text(encoding="utf-8"))
     layers = tuple(reading.pop("layers"))
     del reading["labels"]
     parts = load_file(folder / HEAD)
-    model = Classifier(load_encoder(folder), num_labels=len(parts["weight"]), layers=layers, **reading)
+    encoder = load_encoder(folder, code=code)
+    model = Classifier(encoder, num_labels=len(parts["weight"]), layers=layers, **reading)
     head = {name if "." in name else f"head.{name}": value for name, value in parts.items()}
-    encoder = {name: value for name, value in model.state_dict().items() if name.startswith("encoder.")}
-    model.load_state_dict(encoder | head)
+    below = {name: value for name, value in model.state_dict().items() if name.startswith("encoder.")}
+    model.load_state_dict(below | head)
     return model

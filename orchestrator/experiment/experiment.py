@@ -70,6 +70,9 @@ class EncoderSource(Strict):
     """What to build with random weights."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the weights file must have."""
+    trust_remote_code: bool = False
+    """Whether Python files in the folder, or in the Hub's repository, are run where `auto_map` names classes
+    in them: code from outside, with all rights of who runs it. On the Hub, revision must be a commit."""
 
 
 MAIN = "main"

@@ -28,7 +28,6 @@ from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.lines import has_suffix
 from layerscope.jobs.text.span_rows import noted_span_sentences
 from layerscope.jobs.text.splits import too_large_sample
-from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.truncation import any_exceeds
 from layerscope.jobs.text.unit_labels import check_unit_labels
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
@@ -39,7 +38,12 @@ from layerscope.orchestrator.planning.checkpoints import checkpoint_faults
 from layerscope.orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
 from layerscope.orchestrator.planning.decoders import decoder_faults
 from layerscope.orchestrator.planning.depths import depth_faults
-from layerscope.orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
+from layerscope.orchestrator.planning.encoders import (
+    FetchMlflow,
+    LocatedEncoder,
+    commit_fault,
+    locate_encoder,
+)
 from layerscope.orchestrator.planning.feature_stages import feature_faults
 from layerscope.orchestrator.planning.heads import head_faults
 from layerscope.orchestrator.planning.hub import resolve_revision
@@ -88,7 +92,7 @@ class TaskSource:
     def num_special(self, encoder: LocatedEncoder) -> int:
         """Special tokens around a text, or around and between those of a pair."""
         num_parts = 2 if self.are_pairs else 1
-        return frame_of(load_tokenizer(encoder.folder), num_parts=num_parts).num_special
+        return frame_of(encoder.tokenizer, num_parts=num_parts).num_special
 
 
 @dataclass(frozen=True)
@@ -169,7 +173,7 @@ def look_at(
         faults += list(decoder_faults(experiment, encoder, name)) or frame_faults(experiment, encoder, name)
         faults += tokenless_faults(encoder, probing | tasks | corpora)
         faults += objective_faults(experiment, encoder)
-        faults += depth_faults(experiment, encoder)
+        faults += depth_faults(experiment, encoder, name)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
         faults += measure_faults(experiment, encoder)
@@ -183,6 +187,8 @@ def look_at(
 def _located(name: str, source: EncoderSource, **options: Any) -> LocatedEncoder:
     """An encoder that has been checked; what is wrong with it begins with where the experiment says it."""
     place = "encoder" if name == MAIN else f"encoders.{name}"
+    if fault := commit_fault(source):
+        raise ConfigurationError(f"{place}.revision: {fault}")
     try:
         located = locate_encoder(source, **options)
         _ = located.facts
@@ -305,7 +311,7 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
     @cache
     def crowded(encoder: LocatedEncoder, limit: int, overlap: int) -> str | None:
         budget = limit - source.num_special(encoder)
-        return first_crowded(by_file, load_tokenizer(encoder.folder), budget, overlap)
+        return first_crowded(by_file, encoder.tokenizer, budget, overlap)
 
     return replace(source, crowded=crowded)
 
@@ -409,6 +415,6 @@ def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int
 
     @cache
     def exceeds(encoder: LocatedEncoder, limit: int) -> bool:
-        return any_exceeds(firsts, load_tokenizer(encoder.folder), limit, pairs=seconds)
+        return any_exceeds(firsts, encoder.tokenizer, limit, pairs=seconds)
 
     return exceeds

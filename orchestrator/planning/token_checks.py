@@ -8,7 +8,6 @@ from layerscope.jobs.artifacts.token_sample import Texts
 from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.same_tokens import is_known
 from layerscope.jobs.text.token_samples import sample_of, sequences_in
-from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.tokenless import tokenless
 from layerscope.orchestrator.experiment.experiment import MAIN, Experiment
 from layerscope.orchestrator.experiment.variants import grid_cells, values_in
@@ -31,13 +30,17 @@ def token_faults(
     """
     samples = [sample_of(sequences) for sequences in map(_sequences_by_split, sources) if sequences] or [[]]
     unknown = {
-        name: [sample for sample in samples if not is_known(encoder.folder, sample)]
+        name: [sample for sample in samples if not is_known(encoder.folder, sample, code=encoder.code)]
         for name, encoder in encoders.items()
     }
     asked = {name: (str(encoders[name].folder), of) for name, of in unknown.items() if of}
     if not asked:
         return {}
-    told = call_apart("layerscope.jobs.text.same_tokens:faults_of", samples_by_folder=dict(asked.values()))
+    told = call_apart(
+        "layerscope.jobs.text.same_tokens:faults_of",
+        samples_by_folder=dict(asked.values()),
+        code_by_folder={folder: encoders[name].code for name, (folder, _) in asked.items()},
+    )
     return {
         name: f"{'encoder' if name == MAIN else f'encoders.{name}'}: {told[folder]}"
         for name, (folder, _) in asked.items()
@@ -51,7 +54,7 @@ def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> 
     Args:
         name: Of the encoder in the experiment.
     """
-    before, after = frame_of(load_tokenizer(encoder.folder), num_parts=1).special
+    before, after = frame_of(encoder.tokenizer, num_parts=1).special
     if before and after:
         return
     cells = [cell for cell in grid_cells(experiment) if name in values_in(experiment, cell, "encoder")]
@@ -81,7 +84,7 @@ def tokenless_faults(
     encoder: LocatedEncoder, sources: Mapping[str, "TaskSource | AnnotatedSource"]
 ) -> Iterator[str]:
     """Rows of which the tokenizer leaves nothing; none where it puts special tokens around texts."""
-    tokenizer = load_tokenizer(encoder.folder)
+    tokenizer = encoder.tokenizer
     for name, source in sources.items():
         places = [
             place
