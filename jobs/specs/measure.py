@@ -11,7 +11,7 @@ from typing import Any
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.specs.roles import RANDOM, START, TUNED, Role
 from layerscope.jobs.specs.spec import Spec
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Target, TargetFacts
 
 LAYER = "layer (0: embeddings)"
 """What the steps of nearly all measures of layers are."""
@@ -47,6 +47,11 @@ class Subject:
     """Whether the examples are units of annotated sentences."""
     has_plain_head: bool = False
     """Whether the tuned model has a linear head on one layer."""
+
+    @property
+    def facts(self) -> TargetFacts:
+        """What is known of the task type."""
+        return TARGET_FACTS[self.target]
 
     @property
     def is_own(self) -> bool:

@@ -15,6 +15,7 @@ from layerscope.jobs.specs.recipe import LayerPooling, Pretraining, Training, Tr
 from layerscope.jobs.specs.references import Paper
 from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from layerscope.jobs.specs.stages import Checkpoint
+from layerscope.jobs.specs.targets import Objective
 from layerscope.orchestrator.experiment.tasks import Corpus, Name, Task
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -159,21 +160,6 @@ Space = create_model(
     __doc__="What Optuna may choose for each factor.",
     **_factors(lambda kind: Range | Choices | None),
 )
-
-
-Objective = Literal[
-    "validation/accuracy",
-    "validation/macro_f1",
-    "validation/f1",
-    "validation/matthews",
-    "validation/pearson",
-    "validation/spearman",
-    "validation/pearson_spearman",
-    "validation/exact_match",
-    "validation/token_f1",
-    "validation/exact_match_token_f1",
-    "validation/loss",
-]
 
 
 class Search(Strict):

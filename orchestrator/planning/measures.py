@@ -18,7 +18,7 @@ from layerscope.jobs.specs.stages import (
     RandomEncoderSpec,
     target_of,
 )
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Target
 from layerscope.orchestrator.experiment.experiment import Experiment, Measures, Recipe
 from layerscope.orchestrator.planning.checkpoints import at
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
@@ -163,7 +163,11 @@ def _random_encoder(encoder: LocatedEncoder) -> Stage:
 def _labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
     """Says which tasks have no labels, where a measure is requested that they do not have."""
     data = {variant.task: variant.stages["finetune"].parents["data"] for variant in variants}
-    without = {task: predicted_of(stage) for task, stage in data.items() if predicted_of(stage) != "label"}
+    without = {
+        task: predicted_of(stage)
+        for task, stage in data.items()
+        if not TARGET_FACTS[predicted_of(stage)].has_labels
+    }
     lacking = []
     for measure in MEASURES.values():
         tasks = [task for task, of in without.items() if _lacks(measure, experiment.measures, of)]
@@ -212,7 +216,9 @@ def states_of(
         spec = RepresentSpec(**common)
     else:
         pooling = "cls" if recipe.pooling == "pooler" else recipe.pooling
-        spec = ExtractSpec(pooling=pooling, choices_apart=predicted_of(data) == "choice", **common)
+        spec = ExtractSpec(
+            pooling=pooling, choices_apart=TARGET_FACTS[predicted_of(data)].choices_apart, **common
+        )
     if model is None:
         return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})
     return make_stage(spec, parents={"data": data, "model": model})
