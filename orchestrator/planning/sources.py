@@ -52,7 +52,12 @@ from layerscope.orchestrator.planning.metrics import check_metric
 from layerscope.orchestrator.planning.objectives import objective_faults
 from layerscope.orchestrator.planning.similarity import similarity_faults
 from layerscope.orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
-from layerscope.orchestrator.planning.token_checks import frame_faults, token_faults, tokenless_faults
+from layerscope.orchestrator.planning.token_checks import (
+    frame_faults,
+    token_faults,
+    tokenless_faults,
+    unknown_notes,
+)
 from layerscope.orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
@@ -181,7 +186,15 @@ def look_at(
         faults += feature_faults(experiment, encoder, seen)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
-    return Sources(encoders, tasks, probing, corpora)
+    return Sources(encoders, *(_with_unknown(of, encoders) for of in (tasks, probing, corpora)))
+
+
+def _with_unknown(sources: Mapping[str, Any], encoders: Mapping[str, LocatedEncoder]) -> dict[str, Any]:
+    """The sources with what the encoders' tokenizers do not know of their texts among their notes."""
+    return {
+        name: replace(source, notes=(*source.notes, *unknown_notes(encoders.values(), source)))
+        for name, source in sources.items()
+    }
 
 
 def _located(name: str, source: EncoderSource, **options: Any) -> LocatedEncoder:
