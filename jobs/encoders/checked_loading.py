@@ -124,13 +124,13 @@ def load_with_findings(
     Args:
         config: From `read_config`.
     """
-    options = OPTIONS | {"output_loading_info": True, "ignore_mismatched_sizes": True} | options
+    loading = OPTIONS | {"output_loading_info": True, "ignore_mismatched_sizes": True}
     own = None if code is None else own_class(kind, config, folder)
     if own is None:
-        return kind.from_pretrained(folder, **options)
+        return kind.from_pretrained(folder, **loading, **options)
     for name in [name for name in options if hasattr(config, name)]:
-        setattr(config, name, options.pop(name))
-    return own.from_pretrained(folder, config=config, **options)
+        setattr(config, name, options.pop(name))  # As `Auto...` classes do; others are the constructor's.
+    return own.from_pretrained(folder, config=config, **loading, **options)
 
 
 def freeze_unread(encoder: PreTrainedModel, *, but: tuple[str, ...] = ()) -> None:

@@ -16,6 +16,7 @@ from layerscope.jobs.text.copies import have_copies, texts_of_rows, texts_of_sen
 from layerscope.jobs.text.corpora import (
     Row,
     check_targets,
+    columns_read,
     digest,
     noted_rows,
     sampled,
@@ -26,7 +27,7 @@ from layerscope.jobs.text.delimited import layout_of
 from layerscope.jobs.text.faults import Noted
 from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.lines import has_suffix
-from layerscope.jobs.text.span_rows import noted_span_sentences
+from layerscope.jobs.text.span_rows import columns_of_spans, noted_span_sentences
 from layerscope.jobs.text.splits import too_large_sample
 from layerscope.jobs.text.truncation import any_exceeds
 from layerscope.jobs.text.unit_labels import check_unit_labels
@@ -46,13 +47,18 @@ from layerscope.orchestrator.planning.encoders import (
 )
 from layerscope.orchestrator.planning.feature_stages import feature_faults
 from layerscope.orchestrator.planning.heads import head_faults
-from layerscope.orchestrator.planning.hub import resolve_revision
+from layerscope.orchestrator.planning.hub import check_columns, resolve_revision
 from layerscope.orchestrator.planning.lengths import length_faults
 from layerscope.orchestrator.planning.measure_faults import measure_faults
 from layerscope.orchestrator.planning.metrics import check_metric
 from layerscope.orchestrator.planning.objectives import objective_faults
 from layerscope.orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
-from layerscope.orchestrator.planning.token_checks import frame_faults, token_faults, tokenless_faults
+from layerscope.orchestrator.planning.token_checks import (
+    frame_faults,
+    token_faults,
+    tokenless_faults,
+    unknown_notes,
+)
 from layerscope.orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
@@ -181,7 +187,15 @@ def look_at(
         faults += feature_faults(experiment, encoder, seen)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
-    return Sources(encoders, tasks, probing, corpora)
+    return Sources(encoders, *(_with_unknown(of, encoders) for of in (tasks, probing, corpora)))
+
+
+def _with_unknown(sources: Mapping[str, Any], encoders: Mapping[str, LocatedEncoder]) -> dict[str, Any]:
+    """The sources with what the encoders' tokenizers do not know of their texts among their notes."""
+    return {
+        name: replace(source, notes=(*source.notes, *unknown_notes(encoders.values(), source)))
+        for name, source in sources.items()
+    }
 
 
 def _located(name: str, source: EncoderSource, **options: Any) -> LocatedEncoder:
@@ -238,7 +252,10 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
                 validation=task.data.validation,
             )
             together = {"copies_together": data.validation is None}
-            if task.columns.spans is not None:
+            is_of_spans = task.columns.spans is not None
+            read = columns_of_spans(task.columns) if is_of_spans else _columns(task, has_label=True)
+            check_columns(data, read)
+            if is_of_spans:
                 return AnnotatedSource(task, data, READER_VERSION, {}, None, **together)
             return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True, **together)
         case SampleData():
@@ -270,6 +287,7 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
         case Hub(name=name, subset=subset, train=train) as written:
             revision = resolve_revision(name, written.revision)
             data = HubData(name=name, subset=subset, revision=revision, train=train)
+            check_columns(data, _columns(corpus, has_label=False))
             return replace(seen(data, READER_VERSION, {}), copies_together=True)
         case SampleData() as written:
             from layerscope.jobs.text.sample_corpus import VERSION, sample_rows
@@ -280,6 +298,10 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
             )
         case never:
             assert_never(never)
+
+
+def _columns(task: Task | Corpus, *, has_label: bool) -> list[str]:
+    return columns_read(task.columns, task.predict, has_label=has_label)
 
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:

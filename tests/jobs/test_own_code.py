@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModel, AutoTokenizer
 
 from layerscope.jobs.encoders.checked_loading import read_config
@@ -56,6 +57,29 @@ def test_code_runs_where_its_digest_is_given(folder):
     assert torch.equal(states(encoder), states(theirs))
     facts = encoder_facts(str(folder), code)
     assert (facts["num_layers"], facts["has_masked_head"], facts["is_causal"]) == (2, True, False)
+
+
+def test_weights_of_half_precision_are_computed_with_in_float32(folder):
+    path = folder / "model.safetensors"
+    halves = {name: value.half() for name, value in load_file(path).items()}
+    save_file(halves, path, metadata={"format": "pt"})
+    change_json(folder / "config.json", dtype="float16")
+    encoder = load_encoder(folder, code=code_digest(folder))
+    assert {value.dtype for value in encoder.state_dict().values()} == {torch.float32}
+
+
+def test_decoders_that_are_code_keep_no_keys_and_values(folder):
+    with (folder / "configuration_mine.py").open("a", encoding="utf-8") as file:
+        file.write("        self.use_cache = True\n")
+    assert load_encoder(folder, code=code_digest(folder)).config.use_cache is False
+
+
+def test_weights_that_do_not_fit_the_code_are_refused(folder):
+    path = folder / "model.safetensors"
+    others = {name.replace("query", "asks"): value for name, value in load_file(path).items()}
+    save_file(others, path, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="4 are missing from the file .layers.0.query.bias"):
+        load_encoder(folder, code=code_digest(folder))
 
 
 def test_without_it_nothing_runs_and_the_message_says_what_to_write(folder, tmp_path):
