@@ -1,14 +1,20 @@
-# Two commands matter: `make quickstart` and `make test`. Both make .venv once and use it again.
+# `make quickstart` runs the product, `make check`, `make test-fast` and `make test` test it. All of them make .venv
+# once and use it again.
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
+# Processes that share the tests; those with a Ray or a browser have the machine to themselves.
+WORKERS ?= 2
+PYTEST  := $(BIN)/python -m pytest
+SHARED  := $(PYTEST) --numprocesses $(WORKERS) --dist loadfile
+
 .DEFAULT_GOAL := help
-.PHONY: help quickstart ui test clean
+.PHONY: help quickstart ui develop check lint format imports test-fast test clean
 
 help:  ## Say what there is
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 quickstart: $(VENV)/.for-running  ## Install what is pinned, run the main job on the sample corpus
 	$(BIN)/layerscope run configs/experiments/quickstart.yaml
@@ -19,12 +25,27 @@ quickstart: $(VENV)/.for-running  ## Install what is pinned, run the main job on
 ui: $(VENV)/.for-running  ## Serve MLflow's pages of ./runs
 	$(BIN)/layerscope ui
 
-test: export OMP_NUM_THREADS := 1
-test: $(VENV)/.for-testing  ## Lint, check imports, run all tests
+develop: $(VENV)/.for-testing  ## Install what is pinned, for tests too
+
+check: lint format imports  ## Lint, formatting and import rules, in seconds
+
+lint: $(VENV)/.for-testing  ## Lint
 	$(BIN)/ruff check .
+
+format: $(VENV)/.for-testing  ## Is everything formatted?
 	$(BIN)/ruff format --check .
+
+imports: $(VENV)/.for-testing  ## Who may import whom
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest
+
+test-fast: export OMP_NUM_THREADS := 1
+test-fast: $(VENV)/.for-testing  ## Tests without Ray, browsers and what takes long
+	$(SHARED) -m "not slow and not ray and not browser"
+
+test: export OMP_NUM_THREADS := 1
+test: check  ## All checks, all tests
+	$(SHARED) -m "not ray and not browser"
+	$(PYTEST) -m "ray or browser"
 
 clean:  ## Remove .venv and caches; results under runs/ stay
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache

@@ -27,13 +27,13 @@ from transformers import (
 )
 
 from layerscope.jobs import prepare
+from layerscope.jobs.artifacts.tokenised import read_labels, read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.finetune import begin
 from layerscope.jobs.processes import alone
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.specs.stages import FilesData, FinetuneSpec, PrepareSpec, Sample
 from layerscope.jobs.text.corpora import digest
-from layerscope.jobs.text.prepared import read_labels, read_split
 from layerscope.jobs.text.tokenizer import tokenizer_digest
 from layerscope.orchestrator.experiment.experiment import EncoderSource
 from layerscope.orchestrator.planning.encoders import locate_encoder

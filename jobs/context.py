@@ -1,16 +1,15 @@
 """What a stage is given: its inputs by role, a folder to fill, and a place to log curves."""
 
-import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerscope.jobs.artifacts.curves import append_points
+
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-CURVES = "curves.jsonl"
 LOG = "log.txt"
 """What a stage says, in its scratch folder; workers' output goes there too."""
 
@@ -36,13 +35,19 @@ class StageContext:
     limits: Mapping[str, float] = field(default_factory=dict)
     """Numbers that the stage must stay within, by name; they say whether it is computed, never what."""
 
+    curves: frozenset[str] | None = None
+    """Names of the curves that a measure declares; any where it is none."""
+
     def log(self, step: int, **values: float) -> None:
-        """Append values at a step to the artifact's curves; layer-wise measures use step = layer."""
-        if not self.is_main:
-            return
-        entry = {"step": step, "time": time.time(), "values": {k: float(v) for k, v in values.items()}}
-        with (self.scratch / CURVES).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        """Append values at a step to the artifact's curves; layer-wise measures use step = layer.
+
+        Raises:
+            ValueError: the measure does not declare a curve of this name.
+        """
+        if self.curves is not None and (undeclared := sorted(values.keys() - self.curves)):
+            raise ValueError(f"{', '.join(undeclared)}: no curve that the measure declares")
+        if self.is_main:
+            append_points(self.scratch, step, values)
 
     def say(self, text: str) -> None:
         """Append lines to the stage's log."""

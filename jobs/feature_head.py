@@ -3,23 +3,22 @@
 Axes: N texts of a split, B texts of a batch, K labels.
 """
 
-import json
 from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
 import torch
 from accelerate.utils import set_seed
-from safetensors.torch import save_file
 from torch import nn
 
+from layerscope.jobs.artifacts.classifier_heads import write_head
+from layerscope.jobs.artifacts.examples import SplitName
+from layerscope.jobs.artifacts.token_states import TokenStates, read_dropout
+from layerscope.jobs.artifacts.tokenised import Split, read_labels, read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.feature_heads import make_head
-from layerscope.jobs.encoders.token_files import ABOUT, TokenStates
 from layerscope.jobs.specs.features import FeatureHeadSpec
 from layerscope.jobs.targets.label import LABEL
-from layerscope.jobs.text.examples import SplitName
-from layerscope.jobs.text.prepared import Split, read_labels, read_split
 from layerscope.jobs.text.subsets import stratified_subset, subset_size
 from layerscope.jobs.training.epochs import Epochs
 from layerscope.jobs.training.learning_rates import groups_at_one_rate
@@ -63,7 +62,7 @@ class HeadTraining(Learner):
             spec,
             width=self._states.width,
             num_labels=len(read_labels(data)),
-            dropout=json.loads((context.inputs["features"] / ABOUT).read_text(encoding="utf-8"))["dropout"],
+            dropout=read_dropout(context.inputs["features"]),
         )
         self._groups = groups_at_one_rate(
             model, learning_rate=training.learning_rate, weight_decay=training.weight_decay, name="head"
@@ -115,7 +114,7 @@ class HeadTraining(Learner):
         return split, logits_of(forward, split, self.optimisation.accelerator)
 
     def _states_of(self, name: SplitName) -> TokenStates:
-        return TokenStates(self._context.inputs["features"] / f"{name}.safetensors")
+        return TokenStates(self._context.inputs["features"], name)
 
     def _logits(self, model: nn.Module, states: TokenStates, rows: Sequence[int]) -> torch.Tensor:
         states_BTD, mask_BT = states.padded(rows)
@@ -123,7 +122,5 @@ class HeadTraining(Learner):
         return model(states_BTD.to(device), mask_BT.to(device))
 
     def _write(self, test: Split, logits_NK: np.ndarray) -> None:
-        state = self.optimisation.module.state_dict()
-        weights = {name: value.cpu().contiguous() for name, value in state.items()}
-        save_file(weights, self._context.out / "head.safetensors")
+        write_head(self._context.out, self.optimisation.module.state_dict())
         write_results(self._context.out, LABEL, test, logits_NK, self._groups)

@@ -1,14 +1,14 @@
 """States of every token of a task's texts in chosen layers of a frozen encoder, one file a split."""
 
-import json
 import math
 
+from layerscope.jobs.artifacts.token_states import write_about_tokens, write_tokens
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.loading import load_encoder, snapshot_folder
-from layerscope.jobs.encoders.token_files import ABOUT, write_tokens
 from layerscope.jobs.encoders.token_states import token_states
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.features import FeaturesSpec
-from layerscope.jobs.text.prepared import read_split
 
 SPLITS = ("train", "validation", "test")
 BUDGET = "feature_budget_gb"
@@ -21,7 +21,8 @@ def run(spec: FeaturesSpec, context: StageContext) -> dict[str, float]:
     Raises:
         ValueError: the files would be larger than the budget, or a state does not fit float16.
     """
-    encoder = load_encoder(snapshot_folder(context.inputs["encoder"], spec.snapshot))
+    start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
+    encoder = load_encoder(start, code=code_of(spec.encoder))
     splits = {name: read_split(context.inputs["data"], name) for name in SPLITS}
     width = encoder.config.hidden_size * len(spec.layers)
     num_tokens = sum(len(text) for split in splits.values() for text in split.texts)
@@ -41,7 +42,7 @@ def run(spec: FeaturesSpec, context: StageContext) -> dict[str, float]:
             device=context.device,
         )
         lengths = [len(text) for text in split.texts]
-        write_tokens(context.out / f"{name}.safetensors", states, lengths=lengths, width=width)
-    about = {"layers": spec.layers, "dropout": getattr(encoder.config, "hidden_dropout_prob", 0.1)}
-    (context.out / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+        write_tokens(context.out, name, states, lengths=lengths, width=width)
+    dropout = getattr(encoder.config, "hidden_dropout_prob", 0.1)
+    write_about_tokens(context.out, layers=spec.layers, dropout=dropout)
     return {"tokens": float(num_tokens), "width": float(width), "gigabytes": gigabytes}

@@ -11,16 +11,17 @@ import torch
 from accelerate.utils import set_seed
 from torch import nn
 
+from layerscope.jobs.artifacts.examples import read_examples, read_label_names, read_target
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.adaptation import Adaptation
 from layerscope.jobs.encoders.head_files import save_head
 from layerscope.jobs.encoders.heads import Classifier
 from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snapshot_folder
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FinetuneSpec
 from layerscope.jobs.targets.all import TARGETS
-from layerscope.jobs.text.examples import read_examples, read_label_names, read_target
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import Split
 from layerscope.jobs.text.subsets import part_of_train
 from layerscope.jobs.training.epochs import Epochs
 from layerscope.jobs.training.learning_rates import check_complete, group_table, parameter_groups
@@ -137,8 +138,9 @@ class Finetuning(Learner):
 
     def _classifier(self) -> Classifier:
         training, labels = self._spec.training, read_label_names(self._context.inputs["data"])
+        code = code_of(self._spec.encoder)
         classifier = Classifier(
-            load_encoder(self._start),
+            load_encoder(self._start, code=code),
             pooling=training.pooling,
             layers=training.layers,
             layer_pooling=training.layer_pooling,
@@ -149,7 +151,7 @@ class Finetuning(Learner):
         if self._task.first_bias is not None:
             nn.init.constant_(classifier.head.bias, self._task.first_bias(self._train.targets()))
         if classifier.pooler is not None:
-            classifier.pooler.load_state_dict(load_pooler(self._context.inputs["pooler"]))
+            classifier.pooler.load_state_dict(load_pooler(self._context.inputs["pooler"], code=code))
         return classifier
 
     def _mean_loss(self, rows: Sequence[int]) -> torch.Tensor:

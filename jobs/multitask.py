@@ -1,6 +1,5 @@
 """Trains one encoder on several tasks together, a head for each (Sun et al. 2019, section 5.5)."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,17 +9,18 @@ from typing import Any
 
 import torch
 from accelerate.utils import set_seed
-from safetensors.torch import save_file
 from torch import nn
 
+from layerscope.jobs.artifacts.classifier_heads import write_joint_heads
+from layerscope.jobs.artifacts.examples import SplitName
+from layerscope.jobs.artifacts.tokenised import Split, read_labels, read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.loading import load_encoder, save_encoder
 from layerscope.jobs.encoders.shared_heads import SharedEncoder
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
 from layerscope.jobs.targets.label import LABEL
-from layerscope.jobs.text.examples import SplitName
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import Split, read_labels, read_split
 from layerscope.jobs.text.task_sampling import task_order
 from layerscope.jobs.training.epochs import Epochs
 from layerscope.jobs.training.learning_rates import groups_at_one_rate
@@ -71,7 +71,7 @@ class SharedTraining(Learner):
             for role, folder in sorted(context.inputs.items())
             if role.startswith(DATA)
         ]
-        encoder = load_encoder(context.inputs["encoder"])
+        encoder = load_encoder(context.inputs["encoder"], code=code_of(spec.encoder))
         model = SharedEncoder(
             encoder, num_labels=[len(task.labels) for task in self._tasks], pooling=training.pooling
         )
@@ -195,11 +195,10 @@ def _write(
     model: SharedEncoder, tasks: Sequence[_Task], training: JointTraining, context: StageContext
 ) -> None:
     save_encoder(model.encoder, context.out, tokenizer_from=context.inputs["encoder"])
-    weights = {
-        f"{task.name}.{name}": value.contiguous()
+    parts = {
+        f"{task.name}.{name}": value
         for task, head in zip(tasks, model.heads, strict=True)
         for name, value in head.state_dict().items()
     }
-    save_file(weights, context.out / "heads.safetensors")
-    about = {"pooling": training.pooling, "labels": {task.name: list(task.labels) for task in tasks}}
-    (context.out / "heads.json").write_text(json.dumps(about, ensure_ascii=False, indent=1), encoding="utf-8")
+    labels_by_task = {task.name: task.labels for task in tasks}
+    write_joint_heads(context.out, parts, pooling=training.pooling, labels_by_task=labels_by_task)

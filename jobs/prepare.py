@@ -1,14 +1,15 @@
 """Texts to token ids: read, checked, split and cut once for every recipe that sees the same view of them."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, assert_never
 
+from layerscope.jobs.artifacts.token_sample import write_sample
+from layerscope.jobs.artifacts.tokenised import write_tokenised
 from layerscope.jobs.context import StageContext
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
-from layerscope.jobs.specs.targets import TARGET_FACTS, Target
+from layerscope.jobs.specs.targets import Target
 from layerscope.jobs.text.copies import texts_of_rows
 from layerscope.jobs.text.corpora import (
     read_hub,
@@ -18,23 +19,17 @@ from layerscope.jobs.text.corpora import (
     sequences_of,
 )
 from layerscope.jobs.text.formats import USUAL_LAYOUT
-from layerscope.jobs.text.prepared import TARGET
 from layerscope.jobs.text.row_targets import ROW_TARGETS, check_targets, strata, with_last
 from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.same_tokens import check_sample
 from layerscope.jobs.text.splits import split_of_texts, stratified_split
-from layerscope.jobs.text.token_samples import sample_of, sequences_in, tokenised, write_sample
+from layerscope.jobs.text.token_samples import sample_of, sequences_in, tokenised
 from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 from layerscope.jobs.text.truncation import EncodedTexts, encode, end_to_end
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from tokenizers import Tokenizer
-
-LABELS = "labels.json"
-"""Sorted label names; a label's id is its position."""
-SPLIT = "split.json"
-"""Ids of the rows that validate, and whether they were drawn from train or given."""
 
 
 def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
@@ -68,7 +63,8 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
         labels = with_last(labels, spec.positive)
     rows_by_split = sampled(rows_by_split, spec.sample, target)
     sample = sample_of({split: sequences_in(rows) for split, rows in rows_by_split.items()})
-    check_sample(str(context.inputs["tokenizer"]), sample)
+    code = code_of(spec.tokenizer)
+    check_sample(str(context.inputs["tokenizer"]), sample, code=code)
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
         rows_by_split = _with_validation(spec, rows_by_split, target)
@@ -76,7 +72,7 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     if spec.pairs == "apart":
         rows_by_split = {split: _apart(rows) for split, rows in rows_by_split.items()}
 
-    tokenizer = load_tokenizer(context.inputs["tokenizer"])
+    tokenizer = load_tokenizer(context.inputs["tokenizer"], code=code)
     encoded_by_split = {split: _encode(spec, rows, tokenizer) for split, rows in rows_by_split.items()}
     for split, encoded in encoded_by_split.items():
         _refuse_empty(split, rows_by_split[split], encoded)
@@ -84,20 +80,21 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
             _refuse_longer(split, rows_by_split[split], encoded, spec.max_length)
 
     datasets.disable_progress_bars()
-    datasets.DatasetDict(
+    splits = datasets.DatasetDict(
         {
             split: _dataset(spec, rows, encoded_by_split[split], labels)
             for split, rows in rows_by_split.items()
         }
-    ).save_to_disk(context.out)
-    write_sample(context.out, tokenised(sample, tokenizer))
-    _write(context.out / LABELS, labels)
-    if not TARGET_FACTS[target].has_labels:
-        _write(context.out / TARGET, target)
-    _write(
-        context.out / SPLIT,
-        {"drawn_from_train": is_drawn, "validation": validation_ids},
     )
+    write_tokenised(
+        context.out,
+        splits,
+        labels=labels,
+        target=target,
+        is_drawn=is_drawn,
+        validation_ids=validation_ids,
+    )
+    write_sample(context.out, tokenised(sample, tokenizer))
     return {
         f"{split}/{metric}": value
         for split, encoded in encoded_by_split.items()
@@ -112,8 +109,10 @@ def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
     for role, expected in planned.items():
         if expected is None:
             continue
-        path = context.inputs[role]
-        refuse_changed(path, planned=expected, found=tokenizer_digest(path) if role == "tokenizer" else None)
+        path, found = context.inputs[role], None
+        if role == "tokenizer":
+            found = tokenizer_digest(path, runs_code=code_of(spec.tokenizer) is not None)
+        refuse_changed(path, planned=expected, found=found)
 
 
 def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
@@ -244,10 +243,6 @@ def _dataset(
     if encoded.window_lengths is not None:
         columns["window_lengths"], features["window_lengths"] = encoded.window_lengths, List(Value("int32"))
     return Dataset.from_dict(columns, features=Features(features))
-
-
-def _write(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
 def _metrics(encoded: EncodedTexts) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """Trains an encoder further on raw text: masked tokens, and next sentences (Sun et al. 2019, section 5.3)."""
 
-import json
 import logging
 import math
 import shutil
@@ -10,11 +9,14 @@ from typing import Any
 
 import torch
 from accelerate.utils import set_seed
+from tokenizers import Tokenizer
 from torch import nn
 
+from layerscope.jobs.artifacts.overlap import write_overlap
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
 from layerscope.jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.reporting.cautions import cautions_of
 from layerscope.jobs.specs.recipe import Pretraining
 from layerscope.jobs.specs.stages import PretrainSpec
@@ -37,9 +39,6 @@ from layerscope.jobs.training.micro_batches import in_batches
 from layerscope.jobs.training.optimisation import Batch, Optimisation
 from layerscope.jobs.training.precision import computing_in
 from layerscope.jobs.training.snapshots import SNAPSHOTS
-
-OVERLAP = "overlap.json"
-"""Training texts that were left out since a test set has them too."""
 
 logger = logging.getLogger(__name__)
 
@@ -64,19 +63,22 @@ class FurtherTraining(Learner):
     def __init__(self, spec: PretrainSpec, context: StageContext) -> None:
         training = spec.training
         self._training, self._context = training, context
-        self._start = context.inputs["encoder"]
+        self._start, self._code = context.inputs["encoder"], code_of(spec.encoder)
         set_seed(training.seed)
         texts = read_pretraining_texts(context.inputs)
         self._overlap = texts.overlap
-        self._passes = _passes(texts.train, self._start, training)
-        self._validation = _held_out(texts.validation, self._start, training)
+        tokenizer = load_tokenizer(self._start, code=self._code)
+        self._passes = _passes(texts.train, tokenizer, training)
+        self._validation = _held_out(texts.validation, tokenizer, training)
         self._masker = Masker(
-            auto_tokenizer(self._start),
+            auto_tokenizer(self._start, code=self._code),
             masking=training.masking,
             probability=training.mask_probability,
             seed=training.seed,
         )
-        model = PretrainingLosses(load_for_pretraining(self._start, next_sentence=training.next_sentence))
+        model = PretrainingLosses(
+            load_for_pretraining(self._start, next_sentence=training.next_sentence, code=self._code)
+        )
         groups = groups_at_one_rate(
             model, learning_rate=training.learning_rate, weight_decay=training.weight_decay
         )
@@ -138,7 +140,7 @@ class FurtherTraining(Learner):
             self._save_encoder(out)
             for step in self._training.snapshots:
                 shutil.copytree(snapshot_folder(kept, step), snapshot_folder(out, step))
-            (out / OVERLAP).write_text(json.dumps(self._overlap, indent=1) + "\n", encoding="utf-8")
+            write_overlap(out, self._overlap)
         size = self.optimisation.micro_batches.examples_at_once(self._training.batch_size)
         return self._metrics | progress.last_losses | after | {"train/micro_batch_size": size}
 
@@ -174,19 +176,18 @@ class FurtherTraining(Learner):
             return [scored for _, scored in in_batches(rows, score, size=size)]
 
     def _save_encoder(self, folder: Path) -> None:
-        save_pretrained_further(self.optimisation.module.model, folder, start=self._start)
+        save_pretrained_further(self.optimisation.module.model, folder, start=self._start, code=self._code)
 
 
-def _passes(texts: Sequence[str], tokenizer_from: Path, training: Pretraining) -> Passes:
+def _passes(texts: Sequence[str], tokenizer: Tokenizer, training: Pretraining) -> Passes:
     make = sentence_pairs if training.next_sentence else blocks
-    tokenizer = load_tokenizer(tokenizer_from)
     return make(texts, tokenizer, block_length=training.block_length, seed=training.seed)
 
 
-def _held_out(texts: Sequence[str], tokenizer_from: Path, training: Pretraining) -> list[Example]:
+def _held_out(texts: Sequence[str], tokenizer: Tokenizer, training: Pretraining) -> list[Example]:
     """None where texts are few and give no pairs."""
     try:
-        return _passes(texts, tokenizer_from, training)(0)
+        return _passes(texts, tokenizer, training)(0)
     except NoPairsError:
         return []
 

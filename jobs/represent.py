@@ -10,19 +10,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from layerscope.jobs.artifacts.layers import Part, write_layers
+from layerscope.jobs.artifacts.sentences import (
+    AnnotatedSplit,
+    LabelledUnit,
+    read_annotated,
+    read_annotated_labels,
+)
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import Part, write_layers
 from layerscope.jobs.encoders.loading import load_encoder, snapshot_folder
 from layerscope.jobs.encoders.unit_states import unit_layers
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.annotations import RepresentSpec
-from layerscope.jobs.text.annotated import AnnotatedSplit, LabelledUnit, read_annotated, read_annotated_labels
 
 
 def run(spec: RepresentSpec, context: StageContext) -> dict[str, float]:
     """Layer 0 is the output of the embeddings."""
     data = context.inputs["data"]
     model = context.inputs.get("model") or context.inputs["encoder"]
-    encoder = load_encoder(snapshot_folder(model, spec.snapshot))
+    encoder = load_encoder(snapshot_folder(model, spec.snapshot), code=code_of(spec.encoder))
     parts = {}
     for name, size in (("train", spec.num_train), ("test", spec.num_test)):
         split = read_annotated(data, name)

@@ -1,6 +1,5 @@
 """The export command: a stored fine-tuning by its key, and what belongs to it in the store."""
 
-import json
 import os
 import re
 import shutil
@@ -9,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from layerscope.jobs.reporting.study import RECORD
+from layerscope.jobs.artifacts.record import RECORD, read_record
+from layerscope.jobs.own_code import code_of
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from layerscope.orchestrator.execution.serial import quieten
 from layerscope.orchestrator.store.artifacts import Store
@@ -39,6 +39,7 @@ def export_variant(
     refitted = _refitted(store, record) if head == "refitted" else None
     data = store.root / "prepare" / record["parents"]["data"]
     prepared = _prepared(store, record)
+    _refuse_own_code(record)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError(f"--out: {out} is there already: name an empty folder or a new one")
     quieten()
@@ -95,6 +96,15 @@ def _record(store: Store, key: str) -> dict[str, Any]:
     raise ConfigurationError(f"the keys of {len(found)} fine-tunings begin with {key!r}: {several}")
 
 
+def _refuse_own_code(record: dict[str, Any]) -> None:
+    if code_of(record["spec"]["encoder"]) is not None:
+        raise ConfigurationError(
+            f"variant {record['key']}: its encoder is code of its own, and what is exported is a model "
+            "that transformers loads without any. The folder of the fine-tuning in the store has encoder, "
+            "code and head: AutoModel loads it with trust_remote_code=True"
+        )
+
+
 def _named(record: dict[str, Any]) -> str:
     variant = record["provenance"].get("variant", {})
     return f"{record['key']} ({variant['task']}, seed {variant['seed']})" if variant else record["key"]
@@ -136,7 +146,7 @@ def _record_in(folder: Path) -> dict[str, Any]:
         raise PrerequisiteMissing(
             f"the texts that it was tuned on, {folder}, are not there: run its experiment again"
         )
-    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return read_record(folder)
 
 
 def _layers(written: str) -> int | Literal["auto"]:

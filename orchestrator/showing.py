@@ -7,12 +7,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layerscope.jobs.measures.similarity.specs import BETWEEN
 from layerscope.jobs.reporting.study import Study
-from layerscope.jobs.specs.roles import BETWEEN
 from layerscope.jobs.text.pretraining_texts import CORPUS
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.variants import grid_cells
-from layerscope.orchestrator.planning.measures import depth_note, labels_note
+from layerscope.orchestrator.planning.measures import lacking_notes
 from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, with_ancestors
 from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.tracking.progress import counted
@@ -168,7 +168,7 @@ def users_by_key(variants: Sequence[PlannedVariant]) -> dict[str, list[PlannedVa
     """
     own, paired = defaultdict(list), defaultdict(list)
     for variant in variants:
-        pairs = {role: one for role, one in variant.stages.items() if role.startswith(f"{BETWEEN}/")}
+        pairs = {role: one for role, one in variant.stages.items() if role.startswith(f"{BETWEEN.name}/")}
         for key in with_ancestors(one for role, one in variant.stages.items() if role not in pairs):
             own[key].append(variant)
         for key in with_ancestors(pairs.values()):
@@ -197,10 +197,7 @@ def _summary(
     known = [seconds[stage.kind] for stage in todo if stage.kind in seconds]
     if known:
         lines.append(f"about {sum(known) / 60:.1f} minutes of work, by what such stages took before")
-    if note := depth_note(workspace.experiment, schedule.plan.variants):
-        lines.append(note)
-    if note := labels_note(workspace.experiment, schedule.plan.variants):
-        lines.append(note)
+    lines += lacking_notes(workspace.experiment, schedule.plan.variants)
     lines += workspace.sources.notes
     if workspace.experiment.search is not None:
         lines.append(_announced_search(workspace.experiment))

@@ -1,6 +1,8 @@
 """What many tests share: a tiny encoder, and one Ray of two CPUs for a whole session."""
 
+import gc
 import os
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -9,6 +11,31 @@ import pytest
 import torch  # noqa: F401 - so that what a plan calls apart is called here: starting a process takes seconds
 
 from tests.tiny import make_encoder
+
+NO_FOLDER_FOR_RAY = "/dev/null/a-test-that-starts-a-Ray-is-marked-ray"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that use the session's Ray are marked."""
+    for item in items:
+        if "ray_of_two_cpus" in item.fixturenames:
+            item.add_marker("ray")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: the garbage collector need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """No Ray starts in a test without the mark, nor in its processes: they cannot write its folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("ray") is None:
+            patch.setenv("RAY_TMPDIR", NO_FOLDER_FOR_RAY)
+        return (yield)
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -23,6 +50,17 @@ def cache_of_these_tests(tmp_path_factory) -> Iterator[None]:
 def tiny_encoder(tmp_path_factory) -> Path:
     """Without dropout: what is trained does not depend on how many processes share the batch."""
     return make_encoder(tmp_path_factory.mktemp("tiny") / "encoder", dropout=0.0)
+
+
+@pytest.fixture(scope="session")
+def empty_mlflow(tmp_path_factory) -> Path:
+    """A database of MLflow without runs: making one takes seconds, copying it nothing."""
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
+        from mlflow import MlflowClient
+
+        path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+        MlflowClient(f"sqlite:///{path}")._tracking_client.store.engine.dispose()
+    return path
 
 
 @pytest.fixture(scope="session")

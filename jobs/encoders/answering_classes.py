@@ -17,12 +17,12 @@ from transformers import (
     PreTrainedModel,
 )
 
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.encoders.architecture import takes_token_types
 from layerscope.jobs.encoders.heads import pool
 from layerscope.jobs.specs.recipe import TokenPooling
 from layerscope.jobs.specs.targets import Kind
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import Split
 
 AUTO_CLASSES = {
     "texts": AutoModelForSequenceClassification,

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from layerscope.jobs.artifacts.tokenised import Span
 from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
 from layerscope.jobs.encoders.layout import layer_states
 from layerscope.jobs.encoders.spans import slots_of, span_means, units_of
@@ -23,7 +24,6 @@ from layerscope.jobs.encoders.windows import (
 )
 from layerscope.jobs.specs.layers import Layers, layers_read
 from layerscope.jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, WindowPooling
-from layerscope.jobs.text.annotations import Span
 
 
 def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling) -> torch.Tensor:

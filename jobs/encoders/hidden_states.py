@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.encoders.architecture import takes_token_types
 from layerscope.jobs.encoders.heads import pool
 from layerscope.jobs.encoders.layout import layer_states
 from layerscope.jobs.encoders.windows import mean_of_windows
 from layerscope.jobs.specs.recipe import TokenPooling
 from layerscope.jobs.text.inputs import groups_of_rows, inputs_of
-from layerscope.jobs.text.prepared import Split
 
 
 def pooled_layers(

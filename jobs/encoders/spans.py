@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import torch
 
-from layerscope.jobs.text.annotations import Span
+from layerscope.jobs.artifacts.tokenised import Span
 
 Unit = tuple[int, tuple[Span, ...]]
 """Position of its sentence in the batch, and one span of tokens or two."""

@@ -21,11 +21,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.encoders.answering_classes import has_class, new_model, text_logits
 from layerscope.jobs.encoders.text_head import TextHead
 from layerscope.jobs.specs.recipe import TokenPooling
 from layerscope.jobs.specs.targets import TARGET_FACTS, Kind, Target
-from layerscope.jobs.text.prepared import Split
 
 AGREEING = 3e-5
 """Most that logits may differ by, in parts of the largest; float32 sums in another order do by a tenth."""

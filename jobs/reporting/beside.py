@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.numerics.intervals import Interval, mean_interval
 from layerscope.jobs.reporting.conditions import condition_label, conditions_by_task
 from layerscope.jobs.reporting.references import StudyReference
-from layerscope.jobs.reporting.study import Study, VariantResult, read_metrics
+from layerscope.jobs.reporting.study import Study, VariantResult
 from layerscope.jobs.specs.references import TEST_ERROR, Row, Table
 
 ACCURACY = "test/accuracy"

@@ -11,6 +11,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
+from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.numerics.intervals import Interval
 from layerscope.jobs.numerics.paired_tests import average_interval, difference_interval, holm
 from layerscope.jobs.reporting.contexts import Candidate, Context, contexts_of, same_context
@@ -18,7 +19,7 @@ from layerscope.jobs.reporting.numbers import points
 from layerscope.jobs.reporting.pairing import CorrectBySeed, correct_by_seed, matched, sign_test
 from layerscope.jobs.reporting.ranking import SIGNIFICANCE
 from layerscope.jobs.reporting.references import in_words
-from layerscope.jobs.reporting.study import Study, read_metrics, training_end
+from layerscope.jobs.reporting.study import Study, training_end
 from layerscope.jobs.specs.references import (
     Better,
     Claim,

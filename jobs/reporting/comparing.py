@@ -16,8 +16,6 @@ from layerscope.jobs.reporting.drawing import curve_chart
 from layerscope.jobs.reporting.series import Band
 from layerscope.jobs.reporting.study import VariantResult
 
-LAYER = "layer (0: embeddings)"
-"""What the steps of nearly all measures of layers are."""
 Conditions = Mapping[str, tuple[VariantResult, ...]]
 """The variants of each condition of one task, by name."""
 
@@ -60,11 +58,6 @@ def compared(
 def _levels_by_factor(conditions: Conditions) -> dict[str, dict[str, str]]:
     factors = varied_factors(variants_of(conditions))
     return {factor: level_by_label(values) for factor, values in factors.items()}
-
-
-def layer_axis(metric: str) -> str:
-    """What the steps of a layer-wise metric are."""
-    return "layers kept" if metric.startswith("depth/") else LAYER
 
 
 def spoken(metric: str) -> str:

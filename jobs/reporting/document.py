@@ -2,7 +2,6 @@
 
 import io
 import itertools
-import json
 import math
 import re
 from collections import Counter
@@ -15,8 +14,8 @@ from markupsafe import Markup
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from layerscope.jobs.artifacts.record import RECORD, read_record
 from layerscope.jobs.reporting.beside import beside_tables, smaller_setting
-from layerscope.jobs.reporting.blocks import block_rows
 from layerscope.jobs.reporting.claims import check_claims, comparison_line
 from layerscope.jobs.reporting.conditions import (
     condition_label,
@@ -25,12 +24,9 @@ from layerscope.jobs.reporting.conditions import (
     variants_of,
     varied_factors,
 )
-from layerscope.jobs.reporting.depth import TOLERANCE, drop_rows
 from layerscope.jobs.reporting.drawing import INK
 from layerscope.jobs.reporting.effects import main_effects
-from layerscope.jobs.reporting.figures import study_figures
-from layerscope.jobs.reporting.geometry_tables import geometry_rows
-from layerscope.jobs.reporting.layer_curves import WORDS_BY_METRIC
+from layerscope.jobs.reporting.measure_report import MeasureReport
 from layerscope.jobs.reporting.numbers import (
     bounds,
     change,
@@ -42,69 +38,23 @@ from layerscope.jobs.reporting.numbers import (
     score,
     signed_score,
 )
-from layerscope.jobs.reporting.probe_tables import cross_tables, probe_rows
-from layerscope.jobs.reporting.ranking import RankedCondition, rank_conditions
+from layerscope.jobs.reporting.ranking import RankedCondition
 from layerscope.jobs.reporting.recipes import cuts, rates
-from layerscope.jobs.reporting.similarity import similarity_tables
-from layerscope.jobs.reporting.study import RECORD, Study
+from layerscope.jobs.reporting.study import Study
+from layerscope.jobs.specs.measure import Measure
 
 TEMPLATE = "report.html.jinja"
 
-SECTIONS = {
+FIRST_SECTIONS = {
     "factors": ("Factors", "A dot is the test score of one variant; a bar is the mean of a value's dots."),
     "learning": ("Learning curves", ""),
-    "probe": ("Probes of every layer", "Layer 0 is the embeddings."),
-    "mlp_probe": (
-        "Probes of two hidden layers",
-        "The best of many networks on held-out examples, found by successive halving and fitted anew to all "
-        "training examples; mean over initialisations.",
-    ),
-    "probe_control": (
-        "Selectivity of linear probes",
-        "How much better a probe reads the labels than labels drawn at random for each word.",
-    ),
-    "mlp_probe_control": ("Selectivity of probes of two hidden layers", ""),
-    "description_length": (
-        "Description length of the labels",
-        "Compression: bits that the training labels take without the layer, over those with it.",
-    ),
-    "depth": ("Accuracy against depth", "The score when only the first layers are kept."),
-    "cka": (
-        "Similarity of layers",
-        "Centred kernel alignment (CKA): 1 is the same up to rotation and scale.",
-    ),
-    "similarity": ("Further measures of similarity", "A layer compared with itself has 1."),
-    "between": ("Between tuned models", "CKA of the same layer of two models on the same examples."),
-    "maps": (
-        "Similarity maps",
-        "Mean over seeds, all on one scale from 0 to 1; what is below 0 is drawn as 0. Hatched grey: "
-        "undefined, as a layer does not vary over the examples or is not finite.",
-    ),
-    "geometry": (
-        "Geometry of labels",
-        "Clusters, distances and correlations of labels in every layer (Zhou and Srikumar 2021, 2022). Bands "
-        "of correlations are 95 % bootstrap bounds over labels; those of distances go from the lower to the "
-        "upper end of what is proved, over all seeds.",
-    ),
-    "spread": (
-        "Spread of layers",
-        "How many directions the states of test examples use, how evenly, and how far the labels' means are "
-        "apart for the variance around them.",
-    ),
+}
+LAST_SECTIONS = {
     "pretraining": (
         "Further pretraining and joint training",
         "Each is computed once and shared by the variants that start from it.",
     ),
 }
-CURVE_SECTIONS = (
-    "learning",
-    *WORDS_BY_METRIC,
-    "depth",
-    "cka",
-    "similarity",
-    "between",
-    "geometry",
-)
 CURVE_NOTES = {
     "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
     "the highest. Dotted: not finished.",
@@ -134,11 +84,18 @@ class Trouble:
     variants: tuple[str, ...]
 
 
-def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) -> str:
+def render_report(
+    study: Study,
+    figures: Mapping[str, Figure],
+    ranking: Sequence[RankedCondition],
+    *,
+    measures: Mapping[str, Measure],
+    reports: Mapping[str, MeasureReport],
+) -> str:
     """The page as HTML that loads nothing from outside and works without scripts.
 
     Args:
-        figures: Those of `study_figures` where they are drawn already.
+        figures, ranking: Those of `study_figures` and `rank_conditions`.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -150,7 +107,6 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
     environment.filters |= {"count": count, "score": score, "percent": percent, "points": points}
     environment.filters |= {"signed_score": signed_score, "bounds": bounds, "change": change}
     environment.filters |= {"p": p_value, "duration": duration, "comparison": comparison_line}
-    ranking = rank_conditions(study)
     ranking_by_task = {
         task: list(group) for task, group in itertools.groupby(ranking, lambda ranked: ranked.task)
     }
@@ -163,18 +119,18 @@ def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) 
         strip_by_task={task: _Strip(group) for task, group in ranking_by_task.items()},
         standings=STANDINGS,
         effects=_grouped(main_effects(study), lambda effect: effect.task),
-        sections=_sections(study_figures(study) if figures is None else figures),
+        sections=_sections(figures, measures, reports),
+        measure_tables=[
+            environment.from_string(report.template.read_text(encoding="utf-8")).render(
+                report.rows(study), isnan=math.isnan
+            )
+            for report in reports.values()
+            if report.template is not None
+        ],
         troubles=_troubles(study),
-        geometry_rows=geometry_rows(study),
-        probe_rows=probe_rows(study),
-        cross_tables=cross_tables(study),
         setting=smaller_setting(study),
         claims=check_claims(study),
         tables=beside_tables(study),
-        drops=drop_rows(study),
-        tolerance=TOLERANCE,
-        blocks=block_rows(study),
-        similarities=similarity_tables(study),
         cuts=cuts(study),
         rates=rates(study),
         versions=_versions(study),
@@ -261,16 +217,24 @@ def _grouped(items: Iterable, key) -> list[tuple]:
     return [(name, list(group)) for name, group in itertools.groupby(items, key)]
 
 
-def _sections(figures: Mapping[str, Figure]) -> list[dict]:
-    """Figures by section and task in the order of SECTIONS, measures without a section of their own last."""
-    names_by_section: dict[str, list[str]] = {section: [] for section in SECTIONS}
+def _sections(
+    figures: Mapping[str, Figure], measures: Mapping[str, Measure], reports: Mapping[str, MeasureReport]
+) -> list[dict]:
+    """Figures by section and task, sections in order: measures, then what folders of measures add."""
+    headings = dict(FIRST_SECTIONS)
+    headings |= {name: (measure.title, measure.words) for name, measure in measures.items()}
+    for report in reports.values():
+        headings |= report.sections
+    headings |= LAST_SECTIONS
+    has_curves = {"learning", *measures}
+    names_by_section: dict[str, list[str]] = {section: [] for section in headings}
     for name in figures:
-        names_by_section.setdefault(name.partition("/")[0], []).append(name)
+        names_by_section[name.partition("/")[0]].append(name)
     number = {name: index for index, name in enumerate(figures)}
     return [
         {
-            "title": SECTIONS.get(section, (section.capitalize(), ""))[0],
-            "words": _words(section, names),
+            "title": headings[section][0],
+            "words": _words(headings[section][1], names, has_curves=section in has_curves),
             "tasks": [
                 (
                     task,
@@ -289,12 +253,12 @@ def _sections(figures: Mapping[str, Figure]) -> list[dict]:
     ]
 
 
-def _words(section: str, names: Sequence[str]) -> str:
-    words = [SECTIONS[section][1]] if section in SECTIONS else []
-    if section in CURVE_SECTIONS or section not in SECTIONS:
+def _words(words: str, names: Sequence[str], *, has_curves: bool) -> str:
+    notes = [words]
+    if has_curves:
         by_factor = {"/by_" in name for name in names}
-        words += [note for kind, note in CURVE_NOTES.items() if (kind == "by factor") in by_factor]
-    return " ".join(filter(None, words))
+        notes += [note for kind, note in CURVE_NOTES.items() if (kind == "by factor") in by_factor]
+    return " ".join(filter(None, notes))
 
 
 def _num_columns(names: Sequence[str]) -> int:
@@ -331,10 +295,6 @@ def _troubles(study: Study) -> list[Trouble]:
 
 def _versions(study: Study) -> dict[str, str]:
     """Package versions of the first variant that is done."""
-    records = (
-        v.folders["finetune"] / RECORD
-        for v in study.variants
-        if v.state == "done" and "finetune" in v.folders
-    )
-    record = next((path for path in records if path.exists()), None)
-    return json.loads(record.read_text(encoding="utf-8"))["provenance"]["versions"] if record else {}
+    folders = (v.folders["finetune"] for v in study.variants if v.state == "done" and "finetune" in v.folders)
+    folder = next((one for one in folders if (one / RECORD).exists()), None)
+    return read_record(folder)["provenance"]["versions"] if folder else {}

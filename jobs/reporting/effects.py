@@ -4,9 +4,10 @@ import math
 from collections import defaultdict
 from dataclasses import dataclass
 
+from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.numerics.intervals import Interval, Scale, mean_interval
 from layerscope.jobs.reporting.conditions import MAX_LEVELS, factor_label, varied_factors
-from layerscope.jobs.reporting.study import Study, VariantResult, read_metrics
+from layerscope.jobs.reporting.study import Study, VariantResult
 from layerscope.jobs.specs.targets import scale_of_differences
 
 

@@ -1,13 +1,12 @@
 """The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from layerscope.jobs.reporting.between import between_figures
-from layerscope.jobs.reporting.comparing import Conditions, compared, layer_axis, spoken
+from layerscope.jobs.reporting.comparing import Conditions, compared, spoken
 from layerscope.jobs.reporting.conditions import (
     MAX_LEVELS,
     conditions_by_task,
@@ -18,40 +17,40 @@ from layerscope.jobs.reporting.conditions import (
     variants_of,
     varied_factors,
 )
-from layerscope.jobs.reporting.depth import head_figures
 from layerscope.jobs.reporting.drawing import curve_chart, dot_chart, scatter_chart
 from layerscope.jobs.reporting.effects import scored_variants
-from layerscope.jobs.reporting.geometry_figures import OWN_FIGURES, geometry_figures, label_figures
-from layerscope.jobs.reporting.layer_curves import WORDS_BY_METRIC, beside_start
-from layerscope.jobs.reporting.maps import map_figures, variant_map_figures
-from layerscope.jobs.reporting.ranking import rank_conditions
+from layerscope.jobs.reporting.layer_curves import beside_start
+from layerscope.jobs.reporting.measure_report import MeasureReport, TaskResults
+from layerscope.jobs.reporting.ranking import RankedCondition
 from layerscope.jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
-from layerscope.jobs.reporting.similarity import SIMILARITY, similarity_figures
-from layerscope.jobs.reporting.study import NOT_MEASURES, Study, VariantResult
-from layerscope.jobs.reporting.subjects import measure_of
-from layerscope.jobs.specs.roles import BETWEEN
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.reporting.subjects import roles_of
+from layerscope.jobs.specs.measure import Measure
 
 
-def study_figures(study: Study) -> dict[str, Figure]:
+def study_figures(
+    study: Study,
+    ranking: Sequence[RankedCondition],
+    measures: Mapping[str, Measure],
+    reports: Mapping[str, MeasureReport],
+) -> dict[str, Figure]:
     """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data.
 
     Up to six conditions are drawn one by one; more are drawn once for each factor, coloured by its value.
     """
     figures: dict[str, Figure] = {}
-    order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(rank_conditions(study))}
+    order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(ranking)}
     for task, conditions in conditions_by_task(study).items():
         metric = study.metric_by_task[task]
+        best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
+        results = TaskResults(task, metric, conditions, best_first)
         figures |= _factor_figures(study, task, metric)
         figures |= _learning_figures(task, metric, conditions)
-        figures |= _layer_figures(task, conditions)
-        best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
-        figures |= head_figures(task, metric, best_first)
-        figures |= similarity_figures(task, best_first)
-        figures |= map_figures(task, best_first)
-        figures |= between_figures(task, best_first)
-        best = next(iter(best_first))
-        figures |= geometry_figures(task, conditions, best=best)
-        figures |= beside_start(task, conditions, WORDS_BY_METRIC, best=best)
+        figures |= _layer_figures(task, conditions, measures)
+        for report in reports.values():
+            figures |= report.figures(results)
+        for measure in measures.values():
+            figures |= beside_start(task, conditions, measure, best=results.best)
         figures |= _start_figures(task, "pretrain", conditions, wanted=r".*loss")
         scores = f"accuracy|macro_f1|{metric}|loss"
         own = rf"multitask/(train/loss|{re.escape(task)}/validation/({scores}))"
@@ -59,11 +58,11 @@ def study_figures(study: Study) -> dict[str, Figure]:
     return {_slug(name): figure for name, figure in figures.items()}
 
 
-def variant_figures(variant: VariantResult) -> dict[str, Figure]:
-    """Similarity maps and label geometry of one variant by name, as `cka_start`; a tracker draws curves by
-    itself."""
-    labels = label_figures(variant.task, [variant])
-    figures = variant_map_figures(variant) | {f"geometry/{name}": figure for name, figure in labels.items()}
+def variant_figures(variant: VariantResult, reports: Mapping[str, MeasureReport]) -> dict[str, Figure]:
+    """Figures of one variant by name, as `cka_start`; a tracker draws curves by itself."""
+    figures: dict[str, Figure] = {}
+    for report in reports.values():
+        figures |= report.variant_figures(variant)
     return {_slug(name): figure for name, figure in figures.items()}
 
 
@@ -79,23 +78,21 @@ def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[st
     return figures
 
 
-def _layer_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
+def _layer_figures(task: str, conditions: Conditions, measures: Mapping[str, Measure]) -> dict[str, Figure]:
+    """The curves that are drawn as they are, each role by itself."""
     figures = {}
-    for role in _measure_roles(variants_of(conditions)):
-        bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
+    for role in roles_of(variants_of(conditions)):
+        measure = measures[role.measure]
+        if not measure.draws_curves or measure.drawn:
+            continue
+        bands = {name: bands_by_metric(variants, str(role)) for name, variants in conditions.items()}
         for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
             curves = {name: of[metric] for name, of in bands.items() if metric in of}
             title = f"{task}: {spoken(metric)}"
-            measure, _, rest = metric.partition("/")
-            name = f"{measure}/{task}/{rest.replace('/', '_')}"
-            figures |= compared(name, title, layer_axis(metric), spoken(metric), curves, conditions)
+            section, _, rest = metric.partition("/")
+            name = f"{section}/{task}/{rest.replace('/', '_')}"
+            figures |= compared(name, title, measure.axis, spoken(metric), curves, conditions)
     return figures
-
-
-def _measure_roles(variants: Iterable[VariantResult]) -> list[str]:
-    roles = dict.fromkeys(role for variant in variants for role in variant.folders)
-    drawn = (*NOT_MEASURES, *OWN_FIGURES, *WORDS_BY_METRIC, BETWEEN, SIMILARITY)
-    return [role for role in roles if measure_of(role) not in drawn]
 
 
 def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:

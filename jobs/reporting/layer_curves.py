@@ -1,11 +1,11 @@
 """Curves over layers of the tuned models, set beside those of what they started from."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from layerscope.jobs.reporting.comparing import LAYER, Conditions, compared
+from layerscope.jobs.reporting.comparing import Conditions, compared
 from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, variants_of
 from layerscope.jobs.reporting.drawing import curve_chart
 from layerscope.jobs.reporting.series import Band, bands_by_metric
@@ -13,93 +13,67 @@ from layerscope.jobs.reporting.study import VariantResult
 from layerscope.jobs.reporting.subjects import (
     baseline_band,
     checkpoints_of,
-    role_of,
     spoken_checkpoint,
     spoken_subject,
     subjects_of,
 )
-from layerscope.jobs.specs.curves import checked_curve
-from layerscope.jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.measure import Measure
+from layerscope.jobs.specs.roles import RANDOM, START, Role
 
 AFTER = "after"
 """What the end of the training is called among its moments."""
-WORDS_BY_METRIC = {
-    "probe": {
-        "accuracy": "accuracy of the linear probe",
-        "macro_f1": "macro F1 of the linear probe",
-        "pearson_spearman": "mean of Pearson's and Spearman's correlation of the linear probe",
-    },
-    "mlp_probe": {"accuracy": "accuracy of a probe of two hidden layers"},
-    "probe_control": {"selectivity": "selectivity of the linear probe"},
-    "mlp_probe_control": {"selectivity": "selectivity of the probe of two hidden layers"},
-    "description_length": {"compression": "compression of the labels"},
-    "spread": {
-        "effective_rank": "effective rank",
-        "mean_cosine": "mean cosine of two examples",
-        "isoscore": "IsoScore",
-        "intrinsic_dimension": "intrinsic dimension (TwoNN)",
-        "between_within": "variance between labels over that within",
-    },
-}
-"""What is drawn of a measure, tuned and start in one figure."""
 LABEL_BY_BASELINE = {START: "before fine-tuning", RANDOM: "random encoder"}
 
 
-def tuned_curves(conditions: Conditions, measure: str, subject: str, metric: str) -> dict[str, Band]:
+def tuned_curves(conditions: Conditions, measure: Measure, subject: str, metric: str) -> dict[str, Band]:
     """The band of each condition that has finite values of the metric.
 
     Raises ValueError where the measure has no such metric.
     """
-    role = role_of(measure, subject)
-    name_of_curve = f"{role}/{checked_curve(measure, metric)}"
+    measure.curve(metric)
+    role = str(Role(measure.name, subject))
+    name_of_curve = f"{role}/{metric}"
     bands = {name: bands_by_metric(variants, role) for name, variants in conditions.items()}
     return {name: of[name_of_curve] for name, of in bands.items() if name_of_curve in of}
 
 
-def baselines(conditions: Conditions, measure: str, subject: str, metric: str) -> dict[str, Band]:
+def baselines(conditions: Conditions, measure: Measure, subject: str, metric: str) -> dict[str, Band]:
     """The curves of the starts and of random encoders, by label; only those that there are."""
     found = {
-        label: baseline_band(variants_of(conditions), role_of(measure, subject, baseline), metric)
+        label: baseline_band(variants_of(conditions), measure, Role(measure.name, subject, baseline), metric)
         for baseline, label in LABEL_BY_BASELINE.items()
     }
     return {label: curve for label, curve in found.items() if curve is not None}
 
 
-def beside_start(
-    task: str, conditions: Conditions, words_by_metric: Mapping[str, Mapping[str, str]], *, best: str
-) -> dict[str, Figure]:
-    """Metrics as figures by name, as `<measure>/<task>/<probing task>_<metric>`; where they were measured at
-    checkpoints, those of one condition too.
+def beside_start(task: str, conditions: Conditions, measure: Measure, *, best: str) -> dict[str, Figure]:
+    """The curves of a measure that have words as figures by name, `<measure>/<task>/<probing task>_<metric>`.
+
+    Where they were measured at checkpoints, those of one condition too.
 
     Args:
-        words_by_metric: By measure.
         best: The condition that is drawn along its training.
     """
     figures: dict[str, Figure] = {}
-    wanted = [
-        (measure, subject, metric, words)
-        for measure, metrics in words_by_metric.items()
-        for subject in subjects_of(variants_of(conditions), measure)
-        for metric, words in metrics.items()
-    ]
-    for measure, subject, metric, words in wanted:
-        figures |= compared(
-            figure_name(measure, task, subject, metric),
-            f"{spoken_subject(task, subject)}: {words}",
-            LAYER,
-            metric.replace("_", " "),
-            tuned_curves(conditions, measure, subject, metric),
-            conditions,
-            references=baselines(conditions, measure, subject, metric),
-        )
-        name = figure_name(measure, task, subject, f"{metric}_along")
-        title = f"{spoken_subject(task, subject)} ({condition_label(best)}): {words}"
-        figures |= along_training(name, title, conditions[best], measure, subject, metric)
+    for subject in subjects_of(variants_of(conditions), measure):
+        for metric, words in measure.drawn.items():
+            figures |= compared(
+                figure_name(measure.name, task, subject, metric),
+                f"{spoken_subject(task, subject)}: {words}",
+                measure.axis,
+                metric.replace("_", " "),
+                tuned_curves(conditions, measure, subject, metric),
+                conditions,
+                references=baselines(conditions, measure, subject, metric),
+            )
+            name = figure_name(measure.name, task, subject, f"{metric}_along")
+            title = f"{spoken_subject(task, subject)} ({condition_label(best)}): {words}"
+            figures |= along_training(name, title, conditions[best], measure, subject, metric)
     return figures
 
 
 def along_training(
-    name: str, title: str, variants: Sequence[VariantResult], measure: str, subject: str, metric: str
+    name: str, title: str, variants: Sequence[VariantResult], measure: Measure, subject: str, metric: str
 ) -> dict[str, Figure]:
     """A figure with a curve over the layers for each checkpoint of one condition, six at most, and the end.
 
@@ -108,7 +82,7 @@ def along_training(
     roles = role_by_moment(variants, measure, subject)
     if len(roles) < 2:
         return {}
-    checked_curve(measure, metric)
+    measure.curve(metric)
     moments, curves = list(roles), {}
     for place in np.unique(np.linspace(0, len(moments) - 1, MAX_LEVELS).round().astype(int)):
         role = roles[moments[place]]
@@ -117,13 +91,13 @@ def along_training(
             curves[moments[place]] = [found[f"{role}/{metric}"]]
     if not curves:
         return {}
-    return {name: curve_chart(f"{title}, along the training", LAYER, metric.replace("_", " "), curves)}
+    return {name: curve_chart(f"{title}, along the training", measure.axis, metric.replace("_", " "), curves)}
 
 
-def role_by_moment(variants: Sequence[VariantResult], measure: str, subject: str) -> dict[str, str]:
+def role_by_moment(variants: Sequence[VariantResult], measure: Measure, subject: str) -> dict[str, str]:
     """The roles of a measure at the checkpoints and, last, at the end, by what these moments are called."""
     names = {spoken_checkpoint(name): name for name in checkpoints_of(variants, measure, subject)}
-    return {said: role_of(measure, subject, name) for said, name in (names | {AFTER: ""}).items()}
+    return {said: str(Role(measure.name, subject, name)) for said, name in (names | {AFTER: ""}).items()}
 
 
 def figure_name(section: str, task: str, subject: str, what: str) -> str:

@@ -3,16 +3,13 @@
 Axes: S seeds, N examples.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
+from layerscope.jobs.artifacts.predictions import Predictions, read_predictions
 from layerscope.jobs.numerics.paired_tests import mcnemar
 from layerscope.jobs.reporting.study import VariantResult
-
-PREDICTIONS = "test_predictions.json"
 
 CorrectBySeed = Mapping[int, tuple[np.ndarray, np.ndarray]]
 """Ids of the test examples in their own order, and whether (0 or 1) each was predicted right (N,)."""
@@ -47,37 +44,35 @@ def sign_test(correct_a_SN: np.ndarray, correct_b_SN: np.ndarray) -> float:
     return mcnemar(right_a_N > right_b_N, right_b_N > right_a_N)
 
 
-def _tables(variants: Sequence[VariantResult]) -> dict[int, dict[str, Sequence[Any]]]:
-    paths = {
-        v.seed: v.folders["finetune"] / PREDICTIONS
+def _tables(variants: Sequence[VariantResult]) -> dict[int, Predictions]:
+    found = {
+        v.seed: read_predictions(v.folders["finetune"])
         for v in variants
         if v.state == "done" and "finetune" in v.folders
     }
-    return {
-        seed: json.loads(path.read_text(encoding="utf-8")) for seed, path in paths.items() if path.exists()
-    }
+    return {seed: table for seed, table in found.items() if table is not None}
 
 
-def _are_numbers(table: Mapping[str, Sequence[Any]]) -> bool:
-    return any(isinstance(value, float) for value in table["predictions"])
+def _are_numbers(table: Predictions) -> bool:
+    return any(isinstance(value, float) for value in table.predictions)
 
 
-def _correct(table: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+def _correct(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
     correct_N = np.array(
-        [_is_right(a, b) for a, b in zip(table["labels"], table["predictions"], strict=True)], dtype=int
+        [_is_right(a, b) for a, b in zip(table.labels, table.predictions, strict=True)], dtype=int
     )
     ids_N, order = _ids(table)
     return ids_N, correct_N[order]
 
 
-def _numbers(table: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+def _numbers(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
     ids_N, order = _ids(table)
-    return ids_N, np.array([table["labels"], table["predictions"]], dtype=np.float64)[:, order]
+    return ids_N, np.array([table.labels, table.predictions], dtype=np.float64)[:, order]
 
 
-def _ids(table: Mapping[str, Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
+def _ids(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
     """In their own order, and the rows in that order."""
-    ids_N = np.array([str(identifier) for identifier in table["ids"]])
+    ids_N = np.array([str(identifier) for identifier in table.ids])
     order = np.argsort(ids_N, kind="stable")
     return ids_N[order], order
 

@@ -7,12 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.numerics.intervals import Interval, mean_interval
 from layerscope.jobs.numerics.paired_correlations import LEAST_EXAMPLES, correlation_difference
 from layerscope.jobs.numerics.paired_tests import difference_interval, holm
 from layerscope.jobs.reporting.conditions import conditions_by_task
 from layerscope.jobs.reporting.pairing import correct_by_seed, matched, numbers_by_seed, sign_test
-from layerscope.jobs.reporting.study import Study, VariantResult, read_metrics, training_end
+from layerscope.jobs.reporting.study import Study, VariantResult, training_end
 from layerscope.jobs.specs.targets import METRICS, scale_of
 
 Standing = Literal[

@@ -1,13 +1,13 @@
 """What recipes did to texts and learning rates: tokens cut away, and the rate of each group of parameters."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, read_parameter_groups
+from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.reporting.conditions import condition_label, conditions_by_task
-from layerscope.jobs.reporting.study import Study, VariantResult, read_metrics
+from layerscope.jobs.reporting.study import Study, VariantResult
 
-PARAMETER_GROUPS = "parameter_groups.json"
 SPLITS = ("train", "validation", "test")
 
 
@@ -29,17 +29,6 @@ class Cut:
     def share_lost(self) -> float:
         """Part of all tokens."""
         return self.tokens_lost / max(self.tokens + self.tokens_lost, 1)
-
-
-@dataclass(frozen=True)
-class ParameterGroup:
-    """Parameters that are trained with one rate and one weight decay."""
-
-    name: str
-    num_parameters: int
-    learning_rate: float
-    """Peak."""
-    weight_decay: float
 
 
 @dataclass(frozen=True)
@@ -75,14 +64,9 @@ def rates(study: Study) -> list[Rates]:
 
 def parameter_groups(variant: VariantResult) -> tuple[ParameterGroup, ...]:
     """The groups that a finished variant was trained with; none where it left no list of them."""
-    path = variant.folders.get("finetune", Path()) / PARAMETER_GROUPS
-    if variant.state != "done" or not path.is_file():
+    if variant.state != "done" or "finetune" not in variant.folders:
         return ()
-    fields = ParameterGroup.__dataclass_fields__
-    return tuple(
-        ParameterGroup(**{name: group[name] for name in fields})
-        for group in json.loads(path.read_text(encoding="utf-8"))
-    )
+    return read_parameter_groups(variant.folders["finetune"])
 
 
 def _cuts_of(variant: VariantResult, folder: Path) -> list[Cut]:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from layerscope.jobs.reporting.study import VariantResult, read_curves, read_metrics, shown_name, training_end
+from layerscope.jobs.artifacts.curves import read_curves
+from layerscope.jobs.artifacts.record import read_metrics
+from layerscope.jobs.reporting.study import VariantResult, shown_name, training_end
 
 
 @dataclass(frozen=True)

@@ -1,30 +1,16 @@
 """A study as it stands: each variant, its state, and the folders of what was computed for it."""
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from layerscope.jobs.context import CURVES
 from layerscope.jobs.reporting.references import StudyReference
 
 State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
 
-RECORD = "record.json"
 NOT_MEASURES = ("finetune", "pretrain", "multitask", "view")
 """Roles whose curves, if any, do not run over layers."""
-
-
-@dataclass(frozen=True)
-class Point:
-    """One value of a curve; layer-wise measures have step = layer."""
-
-    metric: str
-    step: int
-    time: float
-    """Unix seconds."""
-    value: float
 
 
 @dataclass(frozen=True)
@@ -75,27 +61,8 @@ def shown_name(role: str, metric: str) -> str:
     return metric if role == "finetune" else f"{role}/{metric}"
 
 
-def read_metrics(folder: Path) -> dict[str, float]:
-    """The summary metrics in an artifact's record; empty while there is none."""
-    path = folder / RECORD
-    return json.loads(path.read_text(encoding="utf-8"))["metrics"] if path.exists() else {}
-
-
 def training_end(metrics: Mapping[str, float]) -> Literal["learned", "did not learn", "diverged"]:
     """How a finished training ended, by its metrics; where they say nothing it learned."""
     if metrics.get("diverged", 0.0) == 1:
         return "diverged"
     return "did not learn" if metrics.get("learned", 1.0) == 0 else "learned"
-
-
-def read_curves(folder: Path) -> Iterator[Point]:
-    """The points of an artifact's curves in the order logged; a last line still being written is left out."""
-    try:
-        text = (folder / CURVES).read_text(encoding="utf-8")
-    except FileNotFoundError:  # none was logged, or the artifact is being committed at this moment
-        return
-    for line in text.splitlines(keepends=True):
-        if line.endswith("\n"):
-            entry = json.loads(line)
-            for metric, value in entry["values"].items():
-                yield Point(metric, entry["step"], entry["time"], value)

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
+from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.numerics.intervals import mean_interval
 from layerscope.jobs.reporting.claims import CheckedClaim, claim_line
 from layerscope.jobs.reporting.conditions import condition_label
 from layerscope.jobs.reporting.series import series_by_metric
-from layerscope.jobs.reporting.study import NOT_MEASURES, Study, VariantResult, read_metrics
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.specs.roles import NOT_MEASURES
 from layerscope.jobs.specs.targets import scale_of
 
 Format = Literal["json", "md", "latex", "parquet"]

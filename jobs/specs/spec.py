@@ -31,3 +31,8 @@ class Spec(Strict):
 
     kind: str
     version: int = 1
+
+
+def version_of_target(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a spec of which only what is computed of labels has changed since version 1."""
+    return fields if fields.get("target", "label") == "label" else {"version": 1} | fields

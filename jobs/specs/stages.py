@@ -227,64 +227,10 @@ class ExtractSpec(Spec):
     their mean is the text's. Examples are counted in texts either way."""
 
 
-class ProbeSpec(Spec):
-    """A linear probe on every layer. Parents: states (extract)."""
+class RandomEncoderSpec(Spec):
+    """An encoder of the same shape with fresh weights. Outside file: encoder."""
 
-    kind: Literal["probe"] = "probe"
-    version: int = 2
-    """1 where no labels are read; of two labels, a penalty was half as strong until 2."""
-    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    """L2 penalties tried on a held-out part of the training examples. Of labels each is 1 / (C n), with the C
-    of scikit-learn's `LogisticRegression` and n examples."""
+    kind: Literal["random_encoder"] = "random_encoder"
+    encoder: str
+    """Digest of the encoder whose configuration is taken."""
     seed: int = 0
-    target: Target = later("label")
-    """What is read; of choices, each has a row of states."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_penalties_of_labels_changed(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return _version_of_target(fields)
-
-
-class CkaSpec(Spec):
-    """Linear CKA of every pair of layers. Parents: states (extract), other (extract, against the start)."""
-
-    kind: Literal["cka"] = "cka"
-    against: Literal["itself", "start"]
-    debiased: bool = True
-
-
-class DepthSpec(Spec):
-    """The task's scores when only the first k layers are kept, the tuned head applied unchanged.
-
-    Parents: states (extract or represent), model (finetune).
-    """
-
-    kind: Literal["depth"] = "depth"
-    target: Target = later("label")
-    """What is predicted; of choices, each has a row of states."""
-
-
-class RefitSpec(Spec):
-    """The task's scores when only the first k layers are kept, with a linear head of its own for each k,
-    fitted on the training states of layer k. Parents: states (extract or represent).
-    """
-
-    kind: Literal["refit"] = "refit"
-    version: int = 2
-    """1 where no labels are predicted; of two labels, a penalty was half as strong until 2."""
-    target: Target = later("label")
-    """What is predicted; of choices, each has a row of states."""
-    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    """L2 penalties tried on a held-out part of the training examples, of numbers on each left out in turn. Of
-    labels each is 1 / (C n), as for probes."""
-    seed: int = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_penalties_of_labels_changed(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return _version_of_target(fields)
-
-
-def _version_of_target(fields: dict[str, Any]) -> dict[str, Any]:
-    return fields if fields.get("target", "label") == "label" else {"version": 1} | fields

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from layerscope.jobs.artifacts.tokenised import Answers
 from layerscope.jobs.numerics.majority import beats_chance
 from layerscope.jobs.targets.task_type import HeadShape, TaskType
-from layerscope.jobs.text.answers import Answers
 
 
 def exact_match(answers: Sequence[Answers], chosen: Sequence[int]) -> float:

@@ -16,7 +16,7 @@ from layerscope.jobs.specs.targets import Target
 from layerscope.jobs.targets.all import TARGETS
 
 if TYPE_CHECKING:
-    from layerscope.jobs.encoders.layer_files import Part
+    from layerscope.jobs.artifacts.layers import Part
 
 NO_ANSWERS = "heads on layers read one label, number or right choice, not choices of which several are right"
 

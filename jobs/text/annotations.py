@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
+from layerscope.jobs.artifacts.tokenised import Span
 from layerscope.jobs.specs.annotations import AnnotatedLabel, SampleLabel
 from layerscope.jobs.text.faults import Fault, Noted, lacking, listed
 from layerscope.jobs.text.formats import records
 from layerscope.jobs.text.lines import has_suffix, numbered_lines
 from layerscope.jobs.text.row_faults import unwritable
-
-Span = tuple[int, int]
-"""First word, and the one after the last; from 0."""
 
 COLUMNS = {"upos": 3, "xpos": 4, "deprel": 7}
 HEAD = 6

@@ -9,21 +9,13 @@ import re
 import string
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from layerscope.jobs.artifacts.tokenised import Answers
 from layerscope.jobs.specs.stages import Columns
 from layerscope.jobs.text.choices import choices_of
 from layerscope.jobs.text.faults import lacking
 from layerscope.jobs.text.row_faults import unwritable
-
-
-class Answers(NamedTuple):
-    """Which choices of a row are right, and how nearly each is."""
-
-    right: tuple[int, ...]
-    """Places of the choices that are an answer word for word, from 0."""
-    token_f1: tuple[float, ...]
-    """Of every choice the F1 of its words against an answer's, at best; 0 to 1."""
 
 
 def answers_of(choices: Sequence[str], answers: Sequence[str]) -> Answers:

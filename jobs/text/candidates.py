@@ -1,6 +1,6 @@
 """The choices of rows apart: each with its text is a row of its own, as an encoder reads it."""
 
-from layerscope.jobs.text.prepared import Split
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.text.windows import split_windows
 
 

@@ -6,9 +6,8 @@ Axes: B texts, W windows of all texts together (W = B where a text is one sequen
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from layerscope.jobs.text.annotations import Span
+from layerscope.jobs.artifacts.tokenised import Span, Split
 from layerscope.jobs.text.batches import pad
-from layerscope.jobs.text.prepared import Split
 from layerscope.jobs.text.windows import split_windows
 
 if TYPE_CHECKING:

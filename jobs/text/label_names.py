@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from layerscope.jobs.text.annotated import SENTENCES, read_annotated_labels
-from layerscope.jobs.text.prepared import read_labels
+from layerscope.jobs.artifacts.sentences import SENTENCES, read_annotated_labels
+from layerscope.jobs.artifacts.tokenised import read_labels
 
 
 def label_names(folder: Path) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from layerscope.jobs.text.examples import read_raw_texts
+from layerscope.jobs.artifacts.examples import read_raw_texts
 from layerscope.jobs.text.overlap import essences, overlaps
 
 CORPUS, TEST = "corpus/", "test/"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from layerscope.jobs.artifacts.tokenised import RIGHT, TOKEN_F1, Answers
 from layerscope.jobs.specs.stages import Columns
 from layerscope.jobs.specs.targets import TARGET_FACTS, Target
-from layerscope.jobs.text.answers import Answers, answer_fault, answers_of
+from layerscope.jobs.text.answers import answer_fault, answers_of
 from layerscope.jobs.text.choices import check_choices, check_choices_with_answers, choice_fault, label_of
 from layerscope.jobs.text.faults import MAX_FAULTS, listed
 from layerscope.jobs.text.lookalikes import nearest, refuse_lookalikes
-from layerscope.jobs.text.prepared import RIGHT, TOKEN_F1
 from layerscope.jobs.text.row_faults import label_fault, number_fault
 from layerscope.jobs.text.rows import Row
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from layerscope.jobs.artifacts.tokenised import Span
 from layerscope.jobs.specs.stages import Columns, Layout, SpanColumns
-from layerscope.jobs.text.annotations import AnnotatedSentence, Span, Unit
+from layerscope.jobs.text.annotations import AnnotatedSentence, Unit
 from layerscope.jobs.text.delimited import Record
 from layerscope.jobs.text.faults import Fault, Note, Noted, lacking, listed
 from layerscope.jobs.text.formats import USUAL_LAYOUT, records

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.jobs.text.prepared import Split
+from layerscope.jobs.artifacts.tokenised import Split
 
 
 def part_of_train(train: Split, *, size: int | float | None, seed: int) -> Split:

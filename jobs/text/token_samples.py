@@ -3,13 +3,12 @@
 A sequence is what an encoder reads at once: one text, or the two of a pair.
 """
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from heapq import nlargest
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from layerscope.jobs.artifacts.token_sample import Texts, Tokenised
 from layerscope.jobs.text.corpora import sequences_of
 from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.truncation import encode
@@ -17,8 +16,6 @@ from layerscope.jobs.text.truncation import encode
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-Texts = tuple[str, ...]
-"""Of a sequence."""
 FIRST = 16
 LONGEST = 4
 UNUSUAL = 48
@@ -28,17 +25,6 @@ MOST_CHARACTERS = 10_000
 """Of a text; what comes behind is cut off."""
 MARK = re.compile(r"\[[A-Za-z_]{2,12}\]|<[^<>\s]{1,20}>")
 """What looks like a special token."""
-SAMPLE = "sample.json"
-"""The file in a prepared task."""
-
-
-class Tokenised(NamedTuple):
-    """A whole sequence and its tokens, special ones included."""
-
-    texts: Texts
-    input_ids: Sequence[int]
-    type_ids: Sequence[int] | None
-    """Token types; none of a single text."""
 
 
 def sequences_in(rows: Sequence[Row]) -> list[Texts]:
@@ -60,23 +46,6 @@ def sample_of(sequences_by_split: Mapping[str, Iterable[Texts]]) -> list[Texts]:
 def tokenised(sample: Sequence[Texts], tokenizer: "Tokenizer") -> list[Tokenised]:
     """The sequences as stages encode them, uncut."""
     return [_tokenised(texts, tokenizer) for texts in sample]
-
-
-def write_sample(folder: Path, sample: Sequence[Tokenised]) -> None:
-    """Leave the sample in a prepared task."""
-    (folder / SAMPLE).write_text(json.dumps(sample, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def read_sample(folder: Path) -> list[Tokenised]:
-    """The sample of a prepared task.
-
-    Raises:
-        ValueError: it was prepared before there were samples.
-    """
-    if not (folder / SAMPLE).is_file():
-        raise ValueError(f"{folder} has no {SAMPLE}: an older version prepared it; run its experiment again")
-    content = json.loads((folder / SAMPLE).read_text(encoding="utf-8"))
-    return [Tokenised(tuple(texts), input_ids, type_ids) for texts, input_ids, type_ids in content]
 
 
 def _some(sequences: list[Texts]) -> list[Texts]:

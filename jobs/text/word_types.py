@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.jobs.text.annotated import AnnotatedSplit
+from layerscope.jobs.artifacts.sentences import AnnotatedSplit
 
 _BYTES = 7
 """Of a digest, so that it fits int64."""

@@ -1,36 +1,14 @@
 """Words to sub-word tokens, and which tokens a span of words became."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from layerscope.jobs.text.annotations import AnnotatedSentence, Span
+from layerscope.jobs.artifacts.sentences import EncodedSentence, EncodedUnit
+from layerscope.jobs.artifacts.tokenised import Span
+from layerscope.jobs.text.annotations import AnnotatedSentence
 
 if TYPE_CHECKING:
     from tokenizers import Encoding, Tokenizer
-
-
-@dataclass(frozen=True)
-class EncodedUnit:
-    """A unit with the tokens of its spans."""
-
-    spans: tuple[Span, ...]
-    """First token, and the one after the last, of each; special tokens are counted."""
-    label: str
-    words: str
-    """The words of the first span, in lower case."""
-
-
-@dataclass(frozen=True)
-class EncodedSentence:
-    """Token ids of a sentence, special tokens included, and its units."""
-
-    id: str
-    texts: tuple[str, ...]
-    input_ids: tuple[int, ...]
-    units: tuple[EncodedUnit, ...]
-    type_ids: tuple[int, ...] | None = None
-    """Token types, where there are two texts."""
 
 
 def encode_words(sentences: Sequence[AnnotatedSentence], tokenizer: "Tokenizer") -> list[EncodedSentence]:

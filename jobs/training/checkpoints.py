@@ -10,8 +10,6 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch.optim.lr_scheduler import LambdaLR
 
-from layerscope.jobs.context import CURVES
-
 LATEST = "checkpoint"
 PREVIOUS = "checkpoint-previous"
 PROGRESS = "progress.json"
@@ -60,13 +58,3 @@ def schedule_state(schedule: LambdaLR) -> dict[str, Any]:
 def restore_schedule(schedule: LambdaLR, state: dict[str, Any]) -> None:
     """Go on where the schedule of a checkpoint was."""
     schedule.load_state_dict(state | {"lr_lambdas": [None] * len(schedule.lr_lambdas)})
-
-
-def cut_curves(scratch: Path, *, last_step: int) -> None:
-    """Drop the points after a step, which a resumed run will log again."""
-    path = scratch / CURVES
-    if path.exists():
-        lines = [
-            line for line in path.read_text(encoding="utf-8").splitlines(keepends=True) if line.endswith("\n")
-        ]
-        path.write_text("".join(line for line in lines if json.loads(line)["step"] <= last_step), "utf-8")

@@ -10,9 +10,9 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.processes import share
 from layerscope.jobs.text.inputs import groups_of_rows
-from layerscope.jobs.text.prepared import Split
 from layerscope.jobs.training.micro_batches import in_batches
 
 MOST_WINDOWS = 64

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import nn
 
-from layerscope.jobs.context import CURVES, StageContext
-from layerscope.jobs.training.checkpoints import cut_curves, load_checkpoint, save_checkpoint
+from layerscope.jobs.artifacts.curves import cut_curves, forget_curves
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.training.checkpoints import load_checkpoint, save_checkpoint
 from layerscope.jobs.training.optimisation import Batch, Optimisation
 from layerscope.jobs.training.snapshots import forget_snapshots
 
@@ -186,7 +187,7 @@ class TrainingLoop:
         checkpoint = load_checkpoint(self._optimisation.accelerator, scratch)
         if checkpoint is None:
             if self._context.is_main:
-                (scratch / CURVES).unlink(missing_ok=True)
+                forget_curves(scratch)
                 forget_snapshots(scratch)
             return
         state, self._best_weights = checkpoint

@@ -3,14 +3,15 @@
 Axes: N what is predicted of a split, K labels.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from layerscope.jobs.artifacts.parameter_groups import write_parameter_groups
+from layerscope.jobs.artifacts.predictions import Predictions, write_predictions
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.targets.task_type import TaskType
-from layerscope.jobs.text.prepared import Split
 from layerscope.jobs.training.learning_rates import Group
 from layerscope.jobs.training.loop import Progress
 
@@ -30,11 +31,6 @@ def write_results(
     out: Path, task: TaskType, test: Split, logits_NK: np.ndarray, groups: Sequence[Group]
 ) -> None:
     """Write the predictions on the test split, and the parameter groups."""
-    predictions = {
-        "ids": test.target_ids(),
-        "labels": task.written(test.targets()),
-        "predictions": task.predictions(logits_NK),
-    }
-    (out / "test_predictions.json").write_text(json.dumps(predictions), encoding="utf-8")
-    about = [group.as_json() for group in groups]
-    (out / "parameter_groups.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+    table = Predictions(test.target_ids(), task.written(test.targets()), task.predictions(logits_NK))
+    write_predictions(out, table)
+    write_parameter_groups(out, [group.described() for group in groups])

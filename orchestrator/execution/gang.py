@@ -13,6 +13,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from layerscope.jobs.context import LOG
+from layerscope.jobs.measures import module_of
 from layerscope.orchestrator.errors import WorkerLost
 from layerscope.orchestrator.execution.worker import (
     first_line,
@@ -141,7 +142,7 @@ class _Process:
         self._set_up(stage, store)
         self._labels = labels
         with self._telling_losses_from_failures():
-            module = importlib.import_module(f"layerscope.jobs.{stage.kind}")
+            module = importlib.import_module(module_of(stage.kind))
             self._training = module.begin(stage.spec, self._context)
         return {"num_evaluations": self._training.num_evaluations}
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from layerscope.jobs.context import CURVES, LOG, StageContext
+from layerscope.jobs.artifacts.curves import forget_curves
+from layerscope.jobs.context import LOG, StageContext
+from layerscope.jobs.measures import curves_of, module_of
 from layerscope.orchestrator.errors import StageFailed, WorkerLost
 from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
 from layerscope.orchestrator.store.artifacts import Store
@@ -42,8 +44,8 @@ def compute(
             context.accelerator = alone(use_gpu=device != "cpu")
             context.micro_batch_size = micro_batch_size
         else:
-            (context.scratch / CURVES).unlink(missing_ok=True)
-        metrics = importlib.import_module(f"layerscope.jobs.{stage.kind}").run(stage.spec, context)
+            forget_curves(context.scratch)
+        metrics = importlib.import_module(module_of(stage.kind)).run(stage.spec, context)
         seconds = time.time() - started
         origin = provenance(started=started, seconds=seconds, device=device)
         origin |= {"variant": dict(labels)} if labels else {}
@@ -62,6 +64,7 @@ def make_context(
         device=device,
         is_main=is_main,
         limits=stage.limits,
+        curves=curves_of(stage.kind),
     )
 
 

@@ -4,12 +4,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
+from layerscope.jobs.measures.geometry.specs import GeometrySettings
+from layerscope.jobs.measures.isotropy.specs import IsotropySettings
+from layerscope.jobs.measures.layer_dropping.specs import LayerDroppingSettings
+from layerscope.jobs.measures.probe.specs import ProbeSettings
+from layerscope.jobs.measures.similarity.specs import SimilaritySettings
 from layerscope.jobs.specs.features import FeatureHead, FeatureLayers
-from layerscope.jobs.specs.measures import Networks, ProbeKind
 from layerscope.jobs.specs.multitask import JointTraining
 from layerscope.jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
 from layerscope.jobs.specs.references import Paper
-from layerscope.jobs.specs.similarity import SimilarityMeasure
 from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from layerscope.jobs.specs.stages import Checkpoint
 from layerscope.jobs.specs.targets import Objective
@@ -68,6 +71,9 @@ class EncoderSource(Strict):
     """What to build with random weights."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the weights file must have."""
+    trust_remote_code: bool = False
+    """Whether Python files in the folder, or in the Hub's repository, are run where `auto_map` names classes
+    in them: code from outside, with all rights of who runs it. On the Hub, revision must be a commit."""
 
 
 MAIN = "main"
@@ -179,61 +185,18 @@ class EarlyStopping(Strict):
     """Of so many variants one goes on at each rung."""
 
 
-Between = Literal["seeds", "conditions", "tasks"]
-
-
-class Measures(Strict):
+class Measures(IsotropySettings, GeometrySettings, LayerDroppingSettings, SimilaritySettings, ProbeSettings):
     """What is measured at every layer of each finished variant."""
 
-    probe: bool | ProbeKind | Annotated[tuple[ProbeKind, ...], Field(min_length=1)] = True
-    """`linear` (which is what true means), `mlp` (two hidden layers), a list of both, or false."""
-    networks: Networks = Networks()
-    """From which the mlp probe is chosen."""
-    control: bool = False
-    """Probes of labels drawn at random for each word, and by how much the true labels are read better; of
-    probing tasks with annotated words, pairs and spans."""
-    description_length: bool = False
-    """Bits that tell the training labels to someone who has the layer."""
     random_encoder: bool = False
     """Probes and description lengths also of an encoder of the same shape with fresh weights."""
-    cka: bool = True
-    """Similarity of every two layers, within the tuned model and against its start."""
-    depth: bool = True
-    """Accuracy of the tuned head where only the lowest layers are kept."""
-    refit: bool = False
-    """Accuracy against depth also with a linear head that is fitted anew to each layer."""
-    similarity: tuple[SimilarityMeasure, ...] = ()
-    """Further measures of how alike layers are, within the tuned model and against its start."""
-    cka_between: tuple[Between, ...] = ()
-    """Pairs of tuned models whose layers are compared on the same examples: `seeds` of one recipe and task,
-    `conditions` of one task and seed, `tasks` of one recipe and seed (over the texts under probing)."""
-    geometry: bool = False
-    """DirectProbe: clusters of the labels and their distances before and after tuning, and how far each
-    label moved."""
-    permutations: Annotated[int, Field(ge=0)] = 1
-    """How often labels are permuted, to see how many clusters chance would need; 0 leaves it out."""
-    spread: bool = False
-    """Effective rank, isotropy, intrinsic dimension, and variance between labels over that within."""
     num_train: PositiveInt = 500
     """Training examples whose layers are looked at (probes learn from them)."""
-    num_test: PositiveInt = 500
-    """Test examples whose layers are looked at."""
     sentence_length: Annotated[int, Field(ge=8)] = 128
     """Tokens of an annotated sentence, special tokens included; longer sentences are left out."""
     checkpoints: tuple[Checkpoint, ...] = ()
     """Where along each training the encoder is kept and probed too: steps, or shares of all steps, as
     [0.1, 0.5, 1.0]."""
-
-    @property
-    def probes(self) -> tuple[ProbeKind, ...]:
-        """The kinds of probes."""
-        match self.probe:
-            case bool():
-                return ("linear",) if self.probe else ()
-            case str():
-                return (self.probe,)
-            case kinds:
-                return kinds
 
 
 class Reference(Strict):

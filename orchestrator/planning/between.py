@@ -4,13 +4,12 @@ from bisect import bisect
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from layerscope.jobs.specs.roles import BETWEEN
-from layerscope.orchestrator.experiment.experiment import Between, Experiment
+from layerscope.jobs.measures.similarity.specs import BETWEEN, Between, SimilaritySpec
+from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.variants import Variant
 from layerscope.orchestrator.planning.measures import probed_examples, states_of
-from layerscope.orchestrator.planning.plan import PlannedVariant, Stage
+from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from layerscope.orchestrator.planning.pretraining import snapshot_of
-from layerscope.orchestrator.planning.similarity import similarity_stage
 from layerscope.orchestrator.planning.sources import Sources
 
 Planned = tuple[Variant, PlannedVariant]
@@ -31,7 +30,7 @@ def with_pairs(experiment: Experiment, sources: Sources, planned: Sequence[Plann
         for role, examples in _compared(experiment, sources, kind, second):
             states, other = (_states(experiment, sources, each, examples) for each in (first, second))
             if states.parents.get("model") != other.parents.get("model") or states.files != other.files:
-                stages.setdefault(first[1].key, {})[role] = similarity_stage("cka", states, other)
+                stages.setdefault(first[1].key, {})[role] = _comparison(states, other)
     return [replace(one, stages=dict(one.stages) | stages.get(one.key, {})) for _, one in planned]
 
 
@@ -50,6 +49,11 @@ def pairs_of(
         groups = [(kind, alike[kind, _rest(kind, first[0])]) for kind in kinds]
         seconds = [(other, kind) for kind, group in groups for other in group[bisect(group, position) :]]
         yield from ((kind, first, planned[other]) for other, kind in sorted(seconds))
+
+
+def _comparison(states: Stage, other: Stage) -> Stage:
+    spec = SimilaritySpec(measure="cka", against="other")
+    return make_stage(spec, parents={"states": states, "other": other})
 
 
 def _rest(kind: Between, variant: Variant) -> Hashable:
@@ -89,9 +93,9 @@ def _compared(
     """The roles of a pair, with the examples that both models read; none where they are the task's own."""
     other, planned = second
     if kind != "tasks":
-        yield f"{BETWEEN}/{kind}/{other.seed if kind == 'seeds' else planned.condition}", None
+        yield f"{BETWEEN.name}/{kind}/{other.seed if kind == 'seeds' else planned.condition}", None
         return
     encoder = sources.encoders[other.recipe.encoder]
     for texts, source in sources.probing.items():
         examples = probed_examples(source, encoder, other.recipe, experiment.measures)
-        yield f"{BETWEEN}/tasks/{texts}/{other.task}", examples
+        yield f"{BETWEEN.name}/tasks/{texts}/{other.task}", examples

@@ -48,7 +48,5 @@ def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str
             continue
         if highest < facts.num_layers and facts.cut_fault is not None:
             yield f"layers: {encoder.name}: {facts.cut_fault}; use last"
-    if facts.cut_fault is not None and experiment.measures.depth:
-        yield f"measures.depth: {encoder.name}: {facts.cut_fault}: must be false"
     if "pooler" in possible_values(experiment, "pooling") and not facts.has_pooler:
         yield f"pooling: {encoder.name} has no weights of a pooler; use cls, mean or last"

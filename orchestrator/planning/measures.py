@@ -1,18 +1,21 @@
 """The measures of a variant, and the states of layers that they rest on."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from typing import assert_never
 
+from layerscope.jobs.measures import MEASURES
+from layerscope.jobs.measures.layer_dropping.specs import REFITTED_HEAD, TUNED_HEAD
 from layerscope.jobs.specs.annotations import AnnotateSpec, RepresentSpec
-from layerscope.jobs.specs.measures import RandomEncoderSpec
-from layerscope.jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.measure import Examples, Measure, Parent, States, Subject, TunedModel
+from layerscope.jobs.specs.roles import RANDOM, START, TUNED, Role
 from layerscope.jobs.specs.stages import (
     Checkpoint,
-    DepthSpec,
     ExtractSpec,
     FinetuneSpec,
     PrepareSpec,
-    RefitSpec,
+    RandomEncoderSpec,
     target_of,
 )
 from layerscope.jobs.specs.targets import TARGET_FACTS, Target
@@ -20,10 +23,8 @@ from layerscope.orchestrator.experiment.experiment import Experiment, Measures, 
 from layerscope.orchestrator.planning.checkpoints import at
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
 from layerscope.orchestrator.planning.heads import is_plain
-from layerscope.orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
 from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from layerscope.orchestrator.planning.sentences import sentences_of
-from layerscope.orchestrator.planning.similarity import similarity_of
 from layerscope.orchestrator.planning.sources import AnnotatedSource, TaskSource
 from layerscope.orchestrator.planning.views import view_of
 
@@ -65,21 +66,67 @@ def measures_of(
     examples = {"": data} | {
         name: probed_examples(source, encoder, recipe, measures) for name, source in probing.items()
     }
-    subjects = {
-        name: Subject(of, {model: states_in(of) for model, states_in in models.items()}, predicted_of(of))
-        for name, of in examples.items()
-    }
-    own = subjects[""].states
-    stages = probes_of(measures, subjects)
-    stages |= similarity_of(measures, view=data, tuned=own[TUNED], begun=own.get(START))
-    target = predicted_of(data)
-    if finetune is not None and is_plain(finetune.spec.training) and TARGET_FACTS[target].has_one_answer:
-        if measures.depth:
-            parents = {"states": own[TUNED], "model": finetune}
-            stages["depth"] = make_stage(DepthSpec(target=target), parents=parents)
-        if measures.refit:
-            stages["depth/refit"] = make_stage(RefitSpec(target=target), parents={"states": own[TUNED]})
-    return stages | geometry_of(measures, subjects)
+    has_plain_head = finetune is not None and is_plain(finetune.spec.training)
+    return measure_stages(
+        measures,
+        [
+            MeasuredExamples(
+                Subject(
+                    name,
+                    predicted_of(of),
+                    tuple(models),
+                    has_words=isinstance(of.spec, AnnotateSpec),
+                    has_plain_head=has_plain_head,
+                ),
+                of,
+                {model: cache(partial(states_in_model, of)) for model, states_in_model in models.items()},
+            )
+            for name, of in examples.items()
+        ],
+        finetune=finetune,
+    )
+
+
+@dataclass(frozen=True)
+class MeasuredExamples:
+    """A subject with the stages that its measures read."""
+
+    subject: Subject
+    data: Stage
+    states: Mapping[str, Callable[[], Stage]]
+    """Gives the hidden states of the examples, by model."""
+
+
+def measure_stages(
+    measures: Measures, examples: Sequence[MeasuredExamples], *, finetune: Stage | None
+) -> dict[str, Stage]:
+    """The stages of all measures by role, with the parents that they declare."""
+    stages: dict[str, Stage] = {}
+    for measure in MEASURES.values():
+        for of in examples:
+            for wanted in measure.stages(measures, of.subject):
+                parents = {
+                    role: _parent(parent, of, finetune, stages) for role, parent in wanted.parents.items()
+                }
+                stages[str(wanted.role)] = make_stage(wanted.spec, parents=parents)
+    return stages
+
+
+def _parent(
+    parent: Parent, of: MeasuredExamples, finetune: Stage | None, stages: Mapping[str, Stage]
+) -> Stage:
+    match parent:
+        case States():
+            return of.states[parent.model]()
+        case Examples():
+            return of.data
+        case TunedModel():
+            assert finetune is not None
+            return finetune
+        case Role():
+            return stages[str(parent)]
+        case never:
+            assert_never(never)
 
 
 def predicted_of(data: Stage) -> Target:
@@ -88,9 +135,18 @@ def predicted_of(data: Stage) -> Target:
     return target_of(spec.columns, spec.predict) if isinstance(spec, PrepareSpec) else "label"
 
 
-def depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
+def lacking_notes(experiment: Experiment, variants: Sequence[PlannedVariant]) -> list[str]:
+    """Says which measures are requested that tasks, or variants, do not have."""
+    return [
+        note
+        for note in (_depth_note(experiment, variants), _labels_note(experiment, variants))
+        if note is not None
+    ]
+
+
+def _depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
     """Says of how many variants accuracy against depth cannot be measured; nothing where it is of all."""
-    without = [one for one in variants if not {"depth", "depth/refit"} & one.stages.keys()]
+    without = [one for one in variants if not {str(TUNED_HEAD), str(REFITTED_HEAD)} & one.stages.keys()]
     if not (experiment.measures.depth or experiment.measures.refit) or not without:
         return None
     return (
@@ -104,23 +160,31 @@ def _random_encoder(encoder: LocatedEncoder) -> Stage:
     return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
 
 
-def labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
-    """Says which tasks have no labels, where something is asked that is of labels alone."""
+def _labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
+    """Says which tasks have no labels, where a measure is requested that they do not have."""
     data = {variant.task: variant.stages["finetune"].parents["data"] for variant in variants}
-    without = [task for task, stage in data.items() if not TARGET_FACTS[predicted_of(stage)].has_labels]
-    measures = experiment.measures
-    asked = {
-        "no linear probe where several choices may be right": "linear" in measures.probes
-        and not all(TARGET_FACTS[predicted_of(stage)].has_one_answer for stage in data.values()),
-        "no probes of two hidden layers": "mlp" in measures.probes,
-        "no description length": measures.description_length,
-        "no geometry": measures.geometry,
-        "no spread": measures.spread,
+    without = {
+        task: predicted_of(stage)
+        for task, stage in data.items()
+        if not TARGET_FACTS[predicted_of(stage)].has_labels
     }
-    lacking = [what for what, is_asked in asked.items() if is_asked]
-    if not without or not lacking:
+    lacking = []
+    for measure in MEASURES.values():
+        tasks = [task for task, of in without.items() if _lacks(measure, experiment.measures, of)]
+        if measure.called and tasks:
+            some = "" if len(tasks) == len(without) else f" (in {', '.join(tasks)})"
+            lacking.append(f"no {measure.called}{some}")
+    if not lacking:
         return None
     return f"no labels are predicted in {', '.join(without)}: of their layers there is {', '.join(lacking)}"
+
+
+def _lacks(measure: Measure, settings: Measures, target: Target) -> bool:
+    """Whether the settings request the measure, and a target does not have it."""
+    models = (TUNED, START)
+    return bool(list(measure.stages(settings, Subject("", "label", models)))) and not list(
+        measure.stages(settings, Subject("", target, models))
+    )
 
 
 def probed_examples(

@@ -18,7 +18,7 @@ import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from layerscope.jobs.reporting.study import read_curves
+from layerscope.jobs.artifacts.curves import read_curves
 from layerscope.jobs.specs.targets import LOSS
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant

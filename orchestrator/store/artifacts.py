@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from layerscope.jobs.context import CURVES
-from layerscope.jobs.reporting.study import RECORD
+from layerscope.jobs.artifacts.curves import CURVES
+from layerscope.jobs.artifacts.record import RECORD, read_record, write_record, write_whole
 from layerscope.orchestrator.errors import PrerequisiteMissing
 from layerscope.orchestrator.planning.plan import Stage
 
@@ -126,7 +126,7 @@ class Store:
             "metrics": dict(metrics),
             "provenance": dict(provenance),
         }
-        write_whole(aside / RECORD, json.dumps(record, indent=1))
+        write_record(aside, record)
         folder.parent.mkdir(parents=True, exist_ok=True)
         try:
             aside.rename(folder)
@@ -142,12 +142,12 @@ class Store:
 
     def record(self, stage: Stage) -> dict[str, Any]:
         """The record of a complete artifact."""
-        return json.loads((self.folder(stage) / RECORD).read_text(encoding="utf-8"))
+        return read_record(self.folder(stage))
 
     def records(self, kind: str) -> Iterator[dict[str, Any]]:
         """The records of all artifacts of a kind, by key."""
         for path in sorted((self.root / kind).glob(f"*/{RECORD}")):
-            yield json.loads(path.read_text(encoding="utf-8"))
+            yield read_record(path.parent)
 
     def set_outcome(
         self, stage: Stage, outcome: Outcome, reason: str, *, variant: Mapping[str, Any] | None = None
@@ -186,13 +186,3 @@ def _exists(path: str) -> bool:
 
 def _remains(aside: Path) -> Path:
     return aside.with_name(f"{aside.name}.remains")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees all of it or nothing, also after a crash."""
-    aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    with aside.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.rename(path)

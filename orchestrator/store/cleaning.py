@@ -6,7 +6,7 @@ import shutil
 import socket
 from pathlib import Path
 
-from layerscope.jobs.reporting.study import RECORD
+from layerscope.jobs.artifacts.record import RECORD
 from layerscope.orchestrator.store.artifacts import Store
 
 

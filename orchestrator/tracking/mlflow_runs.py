@@ -17,7 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.jobs.reporting.study import Point
+from layerscope.jobs.artifacts.curves import Point
 from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable, first_line
 from layerscope.orchestrator.store.databases import ensure_database
 from layerscope.orchestrator.tracking.mlflow_names import (

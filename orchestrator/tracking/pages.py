@@ -8,7 +8,7 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from functools import cache
 from hashlib import sha256
@@ -17,19 +17,13 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, get_args
 
+from layerscope.jobs.artifacts.curves import Point, read_curves
+from layerscope.jobs.artifacts.parameter_groups import PARAMETER_GROUPS, ParameterGroup
+from layerscope.jobs.artifacts.record import RECORD, read_metrics, read_record
 from layerscope.jobs.numerics.intervals import mean_interval
 from layerscope.jobs.reporting.claims import check_claims, claim_line
-from layerscope.jobs.reporting.recipes import PARAMETER_GROUPS, ParameterGroup, parameter_groups
-from layerscope.jobs.reporting.study import (
-    RECORD,
-    Point,
-    State,
-    Study,
-    VariantResult,
-    read_curves,
-    read_metrics,
-    shown_name,
-)
+from layerscope.jobs.reporting.recipes import parameter_groups
+from layerscope.jobs.reporting.study import State, Study, VariantResult, shown_name
 from layerscope.jobs.specs.targets import scale_of
 from layerscope.orchestrator.tracking.tracker import Dataset, Page, Status
 
@@ -193,7 +187,7 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
     variant = shown.variant
     images = {}
     if figures:
-        from layerscope.jobs.reporting.figures import variant_figures
+        from layerscope.jobs.report import variant_figures
 
         images = _images(variant_figures(variant))
     began, ended = _span([shown])
@@ -281,7 +275,7 @@ def _ended(folder: Path) -> float:
     path = folder / RECORD
     if not path.exists():
         return 0.0
-    provenance = json.loads(path.read_text(encoding="utf-8")).get("provenance", {})
+    provenance = read_record(folder).get("provenance", {})
     if "started" not in provenance:
         return path.stat().st_mtime
     started = datetime.fromisoformat(provenance["started"])
@@ -292,16 +286,17 @@ def _ended(folder: Path) -> float:
 
 def _dataset(variant: VariantResult) -> Dataset | None:
     """What the fine-tuning read, as its record names it: any parent that is not a pretraining."""
-    path = variant.folders.get("finetune", Path()) / RECORD
-    parents = json.loads(path.read_text(encoding="utf-8")).get("parents", {}) if path.is_file() else {}
+    folder = variant.folders.get("finetune", Path())
+    parents = read_record(folder).get("parents", {}) if (folder / RECORD).is_file() else {}
     sources: Mapping[str, str] = {role: key for role, key in parents.items() if role != "pretrain"}
     return next((Dataset(variant.task, key, f"{role}/{key}") for role, key in sorted(sources.items())), None)
 
 
 def _table(groups: Sequence[ParameterGroup]) -> str:
     """As MLflow's `log_table` writes it."""
-    columns = [column.name for column in fields(ParameterGroup)]
-    return json.dumps({"columns": columns, "data": [list(astuple(group)) for group in groups]})
+    columns = [column.name for column in fields(ParameterGroup) if column.compare]
+    rows = [[getattr(group, column) for column in columns] for group in groups]
+    return json.dumps({"columns": columns, "data": rows})
 
 
 def _images(figures: "Mapping[str, Figure]") -> dict[str, bytes]:

@@ -7,7 +7,7 @@ from layerscope.jobs.reporting.study import State, Study, VariantResult
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.reading import resolved_yaml
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
-from layerscope.orchestrator.planning.measures import depth_note, labels_note
+from layerscope.orchestrator.planning.measures import lacking_notes
 from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
 from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.tracking.pretraining_notes import pretraining_notes
@@ -105,10 +105,7 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
             "where one layer is read, and starts trained on the same texts."
         )
     notes += pretraining_notes(schedule)
-    if note := depth_note(experiment, tuned):
-        notes.append(f"{note[0].upper()}{note[1:]}.")
-    if note := labels_note(experiment, tuned):
-        notes.append(f"{note[0].upper()}{note[1:]}.")
+    notes += [f"{note[0].upper()}{note[1:]}." for note in lacking_notes(experiment, tuned)]
     if frozen:
         of_cells = sum(variant.num_cells for variant in frozen)
         notes.append(

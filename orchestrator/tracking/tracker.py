@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
-from layerscope.jobs.reporting.study import Point
+from layerscope.jobs.artifacts.curves import Point
 
 Level = Literal["study", "condition", "variant"]
 Status = Literal["running", "finished", "failed", "killed"]

@@ -79,7 +79,7 @@ def told_serially(tmp_path_factory, tiny_encoder) -> Story:
     return tell(run_in_this_process, tmp_path_factory.mktemp("serial"), tiny_encoder)
 
 
-@pytest.fixture(scope="module", params=["serial", "ray"])
+@pytest.fixture(scope="module", params=["serial", pytest.param("ray", marks=pytest.mark.ray)])
 def story(request, tmp_path_factory, tiny_encoder) -> Story:
     if request.param == "serial":
         return request.getfixturevalue("told_serially")

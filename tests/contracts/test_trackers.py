@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from layerscope.jobs.reporting.study import Point
+from layerscope.jobs.artifacts.curves import Point
 from layerscope.orchestrator.tracking.memory import MemoryTracker
 from layerscope.orchestrator.tracking.tracker import Page, Tracker
 
@@ -111,16 +111,6 @@ class MlflowPlace:
         )
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """Initialising one takes seconds, copying it nothing."""
-    from mlflow import MlflowClient
-
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    MlflowClient(f"sqlite:///{path}")._tracking_client.store.engine.dispose()
-    return path
-
-
 @pytest.fixture(params=["memory", "mlflow"])
 def place(request, tmp_path):
     if request.param == "memory":
@@ -128,7 +118,7 @@ def place(request, tmp_path):
     else:
         folder = tmp_path / "a store"
         folder.mkdir()
-        shutil.copy(request.getfixturevalue("empty_database"), folder / "mlflow.db")
+        shutil.copy(request.getfixturevalue("empty_mlflow"), folder / "mlflow.db")
         mlflow_place = MlflowPlace(f"sqlite:///{folder}/mlflow.db")
         yield mlflow_place
         mlflow_place.close()

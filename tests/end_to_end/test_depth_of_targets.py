@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from layerscope.jobs.reporting.depth import drop_rows
-from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs.measures.layer_dropping.table import drop_rows
+from layerscope.jobs.report import render_report
 from layerscope.jobs.reporting.ranking import rank_conditions
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.exporting import export_variant

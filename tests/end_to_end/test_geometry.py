@@ -4,9 +4,8 @@ import re
 
 import pytest
 
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures
-from layerscope.jobs.specs.curves import CURVES
+from layerscope.jobs.measures import MEASURES
+from layerscope.jobs.report import render_report, study_figures
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.tracking.memory import MemoryTracker
 from layerscope.orchestrator.tracking.pages import study_pages
@@ -15,7 +14,7 @@ from tests.jobs.reporting.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 
 WORDS = {"source": "sample_annotations", "label": "upos", "num_train": 30, "num_test": 30}
-MEASURES = {
+REQUESTED = {
     "probe": ["linear", "mlp"],
     "networks": {"sizes": [[8, 8]], "decays": [1e-3], "starts": 2, "max_epochs": 20},
     "control": True,
@@ -39,7 +38,7 @@ def opened(tmp_path_factory):
         folder / "tiny.yaml",
         make_encoder(folder / "encoder"),
         probing=[{"task": "pos", "data": WORDS}],
-        measures=MEASURES,
+        measures=REQUESTED,
         seeds=[1, 2],
     )
     workspace = open_workspace(path, store=folder / "runs")
@@ -100,11 +99,13 @@ def test_a_curve_over_layers_reaches_the_tracker(study, metric):
 
 def test_what_is_logged_is_what_reports_may_name(study):
     logged = logged_curves(study)
-    assert {measure: names - set(CURVES[measure]) for measure, names in logged.items()} == {
+    assert {measure: names - set(MEASURES[measure].curves) for measure, names in logged.items()} == {
         measure: set() for measure in logged
     }
     whole = set(logged) - {"probe"}  # which has one curve for each metric of labels, and others of numbers
-    assert {measure: logged[measure] for measure in whole} == {one: set(CURVES[one]) for one in whole}
+    assert {measure: logged[measure] for measure in whole} == {
+        one: set(MEASURES[one].curves) for one in whole
+    }
 
 
 def test_figures_reach_the_pages_of_study_and_variants(study):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -18,6 +19,7 @@ from tests.tiny import make_encoder, write_experiment
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+pytestmark = pytest.mark.ray
 PATIENCE = 240.0
 """Seconds until something that must happen counts as never happening; a busy machine takes a while."""
 
@@ -29,13 +31,23 @@ MEASURES = {"num_train": 40, "num_test": 40, "probe": False, "cka": False}
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory) -> Path:
-    """Three variants, with dropout: a resumed training must find its random numbers again."""
+def place(tmp_path_factory, empty_mlflow) -> Path:
+    """Three variants, with dropout: a resumed training must find its random numbers again.
+
+    Stores that are named after what happens to a training have MLflow's database already.
+    """
     folder = tmp_path_factory.mktemp("kills")
     encoder = make_encoder(folder / "encoder")
     write_experiment(folder / "tiny.yaml", encoder, recipe=LONG, grid=GRID, measures=MEASURES)
     (folder / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
+    with_database(folder / "bereft", empty_mlflow)
     return folder
+
+
+def with_database(store: Path, empty_mlflow: Path) -> None:
+    """Begin a store with MLflow's database, whose making takes seconds."""
+    store.mkdir()
+    shutil.copy(empty_mlflow, store / "mlflow.db")
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +191,7 @@ def test_a_training_that_loses_a_process_goes_on_from_its_checkpoint(place, undi
 
 
 @pytest.mark.timeout(600)
-def test_a_pretraining_that_loses_a_process_goes_on_from_its_checkpoint(place, tmp_path):
+def test_a_pretraining_that_loses_a_process_goes_on_from_its_checkpoint(place, tmp_path, empty_mlflow):
     training = {"steps": 400, "batch_size": 4, "block_length": 32, "snapshots": [100], "learning_rate": 1e-3}
     write_experiment(
         tmp_path / "tiny.yaml",
@@ -190,6 +202,7 @@ def test_a_pretraining_that_loses_a_process_goes_on_from_its_checkpoint(place, t
         measures=MEASURES | {"depth": False},
     )
     (tmp_path / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
+    with_database(tmp_path / "bereft", empty_mlflow)
     with Started(tmp_path, "bereft", "--json") as run:
         wait_for(
             lambda: any((tmp_path / "bereft" / ".scratch" / "pretrain").glob("*/checkpoint/progress.json"))
@@ -209,7 +222,9 @@ def test_a_pretraining_that_loses_a_process_goes_on_from_its_checkpoint(place, t
 
 
 @pytest.mark.timeout(900)
-def test_a_joint_training_and_a_head_that_lose_a_process_go_on_from_their_checkpoints(place, tmp_path):
+def test_a_joint_training_and_a_head_that_lose_a_process_go_on_from_their_checkpoints(
+    place, tmp_path, empty_mlflow
+):
     data = {"source": "sample", "num_train": 120, "num_test": 24, "seed": 1}
     names = {"topic": "topic", "mood": "sentiment"}
     joint = {"steps": 150, "batch_size": 4, "learning_rate": 1e-3, "max_length": 32}
@@ -223,6 +238,7 @@ def test_a_joint_training_and_a_head_that_lose_a_process_go_on_from_their_checkp
         measures=MEASURES | {"depth": False},
     )
     (tmp_path / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
+    with_database(tmp_path / "bereft", empty_mlflow)
     killed = {}
     with Started(tmp_path, "bereft", "--json") as run:
         for kind in ("multitask", "feature_head"):

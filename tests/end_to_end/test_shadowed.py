@@ -49,6 +49,7 @@ def test_the_package_is_light_and_names_what_it_has_not(in_their_folder):
     assert in_their_folder(code).split() == ["False", "False"]
 
 
+@pytest.mark.ray
 def test_the_command_and_ray_tasks_run(in_their_folder, tmp_path, tiny_encoder):
     write_experiment(tmp_path / "tiny.yaml", tiny_encoder, measures={"num_train": 40, "cka": False})
     told = in_their_folder(COMMAND, "run", "tiny.yaml", "--store", str(tmp_path / "runs"))

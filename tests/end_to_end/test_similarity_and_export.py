@@ -5,10 +5,9 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures
-from layerscope.jobs.reporting.study import read_metrics
-from layerscope.jobs.specs.curves import CURVES
+from layerscope.jobs.artifacts.record import read_metrics
+from layerscope.jobs.measures import MEASURES
+from layerscope.jobs.report import render_report, study_figures
 from layerscope.orchestrator.cli import app
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.tracking.pages import study_pages
@@ -79,10 +78,10 @@ def test_measures_reach_the_tracker_with_their_layers_and_figures(opened):
 def test_what_is_logged_is_what_reports_may_name(opened):
     workspace, schedule = opened
     logged = logged_curves(workspace.study(schedule))
-    unknown = {measure: names - set(CURVES[measure]) for measure, names in logged.items()}
+    unknown = {measure: names - set(MEASURES[measure].curves) for measure, names in logged.items()}
     assert unknown == {measure: set() for measure in logged}
     assert set(logged) == {"depth", "cka", "similarity", "between"}
-    assert logged["similarity"] == set(CURVES["similarity"])
+    assert logged["similarity"] == set(MEASURES["similarity"].curves)
 
 
 def test_the_report_tells_them(opened):

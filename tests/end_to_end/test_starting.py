@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 CODE = """
 import os
@@ -16,6 +18,7 @@ with connected(Cluster(num_cpus=2)):
 """
 
 
+@pytest.mark.ray
 def test_ray_starts_under_a_long_tmpdir(tmp_path):
     long = tmp_path / ("a" * 60) / ("b" * 60)
     long.mkdir(parents=True)

@@ -9,39 +9,33 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layerscope.jobs import (
-    control_probe,
-    description_length,
-    extract,
-    feature_head,
-    features,
-    finetune,
-    geometry,
-    mlp_probe,
-    multitask,
-    pretrain,
-    probe,
-    refit,
-    represent,
-    spread,
-)
+from layerscope.jobs import extract, feature_head, features, finetune, multitask, pretrain, represent
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.context import LOG, StageContext
-from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.measures.geometry import direct_probe as geometry
+from layerscope.jobs.measures.geometry.specs import GeometrySpec
+from layerscope.jobs.measures.isotropy import stage as spread
+from layerscope.jobs.measures.isotropy.specs import SpreadSpec
+from layerscope.jobs.measures.layer_dropping import refitted_head as refit
+from layerscope.jobs.measures.layer_dropping.specs import RefitSpec
+from layerscope.jobs.measures.probe import control as control_probe
+from layerscope.jobs.measures.probe import description_length
+from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe import mlp as mlp_probe
+from layerscope.jobs.measures.probe.specs import (
+    ControlProbeSpec,
+    DescriptionLengthSpec,
+    MlpProbeSpec,
+    Networks,
+    ProbeSpec,
+)
 from layerscope.jobs.processes import alone
 from layerscope.jobs.specs.annotations import RepresentSpec
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec
-from layerscope.jobs.specs.measures import (
-    ControlProbeSpec,
-    DescriptionLengthSpec,
-    GeometrySpec,
-    MlpProbeSpec,
-    Networks,
-    SpreadSpec,
-)
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.specs.spec import Spec
-from layerscope.jobs.specs.stages import ExtractSpec, ProbeSpec, RefitSpec
+from layerscope.jobs.specs.stages import ExtractSpec
 from tests.jobs.clouds import clouds, write_labels
 from tests.jobs.tiny import (
     NO_DROPOUT,

@@ -5,8 +5,8 @@ import torch
 from safetensors.torch import load_file
 
 from layerscope.jobs import features, finetune, pretrain
+from layerscope.jobs.artifacts.token_states import TokenStates
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.token_files import TokenStates
 from layerscope.jobs.specs.features import FeaturesSpec
 from layerscope.jobs.specs.stages import Columns
 from layerscope.jobs.training.micro_batches import in_batches
@@ -111,7 +111,7 @@ def test_states_of_tokens_are_those_of_a_processor(encoder, task, tmp_path):
     contexts, _ = on_both(
         features, FeaturesSpec(encoder="tiny", layers=(0, 2)), tmp_path, encoder=encoder, data=task
     )
-    cpu, cuda = (TokenStates(context.out / "test.safetensors") for context in contexts)
+    cpu, cuda = (TokenStates(context.out, "test") for context in contexts)
     assert cuda.lengths == cpu.lengths
     for row in range(len(cpu.lengths)):
         # Neighbours in float16, which has 11 bits.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from layerscope.jobs.encoders.layer_files import Part, write_layers
+from layerscope.jobs.artifacts.layers import Part, write_layers
 
 
 def cloud(

@@ -5,16 +5,23 @@ import json
 import numpy as np
 import pytest
 
-from layerscope.jobs import cka, depth, extract, probe, refit, represent, similarity
+from layerscope.jobs import extract, represent
+from layerscope.jobs.artifacts.layer_heads import read_layer_head
+from layerscope.jobs.artifacts.layers import Part, read_layers, read_num_labels, write_layers
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.encoders.layer_files import Part, read_layers, read_num_labels, write_layers
-from layerscope.jobs.encoders.layer_heads import read_layer_head
-from layerscope.jobs.similarity import word_counts
+from layerscope.jobs.measures.layer_dropping import refitted_head as refit
+from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping.specs import DepthSpec, RefitSpec
+from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe.specs import ProbeSpec
+from layerscope.jobs.measures.similarity import cka
+from layerscope.jobs.measures.similarity import further as similarity
+from layerscope.jobs.measures.similarity.further import word_counts
+from layerscope.jobs.measures.similarity.specs import CkaSpec, SimilaritySpec
 from layerscope.jobs.specs.annotations import RepresentSpec
-from layerscope.jobs.specs.similarity import SimilaritySpec
-from layerscope.jobs.specs.stages import CkaSpec, Columns, DepthSpec, ExtractSpec, ProbeSpec, RefitSpec
+from layerscope.jobs.specs.stages import Columns, ExtractSpec
 from layerscope.jobs.text.candidates import candidates_of
-from layerscope.jobs.text.prepared import read_split
 from tests.jobs.test_finetune_targets import (
     choices,
     logits_of,

@@ -12,18 +12,21 @@ import torch
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
-from layerscope.jobs import depth, export, extract, refit
+from layerscope.jobs import export, extract
+from layerscope.jobs.artifacts.layer_heads import read_layer_head, write_layer_heads
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.artifacts.tokenised import read_labels, read_split, read_texts
 from layerscope.jobs.encoders.answering_classes import load_model, text_logits
 from layerscope.jobs.encoders.head_files import load_classifier, save_head
 from layerscope.jobs.encoders.heads import Classifier
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.encoders.layer_heads import read_layer_head, write_layer_heads
 from layerscope.jobs.encoders.loading import load_encoder, save_encoder
+from layerscope.jobs.measures.layer_dropping import refitted_head as refit
+from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping.specs import DepthSpec, RefitSpec
 from layerscope.jobs.model_card import Facts, snippet
-from layerscope.jobs.specs.stages import DepthSpec, ExtractSpec, RefitSpec
+from layerscope.jobs.specs.stages import ExtractSpec
 from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import read_labels, read_split, read_texts
 from tests.jobs.tiny import (
     curve,
     make_context,

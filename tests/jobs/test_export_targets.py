@@ -13,14 +13,17 @@ from transformers import (
     pipeline,
 )
 
-from layerscope.jobs import depth, extract, refit
+from layerscope.jobs import extract
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.head_files import load_classifier, save_head
 from layerscope.jobs.encoders.heads import Classifier
 from layerscope.jobs.encoders.loading import load_encoder, save_encoder
+from layerscope.jobs.measures.layer_dropping import refitted_head as refit
+from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping.specs import DepthSpec, RefitSpec
 from layerscope.jobs.model_card import snippet
-from layerscope.jobs.specs.stages import Columns, DepthSpec, ExtractSpec, RefitSpec
+from layerscope.jobs.specs.stages import Columns, ExtractSpec
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import read_split
 from tests.jobs.test_export import exported
 from tests.jobs.test_finetune_targets import choices, numbers, prepared, stored, tuned, write
 from tests.jobs.tiny import NO_DROPOUT, curve, make_context, write_encoder

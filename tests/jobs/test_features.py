@@ -7,12 +7,12 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from layerscope.jobs import feature_head, features
+from layerscope.jobs.artifacts.token_states import TokenStates, write_tokens
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.loading import load_encoder
-from layerscope.jobs.encoders.token_files import TokenStates, write_tokens
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.targets.task_type import TaskType
-from layerscope.jobs.text.prepared import read_split
 from tests.jobs.tiny import curve, curves, make_context, planted, write_encoder, write_rows
 
 
@@ -53,7 +53,7 @@ def train(folder, spec, stored, task):
 def test_features_are_the_states_of_the_encoder_in_half_precision(architecture, task, tmp_path):
     folder = write_encoder(tmp_path / "encoder", architecture=architecture)
     metrics = write_features(tmp_path, folder, task, layers=(1, 2))
-    encoder, states = load_encoder(folder).eval(), TokenStates(tmp_path / "out" / "test.safetensors")
+    encoder, states = load_encoder(folder).eval(), TokenStates(tmp_path / "out", "test")
     texts = read_split(task, "test").texts
     is_normalised = architecture == "modernbert"
     assert states.lengths == [len(text) for text in texts]
@@ -73,7 +73,7 @@ def test_shards_do_not_change_what_is_written(encoder, task, tmp_path, monkeypat
     write_features(tmp_path / "whole", encoder, task)
     monkeypatch.setattr("layerscope.jobs.encoders.token_states.TEXTS_IN_SHARD", 7)
     write_features(tmp_path / "parts", encoder, task)
-    whole, parts = (TokenStates(tmp_path / name / "out" / "train.safetensors") for name in ("whole", "parts"))
+    whole, parts = (TokenStates(tmp_path / name / "out", "train") for name in ("whole", "parts"))
     assert whole.lengths == parts.lengths
     for row in range(len(whole.lengths)):
         torch.testing.assert_close(whole.text(row), parts.text(row), atol=4e-3, rtol=2e-3)
@@ -81,11 +81,11 @@ def test_shards_do_not_change_what_is_written(encoder, task, tmp_path, monkeypat
 
 def test_what_is_written_in_parts_is_read_back_by_the_library(tmp_path):
     parts = [np.random.default_rng(n).normal(size=(n, 3)).astype(np.float16) for n in (2, 5, 1)]
-    write_tokens(tmp_path / "a.safetensors", iter(parts), lengths=[2, 5, 1], width=3)
+    write_tokens(tmp_path, "a", iter(parts), lengths=[2, 5, 1], width=3)
     with safe_open(tmp_path / "a.safetensors", framework="numpy") as file:
         assert (file.get_tensor("states") == np.concatenate(parts)).all()
         assert file.get_tensor("offsets").tolist() == [0, 2, 7, 8]
-    padded_BTD, mask_BT = TokenStates(tmp_path / "a.safetensors").padded([2, 0])
+    padded_BTD, mask_BT = TokenStates(tmp_path, "a").padded([2, 0])
     assert mask_BT.tolist() == [[1, 0], [1, 1]]
     assert padded_BTD[0, 1].tolist() == [0, 0, 0]
     assert (padded_BTD[1].numpy() == parts[0]).all()
@@ -140,7 +140,7 @@ def test_a_head_learns_nothing_from_labels_without_meaning(head, encoder, tmp_pa
 def test_the_attention_of_the_lstm_does_not_see_padding(stored):
     from layerscope.jobs.encoders.feature_heads import make_head
 
-    states = TokenStates(stored / "test.safetensors")
+    states = TokenStates(stored, "test")
     torch.manual_seed(0)
     head = make_head(head_spec(head="bilstm"), width=states.width, num_labels=2, dropout=0.0).eval()
     rows = [0, 1, 2, 3]

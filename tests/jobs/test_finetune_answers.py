@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from layerscope.jobs import extract
+from layerscope.jobs.artifacts.examples import read_examples, read_target
+from layerscope.jobs.artifacts.tokenised import Answers
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.head_files import load_classifier
 from layerscope.jobs.specs.stages import Columns, ExtractSpec
 from layerscope.jobs.targets.answers import ANSWERS
-from layerscope.jobs.text.answers import Answers
-from layerscope.jobs.text.examples import read_examples, read_target
 from tests.jobs.test_finetune_targets import (
     assert_parts_add_up,
     logits_of,

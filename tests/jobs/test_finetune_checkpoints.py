@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import load_file
 
 from layerscope.jobs import extract, finetune
-from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.encoders.loading import snapshot_folder
 from layerscope.jobs.processes import release
 from layerscope.jobs.specs.stages import ExtractSpec

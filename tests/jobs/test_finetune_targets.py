@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from layerscope.jobs import annotate, finetune, prepare
+from layerscope.jobs.artifacts.examples import read_examples
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.head_files import load_classifier
 from layerscope.jobs.specs.annotations import AnnotateSpec
 from layerscope.jobs.specs.stages import Columns, FilesData, PrepareSpec, SpanColumns, ValidationSplit
 from layerscope.jobs.text.corpora import digest
-from layerscope.jobs.text.examples import read_examples
 from layerscope.jobs.text.inputs import inputs_of
 from layerscope.jobs.text.tokenizer import tokenizer_digest
 from tests.jobs.tiny import NO_DROPOUT, finetune_spec, make_context, write_encoder

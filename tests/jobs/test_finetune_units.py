@@ -8,9 +8,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layerscope.jobs import annotate, depth, finetune, probe, represent
+from layerscope.jobs import annotate, finetune, represent
+from layerscope.jobs.artifacts.examples import read_examples, read_label_names, read_raw_texts
+from layerscope.jobs.artifacts.sentences import SENTENCES
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.head_files import load_classifier
+from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping.specs import DepthSpec
+from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe.specs import ProbeSpec
 from layerscope.jobs.numerics.scores import accuracy
 from layerscope.jobs.specs.annotations import (
     AnnotatedFilesData,
@@ -18,10 +24,8 @@ from layerscope.jobs.specs.annotations import (
     RepresentSpec,
     SampleAnnotationsData,
 )
-from layerscope.jobs.specs.stages import DepthSpec, ProbeSpec, Sample, ValidationSplit
-from layerscope.jobs.text.annotated import SENTENCES
+from layerscope.jobs.specs.stages import Sample, ValidationSplit
 from layerscope.jobs.text.corpora import digest
-from layerscope.jobs.text.examples import read_examples, read_label_names, read_raw_texts
 from layerscope.jobs.text.inputs import inputs_of
 from layerscope.jobs.text.tokenizer import tokenizer_digest
 from tests.jobs.tiny import NO_DROPOUT, curve, finetune_spec, make_context, write_encoder

@@ -6,11 +6,17 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from layerscope.jobs import cka, depth, extract, finetune, probe
-from layerscope.jobs.encoders.layer_files import Part, read_layers, write_layers
+from layerscope.jobs import extract, finetune
+from layerscope.jobs.artifacts.layers import Part, read_layers, write_layers
+from layerscope.jobs.artifacts.tokenised import read_split
+from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping.specs import DepthSpec
+from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe.specs import ProbeSpec
+from layerscope.jobs.measures.similarity import cka
+from layerscope.jobs.measures.similarity.specs import CkaSpec
 from layerscope.jobs.numerics.cka import cka_map
-from layerscope.jobs.specs.stages import CkaSpec, DepthSpec, ExtractSpec, ProbeSpec
-from layerscope.jobs.text.prepared import read_split
+from layerscope.jobs.specs.stages import ExtractSpec
 from tests.jobs.tiny import curve, finetune_spec, make_context, planted, write_encoder, write_rows
 
 

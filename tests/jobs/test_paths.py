@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from layerscope.jobs import paths
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.reporting.label_paths import read_label_paths
-from layerscope.jobs.specs.measures import PathsSpec
+from layerscope.jobs.artifacts.centroid_trajectories import read_label_paths
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.measures.geometry import centroid_trajectories as paths
+from layerscope.jobs.measures.geometry.specs import PathsSpec
 from tests.jobs.clouds import clouds, labels_of, write_labels, write_states
 from tests.jobs.tiny import curve, make_context
 

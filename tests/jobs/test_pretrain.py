@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from transformers import AutoTokenizer
 
 from layerscope.jobs import pretrain
+from layerscope.jobs.artifacts.overlap import OVERLAP
 from layerscope.jobs.encoders.loading import load_encoder, load_for_pretraining
 from layerscope.jobs.processes import release
 from tests.jobs.tiny import (
@@ -131,7 +132,7 @@ def test_training_texts_of_a_test_set_are_left_out_counted_and_listed(encoder, t
     context = context_of(tmp_path, encoder, own, test_0=own, test_1=other)
     metrics = pretrain.run(pretrain_spec(steps=2), context)
     assert metrics["train/overlap_removed"] == 3
-    assert json.loads((context.out / pretrain.OVERLAP).read_text()) == {
+    assert json.loads((context.out / OVERLAP).read_text()) == {
         "removed": 3,
         "by_test": {
             "test/0": [{"corpus": "corpus/0", "id": "2"}, {"corpus": "corpus/0", "id": "3"}],

@@ -5,17 +5,21 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from layerscope.jobs import control_probe, description_length, extract, mlp_probe, probe, random_encoder
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.specs.measures import (
+from layerscope.jobs import extract, random_encoder
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.artifacts.sentences import read_annotated
+from layerscope.jobs.measures.probe import control as control_probe
+from layerscope.jobs.measures.probe import description_length
+from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe import mlp as mlp_probe
+from layerscope.jobs.measures.probe.specs import (
     ControlProbeSpec,
     DescriptionLengthSpec,
     MlpProbeSpec,
     Networks,
-    RandomEncoderSpec,
+    ProbeSpec,
 )
-from layerscope.jobs.specs.stages import ExtractSpec, ProbeSpec
-from layerscope.jobs.text.annotated import read_annotated
+from layerscope.jobs.specs.stages import ExtractSpec, RandomEncoderSpec
 from layerscope.jobs.text.word_types import word_types
 from tests.jobs.clouds import clouds, write_states
 from tests.jobs.tiny import curve, make_context, planted, write_encoder, write_rows

@@ -5,13 +5,13 @@ import torch
 from safetensors.torch import load_file
 
 from layerscope.jobs import finetune, pretrain
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.context import LOG, StageContext
 from layerscope.jobs.encoders.heads import pool
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.processes import alone, share
 from layerscope.jobs.specs.stages import PretrainSpec
 from layerscope.jobs.text.batches import pad
-from layerscope.jobs.text.prepared import read_split
 from tests.jobs.tiny import (
     NO_DROPOUT,
     curve,

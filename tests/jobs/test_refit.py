@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from layerscope.jobs import refit
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.encoders.layer_heads import read_layer_head
-from layerscope.jobs.specs.stages import RefitSpec
+from layerscope.jobs.artifacts.layer_heads import read_layer_head
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.measures.layer_dropping import refitted_head as refit
+from layerscope.jobs.measures.layer_dropping.specs import RefitSpec
 from tests.jobs.test_layer_stages import states_of
 from tests.jobs.tiny import curve, make_context
 

@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from layerscope.jobs import annotate, probe, represent
+from layerscope.jobs import annotate, represent
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.artifacts.sentences import read_annotated, read_annotated_labels
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_files import read_layers
 from layerscope.jobs.encoders.loading import load_encoder
+from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe.specs import ProbeSpec
 from layerscope.jobs.specs.annotations import AnnotateSpec, RepresentSpec, SampleAnnotationsData
-from layerscope.jobs.specs.stages import ProbeSpec
-from layerscope.jobs.text.annotated import read_annotated, read_annotated_labels
 from layerscope.jobs.text.tokenizer import tokenizer_digest
 from tests.jobs.tiny import make_context, write_encoder
 

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from layerscope.jobs import geometry, shift
-from layerscope.jobs.encoders.layer_files import read_layers
-from layerscope.jobs.reporting.label_shift import read_label_shift
-from layerscope.jobs.specs.measures import GeometrySpec, ShiftSpec
+from layerscope.jobs.artifacts.centroid_shift import read_label_shift
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.measures.geometry import centroid_shift as shift
+from layerscope.jobs.measures.geometry import direct_probe as geometry
+from layerscope.jobs.measures.geometry.specs import GeometrySpec, ShiftSpec
 from tests.jobs.clouds import clouds, write_labels, write_states
 from tests.jobs.tiny import curve, make_context
 

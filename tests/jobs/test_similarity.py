@@ -6,15 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from layerscope.jobs import similarity
-from layerscope.jobs.encoders.layer_files import Part, read_layers, write_layers
-from layerscope.jobs.map_files import read_similarity, read_undefined
+from layerscope.jobs.artifacts.layers import Part, read_layers, write_layers
+from layerscope.jobs.artifacts.maps import read_similarity, read_undefined
+from layerscope.jobs.measures.similarity import further as similarity
+from layerscope.jobs.measures.similarity.specs import SimilaritySpec
 from layerscope.jobs.numerics.cka import cka_floor, cka_map
 from layerscope.jobs.numerics.cka_errors import cka_standard_errors
 from layerscope.jobs.numerics.cka_minibatch import minibatch_cka
 from layerscope.jobs.numerics.leverage import cka_without_leverage
 from layerscope.jobs.numerics.similarity import similarity_map
-from layerscope.jobs.specs.similarity import SimilaritySpec
 from tests.jobs.test_layer_stages import states_of
 from tests.jobs.tiny import curve, make_context, names_of_curves, write_rows
 

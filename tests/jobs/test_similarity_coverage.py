@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from layerscope.jobs import similarity
-from layerscope.jobs.encoders.layer_files import Part, write_layers
-from layerscope.jobs.specs.similarity import SimilaritySpec
+from layerscope.jobs.artifacts.layers import Part, write_layers
+from layerscope.jobs.measures.similarity import further as similarity
+from layerscope.jobs.measures.similarity.specs import SimilaritySpec
 from tests.jobs.tiny import curve, make_context, write_rows
 
 NUM_SAMPLES, NUM_EXAMPLES, WIDTH, RANK = 100, 120, 12, 4

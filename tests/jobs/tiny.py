@@ -32,12 +32,13 @@ from transformers import (
 )
 
 from layerscope.jobs import prepare
-from layerscope.jobs.context import CURVES, StageContext
+from layerscope.jobs.artifacts.curves import CURVES
+from layerscope.jobs.artifacts.token_sample import write_sample
+from layerscope.jobs.context import StageContext
 from layerscope.jobs.processes import alone
 from layerscope.jobs.specs.recipe import Pretraining, Training
 from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec, SampleData
 from layerscope.jobs.text.sample_corpus import sample_rows
-from layerscope.jobs.text.token_samples import write_sample
 from layerscope.jobs.text.tokenizer import tokenizer_digest
 
 SAMPLE = SampleData(target="sentiment", num_train=90, num_test=60)

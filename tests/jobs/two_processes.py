@@ -1,14 +1,17 @@
-"""Runs trainings one after another in a gang of two real processes that stay together."""
+"""Runs trainings one after another in a gang of two real processes that stay together for all tests."""
 
 import contextlib
+import multiprocessing
 import socket
+import traceback
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Literal
 
 import torch
-import torch.multiprocessing
+from accelerate import Accelerator
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from layerscope.jobs import finetune, pretrain
@@ -38,15 +41,68 @@ class Case:
 
 def train_together(cases: dict[str, Case], folder: Path) -> None:
     """Leaves `<folder>/<case>/out`, and beside it each rank's metrics and, of a fine-tuning, weights."""
+    if not _gang:
+        _gang.extend(_started())
+    for _, connection in _gang:
+        connection.send((cases, folder))
+    waiting = [connection for _, connection in _gang]
+    while waiting:
+        for connection in wait(waiting):
+            if fault := _answer(connection):
+                _end()
+                raise RuntimeError(fault)
+            waiting.remove(connection)
+
+
+_gang: list[tuple[multiprocessing.Process, Connection]] = []
+"""Starting processes takes as long as many trainings: they serve all modules of tests."""
+
+
+def _started() -> list[tuple[multiprocessing.Process, Connection]]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    torch.multiprocessing.spawn(_train_all, args=(cases, folder, port), nprocs=NUM_PROCESSES)
+    context, gang = multiprocessing.get_context("spawn"), []
+    for rank in range(NUM_PROCESSES):
+        ours, theirs = context.Pipe()
+        process = context.Process(target=_serve, args=(rank, port, theirs), daemon=True)
+        process.start()
+        theirs.close()
+        gang.append((process, ours))
+    return gang
 
 
-def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> None:
+def _answer(connection: Connection) -> str:
+    """What went wrong in a process; empty where nothing did."""
+    try:
+        return connection.recv()
+    except EOFError:
+        return "a process of the gang died"
+
+
+def _end() -> None:
+    """The other process may wait for the one that failed: the next trainings get new ones."""
+    while _gang:
+        process, connection = _gang.pop()
+        process.kill()
+        process.join()
+        connection.close()
+
+
+def _serve(rank: int, port: int, connection: Connection) -> None:
     torch.set_num_threads(1)
     accelerator = join(Place(rank, NUM_PROCESSES, "127.0.0.1", port), use_gpu=False)
+    while True:
+        try:
+            _train_all(rank, *connection.recv(), accelerator)
+            connection.send("")
+        except EOFError:  # The tests are over.
+            return
+        except Exception:
+            connection.send(traceback.format_exc())
+
+
+def _train_all(rank: int, cases: dict[str, Case], folder: Path, accelerator: Accelerator) -> None:
     for name, case in cases.items():
         out, scratch, own = (folder / name / part for part in ("out", "scratch", str(rank)))
         for place in (out, scratch, own):
@@ -64,7 +120,6 @@ def _train_all(rank: int, cases: dict[str, Case], folder: Path, port: int) -> No
         torch.save(metrics, own / METRICS)
         release(accelerator)
         accelerator.wait_for_everyone()
-    torch.distributed.destroy_process_group()
 
 
 def _train(case: Case, context: StageContext, own: Path) -> dict[str, float]:

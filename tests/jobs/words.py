@@ -4,9 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from layerscope.jobs.encoders.layer_files import Part, write_layers
-from layerscope.jobs.text.annotated import read_annotated, write_annotated
-from layerscope.jobs.text.words import EncodedSentence, EncodedUnit
+from layerscope.jobs.artifacts.layers import Part, write_layers
+from layerscope.jobs.artifacts.sentences import EncodedSentence, EncodedUnit, read_annotated, write_annotated
 
 LABELS = ["adj", "noun", "verb"]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from tokenizers import BertWordPieceTokenizer
 
-from layerscope.jobs.context import CURVES
+from layerscope.jobs.artifacts.curves import CURVES
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.orchestrator.experiment.reading import read_experiment
 from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of

@@ -5,6 +5,7 @@ import pytest
 import torch
 from transformers import MODEL_MAPPING, AutoModel
 
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
 from layerscope.jobs.encoders.head_files import load_classifier, save_head
 from layerscope.jobs.encoders.heads import Classifier, pool
@@ -13,7 +14,6 @@ from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_enc
 from layerscope.jobs.encoders.windows import max_of_windows, mean_of_windows, vote_of_windows
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.prepared import Split
 from layerscope.jobs.training.learning_rates import parameter_groups
 from layerscope.jobs.training.optimisation import make_optimizer
 from tests.jobs.tiny import MODELS, planted_windows, write_encoder, write_pooler

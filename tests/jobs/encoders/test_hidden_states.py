@@ -3,15 +3,15 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from layerscope.jobs.encoders.heads import Classifier, pool
-from layerscope.jobs.encoders.hidden_states import pooled_layers
-from layerscope.jobs.encoders.layer_files import (
+from layerscope.jobs.artifacts.layers import (
     Part,
     read_layers,
     read_num_labels,
     read_num_layers,
     write_layers,
 )
+from layerscope.jobs.encoders.heads import Classifier, pool
+from layerscope.jobs.encoders.hidden_states import pooled_layers
 from layerscope.jobs.text.batches import pad
 from tests.jobs.tiny import MODELS
 

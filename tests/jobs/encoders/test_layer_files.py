@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from layerscope.jobs.encoders.layer_files import Part, read_layers, write_layers
+from layerscope.jobs.artifacts.layers import Part, read_layers, write_layers
 
 NUM_EXAMPLES, WIDTH, NUM_LAYERS = 60_000, 64, 24
 """369 MB in all."""
@@ -16,7 +16,7 @@ MEASURE = """
 import sys, threading
 from pathlib import Path
 import numpy as np
-from layerscope.jobs.encoders.layer_files import read_layers
+from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.numerics.cka import cka_map
 
 def held():

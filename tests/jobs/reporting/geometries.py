@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from layerscope.jobs.reporting.label_geometry import LabelDistances, LabelGeometry, write_label_geometry
-from layerscope.jobs.reporting.label_shift import LabelShift, write_label_shift
+from layerscope.jobs.artifacts.centroid_shift import LabelShift, write_label_shift
+from layerscope.jobs.artifacts.label_geometry import LabelDistances, LabelGeometry, write_label_geometry
 from layerscope.jobs.reporting.study import VariantResult
 from tests.jobs.reporting.studies import make_variant, write_curves, write_record
 

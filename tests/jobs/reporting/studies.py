@@ -1,15 +1,19 @@
 """Builds studies on disk for the tests of the report: records, curves, predictions and maps."""
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from layerscope.jobs.reporting.study import NOT_MEASURES, Study, VariantResult, read_curves
-from layerscope.jobs.reporting.subjects import measure_of
+from layerscope.jobs.artifacts import maps, predictions
+from layerscope.jobs.artifacts import record as record_of_artifact
+from layerscope.jobs.artifacts.curves import CURVES, append_points, forget_curves, read_curves
+from layerscope.jobs.artifacts.maps import LayerMap
+from layerscope.jobs.artifacts.predictions import Predictions
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.specs.roles import NOT_MEASURES, Role
 
 
 def make_variant(root: Path, *, task: str = "topic", seed: int = 0, **recipe: object) -> VariantResult:
@@ -30,18 +34,15 @@ def write_record(variant: VariantResult, **metrics: float) -> VariantResult:
         "metrics": named,
         "provenance": {"versions": {"torch": "2.13.0"}},
     }
-    (variant.folders["finetune"] / "record.json").write_text(json.dumps(record))
+    record_of_artifact.write_record(variant.folders["finetune"], record)
     return variant
 
 
 def write_predictions(variant: VariantResult, correct: Sequence[int]) -> VariantResult:
     """Predictions that are right where `correct` is 1."""
-    table = {
-        "ids": list(range(len(correct))),
-        "labels": [1] * len(correct),
-        "predictions": [int(one) for one in correct],
-    }
-    (variant.folders["finetune"] / "test_predictions.json").write_text(json.dumps(table))
+    ids = [str(row) for row in range(len(correct))]
+    table = Predictions(ids, labels=[1] * len(correct), predictions=[int(one) for one in correct])
+    predictions.write_predictions(variant.folders["finetune"], table)
     return variant
 
 
@@ -51,7 +52,9 @@ def logged_curves(study: Study) -> dict[str, set[str]]:
     for variant in study.variants:
         for role, folder in variant.folders.items():
             if role not in NOT_MEASURES:
-                found.setdefault(measure_of(role), set()).update(one.metric for one in read_curves(folder))
+                found.setdefault(Role.parse(role).measure, set()).update(
+                    one.metric for one in read_curves(folder)
+                )
     return {measure: names for measure, names in found.items() if names}
 
 
@@ -62,21 +65,17 @@ def write_curves(
     beside = variant.folders["finetune"].parent / f"{role.replace('/', '-')}-{variant.key}"
     folder = variant.folders.get(role, beside)
     folder.mkdir(exist_ok=True)
-    steps = sorted({step for values in curves.values() for step in values})
-    lines = [
-        json.dumps(
-            {"step": step, "time": 0.0, "values": {m: of[step] for m, of in curves.items() if step in of}}
-        )
-        for step in steps
-    ]
-    (folder / "curves.jsonl").write_text("".join(line + "\n" for line in lines))
+    forget_curves(folder)
+    (folder / CURVES).touch()
+    for step in sorted({step for values in curves.values() for step in values}):
+        append_points(folder, step, {m: of[step] for m, of in curves.items() if step in of})
     return replace(variant, folders={**variant.folders, role: folder})
 
 
 def write_map(variant: VariantResult, role: str, similarity: np.ndarray) -> VariantResult:
     """A similarity map beside the curves of a cka role."""
     variant = write_curves(variant, role, {})
-    np.save(variant.folders[role] / "similarity.npy", similarity)
+    maps.write_map(variant.folders[role], LayerMap(similarity))
     return variant
 
 

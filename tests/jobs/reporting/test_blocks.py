@@ -1,28 +1,22 @@
 """Blocks in the report: framed where seeds agree, and told in a table with every start once."""
 
-import json
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from layerscope.jobs.reporting.blocks import agreed_blocks, block_rows
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures, variant_figures
+from layerscope.jobs.artifacts.layer_blocks import LayerBlocks, write_layer_blocks, write_no_blocks
+from layerscope.jobs.measures.similarity.blocks_table import agreed_blocks, block_rows
+from layerscope.jobs.report import render_report, study_figures, variant_figures
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_map, write_record
 from tests.jobs.reporting.test_document import words
 
 
 def with_blocks(variant, role="blocks", *, starts=(0, 4), num_layers=7, p_value=0.005):
     variant = write_curves(variant, role, {})
-    content = {
-        "layers": list(range(num_layers)),
-        "starts": list(starts),
-        "gain": 0.7,
-        "excess": 0.1,
-        "p_value": p_value,
-    }
-    (variant.folders[role] / "blocks.json").write_text(json.dumps(content))
+    blocks = LayerBlocks(tuple(range(num_layers)), tuple(starts), 0.7, 0.1, math.nan, p_value)
+    write_layer_blocks(variant.folders[role], blocks)
     return variant
 
 
@@ -86,5 +80,5 @@ def test_a_variant_that_is_not_done_has_no_row(tmp_path, state):
 
 def test_a_map_of_too_few_layers_has_no_row(tmp_path):
     variant = write_curves(make_variant(tmp_path), "blocks", {})
-    (variant.folders["blocks"] / "blocks.json").write_text('{"layers": [0, 1], "reason": "too few"}')
+    write_no_blocks(variant.folders["blocks"], [0, 1], reason="too few")
     assert block_rows(make_study(variant)) == []

@@ -4,9 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from layerscope.jobs.reporting.depth import drop_rows
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.measures.layer_dropping.table import drop_rows
+from layerscope.jobs.report import render_report, study_figures
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_record
 from tests.jobs.reporting.test_document import words
 

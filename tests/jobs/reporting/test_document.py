@@ -1,6 +1,5 @@
 """Tests of the report: self-contained, honest, and whole whatever became of the study."""
 
-import json
 import math
 import re
 from dataclasses import replace
@@ -9,8 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from layerscope.jobs.report import write_report
-from layerscope.jobs.reporting.document import render_report
+from layerscope.jobs import report
+from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
+from layerscope.jobs.artifacts.record import write_record as write_record_file
+from layerscope.jobs.report import render_report, write_report
+from layerscope.jobs.reporting.ranking import rank_conditions
 from tests.jobs.reporting.papers import claim, reference, variants
 from tests.jobs.reporting.studies import (
     make_study,
@@ -77,6 +79,20 @@ def test_the_page_is_the_same_for_the_same_study(tmp_path):
     variant = write_curves(make_variant(tmp_path), "finetune", {"train/loss": {1: 1.0, 2: 0.5}})
     study = make_study(write_record(variant, test__accuracy=0.5))
     assert render_report(study) == render_report(study)
+
+
+def test_conditions_are_ranked_once_for_page_and_figures(tmp_path, monkeypatch):
+    times = []
+    monkeypatch.setattr(
+        report, "rank_conditions", lambda study: times.append(study) or rank_conditions(study)
+    )
+    study = make_study(write_record(make_variant(tmp_path), test__accuracy=0.5))
+    page = render_report(study)
+    assert len(times) == 1
+    ranking = rank_conditions(study)
+    drawn = report.study_figures(study, ranking=ranking)
+    assert render_report(study, figures=drawn, ranking=ranking) == page
+    assert len(times) == 1
 
 
 def test_no_condition_is_called_best_among_indistinguishable_ones(tmp_path):
@@ -244,9 +260,9 @@ def test_texts_cut_and_learning_rates_are_shown(tmp_path):
         "test/tokens": 9000.0,
         "test/tokens_lost": 1000.0,
     }
-    (tmp_path / "view" / "record.json").write_text(json.dumps({"metrics": metrics}))
-    group = {"name": "layer 3", "num_parameters": 1234, "learning_rate": 1.9e-5, "weight_decay": 0.01}
-    (variant.folders["finetune"] / "parameter_groups.json").write_text(json.dumps([group]))
+    write_record_file(tmp_path / "view", {"metrics": metrics})
+    group = ParameterGroup("layer 3", num_parameters=1234, learning_rate=1.9e-5, weight_decay=0.01)
+    write_parameter_groups(variant.folders["finetune"], [group])
     variant = replace(variant, folders={**variant.folders, "view": tmp_path / "view"})
     page = words(render_report(make_study(variant)))
     assert "topic head to 32 tokens test 100 25 (25.0 %) 9,000 1,000 (10.0 %)" in page

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from layerscope.jobs.report import study_figures, variant_figures
 from layerscope.jobs.reporting.conditions import level_by_label
-from layerscope.jobs.reporting.figures import study_figures, variant_figures
 from layerscope.jobs.reporting.series import band, mean_band, thinned
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_map, write_record
 

@@ -6,11 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures, variant_figures
-from layerscope.jobs.reporting.geometry_tables import geometry_rows
-from layerscope.jobs.reporting.label_paths import LabelPaths, write_label_paths
-from layerscope.jobs.reporting.label_shift import read_label_shift, write_label_shift
+from layerscope.jobs.artifacts.centroid_shift import read_label_shift, write_label_shift
+from layerscope.jobs.artifacts.centroid_trajectories import LabelPaths, write_label_paths
+from layerscope.jobs.measures.geometry.table import geometry_rows
+from layerscope.jobs.report import render_report, study_figures, variant_figures
 from tests.jobs.reporting.geometries import measured
 from tests.jobs.reporting.studies import make_study, write_curves
 from tests.jobs.reporting.test_document import Page, words

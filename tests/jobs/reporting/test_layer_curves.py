@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.measures import MEASURES
+from layerscope.jobs.report import study_figures
 from layerscope.jobs.reporting.subjects import subjects_of
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_record
 
@@ -58,4 +59,4 @@ def test_probes_are_drawn_beside_their_start_and_along_the_training(tmp_path):
 def test_baselines_are_no_subjects_of_their_own(tmp_path):
     variant = spread(tmp_path, start=0.1)
     variant = write_curves(write_curves(variant, "spread", {}), "spread/random", {})
-    assert subjects_of([variant], "spread") == ["pos", ""]
+    assert subjects_of([variant], MEASURES["spread"]) == ["pos", ""]

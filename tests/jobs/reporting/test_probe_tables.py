@@ -4,9 +4,8 @@ import math
 
 import pytest
 
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures
-from layerscope.jobs.reporting.probe_tables import cross_tables, probe_rows
+from layerscope.jobs.measures.probe.table import cross_tables, probe_rows
+from layerscope.jobs.report import render_report, study_figures
 from tests.jobs.reporting.geometries import measured
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_record
 from tests.jobs.reporting.test_document import Page, words

@@ -1,9 +1,10 @@
 """Texts cut and learning rates, from the artifacts of a study."""
 
-import json
 from dataclasses import replace
 
-from layerscope.jobs.reporting.recipes import ParameterGroup, cuts, parameter_groups, rates
+from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
+from layerscope.jobs.artifacts.record import write_record
+from layerscope.jobs.reporting.recipes import cuts, parameter_groups, rates
 from tests.jobs.reporting.studies import make_study, make_variant
 
 HEAD = ParameterGroup("head", 20, 1e-3, 0.01)
@@ -18,13 +19,13 @@ def with_view(variant, folder, **lost):
         for split, num in lost.items()
         for name, value in {"num_texts": 10, "num_cut": 4, "tokens": 75, "tokens_lost": num}.items()
     }
-    (folder / "record.json").write_text(json.dumps({"metrics": metrics}))
+    write_record(folder, {"metrics": metrics})
     return replace(variant, folders={**variant.folders, "view": folder})
 
 
-def with_groups(variant, *groups, **more):
-    written = [vars(group) | more for group in groups]
-    (variant.folders["finetune"] / "parameter_groups.json").write_text(json.dumps(written))
+def with_groups(variant, *groups, parameters=()):
+    named = [replace(group, parameters=parameters) for group in groups]
+    write_parameter_groups(variant.folders["finetune"], named)
     return variant
 
 
@@ -58,7 +59,7 @@ def test_a_study_without_prepared_texts_has_no_cuts(tmp_path):
 
 def test_conditions_with_the_same_groups_stand_together(tmp_path):
     study = make_study(
-        with_groups(make_variant(tmp_path, truncation="head"), HEAD, BOTTOM, layer=1),
+        with_groups(make_variant(tmp_path, truncation="head"), HEAD, BOTTOM, parameters=("a",)),
         with_groups(make_variant(tmp_path, truncation="tail"), HEAD, BOTTOM),
         with_groups(make_variant(tmp_path, truncation="both"), HEAD),
         make_variant(tmp_path, truncation="old"),

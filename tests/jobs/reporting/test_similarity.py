@@ -4,9 +4,8 @@ import json
 
 import numpy as np
 
-from layerscope.jobs.reporting.document import render_report
-from layerscope.jobs.reporting.figures import study_figures, variant_figures
-from layerscope.jobs.reporting.similarity import similarity_tables
+from layerscope.jobs.measures.similarity.table import similarity_tables
+from layerscope.jobs.report import render_report, study_figures, variant_figures
 from tests.jobs.reporting.studies import make_study, make_variant, write_curves, write_map, write_record
 from tests.jobs.reporting.test_document import words
 

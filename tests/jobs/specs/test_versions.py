@@ -2,8 +2,8 @@
 
 import pytest
 
-from layerscope.jobs.specs.measures import DescriptionLengthSpec
-from layerscope.jobs.specs.stages import ProbeSpec, RefitSpec
+from layerscope.jobs.measures.layer_dropping.specs import RefitSpec
+from layerscope.jobs.measures.probe.specs import DescriptionLengthSpec, ProbeSpec
 
 
 @pytest.mark.parametrize("spec", [ProbeSpec, RefitSpec])

@@ -5,19 +5,10 @@ import json
 import pytest
 from tokenizers import BertWordPieceTokenizer
 
+from layerscope.jobs.artifacts.token_sample import Tokenised, read_sample, write_sample
 from layerscope.jobs.text import same_tokens
 from layerscope.jobs.text.same_tokens import check_same_tokens, check_sample, faults_of, is_known
-from layerscope.jobs.text.token_samples import (
-    FIRST,
-    LONGEST,
-    MOST_CHARACTERS,
-    UNUSUAL,
-    Tokenised,
-    read_sample,
-    sample_of,
-    tokenised,
-    write_sample,
-)
+from layerscope.jobs.text.token_samples import FIRST, LONGEST, MOST_CHARACTERS, UNUSUAL, sample_of, tokenised
 from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_memory
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "red", "Red", "house", "and", "##s"]
@@ -52,7 +43,9 @@ def test_a_sample_that_passed_is_remembered(folder, monkeypatch):
     check_sample(str(folder), SAMPLE)
     assert is_known(folder, SAMPLE)
     assert not is_known(folder, SAMPLE[:1])
-    monkeypatch.setattr(same_tokens, "check_same_tokens", lambda *_: pytest.fail("it was checked again"))
+    monkeypatch.setattr(
+        same_tokens, "check_same_tokens", lambda *_, **__: pytest.fail("it was checked again")
+    )
     check_sample(str(folder), SAMPLE)
     configure(folder, do_lower_case=False)
     assert not is_known(folder, SAMPLE)
@@ -67,13 +60,14 @@ def test_other_tokens_are_refused_with_both_and_their_cause(folder):
     with pytest.raises(ValueError, match=told):
         check_sample(str(folder), SAMPLE)
     assert not is_known(folder, SAMPLE)
-    assert list(faults_of({str(folder): [SAMPLE[:1], SAMPLE]})) == [str(folder)]
-    assert faults_of({str(folder): [SAMPLE[:1]]}) == {}
+    no_code = {str(folder): None}
+    assert list(faults_of({str(folder): [SAMPLE[:1], SAMPLE]}, no_code)) == [str(folder)]
+    assert faults_of({str(folder): [SAMPLE[:1]]}, no_code) == {}
 
 
 def test_the_texts_of_a_pair_are_held_one_by_one_too(folder, monkeypatch):
     held = []
-    monkeypatch.setattr(same_tokens, "check_same_tokens", lambda folder, known: held.extend(known))
+    monkeypatch.setattr(same_tokens, "check_same_tokens", lambda folder, known, **_: held.extend(known))
     check_sample(str(folder), [("red", "house")])
     assert [one.texts for one in held] == [("red", "house"), ("red",), ("house",)]
 

@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from layerscope.jobs.text.prepared import Split
+from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.text.subsets import part_of_train, stratified_subset, subset_size
 
 LABELS = np.random.default_rng(0).permutation([0] * 50 + [1] * 30 + [2] * 19 + [3]).tolist()

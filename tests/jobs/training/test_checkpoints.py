@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from layerscope.jobs.context import CURVES
+from layerscope.jobs.artifacts.curves import CURVES, cut_curves
 from layerscope.jobs.processes import alone
-from layerscope.jobs.training.checkpoints import cut_curves, load_checkpoint, save_checkpoint
+from layerscope.jobs.training.checkpoints import load_checkpoint, save_checkpoint
 
 
 @pytest.fixture

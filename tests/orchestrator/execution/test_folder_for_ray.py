@@ -86,6 +86,12 @@ try:
 except PrerequisiteMissing as told:
     print(told)
 """
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    told = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"RAY_TMPDIR": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
     assert told.startswith("Ray cannot start on this machine: ")
     assert "RAY_TMPDIR names another" in told

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from layerscope.jobs.pretrain import OVERLAP
+from layerscope.jobs.artifacts.overlap import OVERLAP
 from layerscope.jobs.text.sample_corpus import sample_rows
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.workspace import open_workspace

@@ -5,8 +5,10 @@ import sys
 
 import pytest
 
+from layerscope.jobs.measures.probe.specs import ProbeSpec
+from layerscope.jobs.measures.similarity.specs import CkaSpec
 from layerscope.jobs.specs.recipe import Training
-from layerscope.jobs.specs.stages import CkaSpec, FinetuneSpec, ProbeSpec
+from layerscope.jobs.specs.stages import FinetuneSpec
 from layerscope.orchestrator.planning.fingerprint import canonical_json, fingerprint, stage_key
 
 
@@ -46,7 +48,7 @@ def test_the_key_of_a_stage_is_golden():
 
 def test_a_key_is_the_same_in_another_process():
     code = (
-        "from layerscope.jobs.specs.stages import ProbeSpec;"
+        "from layerscope.jobs.measures.probe.specs import ProbeSpec;"
         "from layerscope.orchestrator.planning.fingerprint import stage_key;"
         "print(stage_key(ProbeSpec(), {'states': 'a' * 16}))"
     )

@@ -3,7 +3,7 @@
 import pytest
 
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.planning.measures import depth_note
+from layerscope.orchestrator.planning.measures import lacking_notes
 from tests.orchestrator.bench import LONG, Bench
 
 POOLER = {"has_pooler": True}
@@ -71,7 +71,7 @@ def test_depth_is_measured_of_linear_heads_on_one_layer_of_whole_texts(bench):
         workspace = bench.open(recipe={"max_length": 40} | recipe, **LONG_TASK)
         plan = workspace.schedule().plan
         is_measured = "depth" in plan.variants[0].stages
-        assert (depth_note(workspace.experiment, plan.variants) is None) == is_measured
+        assert (not lacking_notes(workspace.experiment, plan.variants)) == is_measured
         return is_measured
 
     assert measured()
@@ -91,7 +91,7 @@ def test_what_is_not_measured_is_said_in_the_plan_and_the_report(bench, capsys):
     print_plan(workspace, schedule, all_stages=False)
     assert note in capsys.readouterr().out
     workspace = bench.open(grid={"layers": ["last", "all"]}, measures={"depth": False})
-    assert depth_note(workspace.experiment, workspace.schedule().plan.variants) is None
+    assert not lacking_notes(workspace.experiment, workspace.schedule().plan.variants)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "pooler"])

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from layerscope.jobs import prepare
+from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.specs.stages import Columns, HubData, PrepareSpec, SpanColumns
-from layerscope.jobs.text.prepared import read_split
 from layerscope.jobs.text.tokenizer import tokenizer_digest
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.experiment.task_files import read_task

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from layerscope.jobs import annotate
+from layerscope.jobs.artifacts.examples import read_examples
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.specs.annotations import AnnotateSpec
 from layerscope.jobs.specs.stages import HubData, ValidationSplit
-from layerscope.jobs.text.examples import read_examples
 from layerscope.jobs.text.tokenizer import tokenizer_digest
 from layerscope.orchestrator.experiment.task_files import read_task
 from layerscope.orchestrator.planning.task_checks import check_task

@@ -1,10 +1,13 @@
 """Measures of layers are planned of every model that a subject has states of."""
 
-from layerscope.jobs.specs.roles import RANDOM, START
+from layerscope.jobs.specs.measure import Subject
+from layerscope.jobs.specs.roles import RANDOM, START, TUNED
 from layerscope.jobs.specs.spec import Spec
 from layerscope.orchestrator.experiment.experiment import Measures
-from layerscope.orchestrator.planning.layer_measures import TUNED, Subject, geometry_of, probes_of
-from layerscope.orchestrator.planning.plan import make_stage
+from layerscope.orchestrator.planning.measures import MeasuredExamples, measure_stages
+from layerscope.orchestrator.planning.plan import Stage, make_stage
+
+NOTHING = {"probe": False, "cka": False, "depth": False}
 
 
 class States(Spec):
@@ -12,20 +15,29 @@ class States(Spec):
     name: str
 
 
-def subject(*models: str) -> Subject:
-    states = {model: make_stage(States(name=model)) for model in models}
-    return Subject(make_stage(States(name="data")), states)
+DATA = make_stage(States(name="data"))
+
+
+def states_in(model: str) -> Stage:
+    return make_stage(States(name=model or "tuned"))
+
+
+def planned(*models: str, name: str = "", **measures: object) -> dict[str, Stage]:
+    """The stages of a subject of labels in these models."""
+    states = {model: lambda model=model: states_in(model) for model in models}
+    examples = MeasuredExamples(Subject(name, "label", models), DATA, states)
+    return measure_stages(Measures(**NOTHING | measures), [examples], finetune=None)
 
 
 def test_models_along_the_training_are_probed_and_set_against_the_start():
-    of = subject(TUNED, START, RANDOM, "at-0.5")
-    assert list(probes_of(Measures(), {"pos": of})) == [
+    models = (TUNED, START, RANDOM, "at-0.5")
+    assert list(planned(*models, name="pos", probe=True)) == [
         "probe/pos",
         "probe/pos/start",
         "probe/pos/random",
         "probe/pos/at-0.5",
     ]
-    stages = geometry_of(Measures(geometry=True, spread=True), {"": of})
+    stages = planned(*models, geometry=True, spread=True)
     assert set(stages) == {
         "geometry",
         "geometry/start",
@@ -38,24 +50,29 @@ def test_models_along_the_training_are_probed_and_set_against_the_start():
         "spread/at-0.5",
     }
     half_way = stages["shift/at-0.5"].parents
-    assert half_way["states"] is of.states["at-0.5"]
+    assert half_way["states"] == states_in("at-0.5")
     assert half_way["geometry"] is stages["geometry/at-0.5"]
     assert half_way["other_geometry"] is stages["geometry/start"]
 
 
 def test_paths_go_from_the_start_over_the_checkpoints_in_their_order_to_the_end():
-    of = subject(TUNED, START, "at-0.5", RANDOM, "at-20")
-    paths = geometry_of(Measures(geometry=True), {"pos": of})["paths/pos"]
+    paths = planned(TUNED, START, "at-0.5", RANDOM, "at-20", name="pos", geometry=True)["paths/pos"]
     assert paths.spec.checkpoints == ("at-0.5", "at-20")
-    states = {role: of.states[role] for role in ("at-0.5", "at-20")}
-    assert paths.parents == {"start": of.states[START], "end": of.states[TUNED], "data": of.data} | states
+    states = {role: states_in(role) for role in ("at-0.5", "at-20")}
+    assert paths.parents == {"start": states_in(START), "end": states_in(TUNED), "data": DATA} | states
 
 
 def test_without_checkpoints_or_geometry_no_path_is_followed():
-    ends, along = subject(TUNED, START, RANDOM), subject(TUNED, START, "at-0.5")
-    assert "paths" not in geometry_of(Measures(geometry=True), {"": ends})
-    assert "paths" not in geometry_of(Measures(spread=True), {"": along})
+    assert "paths" not in planned(TUNED, START, RANDOM, geometry=True)
+    assert "paths" not in planned(TUNED, START, "at-0.5", spread=True)
 
 
 def test_without_a_start_nothing_is_set_against_it():
-    assert list(geometry_of(Measures(geometry=True), {"": subject(TUNED)})) == ["geometry"]
+    assert list(planned(TUNED, geometry=True)) == ["geometry"]
+
+
+def test_the_similarity_of_layers_is_measured_of_the_own_texts_and_blocks_rest_on_its_maps():
+    assert planned(TUNED, START, name="pos", cka=True) == {}
+    stages = planned(TUNED, START, cka=True)
+    assert list(stages) == ["cka/within", "cka/within/start", "cka/start", "blocks", "blocks/start"]
+    assert stages["blocks/start"].parents == {"map": stages["cka/within/start"]}

@@ -27,12 +27,12 @@ def test_a_variant_is_prepared_trained_and_measured_beside_its_start(bench):
         "finetune",
         "probe",
         "probe/start",
+        "depth",
         "cka/within",
         "cka/within/start",
         "cka/start",
         "blocks",
         "blocks/start",
-        "depth",
     ]
     assert {role: parent.kind for role, parent in variant.stages["cka/start"].parents.items()} == {
         "states": "extract",
@@ -342,8 +342,8 @@ def test_a_frozen_encoder_has_a_geometry_and_nothing_that_it_moved_from(bench):
         "probe/pos",
         "probe/pos/random",
         "geometry",
-        "spread",
         "geometry/pos",
+        "spread",
         "spread/pos",
     ]
 

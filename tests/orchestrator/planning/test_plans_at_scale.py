@@ -58,7 +58,7 @@ def test_only_variants_that_are_alike_meet(bench, monkeypatch, kinds):
         counts: Counter = Counter()
         decays = [round(1 - 0.01 * number, 2) for number in range(num_conditions)]
         with monkeypatch.context() as patch:
-            count(patch, counts, between, "similarity_stage", "_rest")
+            count(patch, counts, between, "_comparison", "_rest")
             bench.plan(
                 tasks=TWO_TASKS,
                 probing=[TEXTS],
@@ -70,7 +70,7 @@ def test_only_variants_that_are_alike_meet(bench, monkeypatch, kinds):
     first, second, third = numbers
     assert scaled(first, 2) == second
     assert scaled(second, 2) == third
-    assert first["similarity_stage"] == {"": 0, "seeds": 4, "tasks": 4}["".join(kinds)]
+    assert first["_comparison"] == {"": 0, "seeds": 4, "tasks": 4}["".join(kinds)]
 
 
 @pytest.mark.parametrize("asked", ["plan", "all", "json", "status"])

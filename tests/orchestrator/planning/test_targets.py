@@ -89,7 +89,7 @@ def test_where_several_choices_may_be_right_layers_are_only_compared_and_it_is_s
     assert not variant.stages["cka/within"].parents["states"].spec.choices_apart
     notes = " ".join(workspace.study(schedule).notes)
     assert "at most one right choice of a row" in notes
-    assert "no linear probe where several choices may be right" in notes
+    assert "No labels are predicted in fill: of their layers there is no linear probe." in notes
 
 
 def test_each_choice_has_a_row_of_states_and_labels_keep_their_keys(bench):

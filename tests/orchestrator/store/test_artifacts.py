@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.jobs.context import CURVES
-from layerscope.jobs.reporting.study import RECORD
-from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.jobs.artifacts.curves import CURVES
+from layerscope.jobs.artifacts.record import RECORD, write_whole
+from layerscope.jobs.measures.probe.specs import ProbeSpec
 from layerscope.orchestrator.errors import PrerequisiteMissing
 from layerscope.orchestrator.planning.plan import Stage, make_stage
-from layerscope.orchestrator.store.artifacts import Store, write_whole
+from layerscope.orchestrator.store.artifacts import Store
 
 KILLED = KeyboardInterrupt
 """Stands for a kill: nothing in the product catches it."""
@@ -267,7 +267,7 @@ def test_a_full_disk_fails_the_stage_with_a_message_and_leaves_nothing_half_writ
         (context.out / "half").write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(context.out / "whole"))
 
-    monkeypatch.setattr("layerscope.jobs.probe.run", fill_the_disk)
+    monkeypatch.setattr("layerscope.jobs.measures.probe.linear.run", fill_the_disk)
     with pytest.raises(
         StageFailed, match=r"OSError: \[Errno 28\] No space left on device: .*\(log: .*log\.txt\)"
     ):
@@ -286,7 +286,7 @@ def test_a_disk_that_is_full_at_the_commit_fails_the_stage_alike(store, monkeypa
     def refuse(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("layerscope.jobs.probe.run", lambda spec, context: {})
+    monkeypatch.setattr("layerscope.jobs.measures.probe.linear.run", lambda spec, context: {})
     with monkeypatch.context() as patch, pytest.raises(StageFailed, match="No space left on device"):
         patch.setattr("os.fsync", refuse)
         compute(stage, store)

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.jobs.measures.probe.specs import ProbeSpec
 from layerscope.orchestrator.planning.plan import make_stage
 from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.store.cleaning import remove_leftovers

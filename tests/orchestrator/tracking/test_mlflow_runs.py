@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 import requests
+from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
-from layerscope.jobs.reporting.study import Point
+from layerscope.jobs.artifacts.curves import Point
 from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
 from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage, _restoring
 from layerscope.orchestrator.tracking.publishing import Publisher
@@ -35,19 +36,9 @@ EXPERIMENT = "served"
 PAGE = Page(key="variant:0", level="variant", name="seed=0", parent=None, status="running")
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory):
-    """Initialising one takes seconds, copying it nothing."""
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    tracker = MlflowTracker(f"sqlite:///{path}")
-    tracker._client.get_experiment_by_name("any")
-    tracker.close()
-    return path
-
-
 @pytest.fixture
-def database(empty_database, tmp_path):
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
+def database(empty_mlflow, tmp_path):
+    shutil.copy(empty_mlflow, tmp_path / "mlflow.db")
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -101,7 +92,9 @@ def test_an_unchanged_page_writes_nothing_after_a_restart(database, tmp_path):
     assert contents[0] == contents[1]
 
 
-def test_a_deleted_experiment_is_named_with_a_command_that_restores_it(tracker, database, tmp_path):
+def test_a_deleted_experiment_is_named_with_a_command_that_restores_it(tracker, database, monkeypatch):
+    from mlflow.experiments import commands
+
     tracker.publish(EXPERIMENT, PAGE)
     client = MlflowClient(database)
     client.delete_experiment(client.get_experiment_by_name(EXPERIMENT).experiment_id)
@@ -109,14 +102,10 @@ def test_a_deleted_experiment_is_named_with_a_command_that_restores_it(tracker, 
     with pytest.raises(PrerequisiteMissing, match="'served' was deleted: restore it with `env ") as error:
         tracker.publish(EXPERIMENT, PAGE)
     advised = str(error.value).split("`")[1]
-    mlflow = Path(sys.executable).with_name("mlflow")
-    subprocess.run(
-        shlex.split(advised.replace(" mlflow ", f" {mlflow} ")),
-        env={name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"},
-        cwd=tmp_path.parent,
-        check=True,
-        capture_output=True,
-    )
+    env, setting, mlflow, group, *arguments = shlex.split(advised)
+    assert (env, mlflow, group) == ("env", "mlflow", commands.name)
+    monkeypatch.setenv(*setting.split("=", maxsplit=1))
+    assert CliRunner().invoke(commands, arguments).exit_code == 0
     tracker.publish(EXPERIMENT, PAGE)
     assert len(runs_in(database)) == 1
 

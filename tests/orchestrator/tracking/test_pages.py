@@ -10,7 +10,8 @@ from statistics import fmean, stdev
 import numpy as np
 import pytest
 
-from layerscope.jobs.reporting.figures import study_figures
+from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
+from layerscope.jobs.report import study_figures
 from layerscope.jobs.reporting.study import Study, VariantResult
 from layerscope.orchestrator.tracking.memory import MemoryTracker
 from layerscope.orchestrator.tracking.pages import study_pages
@@ -281,8 +282,8 @@ def test_claims_are_tags_of_a_study_that_is_over(study):
 
 
 def test_a_variant_shows_its_parameter_groups_as_a_table(study):
-    group = {"name": "head", "num_parameters": 3, "learning_rate": 1e-3, "weight_decay": 0.0, "layer": 6}
-    (study.variants[1].folders["finetune"] / "parameter_groups.json").write_text(json.dumps([group]))
+    group = ParameterGroup("head", 3, learning_rate=1e-3, weight_decay=0.0, parameters=("a", "b", "c"))
+    write_parameter_groups(study.variants[1].folders["finetune"], [group])
     pages = pages_by_name(study)
     page = pages["seed=1 layer_decay=0.9"]
     assert json.loads(page.texts["parameter_groups.json"]) == {

@@ -1,0 +1,13 @@
+"""Training texts that a continued pretraining left out, since a test set has them too."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+OVERLAP = "overlap.json"
+
+
+def write_overlap(folder: Path, overlap: Mapping[str, Any]) -> None:
+    """Write how many texts were left out, and which."""
+    (folder / OVERLAP).write_text(json.dumps(overlap, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,147 @@
+"""A tokenised task as the prepare stage leaves it: token ids, labels and ids of each split."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from layerscope.jobs.specs.targets import TARGET_FACTS, Target
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+LABELS = "labels.json"
+SPLIT = "split.json"
+"""Which rows validate, and whether they were drawn from the training data."""
+TARGET = "target.json"
+"""What is to be predicted; there where it is not one of the labels."""
+RIGHT, TOKEN_F1 = "right", "token_f1"
+"""Columns of rows with answers, as in `Answers`."""
+
+
+Span = tuple[int, int]
+"""First word or token, and the one after the last; from 0."""
+
+
+class Answers(NamedTuple):
+    """Which choices of a row are right, and how nearly each is."""
+
+    right: tuple[int, ...]
+    """Places of the choices that are an answer word for word, from 0."""
+    token_f1: tuple[float, ...]
+    """Of every choice the F1 of its words against an answer's, at best; 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of one split, in the order of the data."""
+
+    ids: Sequence[str]
+    texts: Sequence[Sequence[int]]
+    """Token ids of each text, special tokens included, cut as the view says; windows one after the other."""
+    labels: Sequence[Any]
+    """Of each row a label's or choice's position, or a number; of a row with units, one of each; where
+    several choices are right, the position of the first."""
+    type_ids: Sequence[Sequence[int]] | None = None
+    """Token types of pairs: which of the two texts each token is of, as the encoder wants to know it."""
+    window_lengths: Sequence[Sequence[int]] | None = None
+    """Tokens of each window of each text; none where a text is one sequence."""
+    spans: Sequence[Sequence[tuple[Span, ...]]] | None = None
+    """The tokens of each unit of each row; none where a text is labelled as a whole."""
+    answers: Sequence[Answers] | None = None
+    """Which choices of each row are right; none where it is one, or there are no choices."""
+
+    def rows(self, rows: Sequence[int]) -> "Split":
+        """Some of the rows, in the order asked for."""
+
+        def chosen(column):
+            return None if column is None else [column[row] for row in rows]
+
+        return Split(**{name: chosen(column) for name, column in vars(self).items()})
+
+    def targets(self) -> list[Any]:
+        """What is to be predicted, row after row: the label or answers of each, or the label of each unit."""
+        if self.answers is not None:
+            return list(self.answers)
+        return list(self.labels) if self.spans is None else [label for of in self.labels for label in of]
+
+    def target_ids(self) -> list[str]:
+        """Which row, or which unit of which row, each target is of."""
+        if self.spans is None:
+            return list(self.ids)
+        numbers = self.num_targets_by_row(range(len(self.ids)))
+        return [
+            f"{id}:{place}" for id, number in zip(self.ids, numbers, strict=True) for place in range(number)
+        ]
+
+    def num_targets_by_row(self, rows: Sequence[int]) -> list[int]:
+        """Of each of some rows."""
+        return [1 if self.spans is None else len(self.spans[row]) for row in rows]
+
+    def num_targets(self, rows: Sequence[int]) -> int:
+        """Of some rows together."""
+        return sum(self.num_targets_by_row(rows))
+
+
+def write_tokenised(
+    folder: Path,
+    splits: "DatasetDict",
+    *,
+    labels: Sequence[str],
+    target: Target,
+    is_drawn: bool,
+    validation_ids: Sequence[str],
+) -> None:
+    """Write a prepared task.
+
+    Args:
+        splits: By name, with the columns `id`, `input_ids` and `label`, and those that are optional.
+        is_drawn: Whether the rows that validate were drawn from the training data.
+    """
+    splits.save_to_disk(folder)
+    _write(folder / LABELS, labels)
+    if not TARGET_FACTS[target].has_labels:
+        _write(folder / TARGET, target)
+    _write(folder / SPLIT, {"drawn_from_train": is_drawn, "validation": list(validation_ids)})
+
+
+def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Split:
+    """One split of a prepared task."""
+    from datasets import load_from_disk
+
+    rows = load_from_disk(str(folder / name))
+    optional = {
+        column: rows[column][:] for column in ("type_ids", "window_lengths") if column in rows.column_names
+    }
+    if RIGHT in rows.column_names:
+        optional["answers"] = [
+            Answers(tuple(right), tuple(token_f1))
+            for right, token_f1 in zip(rows[RIGHT][:], rows[TOKEN_F1][:], strict=True)
+        ]
+    return Split(rows["id"][:], rows["input_ids"][:], rows["label"][:], **optional)
+
+
+def read_texts(
+    folder: Path, name: Literal["train", "validation", "test"]
+) -> tuple[list[str], list[list[str]]]:
+    """Ids of a split's rows, and the texts of each as they were; whole views alone have them."""
+    from datasets import load_from_disk
+
+    rows = load_from_disk(str(folder / name))
+    return rows["id"][:], rows["texts"][:]
+
+
+def read_labels(folder: Path) -> list[str]:
+    """Names of the labels or choices; a label's id is its position. Of numbers there are none."""
+    return json.loads((folder / LABELS).read_text(encoding="utf-8"))
+
+
+def read_prepared_target(folder: Path) -> Target:
+    """What is to be predicted of each row."""
+    path = folder / TARGET
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else "label"
+
+
+def _write(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

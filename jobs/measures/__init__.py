@@ -1,0 +1,50 @@
+"""Measures of layers, a folder each, and the dict of all of them.
+
+A folder has `specs.py` (what is declared, read by everyone), a module for each kind of stage, and, if it
+draws more than its curves, `report.py` and a template.
+"""
+
+from collections.abc import Mapping
+
+from layerscope.jobs.measures.geometry.specs import GEOMETRY, PATHS, SHIFT
+from layerscope.jobs.measures.isotropy.specs import SPREAD
+from layerscope.jobs.measures.layer_dropping.specs import DEPTH
+from layerscope.jobs.measures.probe.specs import (
+    DESCRIPTION_LENGTH,
+    MLP_PROBE,
+    MLP_PROBE_CONTROL,
+    PROBE,
+    PROBE_CONTROL,
+)
+from layerscope.jobs.measures.similarity.specs import BETWEEN, BLOCKS, CKA, SIMILARITY
+from layerscope.jobs.specs.measure import Measure
+
+MEASURES: Mapping[str, Measure] = {
+    "probe": PROBE,
+    "mlp_probe": MLP_PROBE,
+    "probe_control": PROBE_CONTROL,
+    "mlp_probe_control": MLP_PROBE_CONTROL,
+    "description_length": DESCRIPTION_LENGTH,
+    "depth": DEPTH,
+    "cka": CKA,
+    "blocks": BLOCKS,
+    "similarity": SIMILARITY,
+    "between": BETWEEN,
+    "geometry": GEOMETRY,
+    "shift": SHIFT,
+    "paths": PATHS,
+    "spread": SPREAD,
+}
+"""By name, in the order of the report."""
+
+
+def module_of(kind: str) -> str:
+    """The module that computes a kind of stage: that of its measure, or else `layerscope.jobs.<kind>`."""
+    by_kind = {kind: module for measure in MEASURES.values() for kind, module in measure.modules.items()}
+    return by_kind.get(kind, f"layerscope.jobs.{kind}")
+
+
+def curves_of(kind: str) -> frozenset[str] | None:
+    """The curves that a kind of stage may log; nothing where it is not one of a measure."""
+    measures = [measure for measure in MEASURES.values() if kind in measure.modules]
+    return frozenset(name for measure in measures for name in measure.curves) if measures else None

@@ -1,0 +1,1 @@
+"""Geometry of the labels in each layer, and how training moved it."""

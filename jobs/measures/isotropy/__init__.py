@@ -1,0 +1,1 @@
+"""Isotropy: how the hidden states of a layer are distributed."""

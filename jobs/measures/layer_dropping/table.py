@@ -1,0 +1,100 @@
+"""How many layers could go, with the tuned head and with one fitted anew: one chart, and a table."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from layerscope.jobs.measures.layer_dropping.specs import DEPTH, REFITTED_HEAD, TUNED_HEAD
+from layerscope.jobs.reporting.comparing import Conditions, spoken
+from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
+from layerscope.jobs.reporting.drawing import curve_chart
+from layerscope.jobs.reporting.series import Band, bands_by_metric
+from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.specs.roles import Role
+
+HEADS = {TUNED_HEAD: "tuned head", REFITTED_HEAD: "refitted head"}
+TOLERANCE = 0.005
+"""Of the task's metric: half a point."""
+
+
+@dataclass(frozen=True)
+class DropRow:
+    """How far a condition can be cut with one kind of head; means over seeds."""
+
+    task: str
+    condition: str
+    metric: str
+    """The task's own."""
+    head: str
+    full: float
+    """Score of the whole model with its tuned head."""
+    num_layers: int
+    kept: int | None
+    """The fewest layers with which no more than the tolerance is lost; none where all lose more."""
+    score: float
+    """Score with them; NaN without."""
+
+    @property
+    def cost(self) -> float:
+        """What of the score is lost; below 0 where it is gained."""
+        return self.full - self.score
+
+
+def head_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:
+    """Both curves of few conditions one by one, of many a thin line each under the mean of each head."""
+    curves: dict[str, dict[str, Band]] = {}
+    for condition, variants in conditions.items():
+        found = {head: _curve(variants, role, metric) for role, head in HEADS.items()}
+        if all(curve is not None for curve in found.values()):
+            curves[condition_label(condition)] = found
+    if not curves:
+        return {}
+    if len(curves) * len(HEADS) <= MAX_LEVELS:
+        shown = {f"{name}, {head}": [curve] for name, of in curves.items() for head, curve in of.items()}
+    else:
+        shown = {head: [of[head] for of in curves.values()] for head in HEADS.values()}
+    title = f"{task}: {spoken(metric)} with the tuned head and with a refitted one"
+    return {f"depth/{task}/both_heads": curve_chart(title, DEPTH.axis, spoken(metric), shown)}
+
+
+def drop_rows(study: Study) -> list[DropRow]:
+    """A row for each finished condition and head of which the task's metric against depth was measured."""
+    rows = []
+    for task, conditions in conditions_by_task(study).items():
+        metric = study.metric_by_task[task]
+        for condition, variants in conditions.items():
+            done = [variant for variant in variants if variant.state == "done"]
+            curves = {role: _curve(done, role, metric) for role in HEADS}
+            if curves[TUNED_HEAD] is None:
+                continue
+            full = float(curves[TUNED_HEAD].mean[-1])
+            rows += [
+                _row(task, condition_label(condition), metric, HEADS[role], curve, full)
+                for role, curve in curves.items()
+                if curve is not None
+            ]
+    return rows
+
+
+def _row(task: str, condition: str, metric: str, head: str, curve: Band, full: float) -> DropRow:
+    # Half a point means half a point, whatever subtracting rounds.
+    enough = np.flatnonzero(curve.mean >= full - TOLERANCE - 1e-9)
+    kept = int(curve.steps[enough[0]]) if len(enough) else None
+    return DropRow(
+        task=task,
+        condition=condition,
+        metric=metric,
+        head=head,
+        full=full,
+        num_layers=int(curve.steps[-1]),
+        kept=kept,
+        score=float(curve.mean[enough[0]]) if len(enough) else float("nan"),
+    )
+
+
+def _curve(variants: Sequence[VariantResult], role: Role, metric: str) -> Band | None:
+    """None where it was not measured."""
+    DEPTH.curve(metric)
+    return bands_by_metric(variants, str(role)).get(f"{role}/{metric}")

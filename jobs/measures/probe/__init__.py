@@ -1,0 +1,1 @@
+"""Probes: how well the labels can be predicted from each layer."""

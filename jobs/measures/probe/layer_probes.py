@@ -1,0 +1,38 @@
+"""The probe that a spec describes, on every layer of some states."""
+
+from typing import assert_never
+
+import numpy as np
+
+from layerscope.jobs.artifacts.layers import Part
+from layerscope.jobs.measures.probe.specs import MlpProbeSpec, ProbeSpec
+from layerscope.jobs.numerics.mlp_probes import mlp_probes
+from layerscope.jobs.numerics.mlp_training import Schedule
+from layerscope.jobs.numerics.probe_result import ProbeResult
+from layerscope.jobs.numerics.probes import linear_probes
+
+
+def probe_layers(
+    spec: ProbeSpec | MlpProbeSpec, train: Part, test: Part, *, num_labels: int, device: str
+) -> ProbeResult:
+    """Fitted on train, scored on test.
+
+    Raises:
+        ValueError: states that are not finite, or too few examples to hold some out.
+    """
+    examples = (train.layers, np.asarray(train.labels), test.layers, np.asarray(test.labels))
+    common = {"num_classes": num_labels, "seed": spec.seed, "device": device}
+    match spec:
+        case ProbeSpec():
+            return linear_probes(*examples, penalties=spec.penalties, **common)
+        case MlpProbeSpec(networks=networks):
+            return mlp_probes(
+                *examples,
+                sizes=networks.sizes,
+                decays=networks.decays,
+                num_starts=networks.starts,
+                schedule=Schedule(max_epochs=networks.max_epochs),
+                **common,
+            )
+        case never:
+            assert_never(never)

@@ -1,0 +1,11 @@
+"""What the report shows of probes beyond their curves: tables of the last layer."""
+
+from pathlib import Path
+
+from layerscope.jobs.measures.probe.table import cross_tables, probe_rows
+from layerscope.jobs.reporting.measure_report import MeasureReport
+
+REPORT = MeasureReport(
+    template=Path(__file__).with_name("table.html.jinja"),
+    rows=lambda study: {"probe_rows": probe_rows(study), "cross_tables": cross_tables(study)},
+)

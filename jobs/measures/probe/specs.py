@@ -1,0 +1,215 @@
+"""Probes as values: specs, settings, curves and stages; nothing but pydantic is needed to read them."""
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from layerscope.jobs.specs.measure import Curve, Examples, Measure, States, Subject, Wanted
+from layerscope.jobs.specs.roles import Role
+from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later, version_of_target
+from layerscope.jobs.specs.targets import METRICS, Target
+
+ProbeKind = Literal["linear", "mlp"]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+SHARE = (0.0, 1.0)
+
+
+class ProbeSpec(Spec):
+    """A linear probe on every layer. Parents: states (extract)."""
+
+    kind: Literal["probe"] = "probe"
+    version: int = 2
+    """1 where no labels are read; of two labels, a penalty was half as strong until 2."""
+    penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
+    """L2 penalties tried on a held-out part of the training examples. Of labels each is 1 / (C n), with the C
+    of scikit-learn's `LogisticRegression` and n examples."""
+    seed: int = 0
+    target: Target = later("label")
+    """What is read; of choices, each has a row of states."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_penalties_of_labels_changed(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        return version_of_target(fields)
+
+
+class Networks(Strict):
+    """Networks of two hidden layers, of which the best on held-out examples is fitted anew, to all of train.
+
+    It is found by successive halving: all train for a few epochs, then the better quarter, and so on.
+    """
+
+    sizes: Annotated[tuple[tuple[PositiveInt, PositiveInt], ...], Field(min_length=1)] = tuple(
+        (first, second) for first in (32, 64, 128, 256) for second in (32, 64, 128, 256)
+    )
+    """Widths of the hidden layers; the defaults are those of Zhou and Srikumar (2022)."""
+    decays: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (
+        1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0,
+    )  # fmt: skip
+    """L2 weights, as scikit-learn's `alpha`."""
+    starts: PositiveInt = 5
+    """How often the best one is fitted anew, from different initialisations."""
+    max_epochs: PositiveInt = 1000
+    """Of a network that gains for so long; it is fitted anew for as many as it took to its best accuracy."""
+
+
+class MlpProbeSpec(Spec):
+    """A probe of two hidden ReLU layers on every layer. Parents: states (extract or represent)."""
+
+    kind: Literal["mlp_probe"] = "mlp_probe"
+    version: int = 2
+    networks: Networks = Networks()
+    seed: int = 0
+
+
+class ControlProbeSpec(Spec):
+    """A probe of labels that are drawn at random for each word, and only learnt by heart.
+
+    Parents: states (represent), data (annotate, for the words), probe (that of the true labels).
+    """
+
+    kind: Literal["control_probe"] = "control_probe"
+    probe: Annotated[ProbeSpec | MlpProbeSpec, Field(discriminator="kind")]
+    """The same as that of the true labels."""
+    seed: int = 0
+    """Of the labels."""
+
+
+class DescriptionLengthSpec(Spec):
+    """Bits that tell the training labels to someone who has a layer. Parents: states (extract, represent)."""
+
+    kind: Literal["description_length"] = "description_length"
+    version: int = 2
+    """Of two labels, a penalty was half as strong until 2."""
+    seed: int = 0
+    """Of the order in which examples are told."""
+
+
+class ProbeSettings(Strict):
+    """Keys of `measures` in an experiment that speak of probes."""
+
+    probe: bool | ProbeKind | Annotated[tuple[ProbeKind, ...], Field(min_length=1)] = True
+    """`linear` (which is what true means), `mlp` (two hidden layers), a list of both, or false."""
+    networks: Networks = Networks()
+    """From which the mlp probe is chosen."""
+    control: bool = False
+    """Probes of labels drawn at random for each word, and by how much the true labels are read better; of
+    probing tasks with annotated words, pairs and spans."""
+    description_length: bool = False
+    """Bits that tell the training labels to someone who has the layer."""
+
+    @property
+    def probes(self) -> tuple[ProbeKind, ...]:
+        """The kinds of probes."""
+        match self.probe:
+            case bool():
+                return ("linear",) if self.probe else ()
+            case str():
+                return (self.probe,)
+            case kinds:
+                return kinds
+
+
+def _linear(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
+    if "linear" in settings.probes and subject.facts.has_one_answer:
+        for model in subject.models:
+            role = Role("probe", subject.name, model)
+            yield Wanted(role, ProbeSpec(target=subject.target), {"states": States(model)})
+
+
+def _mlp(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
+    if "mlp" in settings.probes and subject.facts.has_labels:
+        for model in subject.models:
+            role = Role("mlp_probe", subject.name, model)
+            yield Wanted(role, MlpProbeSpec(networks=settings.networks), {"states": States(model)})
+
+
+def _linear_control(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
+    yield from _control(settings, subject, "probe", _linear(settings, subject))
+
+
+def _mlp_control(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
+    yield from _control(settings, subject, "mlp_probe", _mlp(settings, subject))
+
+
+def _control(
+    settings: ProbeSettings, subject: Subject, probe: str, probes: Iterator[Wanted]
+) -> Iterator[Wanted]:
+    if not settings.control or not subject.has_words:
+        return
+    for wanted in probes:
+        assert isinstance(wanted.spec, ProbeSpec | MlpProbeSpec)
+        role = Role(f"{probe}_control", subject.name, wanted.role.model)
+        parents = {"states": wanted.parents["states"], "data": Examples(), "probe": wanted.role}
+        yield Wanted(role, ControlProbeSpec(probe=wanted.spec), parents)
+
+
+def _description_length(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
+    if settings.description_length and subject.facts.has_labels:
+        for model in subject.models:
+            role = Role("description_length", subject.name, model)
+            yield Wanted(role, DescriptionLengthSpec(), {"states": States(model)})
+
+
+_WORDS = {
+    "accuracy": "accuracy of the linear probe",
+    "macro_f1": "macro F1 of the linear probe",
+    "pearson_spearman": "mean of Pearson's and Spearman's correlation of the linear probe",
+}
+PROBE = Measure(
+    name="probe",
+    title="Probes of every layer",
+    words="Layer 0 is the embeddings.",
+    called="linear probe",
+    curves={name: Curve(_WORDS.get(name, ""), metric.scale) for name, metric in METRICS.items()},
+    stages=_linear,
+    modules={"probe": "layerscope.jobs.measures.probe.linear"},
+)
+PROBE_CONTROL = Measure(
+    name="probe_control",
+    title="Selectivity of linear probes",
+    words="How much better a probe reads the labels than labels drawn at random for each word.",
+    curves={
+        "accuracy": Curve(scale=SHARE),
+        "selectivity": Curve("selectivity of the linear probe", (-1.0, 1.0)),
+    },
+    stages=_linear_control,
+    modules={"control_probe": "layerscope.jobs.measures.probe.control"},
+)
+MLP_PROBE = Measure(
+    name="mlp_probe",
+    title="Probes of two hidden layers",
+    words="The best of many networks on held-out examples, found by successive halving and fitted anew to "
+    "all training examples; mean over initialisations.",
+    called="probe of two hidden layers",
+    curves={
+        "accuracy": Curve("accuracy of a probe of two hidden layers", SHARE),
+        "accuracy_deviation": Curve(scale=SHARE),
+        "macro_f1": Curve(scale=SHARE),
+        "decay": Curve(),
+        "size_first": Curve(),
+        "size_second": Curve(),
+    },
+    stages=_mlp,
+    modules={"mlp_probe": "layerscope.jobs.measures.probe.mlp"},
+)
+MLP_PROBE_CONTROL = Measure(
+    name="mlp_probe_control",
+    title="Selectivity of probes of two hidden layers",
+    curves={
+        "accuracy": Curve(scale=SHARE),
+        "selectivity": Curve("selectivity of the probe of two hidden layers", (-1.0, 1.0)),
+    },
+    stages=_mlp_control,
+    modules={"control_probe": "layerscope.jobs.measures.probe.control"},
+)
+DESCRIPTION_LENGTH = Measure(
+    name="description_length",
+    title="Description length of the labels",
+    words="Compression: bits that the training labels take without the layer, over those with it.",
+    called="description length",
+    curves={"bits": Curve(), "compression": Curve("compression of the labels")},
+    stages=_description_length,
+    modules={"description_length": "layerscope.jobs.measures.probe.description_length"},
+)

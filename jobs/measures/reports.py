@@ -1,0 +1,16 @@
+"""What the report shows of each folder of measures beyond their curves, in the order of the report."""
+
+from collections.abc import Mapping
+
+from layerscope.jobs.measures.geometry.report import REPORT as GEOMETRY
+from layerscope.jobs.measures.layer_dropping.report import REPORT as LAYER_DROPPING
+from layerscope.jobs.measures.probe.report import REPORT as PROBE
+from layerscope.jobs.measures.similarity.report import REPORT as SIMILARITY
+from layerscope.jobs.reporting.measure_report import MeasureReport
+
+REPORTS: Mapping[str, MeasureReport] = {
+    "probe": PROBE,
+    "layer_dropping": LAYER_DROPPING,
+    "similarity": SIMILARITY,
+    "geometry": GEOMETRY,
+}

@@ -1,0 +1,1 @@
+"""Similarity of layers, within a model and between models."""

@@ -1,0 +1,96 @@
+"""Figures of pairs of tuned models: of two seeds, of two conditions, of two tasks.
+
+The roles are `between/seeds/<seed>`, `between/conditions/<condition>` and `between/tasks/<texts>/<task>`;
+the first model of a pair has them, the second is named.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from layerscope.jobs.measures.similarity.maps import MAX_MAPS, mean_map
+from layerscope.jobs.measures.similarity.specs import BETWEEN
+from layerscope.jobs.reporting.comparing import Conditions
+from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label
+from layerscope.jobs.reporting.drawing import curve_chart, heat_maps
+from layerscope.jobs.reporting.series import Band, band, series_by_metric
+from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.specs.measure import LAYER
+from layerscope.jobs.specs.roles import Role
+
+AXES = {
+    "seeds": ("layer with the other seed", "layer with one seed"),
+    "conditions": ("layer of the second condition", "layer of the first condition"),
+    "tasks": ("layer tuned on the second task", "layer tuned on the first task"),
+}
+
+
+@dataclass(frozen=True)
+class _Pair:
+    variant: VariantResult
+    role: str
+
+
+def between_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
+    """Figures by name: a map for each pair of models under `maps/<task>/between_<kind>`, and the similarity
+    of the same layer under `between/<task>/<kind>`; means over seeds, or over the pairs of them."""
+    figures = {}
+    for kind, pairs_by_label in _by_kind(conditions).items():
+        what, _, texts = kind.partition("/")
+        title = f"{task}: CKA of layers between {what}" + (f", on {texts}" if texts else "")
+        maps = {label: _mean_of(pairs) for label, pairs in pairs_by_label.items()}
+        maps = {label: values for label, values in maps.items() if values is not None}
+        if not maps:
+            continue
+        shown = dict(list(maps.items())[:MAX_MAPS])
+        name = kind.replace("/", "_")
+        figures[f"maps/{task}/between_{name}"] = heat_maps(title + _told(shown, maps), *AXES[what], shown)
+        curves = {label: [_curve(pairs_by_label[label])] for label in list(maps)[:MAX_LEVELS]}
+        figures[f"between/{task}/{name}"] = curve_chart(
+            f"{title}, same layer{_told(curves, maps)}", LAYER, "CKA", curves
+        )
+    return figures
+
+
+def _told(shown: Mapping[str, object], found: Mapping[str, object]) -> str:
+    return f" (the first {len(shown)} of {len(found)})" if len(shown) < len(found) else ""
+
+
+def _by_kind(conditions: Conditions) -> dict[str, dict[str, list[_Pair]]]:
+    """The pairs of each kind (of tasks, each with its texts) by what a panel is called."""
+    found: dict[str, dict[str, list[_Pair]]] = {}
+    for variants in conditions.values():
+        for variant in variants:
+            for role in variant.folders:
+                if variant.state == "done" and Role.parse(role).measure == BETWEEN.name:
+                    kind, label = _kind_and_label(variant, role, several=len(conditions) > 1)
+                    found.setdefault(kind, {}).setdefault(label, []).append(_Pair(variant, role))
+    return found
+
+
+def _kind_and_label(variant: VariantResult, role: str, *, several: bool) -> tuple[str, str]:
+    kind, _, other = role.removeprefix(f"{BETWEEN.name}/").partition("/")
+    label = condition_label(variant.condition)
+    match kind:
+        case "conditions":
+            return kind, f"{label} / {condition_label(other)}"
+        case "tasks":
+            texts, _, task = other.partition("/")
+            return f"{kind}/{texts}", f"{variant.task} / {task}" + (f", {label}" if several else "")
+        case _:
+            return kind, label
+
+
+def _mean_of(pairs: Sequence[_Pair]) -> np.ndarray | None:
+    maps = [mean_map([pair.variant], pair.role) for pair in pairs]
+    maps = [values for values in maps if values is not None]
+    return np.mean(maps, axis=0) if maps else None
+
+
+def _curve(pairs: Sequence[_Pair]) -> Band:
+    series = [series_by_metric(pair.variant.folders[pair.role], pair.role) for pair in pairs]
+    BETWEEN.curve("same_layer")
+    names = [f"{pair.role}/same_layer" for pair in pairs]
+    return band([one.get(name, {}) for one, name in zip(series, names, strict=True)])
