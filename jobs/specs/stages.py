@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from layerscope.jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
 from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later
-from layerscope.jobs.specs.targets import MetricName, Target
+from layerscope.jobs.specs.targets import MetricName, Predict, Target
 
 Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
 """A step of a training, or a share of all its steps: 1.0 is the last one."""
@@ -149,7 +149,7 @@ class PrepareSpec(Spec):
     """Under `windows`: how many windows of a text are kept, from its head."""
     pairs: Literal["joined", "apart"] = "joined"
     """Whether the texts of a pair are one example, or two of their own (to train on further)."""
-    predict: Literal["label", "number"] = later("label")
+    predict: Predict = later("label")
     """Whether the label is one of several, or a number."""
     positive: str | None = later(None)
     """The label that is the last one, and so that of which F1 is; in the order of the alphabet without."""
@@ -158,7 +158,7 @@ class PrepareSpec(Spec):
     no two rows have the same, this changes nothing."""
 
 
-def target_of(columns: Columns, predict: Literal["label", "number"]) -> Target:
+def target_of(columns: Columns, predict: Predict) -> Target:
     """What is to be predicted of each row."""
     if columns.choices is None:
         return predict

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Literal
 Target = Literal["label", "number", "choice", "answers"]
 """One label of several; a number; which of a row's own choices is right; or which of them, so many as it has,
 are right."""
+Predict = Literal["label", "number"]
+"""What a label is, where a row has no choices."""
 Kind = Literal["texts", "choices", "tokens"]
 """What a class of transformers classifies."""
 
@@ -46,7 +48,6 @@ class TargetFacts:
     has_labels: bool = False
     """Whether it is one of several labels: rows are drawn by it, networks and geometry read it, units and
     probing tasks have it."""
-    has_numbers: bool = False
     has_choices: bool = False
     """Whether the windows of a row are its choices."""
     has_one_answer: bool = True
@@ -89,7 +90,6 @@ TARGET_FACTS: Mapping[Target, TargetFacts] = {
             ),
         ),
         selected_by="pearson_spearman",
-        has_numbers=True,
         loaded_as=("texts",),
     ),
     "choice": TargetFacts(

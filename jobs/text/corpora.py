@@ -4,10 +4,10 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from layerscope.jobs.specs.stages import Columns, Layout, Sample, target_of
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import Predict, Target
 from layerscope.jobs.text.answers import placeholder_fault
 from layerscope.jobs.text.choices import choices_of
 from layerscope.jobs.text.delimited import Record
@@ -43,7 +43,7 @@ def read_rows(
     path: Path,
     columns: Columns = USUAL_COLUMNS,
     *,
-    predict: Literal["label", "number"] = "label",
+    predict: Predict = "label",
     has_label: bool = True,
     layout: Layout = USUAL_LAYOUT,
 ) -> list[Row]:
@@ -68,7 +68,7 @@ def noted_rows(
     path: Path,
     columns: Columns = USUAL_COLUMNS,
     *,
-    predict: Literal["label", "number"] = "label",
+    predict: Predict = "label",
     has_label: bool = True,
     layout: Layout = USUAL_LAYOUT,
 ) -> Noted[Row]:
@@ -77,7 +77,7 @@ def noted_rows(
     return _rows(records(path, reading.names(), layout), path.name, reading)
 
 
-def columns_read(columns: Columns, predict: Literal["label", "number"], *, has_label: bool) -> list[str]:
+def columns_read(columns: Columns, predict: Predict, *, has_label: bool) -> list[str]:
     """Names of all columns of which `read_rows` and `read_hub` read something."""
     return _Reading(columns, ROW_TARGETS[target_of(columns, predict)], has_label).names()
 
@@ -89,7 +89,7 @@ def read_hub(
     revision: str,
     split: str,
     columns: Columns = USUAL_COLUMNS,
-    predict: Literal["label", "number"] = "label",
+    predict: Predict = "label",
     has_label: bool = True,
 ) -> list[Row]:
     """Rows of one split of a data set on the Hub at a pinned revision; without network, from its cache.

@@ -130,7 +130,7 @@ class TrainingLoop:
         return self.progress.diverged or self.progress.step >= self._course.points[-1]
 
     def advance(self) -> dict[str, float]:
-        """Train up to the next point, where there is one; returns its scores, the best so far, and the
+        """Train up to the next point of one that is not over; returns its scores, the best so far, and the
         progress.
 
         Raises:

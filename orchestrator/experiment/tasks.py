@@ -15,7 +15,7 @@ from layerscope.jobs.specs.stages import (
     SampleData,
     ValidationSplit,
 )
-from layerscope.jobs.specs.targets import MetricName
+from layerscope.jobs.specs.targets import MetricName, Predict
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -79,7 +79,7 @@ class Task(Strict):
     sample: Sample = Sample()
     """A part of large data, for a small run."""
     validation: ValidationSplit = ValidationSplit()
-    predict: Literal["label", "number"] = "label"
+    predict: Predict = "label"
     """Whether the label is one of several, or a number; where rows have choices it names the right one."""
     metric: MetricName = "accuracy"
     """By which test score conditions are ranked, and on validation the best weights of a training chosen; of
