@@ -7,6 +7,7 @@ from pydantic import Field, create_model
 from layerscope.jobs.measures.geometry.specs import GeometrySettings
 from layerscope.jobs.measures.isotropy.specs import IsotropySettings
 from layerscope.jobs.measures.layer_dropping.specs import LayerDroppingSettings
+from layerscope.jobs.measures.plugin.specs import PluginSettings
 from layerscope.jobs.measures.probe.specs import ProbeSettings
 from layerscope.jobs.measures.similarity.specs import SimilaritySettings
 from layerscope.jobs.specs.features import FeatureHead, FeatureLayers
@@ -185,7 +186,14 @@ class EarlyStopping(Strict):
     """Of so many variants one goes on at each rung."""
 
 
-class Measures(IsotropySettings, GeometrySettings, LayerDroppingSettings, SimilaritySettings, ProbeSettings):
+class Measures(
+    PluginSettings,
+    IsotropySettings,
+    GeometrySettings,
+    LayerDroppingSettings,
+    SimilaritySettings,
+    ProbeSettings,
+):
     """What is measured at every layer of each finished variant."""
 
     random_encoder: bool = False
