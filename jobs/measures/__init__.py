@@ -6,18 +6,20 @@ draws more than its curves, `report.py` and a template.
 
 from collections.abc import Mapping
 
-from layerscope.jobs.measures.geometry.specs import GEOMETRY, PATHS, SHIFT
-from layerscope.jobs.measures.isotropy.specs import SPREAD
-from layerscope.jobs.measures.layer_dropping.specs import DEPTH
+from layerscope.jobs.measures.geometry.specs import GEOMETRY, PATHS, SHIFT, GeometrySettings
+from layerscope.jobs.measures.isotropy.specs import SPREAD, IsotropySettings
+from layerscope.jobs.measures.layer_dropping.specs import DEPTH, LayerDroppingSettings
 from layerscope.jobs.measures.plugin.specs import MODULES as PLUGIN_MODULES
+from layerscope.jobs.measures.plugin.specs import PluginSettings
 from layerscope.jobs.measures.probe.specs import (
     DESCRIPTION_LENGTH,
     MLP_PROBE,
     MLP_PROBE_CONTROL,
     PROBE,
     PROBE_CONTROL,
+    ProbeSettings,
 )
-from layerscope.jobs.measures.similarity.specs import BETWEEN, BLOCKS, CKA, SIMILARITY
+from layerscope.jobs.measures.similarity.specs import BETWEEN, BLOCKS, CKA, SIMILARITY, SimilaritySettings
 from layerscope.jobs.specs.measure import Measure
 
 MEASURES: Mapping[str, Measure] = {
@@ -37,6 +39,17 @@ MEASURES: Mapping[str, Measure] = {
     "spread": SPREAD,
 }
 """By name, in the order of the report."""
+
+
+class MeasureSettings(
+    PluginSettings,
+    IsotropySettings,
+    GeometrySettings,
+    LayerDroppingSettings,
+    SimilaritySettings,
+    ProbeSettings,
+):
+    """The keys under `measures` that all measures declare, in the order of the last to the first class."""
 
 
 def module_of(kind: str) -> str:
