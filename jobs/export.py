@@ -17,13 +17,14 @@ import numpy as np
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+from layerscope.jobs.artifacts.classifier_heads import read_head
 from layerscope.jobs.artifacts.layers import Part
 from layerscope.jobs.artifacts.token_sample import read_sample
 from layerscope.jobs.artifacts.tokenised import Split, read_prepared_target, read_split
 from layerscope.jobs.encoders.answering_classes import load_model, text_logits
 from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
 from layerscope.jobs.encoders.exported_folder import refuse_wrong_loads, write_model
-from layerscope.jobs.encoders.head_files import READING, load_classifier
+from layerscope.jobs.encoders.head_files import load_classifier
 from layerscope.jobs.encoders.hidden_states import pooled_layers
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.encoders.text_classifier import Trial, text_classifier
@@ -79,7 +80,7 @@ def export_model(
             layers is within the tolerance, or no model of transformers' own computes the head,
             or texts have other tokens in the folder than they were tuned with.
     """
-    reading = json.loads((finetune / READING).read_text(encoding="utf-8"))
+    _, reading = read_head(finetune)
     _refuse_other_heads(reading)
     labels = tuple(reading["labels"])
     target = read_prepared_target(data)

@@ -5,25 +5,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, assert_never
 
 from layerscope.jobs.artifacts.token_sample import write_sample
-from layerscope.jobs.artifacts.tokenised import RIGHT, TOKEN_F1, write_tokenised
+from layerscope.jobs.artifacts.tokenised import write_tokenised
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
 from layerscope.jobs.specs.targets import Target
-from layerscope.jobs.text.answers import answers_of
 from layerscope.jobs.text.copies import texts_of_rows
 from layerscope.jobs.text.corpora import (
-    Row,
-    check_targets,
     read_hub,
     read_rows,
     refuse_changed,
     sampled,
     sequences_of,
-    strata,
-    with_last,
 )
 from layerscope.jobs.text.formats import USUAL_LAYOUT
+from layerscope.jobs.text.row_targets import ROW_TARGETS, check_targets, strata, with_last
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.same_tokens import check_sample
 from layerscope.jobs.text.splits import split_of_texts, stratified_split
 from layerscope.jobs.text.token_samples import sample_of, sequences_in, tokenised
@@ -85,7 +82,7 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     datasets.disable_progress_bars()
     splits = datasets.DatasetDict(
         {
-            split: _dataset(rows, encoded_by_split[split], labels, target, keep_texts=spec.max_length is None)
+            split: _dataset(spec, rows, encoded_by_split[split], labels)
             for split, rows in rows_by_split.items()
         }
     )
@@ -227,33 +224,18 @@ def _lengths(encoded: EncodedTexts) -> list[list[int]]:
 
 
 def _dataset(
-    rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str], target: Target, *, keep_texts: bool
+    spec: PrepareSpec, rows: Sequence[Row], encoded: EncodedTexts, labels: Sequence[str]
 ) -> "Dataset":
     from datasets import Dataset, Features, List, Value
 
-    is_number = target == "number"
-    id_by_label = {label: number for number, label in enumerate(labels)}
-    columns = {
-        "id": [row.id for row in rows],
-        "input_ids": encoded.input_ids,
-        "label": [
-            float(str(row.label)) if is_number else id_by_label.get(str(row.label), -1) for row in rows
-        ],
+    of_rows = ROW_TARGETS["label" if spec.text_only else target_of(spec.columns, spec.predict)]
+    columns = {"id": [row.id for row in rows], "input_ids": encoded.input_ids, **of_rows.stored(rows, labels)}
+    features = {"id": Value("string"), "input_ids": List(Value("int32"))}
+    features |= {
+        name: Value(type) if isinstance(type, str) else List(Value(*type))
+        for name, type in of_rows.types.items()
     }
-    features = {
-        "id": Value("string"),
-        "input_ids": List(Value("int32")),
-        "label": Value("float64" if is_number else "int64"),
-    }
-    if rows and rows[0].answers is not None:
-        known = [answers_of([text for _, text in row.choices or ()], row.answers or ()) for row in rows]
-        columns |= {
-            "label": [answers.right[0] for answers in known],
-            RIGHT: [list(answers.right) for answers in known],
-            TOKEN_F1: [list(answers.token_f1) for answers in known],
-        }
-        features |= {RIGHT: List(Value("int64")), TOKEN_F1: List(Value("float64"))}
-    if keep_texts:
+    if spec.max_length is None:
         columns["texts"] = [[text for text in (row.text, row.text_pair) if text is not None] for row in rows]
         features["texts"] = List(Value("string"))
     if encoded.type_ids is not None:

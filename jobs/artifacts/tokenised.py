@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Target
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -101,7 +101,7 @@ def write_tokenised(
     """
     splits.save_to_disk(folder)
     _write(folder / LABELS, labels)
-    if target != "label":
+    if not TARGET_FACTS[target].has_labels:
         _write(folder / TARGET, target)
     _write(folder / SPLIT, {"drawn_from_train": is_drawn, "validation": list(validation_ids)})
 

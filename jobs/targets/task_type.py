@@ -58,7 +58,7 @@ class Export:
 class TaskType:
     """What a task type computes of logits (N, K) and of states of layers.
 
-    Targets are those of `jobs.text.prepared.Split`: places of labels or choices, numbers, or `Answers`.
+    Targets are those of `jobs.artifacts.tokenised.Split`: places of labels or choices, numbers, or `Answers`.
     """
 
     name: Target

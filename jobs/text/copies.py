@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from layerscope.jobs.specs.targets import Target
 from layerscope.jobs.text.annotations import AnnotatedSentence
-from layerscope.jobs.text.corpora import Row
+from layerscope.jobs.text.row_targets import ROW_TARGETS
+from layerscope.jobs.text.rows import Row
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ def have_copies(texts: Sequence[Hashable]) -> bool:
 
 
 def examples_of_rows(rows: Sequence[Row], target: Target) -> list[Example]:
-    """Rows as examples. What is right of choices is a text, as they may stand in another order in a copy."""
+    """Rows as examples."""
     return [
-        Example(text, tuple(_labels(row, target)))
+        Example(text, tuple(ROW_TARGETS[target].compared(row)))
         for text, row in zip(texts_of_rows(rows), rows, strict=True)
     ]
 
@@ -91,17 +92,3 @@ def _labels_by_text(examples: Sequence[Example]) -> dict[Hashable, dict[Hashable
 
 def _contradicts(example: Example, known: Mapping[Hashable, set[str]]) -> bool:
     return any(place in known and label not in known[place] for place, label in example.labels)
-
-
-def _labels(row: Row, target: Target) -> Iterator[tuple[Hashable, str]]:
-    match target:
-        case "label":
-            if row.label is not None:
-                yield None, row.label
-        case "number":
-            yield None, repr(float(str(row.label)))
-        case "choice":
-            choices = row.choices or ()
-            yield frozenset(text for _, text in choices), dict(choices)[str(row.label)]
-        case "answers":
-            return

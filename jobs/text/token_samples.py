@@ -9,7 +9,8 @@ from heapq import nlargest
 from typing import TYPE_CHECKING
 
 from layerscope.jobs.artifacts.token_sample import Texts, Tokenised
-from layerscope.jobs.text.corpora import Row, sequences_of
+from layerscope.jobs.text.corpora import sequences_of
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.truncation import encode
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from layerscope.jobs.specs.stages import target_of
 from layerscope.jobs.specs.targets import TARGET_FACTS
 from layerscope.jobs.text.annotations import AnnotatedSentence
 from layerscope.jobs.text.copies import copies_told, examples_of_rows, examples_of_sentences, texts_of_rows
-from layerscope.jobs.text.corpora import Row
 from layerscope.jobs.text.faults import MAX_FAULTS, Noted
 from layerscope.jobs.text.lookalikes import alike
+from layerscope.jobs.text.rows import Row
 from layerscope.orchestrator.experiment.tasks import Task
 
 

@@ -15,20 +15,13 @@ from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.stages import FilesData, HubData, Layout, SampleData, target_of
 from layerscope.jobs.text.annotations import AnnotatedSentence, noted_annotations
 from layerscope.jobs.text.copies import have_copies, texts_of_rows, texts_of_sentences
-from layerscope.jobs.text.corpora import (
-    Row,
-    check_targets,
-    columns_read,
-    digest,
-    noted_rows,
-    sampled,
-    sequences_of,
-    with_last,
-)
+from layerscope.jobs.text.corpora import columns_read, digest, noted_rows, sampled, sequences_of
 from layerscope.jobs.text.delimited import layout_of
 from layerscope.jobs.text.faults import Noted
 from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.lines import has_suffix
+from layerscope.jobs.text.row_targets import check_targets, with_last
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.span_rows import columns_of_spans, noted_span_sentences
 from layerscope.jobs.text.splits import too_large_sample
 from layerscope.jobs.text.truncation import any_exceeds

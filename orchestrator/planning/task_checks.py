@@ -1,19 +1,20 @@
 """A task against its data: every row read, every fault told, and what there is counted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import TypeVar
 
 from layerscope.jobs.specs.annotations import SampleAnnotationsData
 from layerscope.jobs.specs.stages import SampleData, target_of
+from layerscope.jobs.specs.targets import TARGET_FACTS
 from layerscope.jobs.text.annotations import AnnotatedSentence, noted_annotations, sample_annotations
-from layerscope.jobs.text.answers import answers_of
-from layerscope.jobs.text.corpora import Row, check_targets, noted_rows, read_hub, with_last
+from layerscope.jobs.text.corpora import noted_rows, read_hub
 from layerscope.jobs.text.faults import Noted
 from layerscope.jobs.text.hub import hub_records
+from layerscope.jobs.text.row_targets import ROW_TARGETS, check_targets, with_last
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.span_rows import columns_of_spans, noted_span_sentences, span_sentences
 from layerscope.jobs.text.unit_labels import check_unit_labels
 from layerscope.orchestrator.errors import ConfigurationError
@@ -82,29 +83,13 @@ def _with_rows(task: Task) -> CheckedTask:
         return CheckedTask(task.task, num_rows, None, {}, notes_on_rows(task, noted))
     labels = with_last(check_targets(rows, target, names=_names(task)), task.positive)
     check_metric(task, labels)
-    if target == "answers":
-        notes = (*_numbers_of_choices(rows["train"]), *notes_on_rows(task, noted))
-        return CheckedTask(task.task, num_rows, None, {}, notes)
+    counted = labels if TARGET_FACTS[target].has_one_answer else ()
     num_by_label = {
-        split: {label: count[label] for label in labels}
+        split: {label: count[label] for label in counted}
         for split, count in ((split, Counter(str(row.label) for row in of)) for split, of in rows.items())
     }
-    notes = (*(_range(rows["train"]) if target == "number" else ()), *notes_on_rows(task, noted))
+    notes = (*ROW_TARGETS[target].notes(rows["train"]), *notes_on_rows(task, noted))
     return CheckedTask(task.task, num_rows, None, num_by_label, notes)
-
-
-def _range(train: Sequence[Row]) -> Iterator[str]:
-    numbers = [float(str(row.label)) for row in train]
-    yield f"numbers in train: {min(numbers):g} to {max(numbers):g}, {fmean(numbers):.3g} on average"
-
-
-def _numbers_of_choices(train: Sequence[Row]) -> Iterator[str]:
-    known = [answers_of([text for _, text in row.choices or ()], row.answers or ()) for row in train]
-    for noun, counts in (
-        ("choices of a row", [len(answers.token_f1) for answers in known]),
-        ("right ones of them", [len(answers.right) for answers in known]),
-    ):
-        yield f"{noun} in train: {min(counts)} to {max(counts)}, {fmean(counts):.3g} on average"
 
 
 def _with_units(task: Task) -> CheckedTask:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from layerscope.jobs.specs.stages import target_of
 from layerscope.jobs.text.copies import texts_of_rows
-from layerscope.jobs.text.corpora import Row, strata
+from layerscope.jobs.text.row_targets import strata
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.splits import split_of_texts, stratified_sample
 from layerscope.jobs.text.truncation import count_tokens
 from layerscope.orchestrator.experiment.experiment import Experiment

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from layerscope.jobs.text.corpora import Row
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.truncation import bodies_of
 from layerscope.jobs.text.windows import LEAST_NEW_TOKENS, is_crowded
 from layerscope.orchestrator.experiment.experiment import Experiment

@@ -5,15 +5,18 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from layerscope.jobs import feature_head, features
 from layerscope.jobs.artifacts.token_states import TokenStates, write_tokens
 from layerscope.jobs.artifacts.tokenised import read_split
+from layerscope.jobs.context import LOG
+from layerscope.jobs.encoders.feature_heads import LinearHead
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.targets.task_type import TaskType
-from tests.jobs.tiny import curve, curves, make_context, planted, write_encoder, write_rows
+from tests.jobs.tiny import NO_DROPOUT, curve, curves, make_context, planted, write_encoder, write_rows
 
 
 def head_spec(*, seed: int = 0, head: str = "linear", **training) -> FeatureHeadSpec:
@@ -227,3 +230,22 @@ def test_layers_are_counted_from_the_embeddings():
         chosen_layers(13, 12)
     with pytest.raises(ValueError, match="last-14 are too many: the encoder has layers 0 to 12"):
         chosen_layers("last-14", 12)
+
+
+def test_where_memory_runs_out_a_head_goes_on_with_parts_of_the_same_batch(encoder, task, tmp_path):
+    plain = write_encoder(tmp_path / "plain", **NO_DROPOUT)
+    write_features(tmp_path / "states", plain, task)
+    spec, sizes = head_spec(epochs=1), []
+    expected = train(tmp_path / "whole", spec, tmp_path / "states" / "out", task)[1]
+
+    def fail(model, inputs):
+        if isinstance(model, LinearHead) and model.training:
+            sizes.append(len(inputs[0]))
+            if sizes[-1] > 3:
+                raise torch.OutOfMemoryError("no room")
+
+    with register_module_forward_pre_hook(fail):
+        context, found = train(tmp_path / "parts", spec, tmp_path / "states" / "out", task)
+    assert sizes[:6] == [8, 4, 2, 2, 2, 2]
+    assert found["validation/loss"] == pytest.approx(expected["validation/loss"], abs=1e-5)
+    assert "out of memory with 8 examples at a time" in (context.scratch / LOG).read_text()

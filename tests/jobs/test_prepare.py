@@ -11,7 +11,8 @@ from layerscope.jobs.artifacts.token_sample import SAMPLE, read_sample
 from layerscope.jobs.artifacts.tokenised import read_labels, read_prepared_target, read_split, read_texts
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
-from layerscope.jobs.text.corpora import Row, digest
+from layerscope.jobs.text.corpora import digest
+from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()

@@ -6,7 +6,8 @@ import pytest
 
 from layerscope.jobs.specs.stages import Columns
 from layerscope.jobs.text.answers import answers_of
-from layerscope.jobs.text.corpora import check_targets, read_rows, sequences_of
+from layerscope.jobs.text.corpora import read_rows, sequences_of
+from layerscope.jobs.text.row_targets import check_targets
 
 CLOZE = Columns(
     text="passage", text_pair="query", choices="entities", answers="answers", placeholder="@placeholder"

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from layerscope.jobs.specs.stages import Columns
-from layerscope.jobs.text.corpora import Row, check_targets, read_rows, sequences_of
+from layerscope.jobs.text.corpora import read_rows, sequences_of
+from layerscope.jobs.text.row_targets import check_targets
+from layerscope.jobs.text.rows import Row
 
 NAMED = Columns(text="question", label="answer", choices="choices")
 LISTED = Columns(text="question", label="answer", choices="endings")

@@ -2,7 +2,7 @@
 
 from layerscope.jobs.text.annotations import AnnotatedSentence, Unit
 from layerscope.jobs.text.copies import copies_told, examples_of_rows, examples_of_sentences
-from layerscope.jobs.text.corpora import Row
+from layerscope.jobs.text.rows import Row
 
 
 def rows_of(*pairs, target="label"):

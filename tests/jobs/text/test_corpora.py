@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from layerscope.jobs.specs.stages import Columns
-from layerscope.jobs.text.corpora import Row, check_labels, digest, read_hub, read_rows
+from layerscope.jobs.text.corpora import digest, read_hub, read_rows
+from layerscope.jobs.text.row_targets import check_labels
+from layerscope.jobs.text.rows import Row
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[3] / "../shared")).resolve()
 ROWS = [("a cat", "pet"), ('an "old" oak,\nand more', "tree"), ("été", "pet")]

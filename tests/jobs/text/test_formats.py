@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.jobs.text.corpora import Row, read_rows
+from layerscope.jobs.text.corpora import read_rows
+from layerscope.jobs.text.rows import Row
 
 
 def refused(path: Path) -> str:

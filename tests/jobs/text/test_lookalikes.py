@@ -2,8 +2,9 @@
 
 import pytest
 
-from layerscope.jobs.text.corpora import Row, check_labels
 from layerscope.jobs.text.lookalikes import alike
+from layerscope.jobs.text.row_targets import check_labels
+from layerscope.jobs.text.rows import Row
 
 
 def rows_of(*labels: str) -> list[Row]:
