@@ -105,7 +105,8 @@ def test_a_deleted_experiment_is_named_with_a_command_that_restores_it(tracker, 
     env, setting, mlflow, group, *arguments = shlex.split(advised)
     assert (env, mlflow, group) == ("env", "mlflow", commands.name)
     monkeypatch.setenv(*setting.split("=", maxsplit=1))
-    assert CliRunner().invoke(commands, arguments).exit_code == 0
+    restored = CliRunner().invoke(commands, arguments)
+    assert restored.exit_code == 0, restored.output
     tracker.publish(EXPERIMENT, PAGE)
     assert len(runs_in(database)) == 1
 
