@@ -234,6 +234,7 @@ def server(database, tmp_path):
     server.kill()
 
 
+@pytest.mark.slow
 def test_a_server_killed_and_started_again_holds_everything_once(server, caplog):
     caplog.set_level(logging.INFO)
     study = Page(
