@@ -29,7 +29,7 @@ from transformers import (
 from layerscope.jobs import prepare
 from layerscope.jobs.artifacts.tokenised import read_labels, read_split
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.finetune import Finetuning
+from layerscope.jobs.finetune import begin
 from layerscope.jobs.processes import alone
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.specs.stages import FilesData, FinetuneSpec, PrepareSpec, Sample
@@ -83,7 +83,7 @@ def _layerscope(
         scratch=out,
         accelerator=alone(use_gpu=torch.cuda.is_available()),
     )
-    finetuning = Finetuning(FinetuneSpec(encoder="", training=training, seed=seed), context)
+    finetuning = begin(FinetuneSpec(encoder="", training=training, seed=seed), context)
     started = time.perf_counter()
     while not finetuning.is_over:
         finetuning.advance()

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from layerscope.jobs.artifacts.sentences import EncodedSentence, write_annotated
 from layerscope.jobs.context import StageContext
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.annotations import AnnotatedFilesData, AnnotateSpec, SampleAnnotationsData
 from layerscope.jobs.specs.stages import FilesData, HubData, ValidationSplit
 from layerscope.jobs.text.annotations import AnnotatedSentence, read_annotations, sample_annotations
@@ -35,14 +36,16 @@ def run(spec: AnnotateSpec, context: StageContext) -> dict[str, float]:
             of one span beside pairs; a sentence without a token, or that transformers tokenizes otherwise.
     """
     tokenizer_folder = context.inputs["tokenizer"]
-    refuse_changed(tokenizer_folder, planned=spec.tokenizer, found=tokenizer_digest(tokenizer_folder))
-    tokenizer = load_tokenizer(tokenizer_folder)
+    code = code_of(spec.tokenizer)
+    found = tokenizer_digest(tokenizer_folder, runs_code=code is not None)
+    refuse_changed(tokenizer_folder, planned=spec.tokenizer, found=found)
+    tokenizer = load_tokenizer(tokenizer_folder, code=code)
     is_given = spec.validation is not None and getattr(spec.data, "validation", None) is not None
     splits = ("train", "validation", "test") if is_given else ("train", "test")
     read = {split: _read(spec, context, split) for split in splits}
     check_unit_labels(read)
     sample = sample_of({split: [sentence.texts() for sentence in of] for split, of in read.items()})
-    check_sample(str(tokenizer_folder), sample)
+    check_sample(str(tokenizer_folder), sample, code=code)
     encoded = {split: encode_words(of, tokenizer) for split, of in read.items()}
     _refuse_empty(encoded)
     kept = {split: [s for s in of if len(s.input_ids) <= spec.max_length] for split, of in encoded.items()}

@@ -25,14 +25,15 @@ from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
 from layerscope.jobs.encoders.exported_folder import refuse_wrong_loads, write_model
 from layerscope.jobs.encoders.head_files import READING, load_classifier
 from layerscope.jobs.encoders.hidden_states import pooled_layers
-from layerscope.jobs.encoders.layer_targets import row_scores
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.encoders.text_classifier import Trial, text_classifier
 from layerscope.jobs.encoders.text_head import TextHead
 from layerscope.jobs.encoders.token_classifier import token_classifier
 from layerscope.jobs.model_card import Facts, write_card
 from layerscope.jobs.specs.recipe import TokenPooling
-from layerscope.jobs.specs.targets import SELECTING, Metric, Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, MetricName, Target
+from layerscope.jobs.targets.all import TARGETS
+from layerscope.jobs.targets.layer_heads import row_scores
 from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
 from layerscope.jobs.text.candidates import candidates_of
 from layerscope.jobs.text.inputs import inputs_of
@@ -58,7 +59,7 @@ def export_model(
     variant: str,
     max_length: int | None,
     truncation: str,
-    metric: Metric | None = None,
+    metric: MetricName | None = None,
 ) -> Facts:
     """Write config, weights, tokenizer, card and facts of the shortened model into an empty folder.
 
@@ -82,7 +83,7 @@ def export_model(
     _refuse_other_heads(reading)
     labels = tuple(reading["labels"])
     target = read_prepared_target(data)
-    metric = metric or SELECTING[target]
+    metric = metric or TARGET_FACTS[target].selected_by
     scored = partial(_score, metric=metric, target=target, num_labels=len(labels))
     tuned = TextHead.tuned(finetune, reading["pooling"])
     pooling = tuned.pooling
@@ -106,7 +107,7 @@ def export_model(
     trial = _trial(encoder, test, head, layers=layers, pad_id=pad_id)
     parameters_whole = _num_parameters(encoder)
     keep_layers(encoder, layers)
-    config = _with_answers(encoder.config, labels if target == "label" else (target,), target)
+    config = _with_answers(encoder.config, labels, target)
     parameters_cut = parameters_whole - _num_parameters(encoder)
     model, kind = text_classifier(encoder, config, head, target=target, trial=trial) or (
         token_classifier(encoder, config, head),
@@ -135,7 +136,7 @@ def export_model(
         max_length=max_length,
         truncation=truncation,
         pairs=test.type_ids is not None,
-        texts=len(test.ids) // (len(labels) if target == "choice" else 1),
+        texts=len(test.ids) // TARGETS[target].rows_per_example(len(labels)),
         metric=metric,
         score=scored(test, found_NK),
         score_before=scored(test, before_NK),
@@ -197,13 +198,14 @@ def _change_tokenizer(folder: Path, **changes: object) -> None:
     path.write_text(json.dumps(settings | changes, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def _with_answers(config: PreTrainedConfig, names: Sequence[str], target: Target) -> PreTrainedConfig:
+def _with_answers(config: PreTrainedConfig, labels: Sequence[str], target: Target) -> PreTrainedConfig:
     """A copy that says what the logits stand for."""
-    config = copy.deepcopy(config)
+    config, has_labels = copy.deepcopy(config), TARGET_FACTS[target].has_labels
+    names = labels if has_labels else (target,)
     config.id2label = dict(enumerate(names))
     config.label2id = {name: number for number, name in enumerate(names)}
     # Of one logit, a pipeline would give the sigmoid otherwise.
-    config.problem_type = "single_label_classification" if target == "label" else "regression"
+    config.problem_type = "single_label_classification" if has_labels else "regression"
     return config
 
 
@@ -226,10 +228,12 @@ def _trial(encoder: PreTrainedModel, test: Split, head: TextHead, *, layers: int
 def _some(data: Path, name: Literal["validation", "test"], target: Target) -> Split:
     split = read_split(data, name)
     chosen = split.rows(np.random.default_rng(0).permutation(len(split.ids))[:MOST_TEXTS].tolist())
-    return candidates_of(chosen) if target == "choice" else chosen
+    return candidates_of(chosen) if TARGET_FACTS[target].choices_apart else chosen
 
 
-def _score(split: Split, logits_NK: np.ndarray, *, metric: Metric, target: Target, num_labels: int) -> float:
+def _score(
+    split: Split, logits_NK: np.ndarray, *, metric: MetricName, target: Target, num_labels: int
+) -> float:
     scores = row_scores(Part(split.ids, split.labels, []), logits_NK, target, num_labels=num_labels)
     return scores[metric]
 

@@ -9,6 +9,7 @@ from layerscope.jobs.artifacts.tokenised import Split, read_labels, read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.hidden_states import pooled_layers
 from layerscope.jobs.encoders.loading import load_encoder, snapshot_folder
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import ExtractSpec
 from layerscope.jobs.text.candidates import candidates_of
 
@@ -24,7 +25,7 @@ def run(spec: ExtractSpec, context: StageContext) -> dict[str, float]:
     counts = {"train/examples": len(train.ids), "test/examples": len(test.ids)}
     if spec.choices_apart:
         train, test = candidates_of(train), candidates_of(test)
-    encoder = load_encoder(model)
+    encoder = load_encoder(model, code=code_of(spec.encoder))
     layers = pooled_layers(
         encoder,
         [*train.texts, *test.texts],

@@ -7,6 +7,7 @@ from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.loading import load_encoder, snapshot_folder
 from layerscope.jobs.encoders.token_states import token_states
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.features import FeaturesSpec
 
 SPLITS = ("train", "validation", "test")
@@ -20,7 +21,8 @@ def run(spec: FeaturesSpec, context: StageContext) -> dict[str, float]:
     Raises:
         ValueError: the files would be larger than the budget, or a state does not fit float16.
     """
-    encoder = load_encoder(snapshot_folder(context.inputs["encoder"], spec.snapshot))
+    start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
+    encoder = load_encoder(start, code=code_of(spec.encoder))
     splits = {name: read_split(context.inputs["data"], name) for name in SPLITS}
     width = encoder.config.hidden_size * len(spec.layers)
     num_tokens = sum(len(text) for split in splits.values() for text in split.texts)

@@ -3,15 +3,13 @@
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, assert_never
 
 from layerscope.jobs.specs.recipe import Pooling, TokenPooling
-from layerscope.jobs.specs.targets import Metric, Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Kind, MetricName, Target
+from layerscope.jobs.targets.all import TARGETS
+from layerscope.jobs.targets.task_type import Export
 
 FACTS, CARD = "layerscope.json", "README.md"
-
-Kind = Literal["texts", "choices", "tokens"]
-"""What a class of transformers classifies."""
 
 _AUTO: dict[Kind, str] = {
     "texts": "AutoModelForSequenceClassification",
@@ -33,23 +31,11 @@ _READING: dict[TokenPooling, str] = {
     "last": "The logits of a text are those of its last token",
     "mean": "The logits of a text are the mean of those of its tokens",
 }
-
-
-_ANSWERS: dict[Target, str] = {
-    "label": "labels = [model.config.id2label[number] for number in logits.argmax(-1).tolist()]",
-    "number": "numbers = logits[:, 0].tolist()",
-    "choice": "chosen = logits.view(len(texts), -1).argmax(-1).tolist()",
-}
 _PIPELINE = """\
 from transformers import pipeline
 classify = pipeline("text-classification", model=folder, tokenizer=folder)
 """
 _OF_CHOICES = "[text for text, of in zip(texts, choices) for _ in of], sum(choices, [])"
-_NOUNS: dict[Target, str] = {
-    "label": "A classifier of texts",
-    "number": "A model that predicts a number",
-    "choice": "A model that chooses",
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +65,7 @@ class Facts:
     """Whether a text is a pair of texts, or stands beside a choice."""
     texts: int
     """Test texts that were scored."""
-    metric: Metric
+    metric: MetricName
     score: float
     score_before: float
     """Of the whole model with its tuned head on the same texts."""
@@ -110,26 +96,15 @@ def snippet(facts: Facts) -> str:
             )
         case "tokens":
             pairs = "texts, pairs" if facts.pairs else "texts"
-            given = _OF_CHOICES if facts.target == "choice" else pairs
-            return _model_lines(facts, given, cut) + f"{_LOGITS[facts.pooling]}\n{_ANSWERS[facts.target]}\n"
+            given = _OF_CHOICES if TARGET_FACTS[facts.target].has_choices else pairs
+            lines = _model_lines(facts, given, cut)
+            return f"{lines}{_LOGITS[facts.pooling]}\n{_export(facts).answer}\n"
 
 
 def _by_pipeline(facts: Facts, cut: str) -> str:
     pair = '{"text": text, "text_pair": pair}'
     given = f"[{pair} for text, pair in zip(texts, pairs)]" if facts.pairs else "texts"
-    match facts.target:
-        case "label":
-            return f'labels = [answer["label"] for answer in classify({given}, {cut})]\n'
-        case "number":
-            return f'numbers = [answer["score"] for answer in classify({given}, {cut})]\n'
-        case _:
-            return f"""\
-chosen = []
-for text, of in zip(texts, choices):
-    answers = classify([{pair} for pair in of], {cut})
-    scores = [answer["score"] for answer in answers]
-    chosen.append(scores.index(max(scores)))
-"""
+    return _export(facts).pipeline(given, pair, cut)
 
 
 def _model_lines(facts: Facts, given: str, cut: str) -> str:
@@ -149,10 +124,10 @@ library_name: transformers
 pipeline_tag: text-classification
 ---
 
-# {_NOUNS[facts.target]} in {facts.layers} of {facts.of_layers} layers
+# {_export(facts).title} in {facts.layers} of {facts.of_layers} layers
 
 The lowest {facts.layers} layers of a fine-tuned encoder (layerscope, variant `{facts.variant}`) and a
-head ({facts.head}, pooling {facts.pooling}). {_answers_in_words(facts)}
+head ({facts.head}, pooling {facts.pooling}). {_export(facts).in_words(facts.labels)}
 
 It loads as `{facts.architecture}`, without code of its own.
 {_how_it_is_loaded(facts)}
@@ -174,16 +149,10 @@ It loads as `{facts.architecture}`, without code of its own.
 """
 
 
-def _answers_in_words(facts: Facts) -> str:
-    match facts.target:
-        case "label":
-            return f"Labels: {', '.join(facts.labels)}."
-        case "number":
-            return "Its one logit is the number."
-        case "choice":
-            return "Its one logit scores a text with one choice; the choice with the highest is the answer."
-        case never:
-            assert_never(never)
+def _export(facts: Facts) -> Export:
+    export = TARGETS[facts.target].export
+    assert export is not None, "what is exported has one answer"
+    return export
 
 
 def _how_it_is_loaded(facts: Facts) -> str:

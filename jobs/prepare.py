@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, assert_never
 from layerscope.jobs.artifacts.token_sample import write_sample
 from layerscope.jobs.artifacts.tokenised import RIGHT, TOKEN_F1, write_tokenised
 from layerscope.jobs.context import StageContext
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
 from layerscope.jobs.specs.targets import Target
 from layerscope.jobs.text.answers import answers_of
@@ -65,7 +66,8 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
         labels = with_last(labels, spec.positive)
     rows_by_split = sampled(rows_by_split, spec.sample, target)
     sample = sample_of({split: sequences_in(rows) for split, rows in rows_by_split.items()})
-    check_sample(str(context.inputs["tokenizer"]), sample)
+    code = code_of(spec.tokenizer)
+    check_sample(str(context.inputs["tokenizer"]), sample, code=code)
     is_drawn = "validation" not in rows_by_split
     if is_drawn:
         rows_by_split = _with_validation(spec, rows_by_split, target)
@@ -73,7 +75,7 @@ def run(spec: PrepareSpec, context: StageContext) -> dict[str, float]:
     if spec.pairs == "apart":
         rows_by_split = {split: _apart(rows) for split, rows in rows_by_split.items()}
 
-    tokenizer = load_tokenizer(context.inputs["tokenizer"])
+    tokenizer = load_tokenizer(context.inputs["tokenizer"], code=code)
     encoded_by_split = {split: _encode(spec, rows, tokenizer) for split, rows in rows_by_split.items()}
     for split, encoded in encoded_by_split.items():
         _refuse_empty(split, rows_by_split[split], encoded)
@@ -110,8 +112,10 @@ def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
     for role, expected in planned.items():
         if expected is None:
             continue
-        path = context.inputs[role]
-        refuse_changed(path, planned=expected, found=tokenizer_digest(path) if role == "tokenizer" else None)
+        path, found = context.inputs[role], None
+        if role == "tokenizer":
+            found = tokenizer_digest(path, runs_code=code_of(spec.tokenizer) is not None)
+        refuse_changed(path, planned=expected, found=found)
 
 
 def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:

@@ -1,11 +1,15 @@
 """An encoder of the same shape with fresh weights: what of a probe's accuracy needs no pretraining?"""
 
+from pathlib import Path
+
 import torch
-from transformers import AutoModel
+from transformers import AutoModel, PreTrainedModel
 
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.checked_loading import read_config
 from layerscope.jobs.encoders.loading import save_encoder
+from layerscope.jobs.encoders.own_classes import own_class
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import RandomEncoderSpec
 
 
@@ -14,6 +18,14 @@ def run(spec: RandomEncoderSpec, context: StageContext) -> dict[str, float]:
     folder = context.inputs["encoder"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)
-        encoder = AutoModel.from_config(read_config(folder), dtype=torch.float32)
+        encoder = _fresh(folder, code_of(spec.encoder))
     save_encoder(encoder, context.out, tokenizer_from=folder)
     return {"parameters": float(sum(weights.numel() for weights in encoder.parameters()))}
+
+
+def _fresh(folder: Path, code: str | None) -> PreTrainedModel:
+    config = read_config(folder, code=code)
+    own = None if code is None else own_class(AutoModel, config, folder)
+    if own is None:
+        return AutoModel.from_config(config, dtype=torch.float32)
+    return own._from_config(config, dtype=torch.float32)

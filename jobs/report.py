@@ -1,7 +1,7 @@
 """The figures and the report of a study, with all measures that there are."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -10,12 +10,20 @@ from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.measures.reports import REPORTS
 from layerscope.jobs.reporting import document
 from layerscope.jobs.reporting import figures as drawn
+from layerscope.jobs.reporting.ranking import RankedCondition, rank_conditions
 from layerscope.jobs.reporting.study import Study, VariantResult
 
+Ranking = Sequence[RankedCondition]
 
-def study_figures(study: Study) -> dict[str, Figure]:
-    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data."""
-    return drawn.study_figures(study, MEASURES, REPORTS)
+
+def study_figures(study: Study, *, ranking: Ranking | None = None) -> dict[str, Figure]:
+    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data.
+
+    Args:
+        ranking: That of `rank_conditions` where the conditions are ranked already.
+    """
+    ranked = rank_conditions(study) if ranking is None else ranking
+    return drawn.study_figures(study, ranked, {**MEASURES, **study.plugins}, REPORTS)
 
 
 def variant_figures(variant: VariantResult) -> dict[str, Figure]:
@@ -23,23 +31,34 @@ def variant_figures(variant: VariantResult) -> dict[str, Figure]:
     return drawn.variant_figures(variant, REPORTS)
 
 
-def render_report(study: Study, *, figures: Mapping[str, Figure] | None = None) -> str:
+def render_report(
+    study: Study, *, figures: Mapping[str, Figure] | None = None, ranking: Ranking | None = None
+) -> str:
     """The page as HTML that loads nothing from outside and works without scripts.
 
     Args:
-        figures: Those of `study_figures` where they are drawn already.
+        figures, ranking: Those of `study_figures` and `rank_conditions` where they are made already.
     """
-    shown = study_figures(study) if figures is None else figures
-    return document.render_report(study, shown, measures=MEASURES, reports=REPORTS)
+    ranked = rank_conditions(study) if ranking is None else ranking
+    shown = study_figures(study, ranking=ranked) if figures is None else figures
+    return document.render_report(
+        study, shown, ranked, measures={**MEASURES, **study.plugins}, reports=REPORTS
+    )
 
 
-def write_report(study: Study, path: Path, *, figures: Mapping[str, Figure] | None = None) -> Path:
+def write_report(
+    study: Study,
+    path: Path,
+    *,
+    figures: Mapping[str, Figure] | None = None,
+    ranking: Ranking | None = None,
+) -> Path:
     """Write the page at `path`, whole or not at all; folders are made. Returns the path.
 
     Args:
-        figures: Those of `study_figures` where they are drawn already.
+        figures, ranking: Those of `study_figures` and `rank_conditions` where they are made already.
     """
-    page = render_report(study, figures=figures)
+    page = render_report(study, figures=figures, ranking=ranking)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:

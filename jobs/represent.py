@@ -20,6 +20,7 @@ from layerscope.jobs.artifacts.sentences import (
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.loading import load_encoder, snapshot_folder
 from layerscope.jobs.encoders.unit_states import unit_layers
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.annotations import RepresentSpec
 
 
@@ -27,7 +28,7 @@ def run(spec: RepresentSpec, context: StageContext) -> dict[str, float]:
     """Layer 0 is the output of the embeddings."""
     data = context.inputs["data"]
     model = context.inputs.get("model") or context.inputs["encoder"]
-    encoder = load_encoder(snapshot_folder(model, spec.snapshot))
+    encoder = load_encoder(snapshot_folder(model, spec.snapshot), code=code_of(spec.encoder))
     parts = {}
     for name, size in (("train", spec.num_train), ("test", spec.num_test)):
         split = read_annotated(data, name)

@@ -21,13 +21,22 @@ _KEY = re.compile(r"[0-9a-f]{6,16}")
 _MODEL_KINDS = ("finetune", "pretrain", "multitask")
 
 
-def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: Path) -> dict[str, Any]:
+def analysis(
+    name: str,
+    models: Sequence[str],
+    tasks: Sequence[Path],
+    *,
+    store: Path,
+    trust_remote_code: bool = False,
+) -> dict[str, Any]:
     """What an experiment file would say: the models as encoders, with a linear head on their last layer.
 
     Args:
         models: Each a folder, the key of a trained model in the store (or its first six digits or more),
-            `package:NAME`, `models:/...` or `runs:/...` of MLflow, or a name on the Hub.
+            `package:NAME`, `models:/...` or `runs:/...` of MLflow, or a name on the Hub, after which `@` and
+            a commit, branch or tag may stand.
         tasks: Task files. Annotated sentences are probed, texts are classified too.
+        trust_remote_code: Whether code of their own is run, of those in folders and on the Hub.
 
     Raises:
         ConfigurationError: a name that is none, a task file that is wrong, no task of texts, or a key with
@@ -39,7 +48,7 @@ def analysis(name: str, models: Sequence[str], tasks: Sequence[Path], *, store: 
         )
     if len(name) > MOST_LETTERS:
         raise ConfigurationError(f"--name: must have at most {MOST_LETTERS} letters, not {len(name)}")
-    sources = _named(models, store)
+    sources = _named(models, store, trust_remote_code=trust_remote_code)
     texts, of_units = [], []
     for path in tasks:
         (of_units if read_task(path, os.environ).has_units else texts).append(str(path.absolute()))
@@ -67,12 +76,14 @@ def analysis_yaml(written: Mapping[str, Any]) -> str:
     return out.getvalue()
 
 
-def _named(models: Sequence[str], store: Path) -> dict[str, dict[str, str]]:
+def _named(models: Sequence[str], store: Path, *, trust_remote_code: bool) -> dict[str, dict[str, Any]]:
     """A source for each model, under a short name; of two alike the later is numbered."""
-    sources: dict[str, dict[str, str]] = {}
+    sources: dict[str, dict[str, Any]] = {}
     for model in models:
-        source = _source(model, store)
-        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", _short(model)).lstrip("-_.") or "model"
+        source: dict[str, Any] = _source(model, store)
+        if trust_remote_code and ("folder" in source or "hub" in source):
+            source["trust_remote_code"] = True
+        stem = re.sub(r"[^A-Za-z0-9_.-]+", "-", _short(source.get("hub", model))).lstrip("-_.") or "model"
         number, name = 1, stem
         while name in sources or name == "main":
             number += 1
@@ -101,7 +112,10 @@ def _source(model: str, store: Path) -> dict[str, str]:
     if len(stored) > 1:
         found = ", ".join(folder.name for folder in stored)
         raise ConfigurationError(f"{model} is the beginning of several keys: {found}")
-    return {"folder": str(stored[0])} if stored else {"hub": model}
+    if stored:
+        return {"folder": str(stored[0])}
+    repository, at, revision = model.partition("@")
+    return {"hub": repository, "revision": revision} if at else {"hub": model}
 
 
 def _stored(beginning: str, store: Path) -> list[Path]:

@@ -31,7 +31,7 @@ from layerscope.orchestrator.options import (
     chosen_tracking_uri,
     opened,
 )
-from layerscope.orchestrator.reading_end import ReadConsole, reader_gone_told
+from layerscope.orchestrator.reading_end import ReadConsole, reader_gone_told, unread_help_told
 from layerscope.orchestrator.tracking.tracker import redacted
 
 if TYPE_CHECKING:
@@ -57,7 +57,8 @@ def main() -> None:
     """Entry point of the `layerscope` command."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
-    app(prog_name="layerscope")
+    with unread_help_told():
+        app(prog_name="layerscope")
 
 
 def _print_version(is_asked: bool) -> None:
@@ -134,7 +135,8 @@ def analyze(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="A folder, a key of the store, package:NAME, models:/... of MLflow, or a name on the Hub.",
+            help="A folder, a key of the store, package:NAME, models:/... of MLflow, or a name on the Hub, "
+            "as owner/name or owner/name@COMMIT.",
         ),
     ],
     task: Annotated[list[Path], typer.Option(help="Task file; may be repeated. Annotated ones are probed.")],
@@ -142,6 +144,13 @@ def analyze(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, as measures.cka=false.")
     ] = None,
+    trust_remote_code: Annotated[
+        bool,
+        typer.Option(
+            "--trust-remote-code",
+            help="Run code of the models' own, of folders and of the Hub's repositories at a commit.",
+        ),
+    ] = False,
     store: StoreFolder = RUNS,
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
@@ -160,7 +169,8 @@ def analyze(
     uri = chosen_tracking_uri(tracking_uri, store)
     with TemporaryDirectory() as folder:
         written = Path(folder) / "analysis.yaml"
-        written.write_text(analysis_yaml(analysis(name, models, task, store=store)), encoding="utf-8")
+        asked = analysis(name, models, task, store=store, trust_remote_code=trust_remote_code)
+        written.write_text(analysis_yaml(asked), encoding="utf-8")
         workspace = opened(written, changes, store, uri, None)
     Store(store).create()
     kept = store / "analyses" / f"{name}.yaml"
@@ -305,6 +315,7 @@ def publish(
 ) -> int:
     """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
     from layerscope.jobs.report import study_figures, write_report
+    from layerscope.jobs.reporting.ranking import rank_conditions
     from layerscope.orchestrator.running import final_pages
     from layerscope.orchestrator.showing import described_refusals
     from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
@@ -313,8 +324,9 @@ def publish(
     uri = chosen_tracking_uri(tracking_uri, store)
     workspace = opened(experiment, overrides, store, uri, profile, must_exist=True)
     study = workspace.study(workspace.schedule())
-    figures = study_figures(study)
-    path = write_report(study, workspace.report_path, figures=figures)
+    ranking = rank_conditions(study)
+    figures = study_figures(study, ranking=ranking)
+    path = write_report(study, workspace.report_path, figures=figures, ranking=ranking)
     pages = final_pages(workspace, study, figures, path)
     tracker = MlflowTracker(uri)
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from layerscope.jobs.artifacts.record import RECORD, read_record
+from layerscope.jobs.own_code import code_of
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from layerscope.orchestrator.execution.serial import quieten
 from layerscope.orchestrator.store.artifacts import Store
@@ -38,6 +39,7 @@ def export_variant(
     refitted = _refitted(store, record) if head == "refitted" else None
     data = store.root / "prepare" / record["parents"]["data"]
     prepared = _prepared(store, record)
+    _refuse_own_code(record)
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigurationError(f"--out: {out} is there already: name an empty folder or a new one")
     quieten()
@@ -92,6 +94,15 @@ def _record(store: Store, key: str) -> dict[str, Any]:
         )
     several = ", ".join(map(_named, found))
     raise ConfigurationError(f"the keys of {len(found)} fine-tunings begin with {key!r}: {several}")
+
+
+def _refuse_own_code(record: dict[str, Any]) -> None:
+    if code_of(record["spec"]["encoder"]) is not None:
+        raise ConfigurationError(
+            f"variant {record['key']}: its encoder is code of its own, and what is exported is a model "
+            "that transformers loads without any. The folder of the fine-tuning in the store has encoder, "
+            "code and head: AutoModel loads it with trust_remote_code=True"
+        )
 
 
 def _named(record: dict[str, Any]) -> str:

@@ -140,10 +140,12 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
 
 def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
     from layerscope.jobs.report import study_figures, write_report
+    from layerscope.jobs.reporting.ranking import rank_conditions
 
     study = workspace.study(schedule)
-    figures = study_figures(study)
-    report = write_report(study, workspace.report_path, figures=figures)
+    ranking = rank_conditions(study)
+    figures = study_figures(study, ranking=ranking)
+    report = write_report(study, workspace.report_path, figures=figures, ranking=ranking)
     num_unpublished = shown.finish(final_pages(workspace, study, figures, report))
     counts = schedule.counts()
     states = [variant.state for variant in study.variants]

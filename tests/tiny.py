@@ -36,7 +36,7 @@ def make_encoder(folder: Path, *, dropout: float = 0.1) -> Path:
     return folder
 
 
-def write_experiment(path: Path, encoder: Path, **changes: Any) -> Path:
+def write_experiment(path: Path, encoder: Path, /, **changes: Any) -> Path:
     """An experiment of one task with 40 + 40 documents and one variant; changes replace whole keys."""
     experiment = {
         "experiment": "tiny",

@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 LAYER_HEADS = "heads.safetensors"
 HEAD = "head.safetensors"
-"""What `jobs.encoders.head_files` writes of a fine-tuning."""
+"""What `jobs.artifacts.classifier_heads` writes of a fine-tuning."""
 
 
 def read_tuned_head(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -18,6 +18,12 @@ def read_tuned_head(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     head = load_file(folder / HEAD)
     weight_KD = head["weight"]
     return weight_KD, head.get("bias", np.zeros(len(weight_KD), weight_KD.dtype))
+
+
+def read_pooler(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (D, D) and bias (D,) of the pooler of a fine-tuning's head."""
+    parts = load_file(folder / HEAD)
+    return parts["pooler.weight"], parts["pooler.bias"]
 
 
 def write_layer_heads(folder: Path, weight_LKD: np.ndarray, bias_LK: np.ndarray) -> None:

@@ -1,1 +1,1 @@
-"""Text encoders: loading, layers, hidden states, heads, learning rates and training."""
+"""Text encoders: loading, layers, hidden states, heads, facts and export."""

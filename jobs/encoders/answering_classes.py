@@ -20,9 +20,8 @@ from transformers import (
 from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.encoders.architecture import takes_token_types
 from layerscope.jobs.encoders.heads import pool
-from layerscope.jobs.model_card import Kind
 from layerscope.jobs.specs.recipe import TokenPooling
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import Kind
 from layerscope.jobs.text.inputs import inputs_of
 
 AUTO_CLASSES = {
@@ -35,12 +34,6 @@ _MAPPINGS = {
     "choices": MODEL_FOR_MULTIPLE_CHOICE_MAPPING,
     "tokens": MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING,
 }
-LOADED: dict[Target, tuple[Kind, ...]] = {
-    "label": ("texts",),
-    "number": ("texts",),
-    "choice": ("choices", "texts"),
-}
-"""By which of them people load a model that predicts it, the usual first."""
 
 
 def has_class(config: PreTrainedConfig, kind: Kind) -> bool:

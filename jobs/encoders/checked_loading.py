@@ -7,9 +7,11 @@ from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoConfig, PreTrainedConfig, PreTrainedModel
+from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 
 from layerscope.jobs.encoders.layout import layout_of
+from layerscope.jobs.encoders.own_classes import own_class
+from layerscope.jobs.own_code import allow_code, how_to_allow, own_classes
 from layerscope.jobs.specs.encoders import ADAPTER, adapter_fault
 
 OPTIONS = {"dtype": "float32", "weights_only": True, "trust_remote_code": False}
@@ -20,11 +22,15 @@ _CONSTANTS = ("inv_freq", "masked_bias", "position_ids")
 """Ends of names under which older versions of transformers stored what is no weight."""
 
 
-def read_config(folder: Path) -> PreTrainedConfig:
-    """The configuration of a folder whose type transformers knows.
+def read_config(folder: Path, *, code: str | None = None) -> PreTrainedConfig:
+    """The configuration of a folder whose type transformers knows, or the folder's own code.
+
+    Args:
+        code: The digest of the folder's own code where that may be run (`own_code.code_of`).
 
     Raises:
-        ValueError: the type is another, as of models whose code lies in their folder; it is not run.
+        ValueError: the type is another, as of models whose code lies in their folder and may not be run; or
+            the code cannot be run.
     """
     path = folder / "config.json"
     try:
@@ -35,16 +41,16 @@ def read_config(folder: Path) -> PreTrainedConfig:
         raise ValueError(f"{path} must hold a JSON object, not {type(written).__name__}")
     if (folder / ADAPTER).exists():
         raise ValueError(adapter_fault(folder))
+    runs_code = allow_code(folder, code)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=runs_code)
     except Exception as error:  # Whatever a configuration's own checks raise.
-        kind, code = written.get("model_type"), written.get("auto_map")
-        if code:
-            named = ", ".join(sorted({str(name) for name in code.values()}))
+        kind, own = written.get("model_type"), own_classes(folder)
+        if own and kind not in CONFIG_MAPPING and not runs_code:
             raise ValueError(
-                f"{folder} has code of its own (auto_map in config.json: {named}), which layerscope never "
-                f"runs, and transformers has no model_type {kind!r}: use a model of a type that transformers "
-                "has"
+                f"{folder} has code of its own (auto_map in config.json: {', '.join(own)}), which is not run "
+                f"unless the experiment says so, and transformers has no model_type {kind!r}: "
+                f"{how_to_allow(folder)}; or use a model of a type that transformers has"
             ) from error
         raise ValueError(f"{path}: {str(error).strip() or type(error).__name__}") from error
     if getattr(config, "quantization_config", None) is not None:
@@ -56,7 +62,7 @@ def read_config(folder: Path) -> PreTrainedConfig:
 
 
 def load_checked(
-    kind: Any, folder: Path, *, heads_may_be_new: bool = False, **options: Any
+    kind: Any, folder: Path, *, code: str | None = None, heads_may_be_new: bool = False, **options: Any
 ) -> PreTrainedModel:
     """A model with every weight from the folder.
 
@@ -65,17 +71,16 @@ def load_checked(
 
     Args:
         kind: The `Auto...` class that loads it.
+        code: As of `read_config`.
         heads_may_be_new: Whether parts beside the encoder, and a pooler, may have random weights.
 
     Raises:
         ValueError: weights are missing, have another shape, or belong to the encoder and have no place in it.
     """
-    read_config(folder)
+    config = read_config(folder, code=code)
     try:
         with torch.inference_mode(False):
-            model, found = kind.from_pretrained(
-                folder, output_loading_info=True, ignore_mismatched_sizes=True, **OPTIONS | options
-            )
+            model, found = load_with_findings(kind, folder, config, code=code, **options)
     except Exception as error:  # Whatever reading someone's files, or building what they describe, raises.
         raise ValueError(
             f"the weights in {folder} cannot be read, or its config.json not built: "
@@ -109,6 +114,23 @@ def load_checked(
             "with save_pretrained, or mend config.json"
         )
     return model
+
+
+def load_with_findings(
+    kind: Any, folder: Path, config: PreTrainedConfig, *, code: str | None, **options: Any
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """A model, and which weights were missing, unexpected or of another shape; nothing is refused.
+
+    Args:
+        config: From `read_config`.
+    """
+    loading = OPTIONS | {"output_loading_info": True, "ignore_mismatched_sizes": True}
+    own = None if code is None else own_class(kind, config, folder)
+    if own is None:
+        return kind.from_pretrained(folder, **loading, **options)
+    for name in [name for name in options if hasattr(config, name)]:
+        setattr(config, name, options.pop(name))  # As `Auto...` classes do; others are the constructor's.
+    return own.from_pretrained(folder, config=config, **loading, **options)
 
 
 def freeze_unread(encoder: PreTrainedModel, *, but: tuple[str, ...] = ()) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel
 
-from layerscope.jobs.encoders.answering_classes import LOADED, Kind, has_class, load_model, new_model
+from layerscope.jobs.encoders.answering_classes import has_class, load_model, new_model
 from layerscope.jobs.encoders.loading import save_encoder
 from layerscope.jobs.encoders.text_classifier import Trial
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Kind, Target
 
 HIDDEN = "all_tokens_"
 """Before the name of a head: of two weights that a `key_mapping` makes one, transformers takes the first in
@@ -33,7 +33,9 @@ def write_model(
     Returns:
         With which `key_mapping` the model's class loads the folder; mostly it needs none.
     """
-    others = [other for other in LOADED[target] if other != kind and has_class(model.config, other)]
+    others = [
+        other for other in TARGET_FACTS[target].loaded_as if other != kind and has_class(model.config, other)
+    ]
     lacking = [_lacking(model, other) for other in others]
     weights, key_mapping = dict(model.state_dict()), {}
     if kind == "tokens" and not all(lacking):
@@ -51,7 +53,7 @@ def refuse_wrong_loads(folder: Path, *, target: Target, trial: Trial) -> None:
     Raises:
         ValueError: one gives others.
     """
-    for kind in LOADED[target]:
+    for kind in TARGET_FACTS[target].loaded_as:
         try:
             model = load_model(folder, kind)
         except (RuntimeError, ValueError):

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch.overrides import TorchFunctionMode
 from transformers import (
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_FOR_PRETRAINING_MAPPING,
+    AutoModelForMaskedLM,
     AutoModelForPreTraining,
     PreTrainedConfig,
     PreTrainedModel,
@@ -22,6 +24,7 @@ from layerscope.jobs.encoders.architecture import keep_layers
 from layerscope.jobs.encoders.checked_loading import POOLER
 from layerscope.jobs.encoders.layout import layer_states, layout_of, sample_ids, undisturbed
 from layerscope.jobs.encoders.loading import load_encoder, load_with_pooler
+from layerscope.jobs.encoders.own_classes import has_own_class
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.text.tokenizer import load_tokenizer
 
@@ -42,24 +45,36 @@ _LENGTH_FIELDS = (
 """What configurations call the longest input."""
 
 
-def encoder_facts(folder: str) -> dict[str, Any]:
+def encoder_facts(folder: str, code: str | None = None) -> dict[str, Any]:
     """The fields of `EncoderFacts` of a folder, as JSON has them.
+
+    Args:
+        code: The digest of the folder's own code where that may be run (`own_code.code_of`).
 
     Raises:
         ValueError: layerscope cannot train or measure this encoder rightly; says why and what would do.
     """
-    path = Path(folder)
-    encoder = load_encoder(path).eval()
+    try:
+        facts = _facts(Path(folder), code)
+    except Exception as error:
+        if code is None or isinstance(error, ValueError):
+            raise
+        raise ValueError(f"the code in {folder} fails: {type(error).__name__}: {error}") from error
+    return facts.model_dump(mode="json")
+
+
+def _facts(folder: Path, code: str | None) -> EncoderFacts:
+    encoder = load_encoder(folder, code=code).eval()
     config, layout = encoder.config, layout_of(encoder)
     vocabulary = encoder.get_input_embeddings().weight.shape[0]
-    _refuse_large_tokenizer(path, vocabulary)
+    _refuse_large_tokenizer(load_tokenizer(folder, code=code), vocabulary, folder)
     with undisturbed(encoder), torch.no_grad():
         _refuse_padding_that_counts(encoder)
         is_causal = _is_causal(encoder)
         table = _position_table(encoder)
         cut_fault = _cut_to_one_layer(encoder)
         positions = _longest(encoder, table)
-    facts = EncoderFacts(
+    return EncoderFacts(
         model_type=config.model_type,
         num_layers=layout.num_layers,
         width=config.hidden_size,
@@ -68,17 +83,18 @@ def encoder_facts(folder: str) -> dict[str, Any]:
         is_causal=is_causal,
         shares_layers=not layout.layers,
         cut_fault=cut_fault,
-        has_pooler=_has_pooler(path),
-        has_masked_head=type(config) in MODEL_FOR_MASKED_LM_MAPPING,
+        has_pooler=_has_pooler(folder, code),
+        has_masked_head=(
+            type(config) in MODEL_FOR_MASKED_LM_MAPPING or has_own_class(AutoModelForMaskedLM, encoder)
+        ),
         has_next_sentence_head=_has_next_sentence_head(config),
         above=layout.above,
         unread=tuple(sorted(layout.unread)),
     )
-    return facts.model_dump(mode="json")
 
 
-def _refuse_large_tokenizer(folder: Path, vocabulary: int) -> None:
-    ids = load_tokenizer(folder).get_vocab(with_added_tokens=True)
+def _refuse_large_tokenizer(tokenizer: Tokenizer, vocabulary: int, folder: Path) -> None:
+    ids = tokenizer.get_vocab(with_added_tokens=True)
     beyond = sorted((number, token) for token, number in ids.items() if number >= vocabulary)
     if beyond:
         shown = ", ".join(f"{token!r} is {number}" for number, token in beyond[:3])
@@ -210,9 +226,9 @@ def _runs(encoder: PreTrainedModel, num_tokens: int) -> bool:
     return True
 
 
-def _has_pooler(folder: Path) -> bool:
+def _has_pooler(folder: Path, code: str | None) -> bool:
     """Whether a pooler is stored, and is what heads build on: tanh of a dense layer on the first token."""
-    whole, dense = load_with_pooler(folder)
+    whole, dense = load_with_pooler(folder, code=code)
     if dense is None:
         return False
     ids = sample_ids(whole)

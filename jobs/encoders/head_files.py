@@ -1,30 +1,20 @@
-"""A classifier's head in and out of the folder of its encoder.
+"""A classifier's head in and out of the folder of its encoder."""
 
-`head.safetensors` has the linear classifier as `weight` and `bias`, and the other parts by name, as
-`pooler.weight` and `attention.hidden.weight`; `head.json` says how they read the encoder.
-"""
-
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
-
-from layerscope.jobs.artifacts.layer_heads import HEAD
+from layerscope.jobs.artifacts.classifier_heads import read_head, write_head
 from layerscope.jobs.encoders.heads import Classifier
 from layerscope.jobs.encoders.loading import load_encoder
-
-READING = "head.json"
 
 
 def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None:
     """Write every part of the head, and how it reads the encoder and what its logits stand for."""
     parts = {
-        name.removeprefix("head."): value.contiguous()
+        name.removeprefix("head."): value
         for name, value in model.state_dict().items()
         if not name.startswith("encoder.")
     }
-    save_file(parts, folder / HEAD)
     reading = {
         "labels": list(labels),
         "pooling": model.pooling,
@@ -35,17 +25,21 @@ def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None
         "num_choices": model.num_choices,
         "judges_choices": model.judges_choices,
     }
-    (folder / READING).write_text(json.dumps(reading, indent=1) + "\n", encoding="utf-8")
+    write_head(folder, parts, reading)
 
 
-def load_classifier(folder: Path) -> Classifier:
-    """The encoder and head of a fine-tuning's folder, as they predicted there."""
-    reading = json.loads((folder / READING).read_text(encoding="utf-8"))
+def load_classifier(folder: Path, *, code: str | None = None) -> Classifier:
+    """The encoder and head of a fine-tuning's folder, as they predicted there.
+
+    Args:
+        code: As of `load_encoder`.
+    """
+    parts, reading = read_head(folder)
     layers = tuple(reading.pop("layers"))
     del reading["labels"]
-    parts = load_file(folder / HEAD)
-    model = Classifier(load_encoder(folder), num_labels=len(parts["weight"]), layers=layers, **reading)
+    encoder = load_encoder(folder, code=code)
+    model = Classifier(encoder, num_labels=len(parts["weight"]), layers=layers, **reading)
     head = {name if "." in name else f"head.{name}": value for name, value in parts.items()}
-    encoder = {name: value for name, value in model.state_dict().items() if name.startswith("encoder.")}
-    model.load_state_dict(encoder | head)
+    below = {name: value for name, value in model.state_dict().items() if name.startswith("encoder.")}
+    model.load_state_dict(below | head)
     return model

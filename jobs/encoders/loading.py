@@ -1,4 +1,4 @@
-"""Encoders in and out of folders: safetensors weights, no remote code, the pooler apart."""
+"""Encoders in and out of folders: safetensors weights, the pooler apart, and their own code if it is run."""
 
 import inspect
 import shutil
@@ -13,62 +13,66 @@ from transformers import (
     AutoModel,
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
-    PreTrainedConfig,
     PreTrainedModel,
 )
 
 from layerscope.jobs.encoders.checked_loading import (
-    OPTIONS,
     POOLER,
     freeze_unread,
     load_checked,
+    load_with_findings,
     pooler_of,
     read_config,
 )
+from layerscope.jobs.encoders.own_classes import own_class
+from layerscope.jobs.own_code import code_files
 from layerscope.jobs.specs.stages import Checkpoint
 from layerscope.jobs.text.tokenizer import tokenizer_files
 
 
-def load_encoder(folder: Path) -> PreTrainedModel:
+def load_encoder(folder: Path, *, code: str | None = None) -> PreTrainedModel:
     """The bare encoder of a folder in float32, without a pooler; parameters that no state depends on are
     frozen.
 
     A pooler that nothing reads would be an unused parameter, which data-parallel training refuses.
 
+    Args:
+        code: As of `read_config`.
+
     Raises:
-        ValueError: the folder's weights are not those of its configuration, or it needs code of its own.
+        ValueError: the folder's weights are not those of its configuration, or it needs code of its own that
+            may not be run.
     """
-    config = read_config(folder)
-    options = {"add_pooling_layer": False} if _takes_pooling_layer(config) else {}
+    config = read_config(folder, code=code)
+    own = None if code is None else own_class(AutoModel, config, folder)
+    options = {"add_pooling_layer": False} if _takes_pooling_layer(own or MODEL_MAPPING[type(config)]) else {}
     if type(config) not in MODEL_FOR_MASKED_LM_MAPPING and hasattr(config, "use_cache"):
         options["use_cache"] = False  # Decoders would keep keys and values for a text that does not go on.
-    encoder = load_checked(AutoModel, folder, **options)
+    encoder = load_checked(AutoModel, folder, code=code, **options)
     freeze_unread(encoder)
     return encoder
 
 
-def load_pooler(folder: Path) -> dict[str, torch.Tensor]:
+def load_pooler(folder: Path, *, code: str | None = None) -> dict[str, torch.Tensor]:
     """`weight` and `bias` of the dense layer through which the folder's encoder passes its first token.
 
     Raises:
         ValueError: the encoder has no pooler, or the folder no weights for it.
     """
-    encoder, dense = load_with_pooler(folder)
+    encoder, dense = load_with_pooler(folder, code=code)
     if dense is None:
         raise ValueError(f"{folder}: {type(encoder).__name__} has no pooler there: pool by cls, mean or last")
     return dense.state_dict()
 
 
-def load_with_pooler(folder: Path) -> tuple[PreTrainedModel, nn.Linear | None]:
+def load_with_pooler(folder: Path, *, code: str | None = None) -> tuple[PreTrainedModel, nn.Linear | None]:
     """The encoder of a folder, and the dense layer of its pooler where that is stored."""
-    encoder, found = AutoModel.from_pretrained(
-        folder, output_loading_info=True, ignore_mismatched_sizes=True, **OPTIONS
-    )
+    encoder, found = load_with_findings(AutoModel, folder, read_config(folder, code=code), code=code)
     lacking = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
     return encoder, pooler_of(encoder, lacking)
 
 
-def load_for_pretraining(folder: Path, *, next_sentence: bool) -> PreTrainedModel:
+def load_for_pretraining(folder: Path, *, next_sentence: bool, code: str | None = None) -> PreTrainedModel:
     """The encoder of a folder with its heads for masked tokens and, if requested, next sentences; new ones
     where none are stored.
 
@@ -76,7 +80,7 @@ def load_for_pretraining(folder: Path, *, next_sentence: bool) -> PreTrainedMode
         ValueError: as of `load_encoder`.
     """
     kind = AutoModelForPreTraining if next_sentence else AutoModelForMaskedLM
-    model = load_checked(kind, folder, heads_may_be_new=True)
+    model = load_checked(kind, folder, code=code, heads_may_be_new=True)
     freeze_unread(model.base_model, but=(POOLER,) if next_sentence else ())
     return model
 
@@ -103,15 +107,22 @@ def save_encoder(
 ) -> None:
     """Write config, safetensors weights and the tokenizer's files, so that `AutoModel` loads the folder.
 
+    An encoder of code of its own is followed by all that lies beside its tokenizer, so that the code's digest
+    stays.
+
     Args:
+        tokenizer_from: The folder that the encoder came from.
         weights: In place of the encoder's own.
     """
     encoder.save_pretrained(folder, state_dict=weights)
-    for path in tokenizer_files(tokenizer_from):
+    code = code_files(tokenizer_from) if encoder.is_remote_code() else ()
+    for path in (*tokenizer_files(tokenizer_from), *code):
         shutil.copyfile(path, folder / path.name)
 
 
-def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path) -> None:
+def save_pretrained_further(
+    model: PreTrainedModel, folder: Path, *, start: Path, code: str | None = None
+) -> None:
     """Write encoder, heads and tokenizer, so that `AutoModel` loads the folder and a chain goes on from it.
 
     Args:
@@ -121,7 +132,7 @@ def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path
     encoder = model.base_model
     lacks_pooler = getattr(encoder, "pooler", False) is None
     if lacks_pooler:
-        encoder.pooler = _stored_pooler(start)
+        encoder.pooler = _stored_pooler(start, code)
     try:
         save_encoder(model, folder, tokenizer_from=start)
     finally:
@@ -129,12 +140,12 @@ def save_pretrained_further(model: PreTrainedModel, folder: Path, *, start: Path
             encoder.pooler = None
 
 
-def _stored_pooler(folder: Path) -> nn.Module | None:
+def _stored_pooler(folder: Path, code: str | None) -> nn.Module | None:
     # Loading draws what is not stored: a training that goes on must not find its random numbers changed.
     with torch.random.fork_rng(devices=[]):
-        encoder, dense = load_with_pooler(folder)
+        encoder, dense = load_with_pooler(folder, code=code)
     return None if dense is None else encoder.pooler
 
 
-def _takes_pooling_layer(config: PreTrainedConfig) -> bool:
-    return "add_pooling_layer" in inspect.signature(MODEL_MAPPING[type(config)].__init__).parameters
+def _takes_pooling_layer(kind: type[PreTrainedModel]) -> bool:
+    return "add_pooling_layer" in inspect.signature(kind.__init__).parameters

@@ -22,10 +22,10 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from layerscope.jobs.artifacts.tokenised import Split
-from layerscope.jobs.encoders.answering_classes import LOADED, Kind, has_class, new_model, text_logits
+from layerscope.jobs.encoders.answering_classes import has_class, new_model, text_logits
 from layerscope.jobs.encoders.text_head import TextHead
 from layerscope.jobs.specs.recipe import TokenPooling
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Kind, Target
 
 AGREEING = 3e-5
 """Most that logits may differ by, in parts of the largest; float32 sums in another order do by a tenth."""
@@ -73,7 +73,7 @@ def text_classifier(
     Args:
         config: The encoder's, with the labels.
     """
-    for kind in LOADED[target]:
+    for kind in TARGET_FACTS[target].loaded_as:
         for settings in _settings(config, head.pooling, trial.pad_id) if has_class(config, kind) else ():
             model = new_model(_with(config, settings), kind)
             take_encoder(model, encoder)

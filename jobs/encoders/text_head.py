@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from safetensors.numpy import load_file
 
-from layerscope.jobs.artifacts.layer_heads import HEAD, read_layer_head, read_tuned_head
+from layerscope.jobs.artifacts.layer_heads import read_layer_head, read_pooler, read_tuned_head
 from layerscope.jobs.specs.recipe import Pooling, TokenPooling
 
 
@@ -30,8 +29,7 @@ class TextHead:
         weight_KD, bias_K = read_tuned_head(folder)
         if pooling != "pooler":
             return cls(pooling, weight_KD, bias_K)
-        parts = load_file(folder / HEAD)
-        return cls("cls", weight_KD, bias_K, (parts["pooler.weight"], parts["pooler.bias"]))
+        return cls("cls", weight_KD, bias_K, read_pooler(folder))
 
     @classmethod
     def refitted(cls, folder: Path, layer: int, pooling: Pooling) -> Self:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from layerscope.jobs.measures.geometry.specs import GEOMETRY, PATHS, SHIFT
 from layerscope.jobs.measures.isotropy.specs import SPREAD
 from layerscope.jobs.measures.layer_dropping.specs import DEPTH
+from layerscope.jobs.measures.plugin.specs import MODULES as PLUGIN_MODULES
 from layerscope.jobs.measures.probe.specs import (
     DESCRIPTION_LENGTH,
     MLP_PROBE,
@@ -40,7 +41,9 @@ MEASURES: Mapping[str, Measure] = {
 
 def module_of(kind: str) -> str:
     """The module that computes a kind of stage: that of its measure, or else `layerscope.jobs.<kind>`."""
-    by_kind = {kind: module for measure in MEASURES.values() for kind, module in measure.modules.items()}
+    by_kind = PLUGIN_MODULES | {
+        kind: module for measure in MEASURES.values() for kind, module in measure.modules.items()
+    }
     return by_kind.get(kind, f"layerscope.jobs.{kind}")
 
 

@@ -42,8 +42,8 @@ def mlp_probes(
 
     `decays` are scikit-learn's `alpha` (see `mlp_training.train_members`), and become the result's
     `penalty_L`. Features are standardised per layer by the mean and deviation of the examples fitted on. A
-    layer's result does not depend on the layers beside it, up to the rounding of float32. A class that train
-    does not show is never predicted.
+    layer's result does not depend on which other layers are fitted in the same call, up to the rounding of
+    float32. A class that train does not show is never predicted.
 
     Labels are integers in 0..num_classes - 1, layers are (examples, features) of one width. Raises ValueError
     for anything else, for values that are not finite, and where nothing can be held out.

@@ -38,8 +38,8 @@ def linear_probes(
     deviation of the examples fitted on. The objective is the mean cross-entropy plus penalty / 2 times the
     sum of squared weights, intercepts left free, solved to 1e-5 of itself: with two labels as with more,
     scikit-learn's C is 1 / (penalty * number of examples). It has one minimum, so there is one fit for a
-    layer, and its result does not depend on the layers beside it. A class that train does not show is never
-    predicted; a layer that is the same for all examples predicts the majority.
+    layer, and its result does not depend on which other layers are fitted in the same call. A class that
+    train does not show is never predicted; a layer that is the same for all examples predicts the majority.
 
     Labels are integers in 0..num_classes - 1, layers are (examples, features) of one width. Raises ValueError
     for anything else, for values that are not finite, and where nothing can be held out to choose a penalty.

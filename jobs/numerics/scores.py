@@ -31,8 +31,8 @@ def cross_entropy(labels_N: np.ndarray, logits_NK: np.ndarray) -> float:
     return float(np.mean(log_sums_N - shifted_NK[np.arange(len(labels_N)), labels_N]))
 
 
-def f1(labels_N: np.ndarray, predictions_N: np.ndarray, *, label: int) -> float:
-    """Harmonic mean of precision and recall of one label; 0 where it neither occurs nor is predicted."""
+def f1(labels_N: np.ndarray, predictions_N: np.ndarray, *, label: int = 1) -> float:
+    """Harmonic mean of precision and recall of one label, of two the last; 0 where it does not occur."""
     truly_N, predicted_N = np.asarray(labels_N) == label, np.asarray(predictions_N) == label
     found = np.sum(truly_N) + np.sum(predicted_N)
     return float(2 * np.sum(truly_N & predicted_N) / found) if found else 0.0

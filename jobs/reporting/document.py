@@ -38,7 +38,7 @@ from layerscope.jobs.reporting.numbers import (
     score,
     signed_score,
 )
-from layerscope.jobs.reporting.ranking import RankedCondition, rank_conditions
+from layerscope.jobs.reporting.ranking import RankedCondition
 from layerscope.jobs.reporting.recipes import cuts, rates
 from layerscope.jobs.reporting.study import Study
 from layerscope.jobs.specs.measure import Measure
@@ -87,6 +87,7 @@ class Trouble:
 def render_report(
     study: Study,
     figures: Mapping[str, Figure],
+    ranking: Sequence[RankedCondition],
     *,
     measures: Mapping[str, Measure],
     reports: Mapping[str, MeasureReport],
@@ -94,7 +95,7 @@ def render_report(
     """The page as HTML that loads nothing from outside and works without scripts.
 
     Args:
-        figures: Those of `study_figures`.
+        figures, ranking: Those of `study_figures` and `rank_conditions`.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -106,7 +107,6 @@ def render_report(
     environment.filters |= {"count": count, "score": score, "percent": percent, "points": points}
     environment.filters |= {"signed_score": signed_score, "bounds": bounds, "change": change}
     environment.filters |= {"p": p_value, "duration": duration, "comparison": comparison_line}
-    ranking = rank_conditions(study)
     ranking_by_task = {
         task: list(group) for task, group in itertools.groupby(ranking, lambda ranked: ranked.task)
     }

@@ -1,7 +1,7 @@
 """The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from matplotlib.figure import Figure
@@ -21,7 +21,7 @@ from layerscope.jobs.reporting.drawing import curve_chart, dot_chart, scatter_ch
 from layerscope.jobs.reporting.effects import scored_variants
 from layerscope.jobs.reporting.layer_curves import beside_start
 from layerscope.jobs.reporting.measure_report import MeasureReport, TaskResults
-from layerscope.jobs.reporting.ranking import rank_conditions
+from layerscope.jobs.reporting.ranking import RankedCondition
 from layerscope.jobs.reporting.series import band, bands_by_metric, series_by_metric, thinned
 from layerscope.jobs.reporting.study import Study, VariantResult
 from layerscope.jobs.reporting.subjects import roles_of
@@ -29,14 +29,17 @@ from layerscope.jobs.specs.measure import Measure
 
 
 def study_figures(
-    study: Study, measures: Mapping[str, Measure], reports: Mapping[str, MeasureReport]
+    study: Study,
+    ranking: Sequence[RankedCondition],
+    measures: Mapping[str, Measure],
+    reports: Mapping[str, MeasureReport],
 ) -> dict[str, Figure]:
     """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data.
 
     Up to six conditions are drawn one by one; more are drawn once for each factor, coloured by its value.
     """
     figures: dict[str, Figure] = {}
-    order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(rank_conditions(study))}
+    order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(ranking)}
     for task, conditions in conditions_by_task(study).items():
         metric = study.metric_by_task[task]
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))

@@ -159,7 +159,7 @@ def _test(
     metric: str, first: Sequence[VariantResult], other: Sequence[VariantResult]
 ) -> tuple[Interval, float] | None:
     """How far the first is ahead on the same examples, and p; None where no examples are shared."""
-    if metric in METRICS["number"]:
+    if METRICS[metric].compares == "correlations":
         pair = matched(numbers_by_seed(first), numbers_by_seed(other))
         if pair is None or pair[0].shape[-1] < LEAST_EXAMPLES:
             return None

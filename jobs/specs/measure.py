@@ -11,7 +11,7 @@ from typing import Any
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.specs.roles import RANDOM, START, TUNED, Role
 from layerscope.jobs.specs.spec import Spec
-from layerscope.jobs.specs.targets import Target
+from layerscope.jobs.specs.targets import TARGET_FACTS, Target, TargetFacts
 
 LAYER = "layer (0: embeddings)"
 """What the steps of nearly all measures of layers are."""
@@ -47,6 +47,11 @@ class Subject:
     """Whether the examples are units of annotated sentences."""
     has_plain_head: bool = False
     """Whether the tuned model has a linear head on one layer."""
+
+    @property
+    def facts(self) -> TargetFacts:
+        """What is known of the task type."""
+        return TARGET_FACTS[self.target]
 
     @property
     def is_own(self) -> bool:
@@ -92,6 +97,25 @@ class Wanted:
     role: Role
     spec: Spec
     parents: Mapping[str, Parent]
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Paths of outside files by role; their digests are in the spec."""
+
+
+@dataclass(frozen=True)
+class LayerMeasure:
+    """A measure of the user's own, which a plug-in defines as `MEASURE`."""
+
+    title: str
+    """Heading of its section in the report."""
+    function: Callable[[list[Any], Any], Mapping[str, Any]]
+    """From the hidden states of the test examples, float32 (N, D) for each layer, 0 the embeddings, and their
+    labels, int (N,), to a value of each layer for every declared curve. What is not finite is left out."""
+    curves: Mapping[str, Curve]
+    """By the names that the function returns."""
+    words: str = ""
+    """One or two sentences under the heading."""
+    needs_labels: bool = True
+    """Whether it is of tasks with labels alone."""
 
 
 def _no_faults(settings: Any, facts: EncoderFacts, name: str) -> Iterator[str]:

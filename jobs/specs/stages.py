@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from layerscope.jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
 from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later
-from layerscope.jobs.specs.targets import Metric, Target
+from layerscope.jobs.specs.targets import MetricName, Target
 
 Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
 """A step of a training, or a share of all its steps: 1.0 is the last one."""
@@ -202,8 +202,8 @@ class FinetuneSpec(Spec):
     seed: int
     checkpoints: tuple[Checkpoint, ...] = later(())
     """Where along the training the encoder is kept too, as it is then."""
-    selected_by: Metric | None = later(None)
-    """By which metric on the validation split the best weights are chosen; by that of `SELECTING` without."""
+    selected_by: MetricName | None = later(None)
+    """By which metric on the validation split the best weights are chosen; by its task type's without."""
 
 
 class ExtractSpec(Spec):

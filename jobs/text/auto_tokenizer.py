@@ -1,6 +1,6 @@
 """What transformers' `AutoTokenizer` makes of a folder, or why it cannot be used here, in words.
 
-No code of a folder is ever run, and nobody is asked whether it may be.
+Code of a folder is run only where the caller says which, and nobody is asked whether it may be.
 """
 
 import json
@@ -14,6 +14,8 @@ from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, tokenizer_class_from_name
+
+from layerscope.jobs.own_code import TOKENIZER_CONFIG, allow_code, how_to_allow, own_classes
 
 WHOLE = "tokenizer.*json"
 """Files that hold a whole tokenizer: tokenizer.json, and those for a version of transformers."""
@@ -42,14 +44,20 @@ REASONS = {
 """Why a class of transformers has no fast form."""
 
 
-def auto_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def auto_tokenizer(folder: Path, *, code: str | None = None) -> PreTrainedTokenizerBase:
     """The fast tokenizer that `AutoTokenizer.from_pretrained(folder)` gives.
 
+    Args:
+        code: As of `load_tokenizer`.
+
     Raises:
-        ValueError: it has code of its own, there is no fast one, files are missing or wrong, or its tokens
-            are random.
+        ValueError: it is code that may not be run, there is no fast one, files are missing or wrong, or its
+            tokens are random.
     """
-    _refuse_code(folder)
+    is_code = bool(own_classes(folder, TOKENIZER_CONFIG))
+    if is_code and code is None:
+        raise ValueError(_not_allowed(folder))
+    runs_code = is_code and allow_code(folder, code)
     declared = _declared_class(folder)
     if declared is None and not any(folder.glob(WHOLE)):
         raise ValueError(
@@ -60,7 +68,9 @@ def auto_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         raise ValueError(_not_fast(folder, declared))
     try:
         with _without_tiktokens_cache():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+            tokenizer = AutoTokenizer.from_pretrained(
+                folder, trust_remote_code=runs_code, local_files_only=True
+            )
     except Exception as error:  # Whatever a reader of files that someone else wrote may stumble over.
         _refuse_missing_files(folder, None if declared is None else tokenizer_class_from_name(declared))
         told = str(error).strip().partition("\n")[0] or type(error).__name__
@@ -75,13 +85,16 @@ def auto_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def written_tokenizer(folder: Path) -> str:
+def written_tokenizer(folder: Path, *, code: str | None = None) -> str:
     """The tokenizer as `tokenizer.load_tokenizer` reads it: a line of settings, and a tokenizer.json.
+
+    Args:
+        code: As of `load_tokenizer`.
 
     Raises:
         ValueError: as `auto_tokenizer`, or it cannot be written down.
     """
-    read = auto_tokenizer(folder)
+    read = auto_tokenizer(folder, code=code)
     backend = read.backend_tokenizer
     backend.no_truncation()
     backend.no_padding()
@@ -129,17 +142,14 @@ def name_class(folder: Path, name: str) -> None:
     path.write_text(json.dumps(settings, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
-def _refuse_code(folder: Path) -> None:
-    code = _json(folder / "tokenizer_config.json").get("auto_map")
-    named = code.get("AutoTokenizer") if isinstance(code, dict) else code
-    if named:
-        names = " and ".join(filter(None, named if isinstance(named, list) else [named]))
-        raise ValueError(
-            f"{folder}: the tokenizer is code of the folder's own (auto_map in tokenizer_config.json names "
-            f"{names}), which is not run: use an encoder whose tokenizer transformers has; or, where "
-            "tokenizer.json holds all of it, take auto_map out of tokenizer_config.json and write "
-            '"tokenizer_class": "PreTrainedTokenizerFast" there'
-        )
+def _not_allowed(folder: Path) -> str:
+    names = " and ".join(own_classes(folder, TOKENIZER_CONFIG))
+    return (
+        f"{folder}: the tokenizer is code of the folder's own (auto_map in {TOKENIZER_CONFIG} names "
+        f"{names}), which is not run unless the experiment says so: {how_to_allow(folder)}; or use "
+        "an encoder whose tokenizer transformers has; or, where tokenizer.json holds all of it, take "
+        f'auto_map out of {TOKENIZER_CONFIG} and write "tokenizer_class": "PreTrainedTokenizerFast" there'
+    )
 
 
 def _declared_class(folder: Path) -> str | None:

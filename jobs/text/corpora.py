@@ -111,6 +111,11 @@ def noted_rows(
     return _rows(records(path, reading.names(), layout), path.name, reading)
 
 
+def columns_read(columns: Columns, predict: Literal["label", "number"], *, has_label: bool) -> list[str]:
+    """Names of all columns of which `read_rows` and `read_hub` read something."""
+    return _Reading(columns, target_of(columns, predict), has_label).names()
+
+
 def read_hub(
     name: str,
     *,

@@ -1,6 +1,7 @@
 """What a file is, by its first bytes, where it is not what its name says; in words, with what to do."""
 
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISBLK, S_ISCHR, S_ISFIFO, S_ISSOCK
 
@@ -8,6 +9,8 @@ from layerscope.jobs.text.faults import existing
 
 GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
+POINTER = b"version https://git-lfs.github.com/"
+"""How a file of Git LFS begins that only says where the file itself is."""
 KINDS = (
     (GZIP, "compressed with gzip"),
     (b"PK\x03\x04", "a zip archive, as Excel's workbooks (.xlsx) are"),
@@ -25,10 +28,7 @@ KINDS = (
     (b"\x80\x05\x95", "a pickle of Python"),
     (b"%PDF-", "a PDF"),
     (b"{\\rtf", "a rich text (.rtf)"),
-    (
-        b"version https://git-lfs.github.com/",
-        "a pointer of Git LFS, not the file itself: `git lfs pull` gets it",
-    ),
+    (POINTER, "a pointer of Git LFS, not the file itself: `git lfs pull` gets it"),
 )
 ADVICE = {
     b"PK\x03\x04": "save it as CSV UTF-8, or unpack it",
@@ -61,6 +61,17 @@ def regular(path: Path) -> Path:
         inside = ", ".join(sorted(part.name for part in path.iterdir())[:8])
         raise ValueError(f"{path}: a folder, not a file; in it are {inside or 'no files'}")
     return path
+
+
+def refuse_pointers(paths: Iterable[Path]) -> None:
+    """Raise ValueError where files are pointers of Git LFS, with all of their names."""
+    found = [path for path in paths if _is_pointer(path)]
+    if found:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(
+            f"{found[0].parent} has pointers of Git LFS in place of {names}: `git lfs pull` there gets the "
+            "files themselves"
+        )
 
 
 def kind_of(head: bytes) -> str | None:
@@ -134,3 +145,8 @@ def _piped(path: Path, command: str, mark: str) -> str:
     if path.suffix.lower() == ".gz":
         return f"`zcat {source} | {command} | gzip > {target}`"
     return f"`{command} < {source} > {target}`"
+
+
+def _is_pointer(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(POINTER)) == POINTER

@@ -24,44 +24,57 @@ PREPARED_OTHERWISE = (
 )
 
 
-def is_known(folder: Path, sample: Sequence[Texts]) -> bool:
+def is_known(folder: Path, sample: Sequence[Texts], *, code: str | None = None) -> bool:
     """Whether `check_sample` has passed these texts before, and the tokenizer needs no transformers."""
-    return is_kept(folder) and _mark(folder, sample).is_file()
+    return is_kept(folder, code=code) and _mark(folder, sample, code).is_file()
 
 
-def faults_of(samples_by_folder: Mapping[str, Sequence[Sequence[Sequence[str]]]]) -> dict[str, str]:
-    """Of the folders whose tokenizer does not pass `check_sample` on all of its samples, why."""
+def faults_of(
+    samples_by_folder: Mapping[str, Sequence[Sequence[Sequence[str]]]],
+    code_by_folder: Mapping[str, str | None],
+) -> dict[str, str]:
+    """Of the folders whose tokenizer does not pass `check_sample` on all of its samples, why.
+
+    Args:
+        code_by_folder: As `code` of `load_tokenizer`.
+    """
     told = {}
     for folder, samples in samples_by_folder.items():
         try:
             for sample in samples:
-                check_sample(folder, sample)
+                check_sample(folder, sample, code=code_by_folder[folder])
         except ValueError as error:
             told[folder] = str(error)
     return told
 
 
-def check_sample(folder: str, sample: Sequence[Sequence[str]]) -> None:
+def check_sample(folder: str, sample: Sequence[Sequence[str]], *, code: str | None = None) -> None:
     """Hold the folder's tokenizer, as stages use it, to transformers' on some sequences; remembered once it
     passed.
+
+    Args:
+        code: As of `load_tokenizer`.
 
     Raises:
         ValueError: the tokenizer cannot be used, as in `load_tokenizer`, or a sequence has other tokens.
     """
     place, sequences = Path(folder), [tuple(texts) for texts in sample]
-    mark = _mark(place, sequences)
+    mark = _mark(place, sequences, code)
     if mark.is_file():
         return
-    tokenizer = load_tokenizer(place)
+    tokenizer = load_tokenizer(place, code=code)
     parts = [(text,) for texts in sequences for text in texts]
-    check_same_tokens(place, tokenised(list(dict.fromkeys([*sequences, *parts])), tokenizer))
+    check_same_tokens(place, tokenised(list(dict.fromkeys([*sequences, *parts])), tokenizer), code=code)
     keep(mark, "")
 
 
-def check_same_tokens(folder: Path, known: Sequence[Tokenised], *, cause: str | None = None) -> None:
+def check_same_tokens(
+    folder: Path, known: Sequence[Tokenised], *, cause: str | None = None, code: str | None = None
+) -> None:
     """Hold what is known of some sequences to what `AutoTokenizer.from_pretrained(folder)` gives for them.
 
     Args:
+        code: As of `load_tokenizer`.
         cause: Why they may differ; where it is not given, that the class does more than its tokenizer.json.
 
     Raises:
@@ -70,7 +83,7 @@ def check_same_tokens(folder: Path, known: Sequence[Tokenised], *, cause: str | 
     """
     from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
 
-    theirs = auto_tokenizer(folder)
+    theirs = auto_tokenizer(folder, code=code)
     reads_types = _num_types(folder) > 1
     cause = cause or (
         f"{type(theirs).__name__} does more in Python than its tokenizer.json says, so it cannot be used here"
@@ -98,11 +111,11 @@ def check_same_tokens(folder: Path, known: Sequence[Tokenised], *, cause: str | 
             )
 
 
-def _mark(folder: Path, sample: Sequence[Texts]) -> Path:
+def _mark(folder: Path, sample: Sequence[Texts], code: str | None) -> Path:
     """The file that says that a sample has passed; whether token types matter depends on the encoder."""
     texts = json.dumps([list(texts) for texts in sample])
     types = _config(folder).get("type_vocab_size")
-    return tokenizer_memory(folder, str(types), hashlib.sha256(texts.encode()).hexdigest())
+    return tokenizer_memory(folder, str(types), hashlib.sha256(texts.encode()).hexdigest(), code=code)
 
 
 def _num_types(folder: Path) -> int:

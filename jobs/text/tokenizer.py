@@ -9,6 +9,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from layerscope.jobs.own_code import TOKENIZER_CONFIG, code_digest, own_classes, with_code
+from layerscope.jobs.text.file_kinds import refuse_pointers
 from layerscope.jobs.user_cache import keep, kept, path_of
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def tokenizer_files(folder: Path) -> tuple[Path, ...]:
     """The files that decide what the tokenizer does, but for config.json, in the order of their names.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is none, or one is a pointer of Git LFS.
     """
     found = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
     if not found:
@@ -54,49 +56,63 @@ def tokenizer_files(folder: Path) -> tuple[Path, ...]:
             f"no tokenizer in {folder}: looked for tokenizer.json (any fast tokenizer) and for vocab.txt, "
             "vocab.json, spm.model and the other files that transformers makes one of"
         )
+    refuse_pointers(sorted(found))
     return tuple(sorted(found))
 
 
-def tokenizer_digest(folder: Path) -> str:
+def tokenizer_digest(folder: Path, *, runs_code: bool = False) -> str:
     """16 hexadecimal digits of a sha256 over what decides, of which versions of libraries are no part.
 
     It is that of the files, not of what they are read as: the keys of stored results stay when a library
     writes the same tokenizer in another way.
 
+    Args:
+        runs_code: Whether the folder's own code may be run; where the tokenizer is such code, the digest ends
+            with that of the code.
+
     Raises:
-        ValueError: as `tokenizer_files`.
+        ValueError: as `tokenizer_files` and `code_digest`.
     """
+    code = code_digest(folder) if runs_code and own_classes(folder, TOKENIZER_CONFIG) else None
+    return with_code(_digest_of_files(folder), code)
+
+
+def load_tokenizer(folder: Path, *, code: str | None = None) -> "Tokenizer":
+    """What gives the ids that `AutoTokenizer.from_pretrained(folder)` gives; it neither cuts nor pads.
+
+    Args:
+        code: The digest of the folder's own code where that may be run (`own_code.code_of`).
+
+    Raises:
+        ValueError: transformers makes no fast tokenizer of the folder, in words.
+    """
+    path = tokenizer_memory(folder, code=code)
+    written = kept(path)
+    if written is None:
+        from layerscope.jobs.text.auto_tokenizer import written_tokenizer  # Imports transformers.
+
+        written = written_tokenizer(folder, code=code)
+        keep(path, written)
+    return _read(written)
+
+
+def is_kept(folder: Path, *, code: str | None = None) -> bool:
+    """Whether the folder's tokenizer can be loaded without transformers."""
+    return tokenizer_memory(folder, code=code).is_file()
+
+
+def tokenizer_memory(folder: Path, *parts: str, code: str | None = None) -> Path:
+    """Where something about a folder's tokenizer is remembered; without parts its reading."""
+    digest = tokenizer_digest(folder, runs_code=code is not None)
+    return path_of("tokenizers", str(VERSION), digest, *parts, libraries=LIBRARIES)
+
+
+def _digest_of_files(folder: Path) -> str:
     hasher = hashlib.sha256()
     for path in tokenizer_files(folder):
         hasher.update(f"{path.name}:{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
     hasher.update(json.dumps(_deciding(folder), sort_keys=True).encode())
     return hasher.hexdigest()[:16]
-
-
-def load_tokenizer(folder: Path) -> "Tokenizer":
-    """What gives the ids that `AutoTokenizer.from_pretrained(folder)` gives; it neither cuts nor pads.
-
-    Raises:
-        ValueError: transformers makes no fast tokenizer of the folder, in words.
-    """
-    path = tokenizer_memory(folder)
-    written = kept(path)
-    if written is None:
-        from layerscope.jobs.text.auto_tokenizer import written_tokenizer  # Imports transformers.
-
-        written = written_tokenizer(folder)
-        keep(path, written)
-    return _read(written)
-
-
-def is_kept(folder: Path) -> bool:
-    """Whether the folder's tokenizer can be loaded without transformers."""
-    return tokenizer_memory(folder).is_file()
-
-
-def tokenizer_memory(folder: Path, *parts: str) -> Path:
-    """Where something about a folder's tokenizer is remembered; without parts its reading."""
-    return path_of("tokenizers", str(VERSION), tokenizer_digest(folder), *parts, libraries=LIBRARIES)
 
 
 def _read(written: str) -> "Tokenizer":

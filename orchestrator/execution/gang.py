@@ -27,18 +27,7 @@ from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.store.provenance import provenance
 
 if TYPE_CHECKING:
-    from layerscope.jobs.feature_head import HeadTraining
-    from layerscope.jobs.finetune import Finetuning
-    from layerscope.jobs.multitask import SharedTraining
-    from layerscope.jobs.pretrain import FurtherTraining
-
-TRAININGS = {
-    "pretrain": "FurtherTraining",
-    "multitask": "SharedTraining",
-    "finetune": "Finetuning",
-    "feature_head": "HeadTraining",
-}
-"""Of each kind that is trained, the class in `jobs.<kind>` that can be advanced, saved and resumed."""
+    from layerscope.jobs.training.loop import TrainingLoop
 
 
 def bundles(cluster: Cluster) -> list[dict[str, float]]:
@@ -136,7 +125,7 @@ class _Process:
         self._rank, self._num_processes, self._use_gpu = rank, num_processes, use_gpu
         self._micro_batch_size = micro_batch_size
         self._open = contextlib.ExitStack()
-        self._training: FurtherTraining | SharedTraining | Finetuning | HeadTraining | None = None
+        self._training: TrainingLoop | None = None
 
     def meeting_point(self) -> tuple[str, int]:
         """Address and a free port of this node, where the gang can meet."""
@@ -154,7 +143,7 @@ class _Process:
         self._labels = labels
         with self._telling_losses_from_failures():
             module = importlib.import_module(module_of(stage.kind))
-            self._training = getattr(module, TRAININGS[stage.kind])(stage.spec, self._context)
+            self._training = module.begin(stage.spec, self._context)
         return {"num_evaluations": self._training.num_evaluations}
 
     def advance(self, save: bool) -> dict[str, Any]:

@@ -41,6 +41,13 @@ def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
     for path, source in sources.items():
         if not (source.folder or source.hub or source.package or source.mlflow or source.scratch):
             yield Contradiction(path, "names no source: give folder, hub, package, mlflow or scratch")
+        others = [name for name in ("package", "mlflow", "scratch") if getattr(source, name) is not None]
+        if source.trust_remote_code and others:
+            message = (
+                "code is run of a folder or of a repository on the Hub, and of nothing that is tried after "
+                f"them: leave out {' and '.join(others)}, or this"
+            )
+            yield Contradiction((*path, "trust_remote_code"), message)
         if (built := source.scratch) and built.width % built.heads:
             message = f"must divide the width, which is {built.width}, not {built.heads}"
             yield Contradiction((*path, "scratch", "heads"), message)

@@ -7,6 +7,7 @@ from pydantic import Field, create_model
 from layerscope.jobs.measures.geometry.specs import GeometrySettings
 from layerscope.jobs.measures.isotropy.specs import IsotropySettings
 from layerscope.jobs.measures.layer_dropping.specs import LayerDroppingSettings
+from layerscope.jobs.measures.plugin.specs import PluginSettings
 from layerscope.jobs.measures.probe.specs import ProbeSettings
 from layerscope.jobs.measures.similarity.specs import SimilaritySettings
 from layerscope.jobs.specs.features import FeatureHead, FeatureLayers
@@ -15,6 +16,7 @@ from layerscope.jobs.specs.recipe import LayerPooling, Pretraining, Training, Tr
 from layerscope.jobs.specs.references import Paper
 from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from layerscope.jobs.specs.stages import Checkpoint
+from layerscope.jobs.specs.targets import Objective
 from layerscope.orchestrator.experiment.tasks import Corpus, Name, Task
 
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
@@ -70,6 +72,9 @@ class EncoderSource(Strict):
     """What to build with random weights."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the weights file must have."""
+    trust_remote_code: bool = False
+    """Whether Python files in the folder, or in the Hub's repository, are run where `auto_map` names classes
+    in them: code from outside, with all rights of who runs it. On the Hub, revision must be a commit."""
 
 
 MAIN = "main"
@@ -158,21 +163,6 @@ Space = create_model(
 )
 
 
-Objective = Literal[
-    "validation/accuracy",
-    "validation/macro_f1",
-    "validation/f1",
-    "validation/matthews",
-    "validation/pearson",
-    "validation/spearman",
-    "validation/pearson_spearman",
-    "validation/exact_match",
-    "validation/token_f1",
-    "validation/exact_match_token_f1",
-    "validation/loss",
-]
-
-
 class Search(Strict):
     """An Optuna study over recipe factors, one in each cell of the grid."""
 
@@ -196,7 +186,14 @@ class EarlyStopping(Strict):
     """Of so many variants one goes on at each rung."""
 
 
-class Measures(IsotropySettings, GeometrySettings, LayerDroppingSettings, SimilaritySettings, ProbeSettings):
+class Measures(
+    PluginSettings,
+    IsotropySettings,
+    GeometrySettings,
+    LayerDroppingSettings,
+    SimilaritySettings,
+    ProbeSettings,
+):
     """What is measured at every layer of each finished variant."""
 
     random_encoder: bool = False

@@ -3,19 +3,12 @@
 from collections.abc import Iterator
 
 from layerscope.jobs.specs.stages import target_of
-from layerscope.jobs.specs.targets import METRICS, Target
+from layerscope.jobs.specs.targets import LOSS, TARGET_FACTS, Target, metrics_of
 from layerscope.orchestrator.experiment.contradiction import Contradiction
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.tasks import Task
 from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.experiment.written import PathTo
-
-NOUNS: dict[Target, str] = {
-    "label": "labels",
-    "number": "numbers",
-    "choice": "choices",
-    "answers": "choices with answers",
-}
 
 
 def target_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
@@ -24,8 +17,8 @@ def target_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
         for index, task in enumerate(tasks):
             yield from task_contradictions((part, index), task)
     for index, task in enumerate(experiment.probing):
-        if (target := asked_of(task)) != "label":
-            message = f"probing tasks have labels, and this one has {NOUNS[target]}: leave it out"
+        if not (facts := TARGET_FACTS[asked_of(task)]).has_labels:
+            message = f"probing tasks have labels, and this one has {facts.noun}: leave it out"
             yield Contradiction(("probing", index), message)
     for index, task in enumerate(experiment.tasks):
         yield from _of_recipes(experiment, ("tasks", index), task)
@@ -41,9 +34,10 @@ def asked_of(task: Task) -> Target:
 def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
     """What does not go together in the task that is written at a path."""
     target, columns = asked_of(task), task.columns
-    if task.metric not in METRICS[target]:
-        known = ", ".join(METRICS[target])
-        yield Contradiction((*path, "metric"), f"{NOUNS[target]} are scored by {known}, not by {task.metric}")
+    facts = TARGET_FACTS[target]
+    if task.metric not in metrics_of(target):
+        known = ", ".join(metrics_of(target))
+        yield Contradiction((*path, "metric"), f"{facts.noun} are scored by {known}, not by {task.metric}")
     if task.predict == "number" and columns.choices is not None:
         message = "where rows have choices it is the right one that is predicted: leave it out"
         yield Contradiction((*path, "predict"), message)
@@ -53,11 +47,11 @@ def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
                 yield Contradiction((*path, "columns", name), f"these data have no {name}: leave it out")
         if task.predict == "number":
             yield Contradiction((*path, "predict"), "these data have labels, no numbers: must be label")
-    if task.positive is not None and (target != "label" or task.has_units):
+    if task.positive is not None and (not facts.has_labels or task.has_units):
         message = "is one of the two labels of texts, and there are none here: leave it out"
         yield Contradiction((*path, "positive"), message)
-    if columns.spans is not None and target != "label":
-        message = f"spans have labels, and this task has {NOUNS[target]}: leave it out"
+    if columns.spans is not None and not facts.has_labels:
+        message = f"spans have labels, and this task has {facts.noun}: leave it out"
         yield Contradiction((*path, "columns", "spans"), message)
     if task.sample.validation is not None and getattr(task.data, "validation", None) is None:
         message = "these data name no validation split, which is drawn from train: leave it out"
@@ -101,13 +95,13 @@ def _joint(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _objective(experiment: Experiment) -> Iterator[Contradiction]:
-    if experiment.search is None or experiment.search.objective in (None, "validation/loss"):
+    if experiment.search is None or experiment.search.objective in (None, f"validation/{LOSS.name}"):
         return
     metric = experiment.search.objective.removeprefix("validation/")
     for task in experiment.tasks:
-        known = METRICS[asked_of(task)]
+        known = metrics_of(asked_of(task))
         if metric not in known:
-            allowed = ", ".join(f"validation/{name}" for name in (*known, "loss"))
+            allowed = ", ".join(f"validation/{name}" for name in (*known, LOSS.name))
             message = f"task {task.task} has no {metric}: must be one of {allowed}"
             yield Contradiction(("search", "objective"), message, rests_on=(("tasks",),))
 
@@ -116,4 +110,5 @@ def _no_labelled_texts(task: Task) -> str | None:
     """What a task has in place of texts with one label each."""
     if task.has_units:
         return "units of sentences"
-    return None if asked_of(task) == "label" else NOUNS[asked_of(task)]
+    facts = TARGET_FACTS[asked_of(task)]
+    return None if facts.has_labels else facts.noun

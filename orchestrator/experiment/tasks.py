@@ -15,7 +15,7 @@ from layerscope.jobs.specs.stages import (
     SampleData,
     ValidationSplit,
 )
-from layerscope.jobs.specs.targets import Metric
+from layerscope.jobs.specs.targets import MetricName
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -81,7 +81,7 @@ class Task(Strict):
     validation: ValidationSplit = ValidationSplit()
     predict: Literal["label", "number"] = "label"
     """Whether the label is one of several, or a number; where rows have choices it names the right one."""
-    metric: Metric = "accuracy"
+    metric: MetricName = "accuracy"
     """By which test score conditions are ranked, and on validation the best weights of a training chosen; of
     numbers one of pearson, spearman and pearson_spearman, of choices with answers one of exact_match,
     token_f1 and exact_match_token_f1."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from layerscope.jobs.specs.stages import target_of
+from layerscope.jobs.specs.targets import TARGET_FACTS
 from layerscope.jobs.text.annotations import AnnotatedSentence
 from layerscope.jobs.text.copies import copies_told, examples_of_rows, examples_of_sentences, texts_of_rows
 from layerscope.jobs.text.corpora import Row
@@ -18,7 +19,7 @@ def notes_on_rows(task: Task, noted_by_split: Mapping[str, Noted[Row]]) -> tuple
     target = target_of(task.columns, task.predict)
     is_drawn = "validation" not in rows
     notes = _of_files(noted_by_split.values())
-    if target == "label":
+    if TARGET_FACTS[target].has_labels:
         labels = sorted({row.label for row in rows["train"] if row.label is not None})
         notes += islice(alike(labels), MAX_FAULTS)
         notes += _of_single_texts(rows["train"]) if is_drawn else ()

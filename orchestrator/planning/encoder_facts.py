@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.user_cache import keep, kept, path_of
 from layerscope.orchestrator.planning.fresh_process import call_apart
@@ -26,7 +27,8 @@ def facts_of(folder: Path, *, digest: str, tokenizer_digest: str) -> EncoderFact
     try:
         return EncoderFacts.model_validate_json(kept(memory) or "")
     except ValidationError:  # Nothing is remembered, or it was damaged.
-        found = call_apart("layerscope.jobs.encoders.facts:encoder_facts", folder=str(folder))
+        target = "layerscope.jobs.encoders.facts:encoder_facts"
+        found = call_apart(target, folder=str(folder), code=code_of(digest))
     facts = EncoderFacts.model_validate_json(json.dumps(found))
     keep(memory, facts.model_dump_json(indent=1) + "\n")
     return facts

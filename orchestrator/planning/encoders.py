@@ -2,15 +2,23 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from layerscope.jobs.own_code import code_digest, code_of, missing_code, with_code
 from layerscope.jobs.specs.encoders import ADAPTER, EncoderFacts, adapter_fault
-from layerscope.jobs.text.tokenizer import TOKENIZER_FILES, tokenizer_digest, tokenizer_files
+from layerscope.jobs.text.file_kinds import refuse_pointers
+from layerscope.jobs.text.tokenizer import (
+    TOKENIZER_FILES,
+    load_tokenizer,
+    tokenizer_digest,
+    tokenizer_files,
+)
 from layerscope.orchestrator.errors import (
     ConfigurationError,
     LayerscopeError,
@@ -22,6 +30,9 @@ from layerscope.orchestrator.planning.digests import sha256_of
 from layerscope.orchestrator.planning.encoder_facts import facts_of
 from layerscope.orchestrator.planning.scratch import scratch_folder, scratch_name
 from layerscope.orchestrator.planning.weights import WEIGHTS
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 FetchMlflow = Callable[[str], Path]
 """Brings an MLflow model to a local folder; raises a LayerscopeError where it cannot."""
@@ -37,11 +48,26 @@ class LocatedEncoder:
 
     folder: Path
     digest: str
-    """16 hexadecimal digits of a sha256 over config.json and the weights."""
+    """16 hexadecimal digits of a sha256 over config.json and the weights; where code of its own is run, that
+    of the code follows."""
     tokenizer_digest: str
-    """16 hexadecimal digits, from `jobs.text.tokenizer`."""
+    """From `jobs.text.tokenizer`."""
     name: str
     """As it was requested."""
+
+    @property
+    def code(self) -> str | None:
+        """The digest of its own code, where that is run."""
+        return code_of(self.digest)
+
+    @property
+    def tokenizer(self) -> "Tokenizer":
+        """Its tokenizer, which neither cuts nor pads.
+
+        Raises:
+            ValueError: it cannot be used; says why.
+        """
+        return load_tokenizer(self.folder, code=self.code)
 
     @property
     def facts(self) -> EncoderFacts:
@@ -62,14 +88,15 @@ def locate_encoder(
         memory: Where digests of weights are remembered, as in `digests.sha256_of`.
 
     Raises:
-        ConfigurationError: nothing is given, or the weights have another digest than `source.sha256`.
+        ConfigurationError: nothing is given, the weights have another digest than `source.sha256`, or code
+            that may be run is in another repository.
         PrerequisiteMissing: none of the places has the encoder; says of each why not.
     """
     tried = []
     for place, look in _places(source, fetch_mlflow):
         try:
             folder = look()
-            _refuse_incomplete(folder)
+            _refuse_incomplete(folder, source)
         except _NotHereError as reason:
             tried.append(f"{place}: {reason}")
         else:
@@ -79,6 +106,18 @@ def locate_encoder(
     advice = "".join(f"\n  {line}" for line in _advice(source))
     raise PrerequisiteMissing(
         f"the encoder {_name(source)} was not found; tried\n  " + "\n  ".join(tried) + f"\nto get it:{advice}"
+    )
+
+
+def commit_fault(source: EncoderSource) -> str | None:
+    """Why code of a repository on the Hub cannot be run at the revision that is given; none where it can."""
+    if not (source.trust_remote_code and source.hub) or re.fullmatch(r"[0-9a-f]{40}", source.revision):
+        return None
+    commit = _known_commit(source.hub, source.revision)
+    now = f"; now that is {commit}" if commit else ""
+    return (
+        "must be a commit (40 hexadecimal digits) where trust_remote_code is true, so that the code that was "
+        f"looked at is the code that is run, not {source.revision!r}{now}"
     )
 
 
@@ -102,7 +141,7 @@ def _places(
     if source.package:
         yield f"Python package {source.package}", partial(_in_package, source.package)
     if source.hub:
-        yield f"Hub, {source.hub} at {source.revision}", partial(_from_hub, source.hub, source.revision)
+        yield f"Hub, {source.hub} at {source.revision}", partial(_from_hub, source)
     if source.mlflow:
         yield f"MLflow model {source.mlflow}", partial(_from_mlflow, source.mlflow, fetch_mlflow)
     if source.scratch:
@@ -145,13 +184,13 @@ def _in_hub_cache(name: str, revision: str) -> Path:
     return _snapshot(name, revision, local_files_only=True)
 
 
-def _from_hub(name: str, revision: str) -> Path:
+def _from_hub(source: EncoderSource) -> Path:
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         raise _NotHereError("switched off by HF_HUB_OFFLINE")
-    commit = _commit(name, revision)
-    patterns = ["config.json", *TOKENIZER_FILES]
+    name, commit = source.hub, _commit(source.hub, source.revision)
+    patterns = ["config.json", *TOKENIZER_FILES, *(["*.py"] if source.trust_remote_code else [])]
     folder = _snapshot(name, commit, allow_patterns=[*patterns, WEIGHTS[0]])
     if not _weights(folder):
         folder = _snapshot(name, commit, allow_patterns=[*patterns, WEIGHTS[1]])
@@ -164,6 +203,19 @@ def _commit(name: str, revision: str) -> str:
 
     with _hub_errors_as_absence():
         return str(HfApi().model_info(name, revision=revision, timeout=HUB_TIMEOUT).sha)
+
+
+def _known_commit(name: str, revision: str) -> str | None:
+    """The commit of a branch or tag, from the cache, else from the Hub; none where neither knows it."""
+    from huggingface_hub import constants
+
+    cached = Path(constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}" / "refs" / revision
+    if cached.is_file():
+        return cached.read_text(encoding="utf-8").strip()
+    try:
+        return None if constants.HF_HUB_OFFLINE else _commit(name, revision)
+    except _NotHereError:
+        return None
 
 
 def _snapshot(name: str, revision: str, **options: Any) -> Path:
@@ -219,18 +271,51 @@ def _from_mlflow(uri: str, fetch_mlflow: FetchMlflow | None) -> Path:
     return folders[0]
 
 
-def _refuse_incomplete(folder: Path) -> None:
+def _refuse_incomplete(folder: Path, source: EncoderSource) -> None:
     if (folder / ADAPTER).exists():
         raise ConfigurationError(adapter_fault(folder))
+    if inner := _inside_sentence_transformers(folder):
+        raise ConfigurationError(
+            f"{folder} is a folder of sentence-transformers whose encoder lies in a folder of its own: name "
+            f"{inner} as folder"
+        )
+    _refuse_pointers(folder)
     lacking = [] if (folder / "config.json").is_file() else ["config.json"]
     if not _weights(folder):
         lacking.append(" or ".join(WEIGHTS))
+    if source.trust_remote_code:
+        try:
+            lacking += missing_code(folder)
+        except ValueError as error:
+            raise ConfigurationError(str(error)) from error
     if lacking:
         raise _NotHereError(f"{folder} lacks {' and '.join(lacking)}")
     try:
         tokenizer_files(folder)
     except ValueError as error:
         raise _NotHereError(str(error)) from error
+
+
+def _inside_sentence_transformers(folder: Path) -> Path | None:
+    """The folder of the encoder, where modules.json names one below."""
+    modules = folder / "modules.json"
+    if (folder / "config.json").is_file() or not modules.is_file():
+        return None
+    try:
+        written = json.loads(modules.read_text(encoding="utf-8"))
+        inside = [folder / module["path"] for module in written]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return next((path for path in inside if (path / "config.json").is_file() and _weights(path)), None)
+
+
+def _refuse_pointers(folder: Path) -> None:
+    patterns = ["config.json", *TOKENIZER_FILES, *WEIGHTS, "*.py"]
+    files = {path for pattern in patterns for path in folder.glob(pattern) if path.is_file()}
+    try:
+        refuse_pointers(sorted(files))
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def _weights(folder: Path) -> list[Path]:
@@ -248,10 +333,12 @@ def _located(folder: Path, source: EncoderSource, memory: Path | None) -> Locate
     read = {path.name: digest for path, digest in digest_by_file.items()}
     read["states"] = "normalised"  # Of many types they were not when their first results were stored.
     content = json.dumps(read, sort_keys=True)
+    digest = hashlib.sha256(content.encode()).hexdigest()[:16]
+    runs_code = source.trust_remote_code
     return LocatedEncoder(
         folder=folder,
-        digest=hashlib.sha256(content.encode()).hexdigest()[:16],
-        tokenizer_digest=tokenizer_digest(folder),
+        digest=with_code(digest, code_digest(folder) if runs_code else None),
+        tokenizer_digest=tokenizer_digest(folder, runs_code=runs_code),
         name=_name(source),
     )
 

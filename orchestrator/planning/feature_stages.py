@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from layerscope.jobs.specs.recipe import Training
-from layerscope.jobs.specs.targets import Metric
+from layerscope.jobs.specs.targets import MetricName
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
 from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
@@ -36,7 +36,7 @@ def feature_head(
     start: Mapping[str, Stage],
     snapshot: int | None,
     seed: int,
-    selected_by: Metric | None,
+    selected_by: MetricName | None,
 ) -> Stage:
     """The training of a head on the features of a view; heads, sizes and seeds share one set of features."""
     features = make_stage(

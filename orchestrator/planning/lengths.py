@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 
 from layerscope.jobs.text.frames import frame_of
-from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
@@ -47,7 +46,7 @@ def _without_room(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
     if not given or "head+tail" not in possible_values(experiment, "truncation"):
         return []
     shortest = min(int(value) for value in possible_values(experiment, "max_length"))
-    num_special = frame_of(load_tokenizer(encoder.folder), num_parts=1).num_special
+    num_special = frame_of(encoder.tokenizer, num_parts=1).num_special
     if max(given) < shortest - num_special:
         return []
     return [

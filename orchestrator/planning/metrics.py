@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from layerscope.jobs.specs.stages import target_of
-from layerscope.jobs.specs.targets import SELECTING, Metric
+from layerscope.jobs.specs.targets import METRICS, TARGET_FACTS, MetricName
 from layerscope.orchestrator.experiment.tasks import Task
 from layerscope.orchestrator.planning.plan import Stage
 
@@ -12,11 +12,12 @@ def check_metric(task: Task, labels: Sequence[str]) -> None:
     """What only the data can tell; the rest is a matter of the experiment file.
 
     Raises:
-        ValueError: F1 is of one label, and there are not two.
+        ValueError: the metric is of one of two labels, and there are not two.
     """
-    if task.metric == "f1" and len(labels) != 2:
+    if METRICS[task.metric].of_two_labels and len(labels) != 2:
         raise ValueError(
-            f"metric: f1 is that of one of two labels, and there are {len(labels)}: macro_f1 would be right"
+            f"metric: {task.metric} is that of one of two labels, and there are {len(labels)}: "
+            "macro_f1 would be right"
         )
 
 
@@ -25,10 +26,11 @@ def metric_of(stage: Stage, scores: Iterable[str], split: str) -> str | None:
     which chooses its best weights. None where it has no such scores of the split."""
     own = getattr(stage.spec, "selected_by", None)
     names = set(scores)
-    return next((name for name in ([own] if own else SELECTING.values()) if f"{split}/{name}" in names), None)
+    usual = [own] if own else [facts.selected_by for facts in TARGET_FACTS.values()]
+    return next((name for name in usual if f"{split}/{name}" in names), None)
 
 
-def selecting_metric(task: Task) -> Metric | None:
+def selecting_metric(task: Task) -> MetricName | None:
     """By which metric the best weights are chosen; none where it is that of the target anyway."""
-    usual = SELECTING[target_of(task.columns, task.predict)]
+    usual = TARGET_FACTS[target_of(task.columns, task.predict)].selected_by
     return None if task.metric == usual else task.metric

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 
-from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.word_marks import continuing_tokens
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
@@ -35,7 +34,7 @@ def _without_words(experiment: Experiment, encoder: LocatedEncoder) -> list[str]
     if not asking:
         return []
     try:
-        continuing_tokens(load_tokenizer(encoder.folder))
+        continuing_tokens(encoder.tokenizer)
     except ValueError as error:
         return [f"pretraining.{name}.masking: {error}" for name in asking]
     return []

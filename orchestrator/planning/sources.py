@@ -9,13 +9,16 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, assert_never
 
+from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
+from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.stages import FilesData, HubData, Layout, SampleData, target_of
 from layerscope.jobs.text.annotations import AnnotatedSentence, noted_annotations
 from layerscope.jobs.text.copies import have_copies, texts_of_rows, texts_of_sentences
 from layerscope.jobs.text.corpora import (
     Row,
     check_targets,
+    columns_read,
     digest,
     noted_rows,
     sampled,
@@ -26,9 +29,8 @@ from layerscope.jobs.text.delimited import layout_of
 from layerscope.jobs.text.faults import Noted
 from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.lines import has_suffix
-from layerscope.jobs.text.span_rows import noted_span_sentences
+from layerscope.jobs.text.span_rows import columns_of_spans, noted_span_sentences
 from layerscope.jobs.text.splits import too_large_sample
-from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.truncation import any_exceeds
 from layerscope.jobs.text.unit_labels import check_unit_labels
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
@@ -39,16 +41,27 @@ from layerscope.orchestrator.planning.checkpoints import checkpoint_faults
 from layerscope.orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
 from layerscope.orchestrator.planning.decoders import decoder_faults
 from layerscope.orchestrator.planning.depths import depth_faults
-from layerscope.orchestrator.planning.encoders import FetchMlflow, LocatedEncoder, locate_encoder
+from layerscope.orchestrator.planning.encoders import (
+    FetchMlflow,
+    LocatedEncoder,
+    commit_fault,
+    locate_encoder,
+)
 from layerscope.orchestrator.planning.feature_stages import feature_faults
 from layerscope.orchestrator.planning.heads import head_faults
-from layerscope.orchestrator.planning.hub import resolve_revision
+from layerscope.orchestrator.planning.hub import check_columns, resolve_revision
 from layerscope.orchestrator.planning.lengths import length_faults
 from layerscope.orchestrator.planning.measure_faults import measure_faults
 from layerscope.orchestrator.planning.metrics import check_metric
 from layerscope.orchestrator.planning.objectives import objective_faults
+from layerscope.orchestrator.planning.plugins import plugins_of
 from layerscope.orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
-from layerscope.orchestrator.planning.token_checks import frame_faults, token_faults, tokenless_faults
+from layerscope.orchestrator.planning.token_checks import (
+    frame_faults,
+    token_faults,
+    tokenless_faults,
+    unknown_notes,
+)
 from layerscope.orchestrator.planning.windows import first_crowded, window_faults
 
 READER_VERSION = 1
@@ -88,7 +101,7 @@ class TaskSource:
     def num_special(self, encoder: LocatedEncoder) -> int:
         """Special tokens around a text, or around and between those of a pair."""
         num_parts = 2 if self.are_pairs else 1
-        return frame_of(load_tokenizer(encoder.folder), num_parts=num_parts).num_special
+        return frame_of(encoder.tokenizer, num_parts=num_parts).num_special
 
 
 @dataclass(frozen=True)
@@ -120,6 +133,8 @@ class Sources:
     tasks: Mapping[str, TaskSource | AnnotatedSource]
     probing: Mapping[str, TaskSource | AnnotatedSource]
     corpora: Mapping[str, TaskSource]
+    measures: Mapping[str, Measure] = field(default_factory=lambda: MEASURES)
+    """Of layers, those of the user's own among them, by name."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -169,20 +184,32 @@ def look_at(
         faults += list(decoder_faults(experiment, encoder, name)) or frame_faults(experiment, encoder, name)
         faults += tokenless_faults(encoder, probing | tasks | corpora)
         faults += objective_faults(experiment, encoder)
-        faults += depth_faults(experiment, encoder)
+        faults += depth_faults(experiment, encoder, name)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
         faults += measure_faults(experiment, encoder)
         faults += window_faults(experiment, encoder, texts)
         faults += feature_faults(experiment, encoder, seen)
+    plugins = plugins_of(experiment.measures.plugins, faults)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
-    return Sources(encoders, tasks, probing, corpora)
+    known = (_with_unknown(of, encoders) for of in (tasks, probing, corpora))
+    return Sources(encoders, *known, measures=MEASURES | plugins)
+
+
+def _with_unknown(sources: Mapping[str, Any], encoders: Mapping[str, LocatedEncoder]) -> dict[str, Any]:
+    """The sources with what the encoders' tokenizers do not know of their texts among their notes."""
+    return {
+        name: replace(source, notes=(*source.notes, *unknown_notes(encoders.values(), source)))
+        for name, source in sources.items()
+    }
 
 
 def _located(name: str, source: EncoderSource, **options: Any) -> LocatedEncoder:
     """An encoder that has been checked; what is wrong with it begins with where the experiment says it."""
     place = "encoder" if name == MAIN else f"encoders.{name}"
+    if fault := commit_fault(source):
+        raise ConfigurationError(f"{place}.revision: {fault}")
     try:
         located = locate_encoder(source, **options)
         _ = located.facts
@@ -232,7 +259,10 @@ def _look_at_task(task: Task) -> TaskSource | AnnotatedSource:
                 validation=task.data.validation,
             )
             together = {"copies_together": data.validation is None}
-            if task.columns.spans is not None:
+            is_of_spans = task.columns.spans is not None
+            read = columns_of_spans(task.columns) if is_of_spans else _columns(task, has_label=True)
+            check_columns(data, read)
+            if is_of_spans:
                 return AnnotatedSource(task, data, READER_VERSION, {}, None, **together)
             return TaskSource(task, data, READER_VERSION, {}, lambda encoder, limit: True, **together)
         case SampleData():
@@ -264,6 +294,7 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
         case Hub(name=name, subset=subset, train=train) as written:
             revision = resolve_revision(name, written.revision)
             data = HubData(name=name, subset=subset, revision=revision, train=train)
+            check_columns(data, _columns(corpus, has_label=False))
             return replace(seen(data, READER_VERSION, {}), copies_together=True)
         case SampleData() as written:
             from layerscope.jobs.text.sample_corpus import VERSION, sample_rows
@@ -274,6 +305,10 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
             )
         case never:
             assert_never(never)
+
+
+def _columns(task: Task | Corpus, *, has_label: bool) -> list[str]:
+    return columns_read(task.columns, task.predict, has_label=has_label)
 
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:
@@ -305,7 +340,7 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
     @cache
     def crowded(encoder: LocatedEncoder, limit: int, overlap: int) -> str | None:
         budget = limit - source.num_special(encoder)
-        return first_crowded(by_file, load_tokenizer(encoder.folder), budget, overlap)
+        return first_crowded(by_file, encoder.tokenizer, budget, overlap)
 
     return replace(source, crowded=crowded)
 
@@ -409,6 +444,6 @@ def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int
 
     @cache
     def exceeds(encoder: LocatedEncoder, limit: int) -> bool:
-        return any_exceeds(firsts, load_tokenizer(encoder.folder), limit, pairs=seconds)
+        return any_exceeds(firsts, encoder.tokenizer, limit, pairs=seconds)
 
     return exceeds

@@ -7,7 +7,6 @@ from layerscope.jobs.specs.stages import target_of
 from layerscope.jobs.text.copies import texts_of_rows
 from layerscope.jobs.text.corpora import Row, strata
 from layerscope.jobs.text.splits import split_of_texts, stratified_sample
-from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.truncation import count_tokens
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.tasks import Task
@@ -26,7 +25,7 @@ class TaskTexts:
     def count_tokens(self, encoder: LocatedEncoder, limit: int, enough: int) -> int:
         """Tokens of all splits when each text is cut; a bound where that is no more than `enough`."""
         texts = [row.text for rows in self.rows_by_split.values() for row in rows]
-        return count_tokens(texts, load_tokenizer(encoder.folder), limit, enough=enough)
+        return count_tokens(texts, encoder.tokenizer, limit, enough=enough)
 
 
 def texts_of(task: Task, rows_by_split: Mapping[str, Sequence[Row]]) -> TaskTexts:

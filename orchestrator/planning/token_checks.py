@@ -1,6 +1,6 @@
 """Whether a tokenizer can be used, reads the tasks' texts as transformers does, and frames them as asked."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -8,8 +8,8 @@ from layerscope.jobs.artifacts.token_sample import Texts
 from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.same_tokens import is_known
 from layerscope.jobs.text.token_samples import sample_of, sequences_in
-from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.tokenless import tokenless
+from layerscope.jobs.text.unknown_tokens import Unknown, unknown_in
 from layerscope.orchestrator.experiment.experiment import MAIN, Experiment
 from layerscope.orchestrator.experiment.variants import grid_cells, values_in
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
 MOST_TOLD = 10
 """Rows of a task that are named."""
+MUCH_UNKNOWN = 0.05
+"""Share of unknown tokens from which a plan says so."""
+LETTERS_SHOWN = 60
+"""Of a text."""
 
 
 def token_faults(
@@ -31,13 +35,17 @@ def token_faults(
     """
     samples = [sample_of(sequences) for sequences in map(_sequences_by_split, sources) if sequences] or [[]]
     unknown = {
-        name: [sample for sample in samples if not is_known(encoder.folder, sample)]
+        name: [sample for sample in samples if not is_known(encoder.folder, sample, code=encoder.code)]
         for name, encoder in encoders.items()
     }
     asked = {name: (str(encoders[name].folder), of) for name, of in unknown.items() if of}
     if not asked:
         return {}
-    told = call_apart("layerscope.jobs.text.same_tokens:faults_of", samples_by_folder=dict(asked.values()))
+    told = call_apart(
+        "layerscope.jobs.text.same_tokens:faults_of",
+        samples_by_folder=dict(asked.values()),
+        code_by_folder={folder: encoders[name].code for name, (folder, _) in asked.items()},
+    )
     return {
         name: f"{'encoder' if name == MAIN else f'encoders.{name}'}: {told[folder]}"
         for name, (folder, _) in asked.items()
@@ -51,7 +59,7 @@ def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> 
     Args:
         name: Of the encoder in the experiment.
     """
-    before, after = frame_of(load_tokenizer(encoder.folder), num_parts=1).special
+    before, after = frame_of(encoder.tokenizer, num_parts=1).special
     if before and after:
         return
     cells = [cell for cell in grid_cells(experiment) if name in values_in(experiment, cell, "encoder")]
@@ -81,7 +89,7 @@ def tokenless_faults(
     encoder: LocatedEncoder, sources: Mapping[str, "TaskSource | AnnotatedSource"]
 ) -> Iterator[str]:
     """Rows of which the tokenizer leaves nothing; none where it puts special tokens around texts."""
-    tokenizer = load_tokenizer(encoder.folder)
+    tokenizer = encoder.tokenizer
     for name, source in sources.items():
         places = [
             place
@@ -96,6 +104,32 @@ def tokenless_faults(
             )
         if len(rows) > MOST_TOLD:
             yield f"task {name}: and {len(rows) - MOST_TOLD} more such rows"
+
+
+def unknown_notes(
+    encoders: Iterable[LocatedEncoder], source: "TaskSource | AnnotatedSource"
+) -> Iterator[str]:
+    """What of a task's texts the encoders' tokenizers do not know, where it is much."""
+    sequences = [texts for of in _sequences_by_split(source).values() for texts in of]
+    texts = list(dict.fromkeys(text for sequence in sequences for text in sequence))
+    for encoder in {encoder.tokenizer_digest: encoder for encoder in encoders}.values():
+        found = unknown_in(encoder.folder, texts, code=encoder.code)
+        told = list(_unknown_told(found))
+        if told:
+            where = f"with the tokenizer of {encoder.name}, of {found.num_texts:,} texts that were looked at"
+            yield f"{where}, {'; '.join(told)}"
+
+
+def _unknown_told(found: Unknown) -> Iterator[str]:
+    if found.num_lost:
+        left = "no token" if found.token is None else f"no token but {found.token}"
+        yield f"{found.num_lost:,} have {left}, as {_shown(found.lost)}"
+    if found.share >= MUCH_UNKNOWN:
+        yield f"{found.share:.0%} of all tokens are {found.token}, most in {_shown(found.most)}"
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= LETTERS_SHOWN else f"{text[:LETTERS_SHOWN]}...")
 
 
 def _pools(experiment: Experiment, cell: Mapping[str, object]) -> bool:

@@ -19,6 +19,7 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from layerscope.jobs.artifacts.curves import read_curves
+from layerscope.jobs.specs.targets import LOSS
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant
 from layerscope.orchestrator.search.cells import Cell, KnownVariant, Planner, cells_of, keys_of
@@ -90,7 +91,7 @@ def stored_variants(experiment: Experiment, planner: Planner, store: Store) -> l
 
 def direction_of(cell: Cell) -> str:
     """In which the objective improves, as Optuna says it."""
-    return "minimize" if cell.objective == "validation/loss" else "maximize"
+    return "minimize" if cell.objective == f"validation/{LOSS.name}" else "maximize"
 
 
 class _Study:

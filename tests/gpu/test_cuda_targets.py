@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 from layerscope.jobs import features, finetune, pretrain
 from layerscope.jobs.artifacts.token_states import TokenStates
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.micro_batches import in_batches
 from layerscope.jobs.specs.features import FeaturesSpec
 from layerscope.jobs.specs.stages import Columns
+from layerscope.jobs.training.micro_batches import in_batches
 from tests.gpu.test_cuda import STEADY, on, on_both
 from tests.jobs.test_finetune_answers import CLOZE, cloze
 from tests.jobs.test_finetune_targets import choices, marked, numbers, prepared, spans, write
@@ -56,7 +56,7 @@ def test_a_training_that_goes_on_ends_in_the_same_weights(encoder, task, tmp_pat
     inputs = {"encoder": encoder, "data": task}
     whole = on("cuda", tmp_path / "whole", trains=True, **inputs)
     finetune.run(spec, whole)
-    first = finetune.Finetuning(spec, on("cuda", tmp_path / "broken", trains=True, **inputs))
+    first = finetune.begin(spec, on("cuda", tmp_path / "broken", trains=True, **inputs))
     first.advance()
     first.save()
     first.advance()
@@ -70,9 +70,7 @@ def test_a_pretraining_that_goes_on_ends_in_the_same_weights(encoder, tmp_path):
     spec, roles = pretrain_spec(learning_rate=1e-4), {"corpus/0": corpus}
     whole = on("cuda", tmp_path / "whole", roles, trains=True, encoder=encoder)
     pretrain.run(spec, whole)
-    first = pretrain.FurtherTraining(
-        spec, on("cuda", tmp_path / "broken", roles, trains=True, encoder=encoder)
-    )
+    first = pretrain.begin(spec, on("cuda", tmp_path / "broken", roles, trains=True, encoder=encoder))
     for _ in range(3):
         first.advance()
     first.save()

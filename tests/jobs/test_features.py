@@ -12,6 +12,7 @@ from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.targets.task_type import TaskType
 from tests.jobs.tiny import curve, curves, make_context, planted, write_encoder, write_rows
 
 
@@ -164,11 +165,11 @@ def test_an_interrupted_head_that_is_resumed_ends_like_an_undisturbed_one(
     spec = head_spec(head=head, epochs=4)
     undisturbed, expected = train(tmp_path / "undisturbed", spec, stored, task)
     context = make_context(tmp_path / "interrupted", train=True, features=stored, data=task)
-    interrupted = feature_head.HeadTraining(spec, context)
+    interrupted = feature_head.begin(spec, context)
     for _ in range(num_saved):
         interrupted.advance()
         interrupted.save()
-    interrupted._train_to(interrupted._progress.step + 2)
+    interrupted.train_to(interrupted.progress.step + 2)
     torch.manual_seed(99)
 
     resumed, found = train(tmp_path / "interrupted", spec, stored, task)
@@ -204,9 +205,9 @@ def test_the_metric_of_a_task_decides_where_accuracy_decides_otherwise(stored, t
     for selected_by in (None, "macro_f1"):
         spec = head_spec(epochs=3).model_copy(update={"selected_by": selected_by})
         context = make_context(tmp_path / str(selected_by), train=True, features=stored, data=task)
-        training = feature_head.HeadTraining(spec, context)
+        training = feature_head.begin(spec, context)
         scored = iter([scores(0.9, macro_f1=0.1), scores(0.5, macro_f1=0.5), scores(0.4, macro_f1=0.2)])
-        monkeypatch.setattr(training, "_scores", lambda _, scored=scored: next(scored))
+        monkeypatch.setattr(TaskType, "scores", lambda *_, scored=scored, **__: next(scored))
         results = [training.advance() for _ in range(3)]
         found[selected_by] = [one["best/validation/score"] for one in results]
     assert found == {None: [0.9, 0.9, 0.9], "macro_f1": [0.1, 0.5, 0.5]}

@@ -12,6 +12,7 @@ from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.heads import Classifier, pool
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.numerics.scores import accuracy, cross_entropy
+from layerscope.jobs.targets.task_type import TaskType
 from layerscope.jobs.text.batches import pad
 from tests.jobs.tiny import (
     NO_DROPOUT,
@@ -112,13 +113,13 @@ def test_the_artifact_holds_what_the_metrics_say(encoder, task, tmp_path):
 
 def test_the_best_weights_are_kept_not_the_last(encoder, task, tmp_path):
     context = context_of(tmp_path, encoder, task)
-    training = finetune.Finetuning(finetune_spec(epochs=8), context)
+    training = finetune.begin(finetune_spec(epochs=8), context)
     best = {"validation/accuracy": 0.0}
     while best["validation/accuracy"] < 0.6:
         best = training.advance()
-    kept = {name: value.clone() for name, value in training._model.state_dict().items()}
+    kept = {name: value.clone() for name, value in training.model.state_dict().items()}
     with torch.no_grad():
-        for parameter in training._model.parameters():
+        for parameter in training.model.parameters():
             parameter.zero_()
     last = training.advance()
     assert last["validation/accuracy"] == 0.5 < best["validation/accuracy"]
@@ -147,11 +148,11 @@ def test_an_interrupted_run_that_is_resumed_ends_like_an_undisturbed_one(encoder
     undisturbed = context_of(tmp_path / "undisturbed", encoder, task)
     expected = finetune.run(spec, undisturbed)
     interrupted = context_of(tmp_path / "interrupted", encoder, task)
-    training = finetune.Finetuning(spec, interrupted)
+    training = finetune.begin(spec, interrupted)
     for _ in range(num_saved):
         training.advance()
         training.save()
-    training._train_to(training._progress.step + 2)
+    training.train_to(training.progress.step + 2)
     torch.manual_seed(99)
 
     resumed = context_of(tmp_path / "interrupted", encoder, task)
@@ -170,7 +171,7 @@ def test_an_interrupted_run_that_is_resumed_ends_like_an_undisturbed_one(encoder
 def test_a_run_that_was_never_saved_begins_its_curves_anew(encoder, task, tmp_path):
     for _ in range(2):
         context = context_of(tmp_path, encoder, task)
-        training = finetune.Finetuning(finetune_spec(epochs=2), context)
+        training = finetune.begin(finetune_spec(epochs=2), context)
         training.advance()
     assert list(curve(context, "validation/accuracy")) == [10]
 
@@ -194,10 +195,10 @@ def test_a_rate_that_explodes_ends_as_diverged_with_finite_weights(encoder, task
 
 def test_a_run_that_diverges_late_keeps_what_was_best_before(encoder, task, tmp_path):
     context = context_of(tmp_path, encoder, task)
-    training = finetune.Finetuning(finetune_spec(epochs=4), context)
+    training = finetune.begin(finetune_spec(epochs=4), context)
     best = training.advance()
     with torch.no_grad():
-        training._model.head.weight.fill_(math.nan)
+        training.model.head.weight.fill_(math.nan)
     scores = training.advance()
     assert training.is_over
     assert scores["validation/loss"] == best["validation/loss"]
@@ -209,14 +210,15 @@ def test_a_run_that_diverges_late_keeps_what_was_best_before(encoder, task, tmp_
 
 def test_batches_of_like_lengths_have_the_loss_of_batches_padded_to_the_longest(encoder, task, tmp_path):
     spec = finetune_spec(epochs=1, batch_size=32, seed=5)
-    training = finetune.Finetuning(spec, context_of(tmp_path, encoder, task))
-    training._model.eval()
+    training = finetune.begin(spec, context_of(tmp_path, encoder, task))
+    training.model.eval()
     train = read_split(task, "train")
     with torch.inference_mode():
-        by_batch = [training._mean_loss(training._rows(step)).item() for step in range(training.num_steps)]
-        logits_BK = training._model(*pad(train.texts, 0))
+        batches = [training.learner.next_batch(step) for step in range(3)]
+        by_batch = [batch.mean_loss(batch.rows).item() for batch in batches]
+        logits_BK = training.model(*pad(train.texts, 0))
         whole = torch.nn.functional.cross_entropy(logits_BK, torch.tensor(train.labels)).item()
-    sizes = [len(batch) for batch in training._batches_of_epoch(epoch=0)]
+    sizes = [len(batch.rows) for batch in batches]
     assert sorted(sizes) == [16, 32, 32]
     assert np.average(by_batch, weights=sizes) == pytest.approx(whole, abs=1e-5)
 
@@ -232,20 +234,20 @@ def test_without_dropout_a_step_of_a_schedule_without_warmup_is_that_of_adamw(ta
     encoder = write_encoder(tmp_path / "encoder", **NO_DROPOUT)
     spec = finetune_spec(epochs=1, batch_size=80, warmup=0.0, learning_rate=1e-3, weight_decay=0.1)
     context = context_of(tmp_path, encoder, task)
-    training = finetune.Finetuning(spec, context)
-    start = {name: value.clone() for name, value in training._model.state_dict().items()}
+    training = finetune.begin(spec, context)
+    start = {name: value.clone() for name, value in training.model.state_dict().items()}
     model = Classifier(load_encoder(encoder), num_labels=2, pooling="mean")
     model.load_state_dict(start)
     train = read_split(task, "train")
     torch.nn.functional.cross_entropy(model(*pad(train.texts, 0)), torch.tensor(train.labels)).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    training._train_to(1)
+    training.train_to(1)
     for name, parameter in model.named_parameters():
         # The first step of Adam (Kingma and Ba 2015, algorithm 1) moves by the rate against the sign; that
         # of a gradient that is rounding error alone, as that of a key's bias, says nothing.
         step = parameter.grad / (parameter.grad.abs() + 1e-8)
         kept = 1 - 1e-3 * 0.1 if parameter.ndim > 1 else 1.0
-        expected, found = start[name] * kept - 1e-3 * step, training._model.get_parameter(name)
+        expected, found = start[name] * kept - 1e-3 * step, training.model.get_parameter(name)
         clear = parameter.grad.abs() > 1e-6
         torch.testing.assert_close(found[clear], expected[clear], atol=1e-6, rtol=0)
 
@@ -264,16 +266,14 @@ def test_the_best_weights_are_those_of_the_metric_that_is_asked_for(
     encoder, task, tmp_path, monkeypatch, selected_by, chosen
 ):
     spec = finetune_spec(epochs=2).model_copy(update={"selected_by": selected_by})
-    training = finetune.Finetuning(spec, context_of(tmp_path, encoder, task))
-    validate = training._validate
+    training = finetune.begin(spec, context_of(tmp_path, encoder, task))
     script = iter([(0.9, 0.1), (0.7, 0.4)])
 
-    def scripted():
-        logits_NK, scores = validate()
+    def scripted(task, targets, logits_NK, *, prefix):
         right, correlation = next(script)
-        return logits_NK, scores | {"validation/accuracy": right, "validation/matthews": correlation}
+        return {"validation/loss": 1.0, "validation/accuracy": right, "validation/matthews": correlation}
 
-    monkeypatch.setattr(training, "_validate", scripted)
+    monkeypatch.setattr(TaskType, "scores", scripted)
     training.advance()
     last = training.advance()
     assert last["best/validation/accuracy"] == chosen

@@ -11,8 +11,8 @@ from layerscope.jobs.artifacts.examples import read_examples, read_target
 from layerscope.jobs.artifacts.tokenised import Answers
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.encoders.targets import has_learnt, mean_loss, scores_of
 from layerscope.jobs.specs.stages import Columns, ExtractSpec
+from layerscope.jobs.targets.answers import ANSWERS
 from tests.jobs.test_finetune_targets import (
     assert_parts_add_up,
     logits_of,
@@ -117,22 +117,22 @@ def test_the_loss_judges_every_choice_by_itself():
         [np.log1p(np.exp(0.3)), np.log1p(np.exp(0.0))],
     ]
     expected = np.mean([np.mean(row) for row in naive])
-    assert mean_loss(logits_NK, targets, "answers").item() == pytest.approx(expected, rel=1e-6)
+    assert ANSWERS.mean_loss(logits_NK, targets).item() == pytest.approx(expected, rel=1e-6)
     logits_NK.requires_grad_()
-    mean_loss(logits_NK, targets, "answers").backward()
+    ANSWERS.mean_loss(logits_NK, targets).backward()
     assert torch.isfinite(logits_NK.grad).all()
     assert logits_NK.grad[1, 2] == 0
 
 
 def test_a_loss_that_is_no_number_stays_none():
     logits_NK = torch.tensor([[np.nan, 1.0]])
-    assert mean_loss(logits_NK, [Answers((1,), (0.0, 1.0))], "answers").isnan()
+    assert ANSWERS.mean_loss(logits_NK, [Answers((1,), (0.0, 1.0))]).isnan()
 
 
 def test_a_choice_that_is_nearly_right_counts_for_the_f1_alone():
     targets = [Answers((0,), (1.0, 0.5)), Answers((1,), (0.0, 1.0))]
     logits_NK = np.array([[0.0, 1.0], [0.0, 1.0]])
-    found = scores_of(targets, logits_NK, prefix="test", target="answers")
+    found = ANSWERS.scores(targets, logits_NK, prefix="test")
     assert (found["test/exact_match"], found["test/token_f1"]) == (0.5, 0.75)
     assert found["test/exact_match_token_f1"] == 0.625
 
@@ -140,7 +140,7 @@ def test_a_choice_that_is_nearly_right_counts_for_the_f1_alone():
 def test_drawing_a_choice_is_not_learning():
     targets = [Answers((0,), (1.0, *[0.0] * (2 + row % 3))) for row in range(60)]
     best_NK = np.array([[1.0, 0, 0, 0, 0]] * 60)
-    assert has_learnt(targets, targets, best_NK, "answers")
+    assert ANSWERS.has_learnt(targets, targets, best_NK)
     # Right in a third of the rows, where drawing is in 0.26.
     often_NK = np.array([[1.0, 0, 0, 0, 0] if row % 3 == 0 else [0, 1.0, 0, 0, 0] for row in range(60)])
-    assert not has_learnt(targets, targets, often_NK, "answers")
+    assert not ANSWERS.has_learnt(targets, targets, often_NK)

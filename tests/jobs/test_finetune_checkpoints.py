@@ -7,9 +7,9 @@ from safetensors.torch import load_file
 from layerscope.jobs import extract, finetune
 from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.encoders.loading import snapshot_folder
-from layerscope.jobs.encoders.snapshots import forget_snapshots, steps_of
 from layerscope.jobs.processes import release
 from layerscope.jobs.specs.stages import ExtractSpec
+from layerscope.jobs.training.snapshots import forget_snapshots, steps_of
 from tests.jobs.tiny import finetune_spec, make_context, planted, write_encoder, write_rows
 
 CHECKPOINTS = (0.1, 0.5, 1.0, 9)
@@ -69,18 +69,12 @@ def test_the_training_is_the_same_with_and_without(encoder, task, tmp_path, kept
 
 def test_encoders_are_those_of_their_steps(encoder, task, tmp_path, kept):
     context = context_of(tmp_path, encoder, task)
-    training = finetune.Finetuning(spec_of(()), context)
+    training = finetune.begin(spec_of(()), context)
     by_step = {}
-    take = training._keep_snapshots
-
-    def remember():
-        take()
-        state = training._model.encoder.state_dict()
-        by_step[training._progress.step] = {name: value.clone() for name, value in state.items()}
-
-    training._keep_snapshots = remember
-    while not training.is_over:
-        training.advance()
+    for step in range(1, 19):
+        training.train_to(step)
+        state = training.model.encoder.state_dict()
+        by_step[step] = {name: value.clone() for name, value in state.items()}
     for checkpoint, step in {0.1: 2, 0.5: 9, 9: 9, 1.0: 18}.items():
         assert_same(encoder_of(kept[0], checkpoint), by_step[step])
     start = load_file(encoder / "model.safetensors")
@@ -101,11 +95,11 @@ def test_adapters_are_added_to_the_weights_that_are_kept(encoder, task, tmp_path
 
 def test_a_training_that_goes_on_after_a_kill_keeps_them_all(encoder, task, tmp_path, kept):
     context = context_of(tmp_path, encoder, task)
-    killed = finetune.Finetuning(spec_of(), context)
+    killed = finetune.begin(spec_of(), context)
     killed.advance()
     killed.save()
     release(context.accelerator)
-    again = finetune.Finetuning(spec_of(), context)
+    again = finetune.begin(spec_of(), context)
     while not again.is_over:
         again.advance()
     again.finish()
@@ -115,10 +109,10 @@ def test_a_training_that_goes_on_after_a_kill_keeps_them_all(encoder, task, tmp_
 
 def test_what_a_diverged_training_never_reached_is_where_it_ended(encoder, task, tmp_path):
     context = context_of(tmp_path, encoder, task)
-    training = finetune.Finetuning(spec_of((0.5, 1.0)), context)
+    training = finetune.begin(spec_of((0.5, 1.0)), context)
     training.advance()
     with torch.no_grad():
-        training._model.head.weight.fill_(torch.nan)
+        training.model.head.weight.fill_(torch.nan)
     training.advance()
     assert training.finish()["diverged"] == 1
     assert_same(encoder_of(context, 1.0), encoder_of(context))
@@ -138,7 +132,7 @@ def test_layers_are_extracted_at_a_checkpoint(kept, task, tmp_path):
 
 def test_a_lost_encoder_is_never_replaced_by_another(encoder, task, tmp_path):
     context = context_of(tmp_path, encoder, task)
-    training = finetune.Finetuning(spec_of((0.5,), epochs=1), context)
+    training = finetune.begin(spec_of((0.5,), epochs=1), context)
     while not training.is_over:
         training.advance()
     forget_snapshots(context.scratch)

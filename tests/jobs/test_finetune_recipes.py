@@ -65,10 +65,10 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(encoder, task, tmp_path
     spec = finetune_spec(**{"epochs": 2, "layer_decay": 0.8} | RECIPES[name])
     undisturbed = context_of(tmp_path / "undisturbed", encoder, task)
     expected = finetune.run(spec, undisturbed)
-    training = finetune.Finetuning(spec, context_of(tmp_path / "interrupted", encoder, task))
+    training = finetune.begin(spec, context_of(tmp_path / "interrupted", encoder, task))
     training.advance()
     training.save()
-    training._train_to(training._progress.step + 2)
+    training.train_to(training.progress.step + 2)
     torch.manual_seed(99)
     resumed = context_of(tmp_path / "interrupted", encoder, task)
     found = finetune.run(spec, resumed)
@@ -127,10 +127,10 @@ def test_frozen_layers_stay_as_they_were(encoder, task, tmp_path, frozen):
 def test_new_layers_depend_on_the_seed_of_the_variant(encoder, task, tmp_path):
     starts = []
     for seed in (1, 1, 2):
-        training = finetune.Finetuning(
+        training = finetune.begin(
             finetune_spec(seed=seed, reinitialised_layers=1), context_of(tmp_path, encoder, task)
         )
-        starts.append(training._model.encoder.encoder.layer[1].output.dense.weight.detach().clone())
+        starts.append(training.model.encoder.encoder.layer[1].output.dense.weight.detach().clone())
     assert torch.equal(starts[0], starts[1])
     assert not torch.equal(starts[0], starts[2])
 
@@ -155,17 +155,17 @@ def test_a_parameter_of_the_model_that_no_group_has_stops_the_run(encoder, task,
     usual = finetune.parameter_groups
     monkeypatch.setattr(finetune, "parameter_groups", lambda *given: usual(*given)[1:])
     with pytest.raises(ValueError, match="in no parameter group, so never trained: head.weight"):
-        finetune.Finetuning(finetune_spec(), context_of(tmp_path, encoder, task))
+        finetune.begin(finetune_spec(), context_of(tmp_path, encoder, task))
 
 
 def test_bfloat16_computes_in_another_format_and_ends_close(encoder, task, tmp_path):
     losses = {}
     for precision in ("float32", "bfloat16"):
-        training = finetune.Finetuning(
+        training = finetune.begin(
             finetune_spec(precision=precision), context_of(tmp_path / precision, encoder, task)
         )
-        training._model.eval()
-        losses[precision] = training._mean_loss(range(40)).item()
+        training.model.eval()
+        losses[precision] = training.learner.next_batch(0).mean_loss(range(40)).item()
     assert losses["float32"] != losses["bfloat16"]
     # bfloat16 has 8 bits: relative errors of 0.4 % in each product.
     assert losses["bfloat16"] == pytest.approx(losses["float32"], abs=0.02)
@@ -209,13 +209,13 @@ def run_short_of_memory(training, *, room: int) -> list[int]:
         if len(inputs[0]) > room:
             raise torch.OutOfMemoryError("no room")
 
-    training._model.register_forward_pre_hook(fail)
+    training.model.register_forward_pre_hook(fail)
     return sizes
 
 
 def test_where_memory_runs_out_parts_become_smaller_and_the_log_says_so(encoder, task, tmp_path):
     context = context_of(tmp_path, encoder, task)
-    training = finetune.Finetuning(finetune_spec(epochs=2), context)
+    training = finetune.begin(finetune_spec(epochs=2), context)
     sizes = run_short_of_memory(training, room=3)
     training.advance()
     training.save()
@@ -228,12 +228,12 @@ def test_where_memory_runs_out_parts_become_smaller_and_the_log_says_so(encoder,
     log = (context.scratch / LOG).read_text()
     assert "out of memory with 8 examples at a time: from here on 4 at a time" in log
     assert "out of memory with 4 examples at a time: from here on 2 at a time" in log
-    resumed = finetune.Finetuning(finetune_spec(epochs=2), context_of(tmp_path, encoder, task))
-    assert resumed._micro_batches.size == 2
+    resumed = finetune.begin(finetune_spec(epochs=2), context_of(tmp_path, encoder, task))
+    assert resumed.learner.optimisation.micro_batches.size == 2
 
 
 def test_no_room_for_one_example_ends_the_run_with_a_clear_error(encoder, task, tmp_path):
-    training = finetune.Finetuning(finetune_spec(), context_of(tmp_path, encoder, task))
+    training = finetune.begin(finetune_spec(), context_of(tmp_path, encoder, task))
     run_short_of_memory(training, room=0)
     with pytest.raises(ValueError, match="out of memory with one example at a time: a shorter max_length"):
         training.advance()

@@ -145,8 +145,8 @@ def test_numbers_are_predicted(encoder, tmp_path):
 def test_a_head_for_numbers_begins_at_their_mean(encoder, tmp_path):
     data = prepared(tmp_path, encoder, write(tmp_path / "rows", numbers, num_train=40), predict="number")
     context = make_context(tmp_path, train=True, encoder=encoder, data=data)
-    training = finetune.Finetuning(finetune_spec(), context)
-    assert training._model.head.bias.item() == pytest.approx(np.mean(read_examples(data, "train").labels))
+    training = finetune.begin(finetune_spec(), context)
+    assert training.model.head.bias.item() == pytest.approx(np.mean(read_examples(data, "train").labels))
 
 
 def test_shuffled_numbers_are_not_learnt(encoder, tmp_path):

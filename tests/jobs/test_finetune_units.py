@@ -125,11 +125,11 @@ def test_every_unit_of_a_batch_weighs_the_same_however_sentences_are_parted(enco
 
 
 def test_the_loss_is_the_mean_over_the_units_of_a_batch(encoder, data, tmp_path):
-    training = finetune.Finetuning(finetune_spec(), context_of(tmp_path, encoder, data["upos"]))
+    training = finetune.begin(finetune_spec(), context_of(tmp_path, encoder, data["upos"]))
     train = read_examples(data["upos"], "train")
     rows = [0, 5, 9]
-    loss = training._mean_loss(rows)
-    alone = [(training._mean_loss([row]), len(train.labels[row])) for row in rows]
+    loss = training.learner.next_batch(0).mean_loss(rows)
+    alone = [(training.learner.next_batch(0).mean_loss([row]), len(train.labels[row])) for row in rows]
     total = sum(number for _, number in alone)
     torch.testing.assert_close(loss, sum(each * number for each, number in alone) / total)
 

@@ -89,16 +89,17 @@ def test_the_same_spec_gives_the_same_bytes_and_another_seed_does_not(inputs, tm
     assert written[0] == written[1] != written[2]
 
 
-@pytest.mark.parametrize("num_saved", [1, 3])
-def test_an_interrupted_training_that_is_resumed_ends_like_an_undisturbed_one(inputs, tmp_path, num_saved):
+@pytest.mark.parametrize("num_points", [20, 40, 55])
+def test_an_interrupted_training_that_is_resumed_ends_like_an_undisturbed_one(inputs, tmp_path, num_points):
     spec = spec_of(epochs=None, steps=110, evaluations=3)  # two steps a point, and scores between them
     undisturbed = context_of(tmp_path / "undisturbed", inputs)
     expected = multitask.run(spec, undisturbed)
-    interrupted = multitask.SharedTraining(spec, context_of(tmp_path / "interrupted", inputs))
-    for _ in range(20 * num_saved):
+    interrupted = multitask.begin(spec, context_of(tmp_path / "interrupted", inputs))
+    for _ in range(num_points):
         interrupted.advance()
     interrupted.save()
-    interrupted.advance()
+    if not interrupted.is_over:
+        interrupted.advance()
     torch.manual_seed(99)
 
     resumed = context_of(tmp_path / "interrupted", inputs)
@@ -111,7 +112,7 @@ def test_an_interrupted_training_that_is_resumed_ends_like_an_undisturbed_one(in
 
 def test_a_training_that_was_never_saved_begins_its_curves_anew(inputs, tmp_path):
     spec = spec_of(epochs=None, steps=6)
-    multitask.SharedTraining(spec, context_of(tmp_path, inputs)).advance()
+    multitask.begin(spec, context_of(tmp_path, inputs)).advance()
     again = context_of(tmp_path, inputs)
     multitask.run(spec, again)
     assert list(curve(again, "train/loss")) == [1, 2, 3, 4, 5, 6]

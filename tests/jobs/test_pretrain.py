@@ -172,10 +172,10 @@ def test_a_snapshot_is_the_encoder_of_a_run_that_stops_there_under_the_same_sche
     context = context_of(tmp_path / "whole", encoder, corpus)
     pretrain.run(pretrain_spec(snapshots=(3, 5)), context)
     for step in (3, 5):
-        stopped = pretrain.FurtherTraining(pretrain_spec(), context_of(tmp_path / str(step), encoder, corpus))
+        stopped = pretrain.begin(pretrain_spec(), context_of(tmp_path / str(step), encoder, corpus))
         for _ in range(step):
             stopped.advance()
-        expected = stopped._model.model.base_model.state_dict()
+        expected = stopped.model.model.base_model.state_dict()
         kept = load_encoder(context.out / f"step-{step}").state_dict()
         assert equal(dict(kept), dict(expected))
     assert not equal(weights(context.out / "step-3"), weights(context.out))
@@ -185,7 +185,7 @@ def test_snapshots_survive_a_loss_and_the_curves_go_on(encoder, corpus, tmp_path
     spec = pretrain_spec(snapshots=(2, 6))
     undisturbed, context = (context_of(tmp_path / name, encoder, corpus) for name in ("a", "b"))
     expected = pretrain.run(spec, undisturbed)
-    lost = pretrain.FurtherTraining(spec, context)
+    lost = pretrain.begin(spec, context)
     for _ in range(4):
         lost.advance()
     lost.save()

@@ -56,7 +56,7 @@ def run_short_of_memory(training, *, room: int) -> list[int]:
             raise torch.OutOfMemoryError("no room")
 
     # The losses themselves are what is scored on held-out texts too.
-    training._accelerator.unwrap_model(training._model).register_forward_pre_hook(fail)
+    training.model.register_forward_pre_hook(fail)
     return sizes
 
 
@@ -81,19 +81,19 @@ def test_small_parts_train_as_the_whole_batch(inputs, tmp_path, size, kind):
 
 def test_a_part_may_have_nothing_to_predict(inputs, tmp_path):
     context = context_of(tmp_path, inputs, micro_batch_size=1)
-    training = pretrain.FurtherTraining(spec_of(**KINDS["few masks"]), context)
+    training = pretrain.begin(spec_of(**KINDS["few masks"]), context)
     masked = []
 
     def count(model, inputs):
         masked.append(int((inputs[0]["labels"] != -100).sum()))
 
-    training._model.register_forward_pre_hook(count)
+    training.model.register_forward_pre_hook(count)
     training.advance()
     assert 0 in masked
 
 
 def test_no_pass_has_more_examples_than_the_cluster_says(inputs, tmp_path):
-    training = pretrain.FurtherTraining(spec_of(), context_of(tmp_path, inputs, micro_batch_size=2))
+    training = pretrain.begin(spec_of(), context_of(tmp_path, inputs, micro_batch_size=2))
     sizes = run_short_of_memory(training, room=2)
     advance_to_the_end(training)
     assert set(sizes) == {1, 2}
@@ -102,7 +102,7 @@ def test_no_pass_has_more_examples_than_the_cluster_says(inputs, tmp_path):
 def test_where_memory_runs_out_parts_become_smaller_and_the_log_says_so(inputs, tmp_path):
     undisturbed, context = (context_of(tmp_path / name, inputs) for name in "ab")
     expected = pretrain.run(spec_of(), undisturbed)
-    training = pretrain.FurtherTraining(spec_of(), context)
+    training = pretrain.begin(spec_of(), context)
     sizes = run_short_of_memory(training, room=1)
     metrics = advance_to_the_end(training)
     assert sizes.count(5) > 1  # in training and on held-out texts
@@ -121,11 +121,11 @@ def test_where_memory_runs_out_parts_become_smaller_and_the_log_says_so(inputs, 
 def test_a_training_that_goes_on_keeps_the_size_that_memory_sufficed_for(inputs, tmp_path):
     undisturbed, context = (context_of(tmp_path / name, inputs) for name in "ab")
     pretrain.run(spec_of(), undisturbed)
-    lost = pretrain.FurtherTraining(spec_of(), context)
+    lost = pretrain.begin(spec_of(), context)
     run_short_of_memory(lost, room=3)
     lost.advance()
     lost.save()
-    resumed = pretrain.FurtherTraining(spec_of(), context_of(tmp_path / "b", inputs, micro_batch_size=4))
+    resumed = pretrain.begin(spec_of(), context_of(tmp_path / "b", inputs, micro_batch_size=4))
     sizes = run_short_of_memory(resumed, room=2)
     assert advance_to_the_end(resumed)["train/micro_batch_size"] == 2
     assert max(sizes) == 2
@@ -133,8 +133,8 @@ def test_a_training_that_goes_on_keeps_the_size_that_memory_sufficed_for(inputs,
 
 
 def test_no_room_for_one_example_ends_the_run_with_a_clear_error(inputs, tmp_path):
-    training = pretrain.FurtherTraining(spec_of(), context_of(tmp_path, inputs))
-    training._model.register_forward_pre_hook(_fail_in_training)
+    training = pretrain.begin(spec_of(), context_of(tmp_path, inputs))
+    training.model.register_forward_pre_hook(_fail_in_training)
     with pytest.raises(ValueError, match=r"out of memory with one example at a time: .* block_length"):
         training.advance()
 
@@ -146,9 +146,9 @@ def _fail_in_training(model, inputs):
 
 def test_bfloat16_computes_in_it_and_keeps_the_weights_in_float32(inputs, tmp_path):
     spec = spec_of(next_sentence=True, precision="bfloat16")
-    training = pretrain.FurtherTraining(spec, context_of(tmp_path / "bfloat16", inputs))
+    training = pretrain.begin(spec, context_of(tmp_path / "bfloat16", inputs))
     formats = set()
-    training._model.model.base_model.encoder.layer[0].attention.self.query.register_forward_hook(
+    training.model.model.base_model.encoder.layer[0].attention.self.query.register_forward_hook(
         lambda module, inputs, output: formats.add(output.dtype)
     )
     metrics = advance_to_the_end(training)

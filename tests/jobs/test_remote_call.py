@@ -8,13 +8,13 @@ from layerscope.jobs.remote_call import call
 
 
 def test_an_answer_is_what_the_function_returns():
-    assert call("layerscope.jobs.encoders.snapshots:steps_of", {"checkpoints": [3], "num_steps": 5}) == {
+    assert call("layerscope.jobs.training.snapshots:steps_of", {"checkpoints": [3], "num_steps": 5}) == {
         "result": {3: 3}
     }
 
 
 def test_a_value_error_is_a_fault_in_words():
-    answer = call("layerscope.jobs.encoders.snapshots:steps_of", {"checkpoints": [9], "num_steps": 5})
+    answer = call("layerscope.jobs.training.snapshots:steps_of", {"checkpoints": [9], "num_steps": 5})
     assert "checkpoint 9 is never reached" in answer["fault"]
 
 

@@ -23,7 +23,6 @@ from layerscope.jobs.processes import Place, join, release
 from layerscope.jobs.specs.spec import Spec
 from layerscope.jobs.specs.stages import FinetuneSpec, PretrainSpec
 
-TRAININGS = {"multitask": "SharedTraining", "feature_head": "HeadTraining"}
 METRICS, WEIGHTS = "metrics.pt", "weights.pt"
 NUM_PROCESSES = 2
 
@@ -136,7 +135,7 @@ def _train(case: Case, context: StageContext, own: Path) -> dict[str, float]:
 def _train_otherwise(case: Case, context: StageContext) -> dict[str, float]:
     module = import_module(f"layerscope.jobs.{case.spec.kind}")
     if case.harm == "interrupt":
-        training = getattr(module, TRAININGS[case.spec.kind])(case.spec, context)
+        training = module.begin(case.spec, context)
         training.advance()
         training.save()
         training.advance()
@@ -145,34 +144,34 @@ def _train_otherwise(case: Case, context: StageContext) -> dict[str, float]:
 
 
 def _pretrain(case: Case, context: StageContext) -> dict[str, float]:
-    training = pretrain.FurtherTraining(case.spec, context)
+    training = pretrain.begin(case.spec, context)
     if case.harm == "interrupt":
         for _ in range(3):
             training.advance()
         training.save()
         training.advance()
         release(context.accelerator)
-        training = pretrain.FurtherTraining(case.spec, context)
+        training = pretrain.begin(case.spec, context)
     while not training.is_over:
         training.advance()
     return training.finish()
 
 
 def _finetune(case: Case, context: StageContext) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
-    training = finetune.Finetuning(case.spec, context)
+    training = finetune.begin(case.spec, context)
     if case.harm == "spoil":
         while training.advance()["validation/accuracy"] < 0.6:
             pass
         with torch.no_grad():
-            training._model.module.head.weight.fill_(torch.nan)
+            training.model.head.weight.fill_(torch.nan)
     if case.harm == "interrupt":
         training.advance()
         training.save()
         release(context.accelerator)
-        training = finetune.Finetuning(case.spec, context)
+        training = finetune.begin(case.spec, context)
     while not training.is_over:
         training.advance()
-    return training.finish(), training._weights()
+    return training.finish(), training.model.state_dict()
 
 
 def _crowded() -> contextlib.AbstractContextManager:

@@ -56,6 +56,19 @@ def test_a_command_whose_reader_is_gone_ends_quietly(tmp_path, tiny_encoder, com
     assert not (tmp_path / "runs" / "prepare").exists()
 
 
+@pytest.mark.parametrize("command", [("--help",), ("run", "--help"), ()], ids=" ".join)
+def test_help_whose_reader_is_gone_ends_quietly(tmp_path, command):
+    assert ended_unread(tmp_path, *command) == (141, "")
+
+
+def test_another_end_of_the_program_stays_as_it_is():
+    from layerscope.orchestrator.reading_end import unread_help_told
+
+    with pytest.raises(SystemExit) as ended, unread_help_told():
+        raise SystemExit(1)
+    assert ended.value.code == 1
+
+
 def test_a_pipe_that_breaks_elsewhere_is_told(capsys):
     from layerscope.orchestrator.reading_end import reader_gone_told
 

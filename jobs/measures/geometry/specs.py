@@ -63,7 +63,7 @@ class GeometrySettings(Strict):
 
 
 def _geometry(settings: GeometrySettings, subject: Subject) -> Iterator[Wanted]:
-    if settings.geometry and subject.target == "label":
+    if settings.geometry and subject.facts.has_labels:
         for model in subject.trained_models:
             role = Role("geometry", subject.name, model)
             spec = GeometrySpec(permutations=settings.permutations)
@@ -82,7 +82,7 @@ def _shift(settings: GeometrySettings, subject: Subject) -> Iterator[Wanted]:
 
 def _paths(settings: GeometrySettings, subject: Subject) -> Iterator[Wanted]:
     along = subject.checkpoints
-    if settings.geometry and subject.target == "label" and START in subject.models and along:
+    if settings.geometry and subject.facts.has_labels and START in subject.models and along:
         ends = {"start": States(START), "end": States(TUNED), "data": Examples()}
         parents = ends | {model: States(model) for model in along}
         yield Wanted(Role("paths", subject.name), PathsSpec(checkpoints=along), parents)

@@ -22,7 +22,7 @@ class IsotropySettings(Strict):
 
 
 def _stages(settings: IsotropySettings, subject: Subject) -> Iterator[Wanted]:
-    if settings.spread and subject.target == "label":
+    if settings.spread and subject.facts.has_labels:
         for model in subject.trained_models:
             yield Wanted(Role("spread", subject.name, model), SpreadSpec(), {"states": States(model)})
 

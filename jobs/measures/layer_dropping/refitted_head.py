@@ -3,9 +3,9 @@
 from layerscope.jobs.artifacts.layer_heads import write_layer_heads
 from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_targets import fit_heads, layer_scores, targets_of
 from layerscope.jobs.measures.layer_dropping.specs import RefitSpec
-from layerscope.jobs.specs.targets import SELECTING
+from layerscope.jobs.specs.targets import TARGET_FACTS
+from layerscope.jobs.targets.layer_heads import fit_heads, layer_scores, targets_of
 
 
 def run(spec: RefitSpec, context: StageContext) -> dict[str, float]:
@@ -31,6 +31,6 @@ def run(spec: RefitSpec, context: StageContext) -> dict[str, float]:
     for kept, head in enumerate(zip(heads.weight_LKD, heads.bias_LK, strict=True)):
         scores = layer_scores(test, kept, head, spec.target, num_labels=num_labels)
         context.log(kept, **scores)
-    usual = SELECTING[spec.target]
+    usual = TARGET_FACTS[spec.target].selected_by
     num_examples = len(targets_of(train, spec.target, num_labels))
     return {f"full_{usual}": scores[usual], "train/examples": float(num_examples)}

@@ -9,7 +9,7 @@ from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.specs.measure import Curve, Measure, States, Subject, TunedModel, Wanted
 from layerscope.jobs.specs.roles import TUNED, Role
 from layerscope.jobs.specs.spec import Spec, Strict, later, version_of_target
-from layerscope.jobs.specs.targets import METRICS, SCALES, Target
+from layerscope.jobs.specs.targets import METRICS, Target
 
 TUNED_HEAD, REFITTED_HEAD = Role("depth"), Role("depth", "refit")
 
@@ -57,7 +57,7 @@ class LayerDroppingSettings(Strict):
 
 def _stages(settings: LayerDroppingSettings, subject: Subject) -> Iterator[Wanted]:
     """Of a linear head on one layer, and where no more than one choice of a row is right."""
-    if not subject.is_own or not subject.has_plain_head or subject.target == "answers":
+    if not subject.is_own or not subject.has_plain_head or not subject.facts.has_one_answer:
         return
     if settings.depth:
         parents = {"states": States(TUNED), "model": TunedModel()}
@@ -76,10 +76,7 @@ DEPTH = Measure(
     title="Accuracy against depth",
     words="The score when only the first layers are kept.",
     axis="layers kept",
-    curves={
-        metric: Curve(scale=SCALES[metric])
-        for metric in dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics)
-    },
+    curves={name: Curve(scale=metric.scale) for name, metric in METRICS.items()},
     stages=_stages,
     modules={
         "depth": "layerscope.jobs.measures.layer_dropping.tuned_head",

@@ -3,9 +3,9 @@
 from layerscope.jobs.artifacts.layer_heads import read_tuned_head
 from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_targets import layer_scores
 from layerscope.jobs.measures.layer_dropping.specs import DepthSpec
-from layerscope.jobs.specs.targets import SELECTING
+from layerscope.jobs.specs.targets import TARGET_FACTS
+from layerscope.jobs.targets.layer_heads import layer_scores
 
 
 def run(spec: DepthSpec, context: StageContext) -> dict[str, float]:
@@ -19,5 +19,5 @@ def run(spec: DepthSpec, context: StageContext) -> dict[str, float]:
     for kept in range(len(test.layers)):
         scores = layer_scores(test, kept, head, spec.target, num_labels=num_labels)
         context.log(kept, **scores)
-    usual = SELECTING[spec.target]
+    usual = TARGET_FACTS[spec.target].selected_by
     return {f"full_{usual}": scores[usual]}

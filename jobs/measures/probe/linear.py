@@ -4,10 +4,10 @@ import numpy as np
 
 from layerscope.jobs.artifacts.layers import Part, read_layers, read_num_labels
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.encoders.layer_targets import fit_heads, layer_scores
 from layerscope.jobs.measures.probe.layer_probes import probe_layers
 from layerscope.jobs.measures.probe.specs import ProbeSpec
-from layerscope.jobs.specs.targets import SELECTING
+from layerscope.jobs.specs.targets import TARGET_FACTS
+from layerscope.jobs.targets.layer_heads import fit_heads, layer_scores
 
 
 def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:
@@ -19,7 +19,7 @@ def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:
     states = context.inputs["states"]
     train, test = read_layers(states, "train"), read_layers(states, "test")
     num_labels = read_num_labels(states)
-    if spec.target != "label":
+    if not TARGET_FACTS[spec.target].has_labels:
         return _without_labels(spec, train, test, num_labels, context)
     result = probe_layers(spec, train, test, num_labels=num_labels, device=context.device)
     for layer in range(len(train.layers)):
@@ -49,7 +49,7 @@ def _without_labels(
         seed=spec.seed,
         device=context.device,
     )
-    usual, values = SELECTING[spec.target], []
+    usual, values = TARGET_FACTS[spec.target].selected_by, []
     for layer, head in enumerate(zip(heads.weight_LKD, heads.bias_LK, strict=True)):
         scores = layer_scores(test, layer, head, spec.target, num_labels=num_labels)
         context.log(layer, **scores)

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from layerscope.jobs.specs.measure import Curve, Examples, Measure, States, Subject, Wanted
 from layerscope.jobs.specs.roles import Role
 from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later, version_of_target
-from layerscope.jobs.specs.targets import METRICS, SCALES, Target
+from layerscope.jobs.specs.targets import METRICS, Target
 
 ProbeKind = Literal["linear", "mlp"]
 NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -112,14 +112,14 @@ class ProbeSettings(Strict):
 
 
 def _linear(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
-    if "linear" in settings.probes and subject.target != "answers":
+    if "linear" in settings.probes and subject.facts.has_one_answer:
         for model in subject.models:
             role = Role("probe", subject.name, model)
             yield Wanted(role, ProbeSpec(target=subject.target), {"states": States(model)})
 
 
 def _mlp(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
-    if "mlp" in settings.probes and subject.target == "label":
+    if "mlp" in settings.probes and subject.facts.has_labels:
         for model in subject.models:
             role = Role("mlp_probe", subject.name, model)
             yield Wanted(role, MlpProbeSpec(networks=settings.networks), {"states": States(model)})
@@ -146,7 +146,7 @@ def _control(
 
 
 def _description_length(settings: ProbeSettings, subject: Subject) -> Iterator[Wanted]:
-    if settings.description_length and subject.target == "label":
+    if settings.description_length and subject.facts.has_labels:
         for model in subject.models:
             role = Role("description_length", subject.name, model)
             yield Wanted(role, DescriptionLengthSpec(), {"states": States(model)})
@@ -157,13 +157,12 @@ _WORDS = {
     "macro_f1": "macro F1 of the linear probe",
     "pearson_spearman": "mean of Pearson's and Spearman's correlation of the linear probe",
 }
-_SCORES = tuple(dict.fromkeys(metric for metrics in METRICS.values() for metric in metrics))
 PROBE = Measure(
     name="probe",
     title="Probes of every layer",
     words="Layer 0 is the embeddings.",
     called="linear probe",
-    curves={metric: Curve(_WORDS.get(metric, ""), SCALES[metric]) for metric in _SCORES},
+    curves={name: Curve(_WORDS.get(name, ""), metric.scale) for name, metric in METRICS.items()},
     stages=_linear,
     modules={"probe": "layerscope.jobs.measures.probe.linear"},
 )

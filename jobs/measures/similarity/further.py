@@ -21,6 +21,7 @@ from layerscope.jobs.numerics.half_samples import half_sample_errors, half_sampl
 from layerscope.jobs.numerics.leverage import cka_without_leverage, leverage
 from layerscope.jobs.numerics.procrustes_errors import procrustes_errors
 from layerscope.jobs.numerics.similarity import similarity_map
+from layerscope.jobs.specs.targets import TARGET_FACTS
 from layerscope.jobs.text.candidates import candidates_of
 
 Layers = Sequence[np.ndarray]
@@ -168,7 +169,7 @@ def _offset(b: Layers | None) -> int:
 def word_counts(data: Path, ids: Sequence[str]) -> np.ndarray:
     """How often each token of the vocabulary that occurs stands in each test text: float32 (N, V)."""
     split = read_split(data, "test")
-    if read_prepared_target(data) == "choice":
+    if TARGET_FACTS[read_prepared_target(data)].choices_apart:
         split = candidates_of(split)
     text_by_id = dict(zip(split.ids, split.texts, strict=True))
     texts = [text_by_id[identifier] for identifier in ids]

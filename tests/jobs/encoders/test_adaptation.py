@@ -9,9 +9,9 @@ from transformers.pytorch_utils import Conv1D
 
 from layerscope.jobs.encoders.adaptation import Adaptation, reinitialise_top
 from layerscope.jobs.encoders.architecture import layers_of
-from layerscope.jobs.encoders.learning_rates import check_complete, parameter_groups
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.training.learning_rates import check_complete, parameter_groups
 from tests.jobs.tiny import MODELS, NO_DROPOUT, write_encoder
 
 LAYERED = [name for name in MODELS if name != "albert"]

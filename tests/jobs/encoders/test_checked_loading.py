@@ -147,7 +147,9 @@ def test_code_in_a_folder_is_refused_and_does_not_run(tmp_path):
     (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     for look in (read_config, load_encoder, lambda path: encoder_facts(str(path))):
         with pytest.raises(
-            ValueError, match=r"has code of its own .*own.NewConfig, own.NewModel.*never runs"
+            ValueError,
+            match=r"has code of its own .*own.NewConfig, own.NewModel.* not run unless the experiment says so"
+            rf".*, write \{{folder: {folder}, trust_remote_code: true\}} as the encoder",
         ):
             look(folder)
     assert not (tmp_path / "ran").exists()

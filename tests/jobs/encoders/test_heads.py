@@ -10,12 +10,12 @@ from layerscope.jobs.encoders.architecture import keep_layers, takes_token_types
 from layerscope.jobs.encoders.head_files import load_classifier, save_head
 from layerscope.jobs.encoders.heads import Classifier, pool
 from layerscope.jobs.encoders.hidden_states import pooled_layers
-from layerscope.jobs.encoders.learning_rates import parameter_groups
 from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_encoder
-from layerscope.jobs.encoders.optimisation import make_optimizer
 from layerscope.jobs.encoders.windows import max_of_windows, mean_of_windows, vote_of_windows
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.training.learning_rates import parameter_groups
+from layerscope.jobs.training.optimisation import make_optimizer
 from tests.jobs.tiny import MODELS, planted_windows, write_encoder, write_pooler
 
 TEXTS = [[2, *range(5, 5 + length), 3] for length in (9, 1, 17, 4)]

@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from layerscope.jobs import report
 from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
 from layerscope.jobs.artifacts.record import write_record as write_record_file
 from layerscope.jobs.report import render_report, write_report
+from layerscope.jobs.reporting.ranking import rank_conditions
 from tests.jobs.reporting.papers import claim, reference, variants
 from tests.jobs.reporting.studies import (
     make_study,
@@ -77,6 +79,20 @@ def test_the_page_is_the_same_for_the_same_study(tmp_path):
     variant = write_curves(make_variant(tmp_path), "finetune", {"train/loss": {1: 1.0, 2: 0.5}})
     study = make_study(write_record(variant, test__accuracy=0.5))
     assert render_report(study) == render_report(study)
+
+
+def test_conditions_are_ranked_once_for_page_and_figures(tmp_path, monkeypatch):
+    times = []
+    monkeypatch.setattr(
+        report, "rank_conditions", lambda study: times.append(study) or rank_conditions(study)
+    )
+    study = make_study(write_record(make_variant(tmp_path), test__accuracy=0.5))
+    page = render_report(study)
+    assert len(times) == 1
+    ranking = rank_conditions(study)
+    drawn = report.study_figures(study, ranking=ranking)
+    assert render_report(study, figures=drawn, ranking=ranking) == page
+    assert len(times) == 1
 
 
 def test_no_condition_is_called_best_among_indistinguishable_ones(tmp_path):

@@ -43,7 +43,9 @@ def test_a_sample_that_passed_is_remembered(folder, monkeypatch):
     check_sample(str(folder), SAMPLE)
     assert is_known(folder, SAMPLE)
     assert not is_known(folder, SAMPLE[:1])
-    monkeypatch.setattr(same_tokens, "check_same_tokens", lambda *_: pytest.fail("it was checked again"))
+    monkeypatch.setattr(
+        same_tokens, "check_same_tokens", lambda *_, **__: pytest.fail("it was checked again")
+    )
     check_sample(str(folder), SAMPLE)
     configure(folder, do_lower_case=False)
     assert not is_known(folder, SAMPLE)
@@ -58,13 +60,14 @@ def test_other_tokens_are_refused_with_both_and_their_cause(folder):
     with pytest.raises(ValueError, match=told):
         check_sample(str(folder), SAMPLE)
     assert not is_known(folder, SAMPLE)
-    assert list(faults_of({str(folder): [SAMPLE[:1], SAMPLE]})) == [str(folder)]
-    assert faults_of({str(folder): [SAMPLE[:1]]}) == {}
+    no_code = {str(folder): None}
+    assert list(faults_of({str(folder): [SAMPLE[:1], SAMPLE]}, no_code)) == [str(folder)]
+    assert faults_of({str(folder): [SAMPLE[:1]]}, no_code) == {}
 
 
 def test_the_texts_of_a_pair_are_held_one_by_one_too(folder, monkeypatch):
     held = []
-    monkeypatch.setattr(same_tokens, "check_same_tokens", lambda folder, known: held.extend(known))
+    monkeypatch.setattr(same_tokens, "check_same_tokens", lambda folder, known, **_: held.extend(known))
     check_sample(str(folder), [("red", "house")])
     assert [one.texts for one in held] == [("red", "house"), ("red",), ("house",)]
 

@@ -318,3 +318,10 @@ def test_a_changed_tiktoken_file_is_read_anew(tmp_path):
     path = tmp_path / "tiktoken.model"
     path.write_text(path.read_text() + f"{b64encode(b'is').decode()} 258\n", encoding="utf-8")
     assert len(auto_tokenizer(tmp_path)) == before + 1
+
+
+def test_pointers_of_git_lfs_are_no_tokenizer(tmp_path):
+    whole(tmp_path)
+    (tmp_path / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    with pytest.raises(ValueError, match="pointers of Git LFS in place of tokenizer.json: `git lfs pull`"):
+        load_tokenizer(tmp_path)

@@ -53,7 +53,9 @@ def test_copies_matter_only_where_the_validation_split_is_drawn(bench):
 
 def test_a_plan_says_what_is_worth_knowing_of_the_data(bench, capsys):
     workspace = bench.open(tasks=[task_of(bench, rows(*"aA" * 10, copies=3))])
-    assert workspace.sources.notes == (
+    *of_data, of_tokens = workspace.sources.notes
+    assert "mine: with the tokenizer of encoder" in of_tokens
+    assert tuple(of_data) == (
         "mine: labels 'A', 'a' differ only in upper and lower case, and are 2 labels",
         "mine: 3 rows of train are copies of an earlier one's texts, and 0 texts have contradicting labels; "
         "the validation split keeps copies together",

@@ -1,6 +1,7 @@
 import pytest
 
 from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.workspace import open_workspace
 from tests.orchestrator.bench import Bench
 
 SHARED = "the layers of encoder share their weights, as ALBERT's do, so"
@@ -83,3 +84,45 @@ def test_all_layers_may_be_frozen_or_begin_anew(bench):
     bench.open(grid={"frozen_layers": [0, 12]})
     bench.open(grid={"reinitialised_layers": [0, 12]})
     bench.open(grid={"reinitialised_layers": [0, 4], "frozen_layers": [0, 8]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"recipe": {"layers": 1, "frozen_layers": 2}},
+            ["frozen_layers: with layers 1, encoder is cut to its lowest 1: must be at most 1, not 2"],
+        ),
+        (
+            {"grid": {"layers": ["last", "first-3"], "reinitialised_layers": [2, 4]}},
+            [
+                "reinitialised_layers: with layers first-3, encoder is cut to its lowest 3: "
+                "must be at most 3, not 4"
+            ],
+        ),
+        (
+            {"recipe": {"layers": 4, "frozen_layers": 3, "reinitialised_layers": 2}},
+            [
+                "reinitialised_layers: with layers 4, encoder is cut to its lowest 4, of which 3 are frozen: "
+                "new layers would never be trained; at most 1, not 2"
+            ],
+        ),
+    ],
+)
+def test_layers_that_are_cut_off_are_neither_frozen_nor_begin_anew(bench, changes, expected):
+    bench.encoder(num_hidden_layers=12)
+    assert faults(bench, **changes) == expected
+
+
+def test_layers_below_a_cut_may_be_frozen_or_begin_anew(bench):
+    bench.encoder(num_hidden_layers=12)
+    bench.open(recipe={"layers": 4, "frozen_layers": 4})
+    bench.open(recipe={"layers": 4, "frozen_layers": 2, "reinitialised_layers": 2})
+    bench.open(grid={"layers": [4], "frozen_layers": [8]}, recipe={"features": "last"})
+
+
+def test_what_is_cut_off_is_told_where_it_is_asked_for(bench, capsys):
+    bench.encoder(num_hidden_layers=12)
+    path = bench.write(recipe={"layers": 1, "frozen_layers": 2})
+    with pytest.raises(ConfigurationError, match=r"yaml:\d+:\d+: recipe.frozen_layers: with layers 1"):
+        open_workspace(path, store=path.parent / "runs")

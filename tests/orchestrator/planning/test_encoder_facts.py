@@ -9,7 +9,7 @@ from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.planning.encoder_facts import facts_of
 from tests.orchestrator.bench import Bench
 
-FACTS = "layerscope.orchestrator.planning.encoder_facts"
+TARGET_FACTS = "layerscope.orchestrator.planning.encoder_facts"
 
 
 @pytest.fixture(autouse=True)
@@ -30,7 +30,7 @@ def calls(monkeypatch):
         made.append(arguments)
         return call_apart(target, **arguments)
 
-    monkeypatch.setattr(f"{FACTS}.call_apart", counted)
+    monkeypatch.setattr(f"{TARGET_FACTS}.call_apart", counted)
     return made
 
 

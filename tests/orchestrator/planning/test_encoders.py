@@ -1,4 +1,5 @@
 import hashlib
+import json
 import pickle
 import subprocess
 import sys
@@ -211,3 +212,32 @@ def test_locating_loads_no_heavy_library(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 12\n"
+
+
+def test_pointers_of_git_lfs_are_refused_by_name(tmp_path):
+    folder = make_encoder(tmp_path / "mine", POINTER)
+    (folder / "vocab.txt").write_bytes(POINTER)
+    told = f"{folder} has pointers of Git LFS in place of model.safetensors, vocab.txt: `git lfs pull` there"
+    with pytest.raises(ConfigurationError, match=told):
+        locate_encoder(EncoderSource(folder=str(folder)))
+
+
+def test_an_encoder_in_a_folder_of_sentence_transformers_is_named(tmp_path):
+    folder = tmp_path / "mine"
+    inner = make_encoder(folder / "0_BERT")
+    modules = [
+        {"idx": 0, "name": "0", "path": "0_BERT", "type": "sentence_transformers.models.BERT"},
+        {"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"},
+    ]
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    (folder / "modules.json").write_text(json.dumps(modules))
+    with pytest.raises(ConfigurationError, match=f"folder of sentence-transformers .*name {inner} as folder"):
+        locate_encoder(EncoderSource(folder=str(folder)))
+    modules[0]["path"] = ""  # As today: the encoder lies at the top.
+    (folder / "modules.json").write_text(json.dumps(modules))
+    make_encoder(folder)
+    assert locate_encoder(EncoderSource(folder=str(folder))).folder == folder

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -115,6 +116,48 @@ def test_a_branch_is_the_commit_that_the_cache_says(bench, hub_cache):
     by_branch = bench.plan(tasks=[hub_task()])
     assert planned_data(by_branch).revision == COMMIT
     assert keys(by_branch) == keys(bench.plan(tasks=[hub_task(revision=COMMIT)]))
+
+
+def in_cache(cache: Path, *columns: str, subset: str = "default") -> None:
+    """What `datasets` leaves of a data set that it has read."""
+    folder = cache / "maker___texts" / subset / "0.0.0" / COMMIT
+    folder.mkdir(parents=True)
+    features = {name: {"dtype": "string", "_type": "Value"} for name in columns}
+    (folder / "dataset_info.json").write_text(json.dumps({"features": features}), encoding="utf-8")
+
+
+@pytest.fixture
+def datasets_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "datasets"))
+    return tmp_path / "datasets"
+
+
+def test_columns_that_a_cached_data_set_lacks_are_refused_with_those_it_has(bench, datasets_cache):
+    in_cache(datasets_cache, "sentence", "Label")
+    with pytest.raises(ConfigurationError) as refused:
+        bench.open(tasks=[hub_task(revision=COMMIT)])
+    place = f"maker/texts at {COMMIT}: there is no column"
+    assert str(refused.value).split("\n  ") == [
+        f"task hub: {place} 'text' among sentence, Label",
+        f"{place} 'label' among sentence, Label; did you mean 'Label'?",
+    ]
+    bench.open(tasks=[hub_task(revision=COMMIT) | {"columns": {"text": "sentence", "label": "Label"}}])
+
+
+def test_a_corpus_of_the_hub_needs_its_texts_alone(bench, datasets_cache):
+    in_cache(datasets_cache, "text", subset="a")
+    further = {"corpus": "cross-domain", "steps": 4, "batch_size": 4, "block_length": 32}
+    corpus = {"task": "more", "data": {"source": "hub", "name": "maker/texts", "subset": "a"}}
+    corpus["data"]["revision"] = COMMIT
+    asked = {"pretraining": {"further": further}, "grid": {"pretraining": ["none", "further"]}}
+    bench.open(corpora=[corpus], **asked)
+    with pytest.raises(ConfigurationError, match=r"corpus more: maker/texts \(a\) at .* no column 'body'"):
+        bench.open(corpora=[corpus | {"columns": {"text": "body"}}], **asked)
+
+
+def test_a_subset_that_is_not_in_the_cache_is_left_to_its_reading(bench, datasets_cache):
+    in_cache(datasets_cache, "other", subset="another")
+    bench.open(tasks=[hub_task(revision=COMMIT)])
 
 
 def test_a_branch_that_is_in_no_cache_is_asked_for_at_the_hub(bench, hub_cache, monkeypatch):

@@ -106,3 +106,21 @@ def test_many_such_rows_are_counted(bench):
 
 def test_special_tokens_around_texts_let_them_pass(bench):
     bench.plan(tasks=rows(bench, "\u200b", "\x00"))
+
+
+def test_a_plan_says_what_of_the_texts_the_tokenizer_does_not_know(bench):
+    """The bench's tokenizer knows one word, "a"."""
+    workspace = bench.open(tasks=rows(bench))
+    where = "letters: with the tokenizer of encoder, of 4 texts that were looked at"
+    told = "2 have no token but [UNK], as 'c d'; 75% of all tokens are [UNK], most in 'c d'"
+    assert workspace.sources.notes[-1] == f"{where}, {told}"
+
+
+def test_a_plan_is_silent_of_texts_that_the_tokenizer_knows(bench, tiny_encoder):
+    data = {"source": "sample", "target": "topic", "num_train": 200, "num_test": 4}
+    workspace = bench.open(
+        encoder={"folder": str(tiny_encoder)},
+        tasks=[{"task": "topic", "data": data}],
+        recipe={"max_length": 32},
+    )
+    assert not [note for note in workspace.sources.notes if "tokenizer" in note]

@@ -11,9 +11,9 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 
 from layerscope.jobs.artifacts.tokenised import Split
-from layerscope.jobs.encoders.micro_batches import in_batches
 from layerscope.jobs.processes import share
 from layerscope.jobs.text.inputs import groups_of_rows
+from layerscope.jobs.training.micro_batches import in_batches
 
 MOST_WINDOWS = 64
 """Texts, or windows of texts, that are scored at once."""

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn
 from transformers import PreTrainedModel
 
+from layerscope.jobs.artifacts.parameter_groups import ParameterGroup
 from layerscope.jobs.encoders.architecture import layer_of_parameter
 from layerscope.jobs.specs.recipe import DecayConvention, Training
 
@@ -25,15 +25,15 @@ class Group:
     names: tuple[str, ...] = ()
     """Of the parameters, in their order."""
 
-    def as_json(self) -> dict[str, Any]:
+    def described(self) -> ParameterGroup:
         """What an artifact says of it."""
-        return {
-            "name": self.name,
-            "num_parameters": sum(parameter.numel() for parameter in self.parameters),
-            "learning_rate": self.learning_rate,
-            "weight_decay": self.weight_decay,
-            "parameters": list(self.names),
-        }
+        return ParameterGroup(
+            self.name,
+            sum(parameter.numel() for parameter in self.parameters),
+            self.learning_rate,
+            self.weight_decay,
+            self.names,
+        )
 
 
 @dataclass(frozen=True)
@@ -127,9 +127,8 @@ def group_table(groups: Sequence[Group]) -> str:
     """The groups in columns, one a line: name, parameters, peak rate, weight decay."""
     rows = [("parameter group", "parameters", "learning rate", "weight decay")]
     for group in groups:
-        said = group.as_json()
         rate, decay = f"{group.learning_rate:.4g}", f"{group.weight_decay:g}"
-        rows.append((group.name, f"{said['num_parameters']:,}", rate, decay))
+        rows.append((group.name, f"{group.described().num_parameters:,}", rate, decay))
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     return "\n".join(
         "  ".join(

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from layerscope.jobs.encoders.learning_rates import Group
-from layerscope.jobs.encoders.optimisation import follow_gradient, make_optimizer, make_schedule
 from layerscope.jobs.processes import alone
+from layerscope.jobs.training.learning_rates import Group
+from layerscope.jobs.training.optimisation import follow_gradient, make_optimizer, make_schedule
 
 
 def parts_of(model, *, num_steps=10, warmup=0.25):

@@ -3,10 +3,10 @@ import math
 import pytest
 import torch
 
-from layerscope.jobs.encoders.bert_adam import BertAdam, original_schedule
-from layerscope.jobs.encoders.learning_rates import Group
-from layerscope.jobs.encoders.optimisation import follow_gradient, make_bert_adam, make_schedule
 from layerscope.jobs.processes import alone
+from layerscope.jobs.training.bert_adam import BertAdam, original_schedule
+from layerscope.jobs.training.learning_rates import Group
+from layerscope.jobs.training.optimisation import follow_gradient, make_bert_adam, make_schedule
 
 RATE, WEIGHT_DECAY = 0.05, 0.1
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from layerscope.jobs.encoders.precision import (
+from layerscope.jobs.training.precision import (
     CPU_CAPABILITIES,
     _say_that_it_is_emulated,
     computing_in,

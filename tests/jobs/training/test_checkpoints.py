@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from layerscope.jobs.artifacts.curves import CURVES, cut_curves
-from layerscope.jobs.encoders.checkpoints import load_checkpoint, save_checkpoint
 from layerscope.jobs.processes import alone
+from layerscope.jobs.training.checkpoints import load_checkpoint, save_checkpoint
 
 
 @pytest.fixture

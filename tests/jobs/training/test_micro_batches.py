@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from layerscope.jobs.encoders.micro_batches import MicroBatches, in_batches
 from layerscope.jobs.processes import alone
+from layerscope.jobs.training.micro_batches import MicroBatches, in_batches
 
 NUM_ROWS = 7
 

@@ -5,14 +5,14 @@ from torch import nn
 from transformers import AutoModel, BertModel
 
 from layerscope.jobs.encoders.heads import Classifier
-from layerscope.jobs.encoders.learning_rates import (
+from layerscope.jobs.specs.recipe import Training
+from layerscope.jobs.training.learning_rates import (
     CONVENTIONS,
     check_complete,
     group_table,
     groups_at_one_rate,
     parameter_groups,
 )
-from layerscope.jobs.specs.recipe import Training
 from tests.jobs.tiny import MODELS
 
 LAYERED = [name for name in MODELS if name != "albert"]

@@ -1,0 +1,27 @@
+"""Batches of one training split, epoch after epoch."""
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+from layerscope.jobs.text.batches import length_bucketed_batches
+
+
+class Epochs:
+    """Passes over all examples, laid end to end, in batches of texts of similar length."""
+
+    def __init__(self, lengths: Sequence[int], *, batch_size: int, seed: int) -> None:
+        """Given the tokens of each example."""
+        self.num_batches = math.ceil(len(lengths) / batch_size)
+        """Of one epoch."""
+
+        @lru_cache(maxsize=1)
+        def of_epoch(epoch: int) -> list[list[int]]:
+            return length_bucketed_batches(lengths, batch_size=batch_size, seed=seed, epoch=epoch)
+
+        self._of_epoch = of_epoch
+
+    def batch(self, number: int) -> list[int]:
+        """Positions of the examples of a batch, counted from 0 over all epochs."""
+        epoch, place = divmod(number, self.num_batches)
+        return self._of_epoch(epoch)[place]

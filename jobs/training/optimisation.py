@@ -1,0 +1,166 @@
+"""Optimiser, schedule and one step, the same for every kind of training."""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Literal, NamedTuple, assert_never
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+from transformers import (
+    get_constant_schedule_with_warmup,
+    get_cosine_schedule_with_warmup,
+    get_linear_schedule_with_warmup,
+)
+
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.specs.recipe import Schedule
+from layerscope.jobs.training.bert_adam import BertAdam, original_schedule
+from layerscope.jobs.training.checkpoints import restore_schedule, schedule_state
+from layerscope.jobs.training.learning_rates import Group
+from layerscope.jobs.training.micro_batches import MicroBatches
+
+
+class Batch(NamedTuple):
+    """What one optimiser step learns from; all processes have the same."""
+
+    rows: Sequence[Any]
+    mean_loss: Callable[[Sequence[Any]], torch.Tensor]
+    """Of some of the rows; one number, or several losses (L)."""
+    weigh: Callable[[Sequence[Any]], int | torch.Tensor] = len
+    """What the mean is over: of how many things these rows consist; for several losses (L)."""
+
+
+class Optimisation:
+    """A model, its optimiser and its schedule on all processes of a training, a step at a time."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        groups: Sequence[Group],
+        context: StageContext,
+        *,
+        num_steps: int,
+        warmup: float,
+        max_grad_norm: float,
+        kind: Literal["adamw", "bert-adam"] = "adamw",
+        schedule: Schedule = "linear",
+        micro_batch_size: int | None = None,
+    ) -> None:
+        """Make them from the parameter groups of the model.
+
+        Args:
+            max_grad_norm: Bound on the norm of the gradient as a whole; of `bert-adam`, of each tensor's.
+            schedule: As in `make_schedule`; `bert-adam` has its own.
+            micro_batch_size: The most examples of one pass of one process.
+        """
+        assert context.accelerator is not None
+        self.accelerator = context.accelerator
+        if kind == "bert-adam":
+            optimizer: torch.optim.Optimizer = make_bert_adam(groups, max_grad_norm=max_grad_norm)
+            shape, self._max_grad_norm = "original", math.inf
+        else:
+            optimizer = make_optimizer(groups)
+            shape, self._max_grad_norm = schedule, max_grad_norm
+        self.schedule = make_schedule(optimizer, num_steps=num_steps, warmup=warmup, shape=shape)
+        self.model, self._optimizer = self.accelerator.prepare(model, optimizer)
+        """The model as it trains: its gradients are those of all processes."""
+        self.micro_batches = MicroBatches(
+            micro_batch_size, accelerator=self.accelerator, model=self.model, say=context.say
+        )
+
+    @property
+    def module(self) -> nn.Module:
+        """The model itself, as this process scores and stores it."""
+        return self.accelerator.unwrap_model(self.model)
+
+    def step(self, batch: Batch) -> tuple[torch.Tensor, bool]:
+        """This process's part of the loss, whose average over processes is the batch's; and whether the
+        gradient was finite: else nothing is changed."""
+        loss = self.micro_batches.backward(batch.rows, batch.mean_loss, weigh=batch.weigh)
+        finite = follow_gradient(
+            accelerator=self.accelerator,
+            model=self.model,
+            optimizer=self._optimizer,
+            schedule=self.schedule,
+            max_grad_norm=self._max_grad_norm,
+        )
+        return loss, finite
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps besides weights, optimiser and random numbers, as JSON has it."""
+        return {"schedule": schedule_state(self.schedule), "micro_batch_size": self.micro_batches.size}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Go on as at the checkpoint."""
+        restore_schedule(self.schedule, state["schedule"])
+        self.micro_batches.at_most(state["micro_batch_size"])
+
+
+def make_optimizer(groups: Iterable[Group]) -> torch.optim.AdamW:
+    """AdamW with a rate and a weight decay for each group."""
+    return torch.optim.AdamW(_with_options(groups), fused=True)
+
+
+def make_bert_adam(groups: Iterable[Group], *, max_grad_norm: float) -> BertAdam:
+    """BertAdam with a rate and a weight decay for each group; it clips each tensor's gradient by itself."""
+    return BertAdam(_with_options(groups), max_grad_norm=max_grad_norm)
+
+
+def make_schedule(
+    optimizer: torch.optim.Optimizer,
+    *,
+    num_steps: int,
+    warmup: float,
+    shape: Schedule | Literal["original"] = "linear",
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Every group's rate rises linearly over the first part of the steps, and then takes its shape.
+
+    `linear` and `cosine` end at 0; `original` is that of BERT's first code.
+    """
+    num_rising = math.ceil(warmup * num_steps)
+    match shape:
+        case "linear":
+            return get_linear_schedule_with_warmup(optimizer, num_rising, num_steps)
+        case "cosine":
+            return get_cosine_schedule_with_warmup(optimizer, num_rising, num_steps)
+        case "constant":
+            return get_constant_schedule_with_warmup(optimizer, num_rising)
+        case "original":
+            return original_schedule(optimizer, num_steps=num_steps, warmup=warmup)
+        case never:
+            assert_never(never)
+
+
+def follow_gradient(
+    *,
+    accelerator: Accelerator,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    max_grad_norm: float,
+) -> bool:
+    """One optimiser step along the gradient that is there; false, with nothing changed, if it is not finite.
+
+    Args:
+        max_grad_norm: Bound on the norm of the gradient of all parameters together; infinity does not clip.
+    """
+    norm = accelerator.clip_grad_norm_(model.parameters(), max_grad_norm)
+    finite = bool(torch.isfinite(norm))
+    if finite:
+        optimizer.step()
+        schedule.step()
+    optimizer.zero_grad()
+    return finite
+
+
+def _with_options(groups: Iterable[Group]) -> list[dict[str, object]]:
+    return [
+        {
+            "params": list(group.parameters),
+            "lr": group.learning_rate,
+            "weight_decay": group.weight_decay,
+            "name": group.name,
+        }
+        for group in groups
+    ]

@@ -1,0 +1,36 @@
+"""What a training that ends with its best weights leaves beside them, and says of itself.
+
+Axes: N what is predicted of a split, K labels.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from layerscope.jobs.artifacts.parameter_groups import write_parameter_groups
+from layerscope.jobs.artifacts.predictions import Predictions, write_predictions
+from layerscope.jobs.artifacts.tokenised import Split
+from layerscope.jobs.targets.task_type import TaskType
+from layerscope.jobs.training.learning_rates import Group
+from layerscope.jobs.training.loop import Progress
+
+
+def summary(progress: Progress, counts: Mapping[str, float], *, batch_size: int) -> dict[str, float]:
+    """Time and steps; and of how many texts, or units of them, by name."""
+    pace = progress.step * batch_size / max(progress.seconds, 1e-9)
+    return {
+        "train/seconds": progress.seconds,
+        "train/steps": progress.step,
+        **counts,
+        "train/examples_per_second": pace,
+    }
+
+
+def write_results(
+    out: Path, task: TaskType, test: Split, logits_NK: np.ndarray, groups: Sequence[Group]
+) -> None:
+    """Write the predictions on the test split, and the parameter groups."""
+    table = Predictions(test.target_ids(), task.written(test.targets()), task.predictions(logits_NK))
+    write_predictions(out, table)
+    write_parameter_groups(out, [group.described() for group in groups])
