@@ -23,7 +23,7 @@ def study_figures(study: Study, *, ranking: Ranking | None = None) -> dict[str, 
         ranking: That of `rank_conditions` where the conditions are ranked already.
     """
     ranked = rank_conditions(study) if ranking is None else ranking
-    return drawn.study_figures(study, ranked, MEASURES, REPORTS)
+    return drawn.study_figures(study, ranked, {**MEASURES, **study.plugins}, REPORTS)
 
 
 def variant_figures(variant: VariantResult) -> dict[str, Figure]:
@@ -41,7 +41,9 @@ def render_report(
     """
     ranked = rank_conditions(study) if ranking is None else ranking
     shown = study_figures(study, ranking=ranked) if figures is None else figures
-    return document.render_report(study, shown, ranked, measures=MEASURES, reports=REPORTS)
+    return document.render_report(
+        study, shown, ranked, measures={**MEASURES, **study.plugins}, reports=REPORTS
+    )
 
 
 def write_report(

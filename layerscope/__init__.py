@@ -1,6 +1,7 @@
 """Fine-tuning recipes for text encoders on Ray, and what each did to every layer.
 
-The measures are callable on arrays of one's own: `from layerscope import cka_map, direct_probe`.
+Measures are callable on your own arrays: `from layerscope import cka_map, direct_probe`. A plug-in defines a
+measure of your own with `Curve` and `LayerMeasure`.
 """
 
 from importlib import import_module
@@ -9,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from layerscope.jobs.numerics.cka import cka_map
     from layerscope.jobs.numerics.directprobe import direct_probe
+    from layerscope.jobs.specs.measure import Curve, LayerMeasure
 
-__all__ = ["cka_map", "direct_probe"]
+__all__ = ["Curve", "LayerMeasure", "cka_map", "direct_probe"]
 
-_MODULES = {"cka_map": "layerscope.jobs.numerics.cka", "direct_probe": "layerscope.jobs.numerics.directprobe"}
+_MODULES = {
+    "Curve": "layerscope.jobs.specs.measure",
+    "LayerMeasure": "layerscope.jobs.specs.measure",
+    "cka_map": "layerscope.jobs.numerics.cka",
+    "direct_probe": "layerscope.jobs.numerics.directprobe",
+}
 
 
 def __getattr__(name: str) -> Any:

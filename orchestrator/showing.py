@@ -197,7 +197,7 @@ def _summary(
     known = [seconds[stage.kind] for stage in todo if stage.kind in seconds]
     if known:
         lines.append(f"about {sum(known) / 60:.1f} minutes of work, by what such stages took before")
-    lines += lacking_notes(workspace.experiment, schedule.plan.variants)
+    lines += lacking_notes(workspace.experiment, schedule.plan.variants, declared=workspace.sources.measures)
     lines += workspace.sources.notes
     if workspace.experiment.search is not None:
         lines.append(_announced_search(workspace.experiment))
@@ -269,6 +269,8 @@ def _describe(stage: Stage, users: Sequence[PlannedVariant]) -> str:
             return f"{tasks}: against {stage.spec.against}"
         case "similarity":
             return f"{tasks}: {stage.spec.measure} against {stage.spec.against}"
+        case "plugin":
+            return f"{tasks}: {stage.spec.name}"
         case _:
             return tasks
 

@@ -53,7 +53,13 @@ class Workspace:
     def study(self, schedule: Schedule) -> Study:
         """What the report and the tracker show of a schedule as it stands."""
         notes = filter(None, (one.sentence() for one in self.search_progress(schedule)))
-        return stand(self.experiment, schedule, encoders=self.sources.encoders, search_notes=notes)
+        return stand(
+            self.experiment,
+            schedule,
+            encoders=self.sources.encoders,
+            measures=self.sources.measures,
+            search_notes=notes,
+        )
 
     def search_progress(self, schedule: Schedule) -> "list[Progress]":
         """How far each study of the search is; none without a search."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch  # noqa: F401 - so that what a plan calls apart is called here: starting a process takes seconds
 
-from tests.tiny import make_encoder
+from tests.tiny import look_at, make_encoder, write_experiment
 
 NO_FOLDER_FOR_RAY = "/dev/null/a-test-that-starts-a-Ray-is-marked-ray"
 
@@ -49,7 +49,10 @@ def cache_of_these_tests(tmp_path_factory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory) -> Path:
     """Without dropout: what is trained does not depend on how many processes share the batch."""
-    return make_encoder(tmp_path_factory.mktemp("tiny") / "encoder", dropout=0.0)
+    folder = tmp_path_factory.mktemp("tiny")
+    encoder = make_encoder(folder / "encoder", dropout=0.0)
+    look_at(write_experiment(folder / "tiny.yaml", encoder))
+    return encoder
 
 
 @pytest.fixture(scope="session")

@@ -54,3 +54,10 @@ def write_experiment(path: Path, encoder: Path, /, **changes: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(experiment), encoding="utf-8")
     return path
+
+
+def look_at(experiment: Path) -> None:
+    """Find out in this process what commands remember of encoders and texts: each would load torch for it."""
+    from layerscope.orchestrator.workspace import open_workspace
+
+    open_workspace(experiment, store=experiment.parent / "never-made")

@@ -6,17 +6,20 @@ draws more than its curves, `report.py` and a template.
 
 from collections.abc import Mapping
 
-from layerscope.jobs.measures.geometry.specs import GEOMETRY, PATHS, SHIFT
-from layerscope.jobs.measures.isotropy.specs import SPREAD
-from layerscope.jobs.measures.layer_dropping.specs import DEPTH
+from layerscope.jobs.measures.geometry.specs import GEOMETRY, PATHS, SHIFT, GeometrySettings
+from layerscope.jobs.measures.isotropy.specs import SPREAD, IsotropySettings
+from layerscope.jobs.measures.layer_dropping.specs import DEPTH, LayerDroppingSettings
+from layerscope.jobs.measures.plugin.specs import MODULES as PLUGIN_MODULES
+from layerscope.jobs.measures.plugin.specs import PluginSettings
 from layerscope.jobs.measures.probe.specs import (
     DESCRIPTION_LENGTH,
     MLP_PROBE,
     MLP_PROBE_CONTROL,
     PROBE,
     PROBE_CONTROL,
+    ProbeSettings,
 )
-from layerscope.jobs.measures.similarity.specs import BETWEEN, BLOCKS, CKA, SIMILARITY
+from layerscope.jobs.measures.similarity.specs import BETWEEN, BLOCKS, CKA, SIMILARITY, SimilaritySettings
 from layerscope.jobs.specs.measure import Measure
 
 MEASURES: Mapping[str, Measure] = {
@@ -38,9 +41,22 @@ MEASURES: Mapping[str, Measure] = {
 """By name, in the order of the report."""
 
 
+class MeasureSettings(
+    PluginSettings,
+    IsotropySettings,
+    GeometrySettings,
+    LayerDroppingSettings,
+    SimilaritySettings,
+    ProbeSettings,
+):
+    """The keys under `measures` that all measures declare, in the order of the last to the first class."""
+
+
 def module_of(kind: str) -> str:
     """The module that computes a kind of stage: that of its measure, or else `layerscope.jobs.<kind>`."""
-    by_kind = {kind: module for measure in MEASURES.values() for kind, module in measure.modules.items()}
+    by_kind = PLUGIN_MODULES | {
+        kind: module for measure in MEASURES.values() for kind, module in measure.modules.items()
+    }
     return by_kind.get(kind, f"layerscope.jobs.{kind}")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from layerscope.jobs.reporting.references import StudyReference
+from layerscope.jobs.specs.measure import Measure
 
 State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
 
@@ -53,6 +54,8 @@ class Study:
     """Sentences the reader must see: collapsed views, failures, stopped variants."""
     reference: StudyReference | None = None
     """The paper beside which the study is shown."""
+    plugins: Mapping[str, Measure] = field(default_factory=dict)
+    """Measures of the user's own, by name."""
 
 
 def shown_name(role: str, metric: str) -> str:

@@ -97,6 +97,25 @@ class Wanted:
     role: Role
     spec: Spec
     parents: Mapping[str, Parent]
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Paths of outside files by role; their digests are in the spec."""
+
+
+@dataclass(frozen=True)
+class LayerMeasure:
+    """A measure of the user's own, which a plug-in defines as `MEASURE`."""
+
+    title: str
+    """Heading of its section in the report."""
+    function: Callable[[list[Any], Any], Mapping[str, Any]]
+    """From the hidden states of the test examples, float32 (N, D) for each layer, 0 the embeddings, and their
+    labels, int (N,), to a value of each layer for every declared curve. What is not finite is left out."""
+    curves: Mapping[str, Curve]
+    """By the names that the function returns."""
+    words: str = ""
+    """One or two sentences under the heading."""
+    needs_labels: bool = True
+    """Whether it is of tasks with labels alone."""
 
 
 def _no_faults(settings: Any, facts: EncoderFacts, name: str) -> Iterator[str]:

@@ -4,11 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, create_model
 
-from layerscope.jobs.measures.geometry.specs import GeometrySettings
-from layerscope.jobs.measures.isotropy.specs import IsotropySettings
-from layerscope.jobs.measures.layer_dropping.specs import LayerDroppingSettings
-from layerscope.jobs.measures.probe.specs import ProbeSettings
-from layerscope.jobs.measures.similarity.specs import SimilaritySettings
+from layerscope.jobs.measures import MeasureSettings
 from layerscope.jobs.specs.features import FeatureHead, FeatureLayers
 from layerscope.jobs.specs.multitask import JointTraining
 from layerscope.jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
@@ -185,7 +181,7 @@ class EarlyStopping(Strict):
     """Of so many variants one goes on at each rung."""
 
 
-class Measures(IsotropySettings, GeometrySettings, LayerDroppingSettings, SimilaritySettings, ProbeSettings):
+class Measures(MeasureSettings):
     """What is measured at every layer of each finished variant."""
 
     random_encoder: bool = False

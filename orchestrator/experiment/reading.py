@@ -93,7 +93,7 @@ class _Reader:
         faults: list[Fault] = []
         for changes in steps:
             tree = self.expanded(applied(tree, changes, Experiment, faults), faults)
-        where = "paths: train, test and validation of a task's data, and an encoder's folder and tokenizer"
+        where = "paths: a task's train, test and validation, an encoder's folder and tokenizer, and plug-ins"
         tree = with_environment(tree, self.environ, is_path=_is_path, where=where, faults=faults)
         experiment = validated(Experiment, tree, faults, stand_ins=_STAND_INS)
         if experiment is not None:
@@ -247,6 +247,7 @@ def _is_path(path: PathTo) -> bool:
             | ("encoders", str(), "folder")
             | ("encoder", "scratch", "tokenizer")
             | ("encoders", str(), "scratch", "tokenizer")
+            | ("measures", "plugins", int())
             | ("tasks" | "probing" | "corpora", int(), "data", "train" | "test" | "validation")
         ):
             return True

@@ -38,6 +38,7 @@ def measures_of(
     finetune: Stage | None,
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
+    declared: Mapping[str, Measure] = MEASURES,
     snapshot: int | None = None,
 ) -> dict[str, Stage]:
     """The measures of a variant by role, each on the tuned model, and what they rest on.
@@ -68,6 +69,7 @@ def measures_of(
     }
     has_plain_head = finetune is not None and is_plain(finetune.spec.training)
     return measure_stages(
+        declared,
         measures,
         [
             MeasuredExamples(
@@ -98,17 +100,21 @@ class MeasuredExamples:
 
 
 def measure_stages(
-    measures: Measures, examples: Sequence[MeasuredExamples], *, finetune: Stage | None
+    declared: Mapping[str, Measure],
+    settings: Measures,
+    examples: Sequence[MeasuredExamples],
+    *,
+    finetune: Stage | None,
 ) -> dict[str, Stage]:
     """The stages of all measures by role, with the parents that they declare."""
     stages: dict[str, Stage] = {}
-    for measure in MEASURES.values():
+    for measure in declared.values():
         for of in examples:
-            for wanted in measure.stages(measures, of.subject):
+            for wanted in measure.stages(settings, of.subject):
                 parents = {
                     role: _parent(parent, of, finetune, stages) for role, parent in wanted.parents.items()
                 }
-                stages[str(wanted.role)] = make_stage(wanted.spec, parents=parents)
+                stages[str(wanted.role)] = make_stage(wanted.spec, parents=parents, files=wanted.files)
     return stages
 
 
@@ -135,11 +141,16 @@ def predicted_of(data: Stage) -> Target:
     return target_of(spec.columns, spec.predict) if isinstance(spec, PrepareSpec) else "label"
 
 
-def lacking_notes(experiment: Experiment, variants: Sequence[PlannedVariant]) -> list[str]:
+def lacking_notes(
+    experiment: Experiment,
+    variants: Sequence[PlannedVariant],
+    *,
+    declared: Mapping[str, Measure] = MEASURES,
+) -> list[str]:
     """Says which measures are requested that tasks, or variants, do not have."""
     return [
         note
-        for note in (_depth_note(experiment, variants), _labels_note(experiment, variants))
+        for note in (_depth_note(experiment, variants), _labels_note(experiment, variants, declared))
         if note is not None
     ]
 
@@ -160,7 +171,9 @@ def _random_encoder(encoder: LocatedEncoder) -> Stage:
     return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
 
 
-def _labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
+def _labels_note(
+    experiment: Experiment, variants: Sequence[PlannedVariant], declared: Mapping[str, Measure]
+) -> str | None:
     """Says which tasks have no labels, where a measure is requested that they do not have."""
     data = {variant.task: variant.stages["finetune"].parents["data"] for variant in variants}
     without = {
@@ -169,7 +182,7 @@ def _labels_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> 
         if not TARGET_FACTS[predicted_of(stage)].has_labels
     }
     lacking = []
-    for measure in MEASURES.values():
+    for measure in declared.values():
         tasks = [task for task, of in without.items() if _lacks(measure, experiment.measures, of)]
         if measure.called and tasks:
             some = "" if len(tasks) == len(without) else f" (in {', '.join(tasks)})"

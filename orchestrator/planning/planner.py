@@ -91,6 +91,7 @@ def _plan_variant(
         finetune=tuned,
         start=start,
         probing=sources.probing,
+        declared=sources.measures,
         snapshot=snapshot,
     )
     shown = _shown_recipe(recipe, data, stages["finetune"])

@@ -9,7 +9,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, assert_never
 
+from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.specs.annotations import AnnotatedFilesData, SampleAnnotationsData
+from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.stages import FilesData, HubData, Layout, SampleData, target_of
 from layerscope.jobs.text.annotations import AnnotatedSentence, noted_annotations
 from layerscope.jobs.text.copies import have_copies, texts_of_rows, texts_of_sentences
@@ -45,6 +47,7 @@ from layerscope.orchestrator.planning.lengths import length_faults
 from layerscope.orchestrator.planning.measure_faults import measure_faults
 from layerscope.orchestrator.planning.metrics import check_metric
 from layerscope.orchestrator.planning.objectives import objective_faults
+from layerscope.orchestrator.planning.plugins import plugins_of
 from layerscope.orchestrator.planning.task_texts import TaskTexts, num_kept, texts_of, train_size_faults
 from layerscope.orchestrator.planning.token_checks import (
     frame_faults,
@@ -123,6 +126,8 @@ class Sources:
     tasks: Mapping[str, TaskSource | AnnotatedSource]
     probing: Mapping[str, TaskSource | AnnotatedSource]
     corpora: Mapping[str, TaskSource]
+    measures: Mapping[str, Measure] = field(default_factory=lambda: MEASURES)
+    """Of layers, those of the user's own among them, by name."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -178,9 +183,11 @@ def look_at(
         faults += measure_faults(experiment, encoder)
         faults += window_faults(experiment, encoder, texts)
         faults += feature_faults(experiment, encoder, seen)
+    plugins = plugins_of(experiment.measures.plugins, faults)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
-    return Sources(encoders, *(_with_unknown(of, encoders) for of in (tasks, probing, corpora)))
+    known = (_with_unknown(of, encoders) for of in (tasks, probing, corpora))
+    return Sources(encoders, *known, measures=MEASURES | plugins)
 
 
 def _with_unknown(sources: Mapping[str, Any], encoders: Mapping[str, LocatedEncoder]) -> dict[str, Any]:

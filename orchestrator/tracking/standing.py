@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.reporting.study import State, Study, VariantResult
+from layerscope.jobs.specs.measure import Measure
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.reading import resolved_yaml
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
@@ -31,6 +33,7 @@ def stand(
     schedule: Schedule,
     *,
     encoders: Mapping[str, LocatedEncoder],
+    measures: Mapping[str, Measure] = MEASURES,
     search_notes: Iterable[str] = (),
 ) -> Study:
     """Every variant with its state and the artifacts there are.
@@ -45,8 +48,9 @@ def stand(
         yaml=resolved_yaml(experiment),
         metric_by_task={task.task: task.metric for task in experiment.tasks},
         variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
-        notes=(*search_notes, *_notes(experiment, schedule)),
+        notes=(*search_notes, *_notes(experiment, schedule, measures)),
         reference=study_reference(experiment, encoders),
+        plugins={name: measure for name, measure in measures.items() if name not in MEASURES},
     )
 
 
@@ -92,7 +96,7 @@ def _view(stage: Stage) -> Stage | None:
     return next(prepared, next(filter(None, map(_view, sources)), None))
 
 
-def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
+def _notes(experiment: Experiment, schedule: Schedule, measures: Mapping[str, Measure]) -> list[str]:
     frozen, tuned = [], []
     for one in schedule.plan.variants:
         (frozen if one.stages["finetune"].kind == "feature_head" else tuned).append(one)
@@ -105,7 +109,7 @@ def _notes(experiment: Experiment, schedule: Schedule) -> list[str]:
             "where one layer is read, and starts trained on the same texts."
         )
     notes += pretraining_notes(schedule)
-    notes += [f"{note[0].upper()}{note[1:]}." for note in lacking_notes(experiment, tuned)]
+    notes += [f"{note[0].upper()}{note[1:]}." for note in lacking_notes(experiment, tuned, declared=measures)]
     if frozen:
         of_cells = sum(variant.num_cells for variant in frozen)
         notes.append(

@@ -53,6 +53,7 @@ def processor_seconds() -> float:
 
 
 @needs_minilm
+@pytest.mark.slow
 def test_a_plan_loads_nothing_heavy(tmp_path):
     assert loaded_by(plan_code(tmp_path / "store")) == set()
 

@@ -79,7 +79,15 @@ def test_an_experiment_is_called_like_its_file_and_says_what_it_asks(path):
     assert experiment.description
 
 
-@pytest.mark.parametrize("path", EXPERIMENTS, ids=name_of)
+@pytest.mark.parametrize(
+    "path",
+    [
+        # Nine tasks, read and tokenised.
+        pytest.param(path, marks=pytest.mark.slow if path.parent.name == "phang2021" else ())
+        for path in EXPERIMENTS
+    ],
+    ids=name_of,
+)
 def test_an_experiment_keeps_its_keys(path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     experiment = read(path, profile=small_profile(path))

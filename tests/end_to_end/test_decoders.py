@@ -12,6 +12,8 @@ from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.tiny import write_byte_tokenizer, write_encoder
 from tests.tiny import write_experiment
 
+pytestmark = pytest.mark.slow
+
 WORDS = {
     "task": "pos",
     "data": {"source": "sample_annotations", "label": "upos", "num_train": 30, "num_test": 12},

@@ -13,6 +13,8 @@ from layerscope.orchestrator.exporting import export_variant
 from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import make_encoder, write_experiment
 
+pytestmark = pytest.mark.slow
+
 NUMBERS, CHOICES = "score", "pick"
 
 

@@ -13,6 +13,8 @@ from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.reporting.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 
+pytestmark = pytest.mark.slow
+
 WORDS = {"source": "sample_annotations", "label": "upos", "num_train": 30, "num_test": 30}
 REQUESTED = {
     "probe": ["linear", "mlp"],

@@ -11,6 +11,8 @@ from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import make_encoder, write_experiment
 
+pytestmark = pytest.mark.slow
+
 
 def task(name: str, target: str, seed: int) -> dict:
     data = {"source": "sample", "target": target, "num_train": 40, "num_test": 24, "seed": seed}

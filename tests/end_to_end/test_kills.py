@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.tiny import make_encoder, write_experiment
+from tests.tiny import look_at, make_encoder, write_experiment
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
@@ -38,7 +38,7 @@ def place(tmp_path_factory, empty_mlflow) -> Path:
     """
     folder = tmp_path_factory.mktemp("kills")
     encoder = make_encoder(folder / "encoder")
-    write_experiment(folder / "tiny.yaml", encoder, recipe=LONG, grid=GRID, measures=MEASURES)
+    look_at(write_experiment(folder / "tiny.yaml", encoder, recipe=LONG, grid=GRID, measures=MEASURES))
     (folder / "cluster.yaml").write_text(CLUSTER, encoding="utf-8")
     with_database(folder / "bereft", empty_mlflow)
     return folder

@@ -15,6 +15,8 @@ from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.reporting.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 
+pytestmark = pytest.mark.slow
+
 
 def task(name: str, target: str, seed: int) -> dict:
     data = {"source": "sample", "target": target, "num_train": 60, "num_test": 40, "seed": seed}

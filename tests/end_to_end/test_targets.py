@@ -9,6 +9,8 @@ from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import make_encoder, write_experiment
 
+pytestmark = pytest.mark.slow
+
 WORDS = {
     "task": "pos",
     "data": {"source": "sample_annotations", "label": "upos", "num_train": 30, "num_test": 12},

@@ -116,6 +116,7 @@ def pooled(logits_BTK, rows, pooling) -> torch.Tensor:
 @pytest.mark.parametrize(
     ("architecture", "pooling"), [(family, pooling) for family, of in WRITTEN.items() for pooling in of]
 )
+@pytest.mark.slow
 def test_people_load_what_was_measured_or_get_an_error(rows, tmp_path, architecture, pooling):
     encoder = write_family(tmp_path / "encoder", architecture)
     model = write_model(tmp_path / "model", encoder, read_labels(rows), pooling=pooling)
@@ -210,6 +211,7 @@ def sample(tmp_path_factory):
     return encoder, write_task(folder / "task", encoder, max_length=None)
 
 
+@pytest.mark.slow
 def test_the_lines_of_the_card_give_the_measured_labels_in_a_process_of_their_own(sample, tmp_path):
     encoder, data = sample
     labels = read_labels(data)

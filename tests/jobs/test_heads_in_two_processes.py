@@ -20,6 +20,8 @@ from tests.jobs.tiny import (
 )
 from tests.jobs.two_processes import METRICS, Case, train_together
 
+pytestmark = pytest.mark.slow
+
 LAYERS = [("last", None), ((1, 2), "concat"), ((1, 2), "mean"), ((1, 2), "max"), (1, None)]
 WINDOWS = ["mean", "max", "attention", "logits", "vote"]
 POOLINGS = {"cls": 0, "mean": 2, "last": 3}

@@ -25,6 +25,8 @@ from tests.jobs.tiny import (
 )
 from tests.jobs.two_processes import METRICS, WEIGHTS, Case, train_together
 
+pytestmark = pytest.mark.slow
+
 CLOCK = {"train/seconds", "train/examples_per_second", "train/micro_batch_size"}
 """What one process and two may differ in."""
 ALIKE = (

@@ -9,6 +9,8 @@ from layerscope.jobs.measures.similarity import further as similarity
 from layerscope.jobs.measures.similarity.specs import SimilaritySpec
 from tests.jobs.tiny import curve, make_context, write_rows
 
+pytestmark = pytest.mark.slow
+
 NUM_SAMPLES, NUM_EXAMPLES, WIDTH, RANK = 100, 120, 12, 4
 MEASURES = (
     "cka",

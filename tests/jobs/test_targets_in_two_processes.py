@@ -14,6 +14,8 @@ from tests.jobs.test_finetune_targets import choices, marked, numbers, prepared,
 from tests.jobs.tiny import NO_DROPOUT, finetune_spec, make_context, write_pooler
 from tests.jobs.two_processes import METRICS, NUM_PROCESSES, Case, train_together
 
+pytestmark = pytest.mark.slow
+
 
 def sentences(folder, encoder, label):
     folder.mkdir()

@@ -14,6 +14,8 @@ from tests.jobs.test_multitask import ends, spec_of
 from tests.jobs.tiny import NO_DROPOUT, make_context, planted, write_encoder, write_rows
 from tests.jobs.two_processes import METRICS, Case, train_together
 
+pytestmark = pytest.mark.slow
+
 CLOCK = {"train/seconds", "train/examples_per_second", "train/micro_batch_size"}
 STAGES = {
     "multitask": multitask,

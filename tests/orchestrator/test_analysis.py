@@ -45,6 +45,18 @@ def test_a_model_is_found_by_what_it_looks_like(tasks, tmp_path):
     }
 
 
+def test_code_is_allowed_of_models_in_folders_and_on_the_hub(tasks, tmp_path):
+    (tmp_path / "mine").mkdir()
+    models = [f"google/electra@{'a' * 40}", str(tmp_path / "mine"), "package:some-model"]
+    written = analysis("mine", models, tasks, store=tmp_path, trust_remote_code=True)
+    assert written["encoders"] == {
+        "electra": {"hub": "google/electra", "revision": "a" * 40, "trust_remote_code": True},
+        "mine": {"folder": str(tmp_path / "mine"), "trust_remote_code": True},
+        "some-model": {"package": "some-model"},
+    }
+    assert YAML(typ="safe").load(analysis_yaml(written)) == written
+
+
 def test_two_models_of_one_name_are_told_apart(tasks, tmp_path):
     found = sources("a/bert", "b/bert", "c/main", tasks=tasks, store=tmp_path)
     assert {name: source["hub"] for name, source in found.items()} == {

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from layerscope.orchestrator.cli import app
 from tests.orchestrator.bench import Bench, finish_variant
+from tests.tiny import look_at
 
 COMMANDS = (
     "run",
@@ -215,6 +216,7 @@ def real(*command: str, **environ: str):
 
 def test_a_store_that_cannot_be_written_ends_the_run_with_four_and_a_sentence(folder, tiny_encoder):
     shutil.copytree(tiny_encoder, folder / "encoder", dirs_exist_ok=True)
+    look_at(folder / "mine.yaml")
     done = real("run", "mine.yaml", "--serial", "--store", "mine.yaml/store")
     assert done.returncode == 4, done.stderr
     assert (

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.orchestrator.bench import Bench
+from tests.tiny import look_at
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
@@ -48,7 +49,7 @@ def ended_unread(folder: Path, *command: str) -> tuple[int, str]:
 )
 def test_a_command_whose_reader_is_gone_ends_quietly(tmp_path, tiny_encoder, command):
     shutil.copytree(tiny_encoder, tmp_path / "encoder")
-    Bench(tmp_path).write(grid={"layer_decay": [1.0, 0.9]})
+    look_at(Bench(tmp_path).write(grid={"layer_decay": [1.0, 0.9]}))
     code, errors = ended_unread(tmp_path, *command)
     assert code == 141
     assert errors in ("", "nothing is finished yet: `layerscope run` computes what there is to compare\n")

@@ -21,6 +21,7 @@ def test_every_documented_family_is_made_here():
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
+@pytest.mark.slow
 def test_a_family_is_right_or_refused_as_documented(kind, tmp_path):
     folder = write_family(tmp_path / "encoder", kind)
     try:

@@ -66,6 +66,7 @@ def test_layers_on_disk_are_those_that_were_written(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells memory from mapped files")
+@pytest.mark.slow
 def test_cka_sees_more_layers_than_memory_holds(tmp_path):
     shared_ND = np.random.default_rng(0).normal(size=(NUM_EXAMPLES, WIDTH)).astype(np.float32)
     layers = [shared_ND + depth / 16 * shared_ND[::-1] for depth in range(NUM_LAYERS)]

@@ -133,6 +133,7 @@ def test_the_kernels_that_were_asked_for_are_in_use(kernel):
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kernel", FLAGS)
+@pytest.mark.slow
 def test_numerical_tests_pass_with_the_kernels_of_other_processors(kernel, runs):
     if reason := why_not(kernel):
         pytest.skip(reason)

@@ -136,7 +136,7 @@ def test_ten_faults_are_listed_and_the_others_counted(tmp_path):
         ("a.csv", b"text,label\n", "a.csv: no rows"),
         ("a.jsonl", b"", "a.jsonl: no rows"),
         ("a.jsonl.gz", b"plain", "a.jsonl.gz: not compressed with gzip, though its name ends in .gz"),
-        ("a.jsonl.gz", gzip.compress(b'{"text": "a", "label": "b"}\n')[:-9], "damaged gzip"),
+        ("a.jsonl.gz", gzip.compress(b'{"text": "a", "label": "b"}\n', mtime=0)[:-9], "damaged gzip"),
         ("a.parquet", b"plain", "a.parquet: not Parquet: "),
         ("a.xlsx", b"", "a.xlsx: not a known format; known are .jsonl, "),
     ],

@@ -32,6 +32,12 @@ def tokenizer(folder):
     return load_tokenizer(folder)
 
 
+@pytest.fixture(scope="module")
+def theirs(folder):
+    """Another one, which tests tell how to cut."""
+    return load_tokenizer(folder)
+
+
 def test_pairs_are_encoded_as_by_the_tokenizer_itself(tokenizer, family):
     encoded = encode(FIRST, tokenizer, strategy="whole", max_length=None, pairs=SECOND)
     theirs = [tokenizer.encode(*pair) for pair in zip(FIRST, SECOND, strict=True)]
@@ -58,8 +64,7 @@ def test_pairs_are_those_of_transformers(name):
 
 @pytest.mark.parametrize(("strategy", "direction"), [("head", "right"), ("tail", "left")])
 @pytest.mark.parametrize("max_length", [16, 33, 64])
-def test_the_longer_text_is_cut_first_as_by_hugging_face(folder, strategy, direction, max_length):
-    tokenizer, theirs = load_tokenizer(folder), load_tokenizer(folder)
+def test_the_longer_text_is_cut_first_as_by_hugging_face(tokenizer, theirs, strategy, direction, max_length):
     theirs.enable_truncation(max_length, strategy="longest_first", direction=direction)
     encoded = encode(FIRST, tokenizer, strategy=strategy, max_length=max_length, pairs=SECOND)
     expected = [theirs.encode(*pair).ids for pair in zip(FIRST, SECOND, strict=True)]

@@ -100,7 +100,7 @@ TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
         ),
         (
             "description: ${HOME}",
-            "13:14: description: '${' is read only in paths: train, test",
+            "13:14: description: '${' is read only in paths: a task's train, test",
         ),
         ("seeds: [3]", "13:1: seeds: the key stands here twice, first in line 12"),
         (

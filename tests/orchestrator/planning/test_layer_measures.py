@@ -1,5 +1,6 @@
 """Measures of layers are planned of every model that a subject has states of."""
 
+from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.specs.measure import Subject
 from layerscope.jobs.specs.roles import RANDOM, START, TUNED
 from layerscope.jobs.specs.spec import Spec
@@ -26,7 +27,7 @@ def planned(*models: str, name: str = "", **measures: object) -> dict[str, Stage
     """The stages of a subject of labels in these models."""
     states = {model: lambda model=model: states_in(model) for model in models}
     examples = MeasuredExamples(Subject(name, "label", models), DATA, states)
-    return measure_stages(Measures(**NOTHING | measures), [examples], finetune=None)
+    return measure_stages(MEASURES, Measures(**NOTHING | measures), [examples], finetune=None)
 
 
 def test_models_along_the_training_are_probed_and_set_against_the_start():

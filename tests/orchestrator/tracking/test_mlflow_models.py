@@ -1,6 +1,8 @@
 """Encoders that were logged as MLflow models."""
 
+import shutil
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def logged(tmp_path_factory) -> tuple[str, str]:
+def logged(tmp_path_factory, empty_mlflow) -> Iterator[tuple[str, str]]:
     """Tracking URI and model URI of a small BERT logged with its tokenizer."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -36,7 +38,7 @@ def logged(tmp_path_factory) -> tuple[str, str]:
         config = BertConfig(
             vocab_size=8, hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8
         )
-        uri = f"sqlite:///{folder / 'mlflow.db'}"
+        uri = f"sqlite:///{shutil.copy(empty_mlflow, folder / 'mlflow.db')}"
         mlflow.set_tracking_uri(uri)
         mlflow.create_experiment("encoders", artifact_location=str(folder / "artifacts"))
         mlflow.set_experiment("encoders")
@@ -47,7 +49,8 @@ def logged(tmp_path_factory) -> tuple[str, str]:
                 task="text-classification",
                 pip_requirements=[],
             )
-        return uri, model.model_uri
+        yield uri, model.model_uri
+        mlflow.set_tracking_uri(None)  # It is in the environment too, for all tests that come later.
 
 
 def test_a_logged_model_is_an_encoder_with_its_tokenizer(logged, tmp_path):

@@ -105,7 +105,8 @@ def test_a_deleted_experiment_is_named_with_a_command_that_restores_it(tracker, 
     env, setting, mlflow, group, *arguments = shlex.split(advised)
     assert (env, mlflow, group) == ("env", "mlflow", commands.name)
     monkeypatch.setenv(*setting.split("=", maxsplit=1))
-    assert CliRunner().invoke(commands, arguments).exit_code == 0
+    restored = CliRunner().invoke(commands, arguments)
+    assert restored.exit_code == 0, restored.output
     tracker.publish(EXPERIMENT, PAGE)
     assert len(runs_in(database)) == 1
 
@@ -233,6 +234,7 @@ def server(database, tmp_path):
     server.kill()
 
 
+@pytest.mark.slow
 def test_a_server_killed_and_started_again_holds_everything_once(server, caplog):
     caplog.set_level(logging.INFO)
     study = Page(

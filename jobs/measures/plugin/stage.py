@@ -1,0 +1,37 @@
+"""Computes a measure of the user's own on every layer of the test examples."""
+
+import numpy as np
+
+from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.context import StageContext
+from layerscope.jobs.measures.plugin.loading import Source, digest_of, load
+from layerscope.jobs.measures.plugin.specs import PluginSpec
+
+
+def run(spec: PluginSpec, context: StageContext) -> dict[str, float]:
+    """Logs the curves that the measure declares at step = layer, where finite.
+
+    Raises:
+        ValueError: the file has changed since the plan, or what the function returns is not a value for each
+            layer of every declared curve.
+    """
+    path = context.inputs["source"]
+    if digest_of(path) != spec.source:
+        raise ValueError(f"{path} has changed since the run was planned: run it again")
+    measure = load(Source(path, spec.entry_point))
+    test = read_layers(context.inputs["states"], "test")
+    returned = measure.function(list(test.layers), np.asarray(test.labels))
+    if not isinstance(returned, dict) or returned.keys() != measure.curves.keys():
+        what = sorted(returned) if isinstance(returned, dict) else type(returned).__name__
+        raise ValueError(f"{path}: returned {what}, not a dict with the curves {sorted(measure.curves)}")
+    curves = {name: np.asarray(values, dtype=np.float64) for name, values in returned.items()}
+    for name, values_L in curves.items():
+        if values_L.shape != (len(test.layers),):
+            raise ValueError(
+                f"{path}: {name} has the shape {values_L.shape}, not a value for each of the "
+                f"{len(test.layers)} layers"
+            )
+    for layer in range(len(test.layers)):
+        values = {name: float(values_L[layer]) for name, values_L in curves.items()}
+        context.log(layer, **{name: value for name, value in values.items() if np.isfinite(value)})
+    return {"layers": float(len(test.layers))}
