@@ -208,11 +208,12 @@ def test_trec_is_prepared_with_a_real_tokenizer(tmp_path):
     assert metrics["train/num_cut"] == 0
 
 
-def test_a_corpus_is_its_training_texts_without_labels_or_a_test_split(inputs, tmp_path):
+@pytest.mark.parametrize("predict", ["label", "number"])
+def test_a_corpus_is_its_training_texts_without_labels_or_a_test_split(inputs, tmp_path, predict):
     path = tmp_path / "corpus.jsonl"
     path.write_text("".join(json.dumps({"text": f"w{row} W11!"}) + "\n" for row in range(10, 20)))
     inputs = {"train": path, "tokenizer": inputs["tokenizer"]}
-    spec = spec_of(inputs, truncation="whole", max_length=None, text_only=True)
+    spec = spec_of(inputs, truncation="whole", max_length=None, text_only=True, predict=predict)
     metrics, data = run(spec, inputs, tmp_path / "out")
     assert {split: len(rows) for split, rows in data.items()} == {"train": 9, "validation": 1}
     assert set(data["train"]["label"]) == {-1}
