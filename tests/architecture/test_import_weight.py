@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.tiny import look_at
+
 ROOT = Path(__file__).parents[2]
 HEAVY = ("torch", "ray", "mlflow", "transformers", "accelerate", "datasets", "matplotlib", "scipy")
 MOST_SECONDS = 2.0
@@ -60,6 +62,7 @@ def test_a_plan_loads_nothing_heavy(tmp_path):
 
 @needs_minilm
 def test_a_plan_ends_in_two_seconds(tmp_path):
+    look_at(ROOT / "configs" / "experiments" / "quickstart.yaml")
     (tmp_path / "store").mkdir()
     taken = []
     for _ in range(3):

@@ -11,6 +11,8 @@ import pytest
 from tests.own_models import in_hub_cache, make_own_encoder, modules_under
 from tests.tiny import write_experiment
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-c", "from layerscope.orchestrator.cli import main; main()"]
 HUB, COMMIT = "maker/mine", "c" * 40
@@ -80,6 +82,7 @@ def test_every_stage_is_computed_in_one_process(place):
     assert {variant["state"] for variant in status["variants"]} == {"done"}
 
 
+@pytest.mark.ray
 def test_workers_compute_the_same(place):
     few = {name: EVERY_LOAD[name] for name in ("encoder", "recipe")}
     write_experiment(place.folder / "few.yaml", place.folder, **few)

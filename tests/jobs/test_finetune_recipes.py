@@ -78,6 +78,7 @@ def test_an_interrupted_run_ends_like_an_undisturbed_one(encoder, task, tmp_path
     assert all(torch.equal(value, weights[name]) for name, value in weights_of(undisturbed).items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bert-adam", "bfloat16", "lora", "anew"])
 def test_a_planted_signal_is_learnt(encoder, task, tmp_path, name):
     spec = finetune_spec(**{"epochs": 14} | RECIPES[name])

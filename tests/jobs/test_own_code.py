@@ -235,6 +235,7 @@ for folder in folders:
 """
 
 
+@pytest.mark.slow
 def test_two_processes_place_the_same_code_at_once(tmp_path):
     folders = [make_own_encoder(tmp_path / f"encoder-{number}") for number in range(6)]
     for number, folder in enumerate(folders):

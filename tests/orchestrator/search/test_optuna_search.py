@@ -223,6 +223,7 @@ SPACES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", SPACES)
 @pytest.mark.parametrize("num_before", [1, 4])
 def test_a_restart_proposes_what_an_undisturbed_run_would_have(tmp_path, space, num_before):
@@ -269,6 +270,7 @@ def test_every_condition_of_a_space_is_tried_before_it_is_used_up(bench, seed):
     assert bench.open(search=search(TWELVE, trials=12)).search_progress(run.schedule)[0].sentence() == ""
 
 
+@pytest.mark.slow
 def test_a_restart_draws_what_an_undisturbed_run_would_have(tmp_path):
     changes = {"search": search(TWELVE, trials=14, startup_trials=1)}
     for name in ("undisturbed", "disturbed"):

@@ -13,7 +13,7 @@ from layerscope.orchestrator.store.cleaning import remove_leftovers
 WRITE = """
 import sys
 from pathlib import Path
-from layerscope.jobs.specs.stages import ProbeSpec
+from layerscope.jobs.measures.probe.specs import ProbeSpec
 from layerscope.orchestrator.planning.plan import make_stage
 from layerscope.orchestrator.store.artifacts import Store
 with Store(Path(sys.argv[1])).writing(make_stage(ProbeSpec())) as aside:
