@@ -187,7 +187,7 @@ def _run(
     from layerscope.orchestrator.running import run_experiment
     from layerscope.orchestrator.showing import print_outcome
     from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
-    from layerscope.orchestrator.tracking.progress import make_reporter
+    from layerscope.orchestrator.tracking.terminal import make_reporter
 
     tracker, reporter = (
         MlflowTracker(uri),

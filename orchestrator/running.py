@@ -14,7 +14,7 @@ from layerscope.orchestrator.experiment.cluster import Cluster
 from layerscope.orchestrator.planning.plan import Stage
 from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.store.cleaning import remove_leftovers
-from layerscope.orchestrator.tracking.progress import Reporter, counted
+from layerscope.orchestrator.tracking.terminal import Reporter, counted
 from layerscope.orchestrator.tracking.tracker import Page, Tracker
 from layerscope.orchestrator.workspace import Workspace
 

@@ -15,7 +15,7 @@ from layerscope.orchestrator.experiment.variants import grid_cells
 from layerscope.orchestrator.planning.measures import lacking_notes
 from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, with_ancestors
 from layerscope.orchestrator.search.schedule import Schedule
-from layerscope.orchestrator.tracking.progress import counted
+from layerscope.orchestrator.tracking.terminal import counted
 from layerscope.orchestrator.tracking.tracker import redacted
 from layerscope.orchestrator.workspace import Workspace
 

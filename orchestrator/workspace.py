@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from layerscope.jobs.reporting.study import Study
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from layerscope.orchestrator.experiment.experiment import Experiment
-from layerscope.orchestrator.experiment.places import at_places
+from layerscope.orchestrator.experiment.late_errors import at_places
 from layerscope.orchestrator.experiment.reading import read_with_places
 from layerscope.orchestrator.experiment.variants import Variant, grid_variants
 from layerscope.orchestrator.planning.encoders import FetchMlflow
@@ -20,7 +20,7 @@ from layerscope.orchestrator.planning.planner import make_plan
 from layerscope.orchestrator.planning.sources import Sources, look_at
 from layerscope.orchestrator.search.schedule import Listener, Schedule
 from layerscope.orchestrator.store.artifacts import Store
-from layerscope.orchestrator.tracking.standing import stand
+from layerscope.orchestrator.tracking.study_builder import stand
 
 if TYPE_CHECKING:
     from layerscope.orchestrator.search.cells import Cell, Progress

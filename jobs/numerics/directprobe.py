@@ -14,7 +14,12 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
-from layerscope.jobs.numerics.contradictions import Duplicates, listed, same_points, without_contradictions
+from layerscope.jobs.numerics.conflicting_labels import (
+    Duplicates,
+    listed,
+    same_points,
+    without_contradictions,
+)
 from layerscope.jobs.numerics.hulls import HullDistance, hull_distance, rough_distance
 from layerscope.jobs.numerics.label_planes import LabelPlanes, label_planes
 from layerscope.jobs.numerics.vetoes import Veto, vetoed_clusters

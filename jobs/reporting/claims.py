@@ -14,8 +14,8 @@ import numpy as np
 from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.numerics.intervals import Interval
 from layerscope.jobs.numerics.paired_tests import average_interval, difference_interval, holm
-from layerscope.jobs.reporting.contexts import Candidate, Context, contexts_of, same_context
-from layerscope.jobs.reporting.numbers import points
+from layerscope.jobs.reporting.claim_contexts import Candidate, Context, contexts_of, same_context
+from layerscope.jobs.reporting.formats import points
 from layerscope.jobs.reporting.pairing import CorrectBySeed, correct_by_seed, matched, sign_test
 from layerscope.jobs.reporting.ranking import SIGNIFICANCE
 from layerscope.jobs.reporting.references import in_words

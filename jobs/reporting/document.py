@@ -15,7 +15,6 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from layerscope.jobs.artifacts.record import RECORD, read_record
-from layerscope.jobs.reporting.beside import beside_tables, smaller_setting
 from layerscope.jobs.reporting.claims import check_claims, comparison_line
 from layerscope.jobs.reporting.conditions import (
     condition_label,
@@ -26,8 +25,7 @@ from layerscope.jobs.reporting.conditions import (
 )
 from layerscope.jobs.reporting.drawing import INK
 from layerscope.jobs.reporting.effects import main_effects
-from layerscope.jobs.reporting.measure_report import MeasureReport
-from layerscope.jobs.reporting.numbers import (
+from layerscope.jobs.reporting.formats import (
     bounds,
     change,
     count,
@@ -38,6 +36,8 @@ from layerscope.jobs.reporting.numbers import (
     score,
     signed_score,
 )
+from layerscope.jobs.reporting.measure_report import MeasureReport
+from layerscope.jobs.reporting.paper_tables import beside_tables, smaller_setting
 from layerscope.jobs.reporting.ranking import RankedCondition
 from layerscope.jobs.reporting.recipes import cuts, rates
 from layerscope.jobs.reporting.study import Study

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.masking import Masker, pack_blocks
 from layerscope.jobs.text.sentence_pairs import SentencePair, make_pairs
 from layerscope.jobs.text.sentences import split_sentences
+from layerscope.jobs.text.special_tokens import frame_of
 from layerscope.jobs.text.truncation import encode
 
 NUM_PAIR_SPECIAL = 3

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING
 
-from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.special_tokens import frame_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -8,7 +8,7 @@ from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Literal, assert_never
 
 from layerscope.jobs.specs.recipe import Truncation
-from layerscope.jobs.text.frames import Frame, frame_of
+from layerscope.jobs.text.special_tokens import Frame, frame_of
 from layerscope.jobs.text.windows import part_windows
 
 if TYPE_CHECKING:

@@ -27,8 +27,8 @@ from layerscope.orchestrator.experiment.experiment import EarlyStopping
 from layerscope.orchestrator.planning.metrics import metric_of
 from layerscope.orchestrator.planning.plan import Stage
 from layerscope.orchestrator.search.early_stopping import METRIC, make_scheduler
-from layerscope.orchestrator.search.feed import Feed
 from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.search.tune_searcher import Feed
 
 TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",

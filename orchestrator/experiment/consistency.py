@@ -11,7 +11,7 @@ from layerscope.orchestrator.experiment.faults import suggestion
 from layerscope.orchestrator.experiment.grid_and_search import grid_contradictions, search_contradictions
 from layerscope.orchestrator.experiment.pretrainings import pretraining_contradictions
 from layerscope.orchestrator.experiment.variants import grid_cells, written_values
-from layerscope.orchestrator.experiment.written import PathTo, dotted
+from layerscope.orchestrator.experiment.yaml_tree import PathTo, dotted
 
 
 def contradictions(experiment: Experiment) -> Iterator[Contradiction]:

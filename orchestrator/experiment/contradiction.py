@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from layerscope.orchestrator.experiment.written import PathTo
+from layerscope.orchestrator.experiment.yaml_tree import PathTo
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from layerscope.orchestrator.experiment.faults import Fault
-from layerscope.orchestrator.experiment.written import Node, PathTo, fault_at
+from layerscope.orchestrator.experiment.yaml_tree import Node, PathTo, fault_at
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 

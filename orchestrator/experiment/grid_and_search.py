@@ -8,9 +8,9 @@ from pydantic import ValidationError
 
 from layerscope.orchestrator.experiment.contradiction import Contradiction
 from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
-from layerscope.orchestrator.experiment.shape import annotation_of, in_words, is_number
+from layerscope.orchestrator.experiment.schema_in_words import annotation_of, in_words, is_number
 from layerscope.orchestrator.experiment.variants import grid_cells, search_space, tidy
-from layerscope.orchestrator.experiment.written import PathTo
+from layerscope.orchestrator.experiment.yaml_tree import PathTo
 
 
 def grid_contradictions(experiment: Experiment) -> Iterator[Contradiction]:

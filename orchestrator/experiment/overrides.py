@@ -7,7 +7,7 @@ from typing import Any, Literal, get_origin
 
 from layerscope.orchestrator.experiment.faults import Fault, Place, suggestion
 from layerscope.orchestrator.experiment.parsing import parse
-from layerscope.orchestrator.experiment.shape import (
+from layerscope.orchestrator.experiment.schema_in_words import (
     alternatives,
     chosen,
     entries_of,
@@ -16,7 +16,7 @@ from layerscope.orchestrator.experiment.shape import (
     item_of,
     unknown_key,
 )
-from layerscope.orchestrator.experiment.written import Node, child_of, dotted, with_child
+from layerscope.orchestrator.experiment.yaml_tree import Node, child_of, dotted, with_child
 
 _SPELLING = re.compile(r"(\+\+|\+|~)?([^=+~\s][^=\s]*)(?:=(.*))?", re.DOTALL)
 

@@ -15,7 +15,7 @@ from ruamel.yaml.reader import ReaderError
 
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.experiment.faults import Fault, Place, suggestion
-from layerscope.orchestrator.experiment.written import Node, PathTo, dotted, got
+from layerscope.orchestrator.experiment.yaml_tree import Node, PathTo, dotted, got
 
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = {_PREFIX + name for name in ("null", "bool", "int", "float", "str")}

@@ -6,7 +6,7 @@ from layerscope.orchestrator.experiment.contradiction import Contradiction
 from layerscope.orchestrator.experiment.experiment import Experiment, FurtherPretraining
 from layerscope.orchestrator.experiment.faults import suggestion
 from layerscope.orchestrator.experiment.variants import written_values
-from layerscope.orchestrator.experiment.written import PathTo
+from layerscope.orchestrator.experiment.yaml_tree import PathTo
 
 NONE = "none"
 

@@ -22,7 +22,7 @@ from layerscope.orchestrator.experiment.parsing import read_file
 from layerscope.orchestrator.experiment.reference import reference_contradictions, with_used_parts
 from layerscope.orchestrator.experiment.targets import target_contradictions
 from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.written import (
+from layerscope.orchestrator.experiment.yaml_tree import (
     Node,
     PathTo,
     child_of,

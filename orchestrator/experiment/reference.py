@@ -10,7 +10,7 @@ from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.faults import Fault, refuse, suggestion
 from layerscope.orchestrator.experiment.parsing import read_file
 from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.written import PathTo, fault_at
+from layerscope.orchestrator.experiment.yaml_tree import PathTo, fault_at
 
 
 def read_paper(path: Path) -> Paper:

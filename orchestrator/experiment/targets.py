@@ -8,7 +8,7 @@ from layerscope.orchestrator.experiment.contradiction import Contradiction
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.tasks import Task
 from layerscope.orchestrator.experiment.variants import possible_values
-from layerscope.orchestrator.experiment.written import PathTo
+from layerscope.orchestrator.experiment.yaml_tree import PathTo
 
 
 def target_contradictions(experiment: Experiment) -> Iterator[Contradiction]:

@@ -10,7 +10,7 @@ from layerscope.orchestrator.experiment.parsing import read_file
 from layerscope.orchestrator.experiment.targets import task_contradictions
 from layerscope.orchestrator.experiment.tasks import Corpus, Task
 from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.written import Node, PathTo, child_of, fault_at
+from layerscope.orchestrator.experiment.yaml_tree import Node, PathTo, child_of, fault_at
 
 _PATHS = {("data", role) for role in ("train", "test", "validation")}
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from layerscope.orchestrator.experiment.faults import Fault, suggestion
-from layerscope.orchestrator.experiment.shape import (
+from layerscope.orchestrator.experiment.schema_in_words import (
     alternatives,
     entries_of,
     in_words,
@@ -18,7 +18,7 @@ from layerscope.orchestrator.experiment.shape import (
     unknown_key,
     words_of,
 )
-from layerscope.orchestrator.experiment.written import (
+from layerscope.orchestrator.experiment.yaml_tree import (
     Node,
     PathTo,
     fault_at,

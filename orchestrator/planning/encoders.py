@@ -28,7 +28,7 @@ from layerscope.orchestrator.errors import (
 from layerscope.orchestrator.experiment.experiment import EncoderSource, Scratch
 from layerscope.orchestrator.planning.digests import sha256_of
 from layerscope.orchestrator.planning.encoder_facts import facts_of
-from layerscope.orchestrator.planning.scratch import scratch_folder, scratch_name
+from layerscope.orchestrator.planning.random_init import scratch_folder, scratch_name
 from layerscope.orchestrator.planning.weights import WEIGHTS
 
 if TYPE_CHECKING:

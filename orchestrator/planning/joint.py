@@ -5,7 +5,7 @@ from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
 from layerscope.orchestrator.planning.plan import Stage, make_stage
 from layerscope.orchestrator.planning.sources import Sources
-from layerscope.orchestrator.planning.views import view_of
+from layerscope.orchestrator.planning.tokenised_data import view_of
 
 
 def joint_training(

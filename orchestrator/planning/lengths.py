@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.special_tokens import frame_of
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.encoders import LocatedEncoder

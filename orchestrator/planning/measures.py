@@ -26,7 +26,7 @@ from layerscope.orchestrator.planning.heads import is_plain
 from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from layerscope.orchestrator.planning.sentences import sentences_of
 from layerscope.orchestrator.planning.sources import AnnotatedSource, TaskSource
-from layerscope.orchestrator.planning.views import view_of
+from layerscope.orchestrator.planning.tokenised_data import view_of
 
 
 def measures_of(

@@ -19,7 +19,7 @@ from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, m
 from layerscope.orchestrator.planning.pretraining import pretraining_stage, snapshot_of
 from layerscope.orchestrator.planning.recipes import training_of, without_effect
 from layerscope.orchestrator.planning.sources import Sources
-from layerscope.orchestrator.planning.views import are_pairs, in_windows, tuned_on
+from layerscope.orchestrator.planning.tokenised_data import are_pairs, in_windows, tuned_on
 
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:

@@ -8,7 +8,7 @@ from layerscope.orchestrator.experiment.pretrainings import corpora_of, name_and
 from layerscope.orchestrator.planning.encoders import LocatedEncoder
 from layerscope.orchestrator.planning.plan import Stage, make_stage
 from layerscope.orchestrator.planning.sources import Sources
-from layerscope.orchestrator.planning.views import whole_texts
+from layerscope.orchestrator.planning.tokenised_data import whole_texts
 
 
 def pretraining_stage(

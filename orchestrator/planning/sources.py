@@ -18,11 +18,11 @@ from layerscope.jobs.text.copies import have_copies, texts_of_rows, texts_of_sen
 from layerscope.jobs.text.corpora import columns_read, digest, noted_rows, sampled, sequences_of
 from layerscope.jobs.text.delimited import layout_of
 from layerscope.jobs.text.faults import Noted
-from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.lines import has_suffix
 from layerscope.jobs.text.row_targets import check_targets, with_last
 from layerscope.jobs.text.rows import Row
 from layerscope.jobs.text.span_rows import columns_of_spans, noted_span_sentences
+from layerscope.jobs.text.special_tokens import frame_of
 from layerscope.jobs.text.splits import too_large_sample
 from layerscope.jobs.text.truncation import any_exceeds
 from layerscope.jobs.text.unit_labels import check_unit_labels
@@ -33,7 +33,6 @@ from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.checkpoints import checkpoint_faults
 from layerscope.orchestrator.planning.data_notes import notes_on_rows, notes_on_sentences
 from layerscope.orchestrator.planning.decoders import decoder_faults
-from layerscope.orchestrator.planning.depths import depth_faults
 from layerscope.orchestrator.planning.encoders import (
     FetchMlflow,
     LocatedEncoder,
@@ -43,6 +42,7 @@ from layerscope.orchestrator.planning.encoders import (
 from layerscope.orchestrator.planning.feature_stages import feature_faults
 from layerscope.orchestrator.planning.heads import head_faults
 from layerscope.orchestrator.planning.hub import check_columns, resolve_revision
+from layerscope.orchestrator.planning.layer_faults import depth_faults
 from layerscope.orchestrator.planning.lengths import length_faults
 from layerscope.orchestrator.planning.measure_faults import measure_faults
 from layerscope.orchestrator.planning.metrics import check_metric

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerscope.jobs.artifacts.token_sample import Texts
-from layerscope.jobs.text.frames import frame_of
 from layerscope.jobs.text.same_tokens import is_known
+from layerscope.jobs.text.special_tokens import frame_of
 from layerscope.jobs.text.token_samples import sample_of, sequences_in
 from layerscope.jobs.text.tokenless import tokenless
 from layerscope.jobs.text.unknown_tokens import Unknown, unknown_in

@@ -13,7 +13,7 @@ from optuna.distributions import (
 )
 
 from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Range, Recipe, Search
-from layerscope.orchestrator.experiment.shape import annotation_of, takes_fractions
+from layerscope.orchestrator.experiment.schema_in_words import annotation_of, takes_fractions
 from layerscope.orchestrator.experiment.variants import Variant, grid_cells, make_recipe, search_space
 from layerscope.orchestrator.planning.plan import Plan, PlannedVariant
 from layerscope.orchestrator.search.untried import MOST_DRAWS, combinations, num_combinations

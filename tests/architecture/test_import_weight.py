@@ -80,7 +80,7 @@ def test_a_plan_ends_in_two_seconds(tmp_path):
         "layerscope.orchestrator.showing",
         "layerscope.orchestrator.planning.sources",
         "layerscope.orchestrator.store.cleaning",
-        "layerscope.orchestrator.tracking.standing",
+        "layerscope.orchestrator.tracking.study_builder",
         "layerscope.jobs.specs.stages",
         "layerscope.jobs.text.corpora",
         "layerscope.jobs.text.batches",

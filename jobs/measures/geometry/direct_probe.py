@@ -14,7 +14,7 @@ from layerscope.jobs.artifacts.label_geometry import LabelDistances, LabelGeomet
 from layerscope.jobs.artifacts.layers import Part, read_layers
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.measures.geometry.specs import GeometrySpec
-from layerscope.jobs.numerics.contradictions import without_contradictions
+from layerscope.jobs.numerics.conflicting_labels import without_contradictions
 from layerscope.jobs.numerics.directprobe import DirectProbe, direct_probe, permuted_num_clusters
 from layerscope.jobs.numerics.divergence import compare_distances, nearest_distances
 from layerscope.jobs.text.label_names import label_names

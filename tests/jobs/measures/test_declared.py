@@ -6,7 +6,7 @@ import pytest
 
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.measures import MEASURES, curves_of, module_of
-from layerscope.jobs.numerics.spread import Spread
+from layerscope.jobs.numerics.isotropy import Spread
 from layerscope.jobs.specs.roles import RANDOM, START, Role
 
 

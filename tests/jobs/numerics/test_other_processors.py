@@ -16,23 +16,7 @@ from threadpoolctl import threadpool_info
 
 ROOT = Path(__file__).parents[3]
 
-NUMERICAL = [
-    "tests/jobs/numerics",
-    *(
-        f"tests/jobs/test_{name}.py"
-        for name in (
-            "blocks",
-            "geometry",
-            "layer_stages",
-            "paths",
-            "probe_kinds",
-            "refit",
-            "shift",
-            "similarity",
-            "spread",
-        )
-    ),
-]
+NUMERICAL = ["tests/jobs/numerics", "tests/jobs/measures", "tests/jobs/test_layer_stages.py"]
 """The kernels, and the stages that compute with them; other stages train encoders, whose results are not held
 to a number."""
 

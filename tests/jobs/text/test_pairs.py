@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.special_tokens import frame_of
 from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.truncation import any_exceeds, encode, longest_first
 from layerscope.jobs.text.windows import split_windows

@@ -6,7 +6,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import Whitespace
 from tokenizers.processors import TemplateProcessing
 
-from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.special_tokens import frame_of
 from layerscope.jobs.text.tokenless import tokenless
 
 SEQUENCES = [("a b",), ("xyz",), ("xbx",), ("",), ("\u200b",)]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from layerscope.jobs.text.corpora import read_rows
-from layerscope.jobs.text.frames import frame_of
+from layerscope.jobs.text.special_tokens import frame_of
 from layerscope.jobs.text.tokenizer import load_tokenizer
 from layerscope.jobs.text.truncation import _most_tokens, any_exceeds, cut, encode, token_budget
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist, squareform
 
-from layerscope.jobs.numerics.spread import measure_spread
+from layerscope.jobs.numerics.isotropy import measure_spread
 
 
 def gaussian(num_directions, *, num_examples=1500, width=20, seed=0):

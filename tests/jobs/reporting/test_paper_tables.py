@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from layerscope.jobs.reporting.beside import beside_tables, smaller_setting
+from layerscope.jobs.reporting.paper_tables import beside_tables, smaller_setting
 from tests.jobs.reporting.papers import reference, study, variants
 
 ROWS = [

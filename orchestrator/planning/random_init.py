@@ -28,7 +28,7 @@ def scratch_folder(scratch: Scratch) -> Path:
     folder = cache_folder() / "encoders" / fingerprint(content)
     if folder.is_dir():
         return folder
-    from layerscope.jobs.encoders.scratch import write_scratch_encoder
+    from layerscope.jobs.encoders.random_init import write_scratch_encoder
 
     aside = folder.with_name(f".{folder.name}-{os.getpid()}")
     try:

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from layerscope.orchestrator.planning.plan import Stage
 from layerscope.orchestrator.search.schedule import Schedule
-from layerscope.orchestrator.tracking.progress import make_reporter
+from layerscope.orchestrator.tracking.terminal import make_reporter
 from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import write_experiment
 

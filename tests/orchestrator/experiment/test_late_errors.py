@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from layerscope.orchestrator.experiment.places import at_places
+from layerscope.orchestrator.experiment.late_errors import at_places
 from layerscope.orchestrator.experiment.reading import read_with_places
 
 

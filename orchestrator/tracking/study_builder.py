@@ -13,8 +13,8 @@ from layerscope.orchestrator.planning.measures import lacking_notes
 from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
 from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.tracking.pretraining_notes import pretraining_notes
-from layerscope.orchestrator.tracking.progress import counted
 from layerscope.orchestrator.tracking.reference import study_reference
+from layerscope.orchestrator.tracking.terminal import counted
 
 STATE_BY_STAGE: Mapping[str, State] = {
     "stored": "done",
