@@ -60,8 +60,14 @@ def frame_of(tokenizer: "Tokenizer", *, num_parts: int) -> Frame:
 
 def _some_text(tokenizer: "Tokenizer") -> str:
     """A text that becomes tokens: "a", or, where the vocabulary has no Latin letters, one of its own."""
-    for text in chain(["a"], tokenizer.get_vocab()):
-        if tokenizer.encode(text, add_special_tokens=False).ids:
+
+    def becomes_tokens(text: str) -> bool:
+        return bool(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    if becomes_tokens("a"):
+        return "a"
+    for text in tokenizer.get_vocab():  # a copy of the whole vocabulary
+        if becomes_tokens(text):
             return text
     raise ValueError("the tokenizer makes no token of any text")
 

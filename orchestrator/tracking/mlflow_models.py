@@ -2,6 +2,8 @@
 
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from layerscope.orchestrator.errors import PrerequisiteMissing, first_line
@@ -9,6 +11,8 @@ from layerscope.orchestrator.planning.fingerprint import fingerprint
 from layerscope.orchestrator.tracking.tracker import redacted
 
 COMPLETE = "complete"
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+"""The variable of the environment that MLflow reads."""
 
 
 def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
@@ -32,13 +36,29 @@ def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
 
     target.mkdir(parents=True, exist_ok=True)
     try:
-        mlflow.artifacts.download_artifacts(uri, dst_path=str(target), tracking_uri=tracking_uri)
+        with _tracking_at(tracking_uri):
+            mlflow.artifacts.download_artifacts(uri, dst_path=str(target))
     except Exception as error:  # MLflow raises what its store or HTTP library raises
         reason = redacted(first_line(error))
         raise PrerequisiteMissing(f"{redacted(tracking_uri)} has no {uri}: {reason}") from error
     _lay_tokenizer_beside_weights(target)
     (target / COMPLETE).touch()
     return target
+
+
+@contextmanager
+def _tracking_at(uri: str) -> Iterator[None]:
+    """MLflow's address for a block: its functions look models up there, whatever else they are given."""
+    import mlflow
+
+    before = os.environ.get(TRACKING_URI)
+    mlflow.set_tracking_uri(uri)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(None)
+        if before is not None:
+            os.environ[TRACKING_URI] = before
 
 
 def _lay_tokenizer_beside_weights(target: Path) -> None:

@@ -22,8 +22,8 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def logged(tmp_path_factory, empty_mlflow) -> Iterator[tuple[str, str]]:
-    """Tracking URI and model URI of a small BERT logged with its tokenizer."""
+def logged(tmp_path_factory, empty_mlflow) -> Iterator[tuple[str, str, str]]:
+    """Tracking URI of a small BERT logged with its tokenizer, its own URI and that in the registry."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow
@@ -49,12 +49,13 @@ def logged(tmp_path_factory, empty_mlflow) -> Iterator[tuple[str, str]]:
                 task="text-classification",
                 pip_requirements=[],
             )
-        yield uri, model.model_uri
-        mlflow.set_tracking_uri(None)  # It is in the environment too, for all tests that come later.
+        registered = mlflow.register_model(model.model_uri, "ours")
+        mlflow.set_tracking_uri(None)  # It is in the environment too; what is fetched is told the address.
+        yield uri, model.model_uri, f"models:/ours/{registered.version}"
 
 
 def test_a_logged_model_is_an_encoder_with_its_tokenizer(logged, tmp_path):
-    uri, model = logged
+    uri, model, _ = logged
 
     def fetch(address: str) -> Path:
         return fetch_model(address, tracking_uri=uri, folder=tmp_path)
@@ -66,8 +67,16 @@ def test_a_logged_model_is_an_encoder_with_its_tokenizer(logged, tmp_path):
     assert again == located
 
 
+def test_a_registered_model_is_fetched_from_the_address_that_is_given(logged, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    uri, _, registered = logged
+    folder = fetch_model(registered, tracking_uri=uri, folder=tmp_path / "fetched")
+    assert list(folder.rglob("model.safetensors"))
+    assert [path.name for path in tmp_path.iterdir()] == ["fetched"]
+
+
 def test_a_fetched_model_is_not_asked_for_again(logged, tmp_path):
-    uri, model = logged
+    uri, model, _ = logged
     folder = fetch_model(model, tracking_uri=uri, folder=tmp_path)
     written = (folder / "complete").stat().st_mtime_ns
     assert fetch_model(model, tracking_uri=uri, folder=tmp_path) == folder
