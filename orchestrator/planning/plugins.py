@@ -10,10 +10,12 @@ from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.measures.plugin.loading import ATTRIBUTE, Source, digest_of
 from layerscope.jobs.measures.plugin.specs import PluginSpec, plugin_measure
 from layerscope.jobs.specs.measure import Measure
-from layerscope.jobs.specs.roles import NOT_MEASURES
+from layerscope.jobs.specs.roles import NOT_MEASURES, RANDOM, START
 from layerscope.orchestrator.planning.fresh_process import call_apart
 
 GROUP = "layerscope.measures"
+RESERVED = (*MEASURES, *NOT_MEASURES, START, RANDOM, "factors", "learning", "maps", "pretraining")
+"""Roles, models and sections of the report: names that a plug-in cannot have."""
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -35,10 +37,10 @@ def plugins_of(written: Sequence[str], faults: list[str]) -> Mapping[str, Measur
 def _plugin(written: str) -> Measure:
     is_file = written.endswith(".py") or "/" in written
     name, source = (Path(written).stem, _file(written)) if is_file else (written, _installed(written))
-    if not NAME.fullmatch(name) or name in (*MEASURES, *NOT_MEASURES):
+    if not NAME.fullmatch(name) or name in RESERVED:
         raise ValueError(
             f"{name!r} cannot be the name of a measure: it must be letters, digits and _, and not that of a "
-            "measure of layerscope"
+            "measure or a section of layerscope"
         )
     spec = PluginSpec(name=name, source=digest_of(source.path), entry_point=source.entry_point)
     declared = call_apart(

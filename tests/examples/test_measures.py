@@ -12,9 +12,11 @@ from layerscope.jobs.measures.plugin.loading import Source, declared, digest_of,
 from layerscope.jobs.measures.plugin.specs import PluginSpec
 from layerscope.jobs.report import render_report, study_figures
 from layerscope.jobs.reporting.subjects import roles_of
+from layerscope.jobs.reporting.table import tidy_rows
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.planning import plugins
+from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.clouds import clouds
 from tests.jobs.tiny import curve, make_context
@@ -83,6 +85,12 @@ def test_plug_ins_are_shown_like_built_in_measures_and_an_edit_runs_them_alone(t
     assert {"rankme/topic/rankme", "silhouette/topic/silhouette"} <= study_figures(study).keys()
     page = render_report(study)
     assert "RankMe of the hidden states" in page and "Silhouette of the labels" in page
+    rows = {(row.measure, row.metric, row.layer) for row in tidy_rows(study)}
+    assert {("rankme", "rankme", layer) for layer in range(3)} <= rows
+    shown = study_pages(study, study_key="study", live=False)
+    assert "rankme/rankme" in {
+        point.metric for one in shown if one.level == "variant" for point in one.points
+    }
 
     mine.write_text(mine.read_text() + "\n# edited\n")
     _, names, computed = run()
@@ -116,14 +124,15 @@ def test_a_file_that_defines_no_measure_is_refused_with_its_line(tmp_path, code,
         ("./nowhere.py", "there is no file .*nowhere.py"),
         ("nobody", "no installed package has a measure 'nobody' .*a file is written as ./nobody.py"),
         ("./my-own.py", "'my-own' cannot be the name of a measure"),
-        ("./probe.py", "'probe' cannot be the name of a measure: .*not that of a measure of layerscope"),
+        ("./probe.py", "'probe' cannot be the name of a measure: .*not that of a measure or a section"),
+        ("./maps.py", "'maps' cannot be the name of a measure"),
     ],
 )
 def test_what_cannot_be_found_or_named_is_refused_at_its_line(
     tmp_path, tiny_encoder, monkeypatch, written, told
 ):
     monkeypatch.chdir(tmp_path)
-    for name in ("my-own.py", "probe.py"):
+    for name in ("my-own.py", "probe.py", "maps.py"):
         (tmp_path / name).write_text("")
     path = write_experiment(tmp_path / "tiny.yaml", tiny_encoder, measures={"plugins": [written]})
     with pytest.raises(ConfigurationError, match=rf"tiny.yaml:\d+:\d+: measures.plugins.0: {told}"):

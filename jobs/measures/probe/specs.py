@@ -1,6 +1,6 @@
 """Probes as values: specs, settings, curves and stages; nothing but pydantic is needed to read them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -157,6 +157,30 @@ _WORDS = {
     "macro_f1": "macro F1 of the linear probe",
     "pearson_spearman": "mean of Pearson's and Spearman's correlation of the linear probe",
 }
+
+
+def _selectivity(
+    name: str,
+    title: str,
+    probe: str,
+    stages: Callable[[ProbeSettings, Subject], Iterator[Wanted]],
+    *,
+    words: str = "",
+) -> Measure:
+    """The control of a kind of probe."""
+    return Measure(
+        name=name,
+        title=title,
+        words=words,
+        curves={
+            "accuracy": Curve(scale=SHARE),
+            "selectivity": Curve(f"selectivity of the {probe}", (-1.0, 1.0)),
+        },
+        stages=stages,
+        modules={"control_probe": "layerscope.jobs.measures.probe.control"},
+    )
+
+
 PROBE = Measure(
     name="probe",
     title="Probes of every layer",
@@ -166,16 +190,12 @@ PROBE = Measure(
     stages=_linear,
     modules={"probe": "layerscope.jobs.measures.probe.linear"},
 )
-PROBE_CONTROL = Measure(
-    name="probe_control",
-    title="Selectivity of linear probes",
+PROBE_CONTROL = _selectivity(
+    "probe_control",
+    "Selectivity of linear probes",
+    "linear probe",
+    _linear_control,
     words="How much better a probe reads the labels than labels drawn at random for each word.",
-    curves={
-        "accuracy": Curve(scale=SHARE),
-        "selectivity": Curve("selectivity of the linear probe", (-1.0, 1.0)),
-    },
-    stages=_linear_control,
-    modules={"control_probe": "layerscope.jobs.measures.probe.control"},
 )
 MLP_PROBE = Measure(
     name="mlp_probe",
@@ -194,15 +214,11 @@ MLP_PROBE = Measure(
     stages=_mlp,
     modules={"mlp_probe": "layerscope.jobs.measures.probe.mlp"},
 )
-MLP_PROBE_CONTROL = Measure(
-    name="mlp_probe_control",
-    title="Selectivity of probes of two hidden layers",
-    curves={
-        "accuracy": Curve(scale=SHARE),
-        "selectivity": Curve("selectivity of the probe of two hidden layers", (-1.0, 1.0)),
-    },
-    stages=_mlp_control,
-    modules={"control_probe": "layerscope.jobs.measures.probe.control"},
+MLP_PROBE_CONTROL = _selectivity(
+    "mlp_probe_control",
+    "Selectivity of probes of two hidden layers",
+    "probe of two hidden layers",
+    _mlp_control,
 )
 DESCRIPTION_LENGTH = Measure(
     name="description_length",
