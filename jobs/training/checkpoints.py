@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 LATEST = "checkpoint"
 PREVIOUS = "checkpoint-previous"
-PROGRESS = "progress.json"
+PROGRESS = "training.json"
+"""Written last; with another format it gets another name, so that an older checkpoint does not count."""
 TENSORS = "tensors.safetensors"
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from layerscope.jobs.training.checkpoints import PROGRESS
 from tests.tiny import look_at, make_encoder, write_experiment
 
 ROOT = Path(__file__).parents[2]
@@ -125,7 +126,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def is_training(place: Path, store: str) -> bool:
-    return any((place / store / ".scratch" / "finetune").glob("*/checkpoint/progress.json"))
+    return any((place / store / ".scratch" / "finetune").glob(f"*/checkpoint/{PROGRESS}"))
 
 
 def num_trained(place: Path, store: str) -> int:
@@ -205,7 +206,7 @@ def test_a_pretraining_that_loses_a_process_goes_on_from_its_checkpoint(place, t
     with_database(tmp_path / "bereft", empty_mlflow)
     with Started(tmp_path, "bereft", "--json") as run:
         wait_for(
-            lambda: any((tmp_path / "bereft" / ".scratch" / "pretrain").glob("*/checkpoint/progress.json"))
+            lambda: any((tmp_path / "bereft" / ".scratch" / "pretrain").glob(f"*/checkpoint/{PROGRESS}"))
         )
         killed = time.time()
         next(gang_of(run)).kill()
@@ -243,7 +244,7 @@ def test_a_joint_training_and_a_head_that_lose_a_process_go_on_from_their_checkp
     with Started(tmp_path, "bereft", "--json") as run:
         for kind in ("multitask", "feature_head"):
             saved = (tmp_path / "bereft" / ".scratch" / kind).glob
-            wait_for(lambda: any(saved("*/checkpoint/progress.json")) or run.poll() is not None)  # noqa: B023
+            wait_for(lambda: any(saved(f"*/checkpoint/{PROGRESS}")) or run.poll() is not None)  # noqa: B023
             killed[kind] = time.time()
             next(gang_of(run)).kill()
         run.communicate(timeout=PATIENCE)

@@ -6,7 +6,7 @@ from torch import nn
 
 from layerscope.jobs.artifacts.curves import CURVES, cut_curves
 from layerscope.jobs.processes import alone
-from layerscope.jobs.training.checkpoints import load_checkpoint, save_checkpoint
+from layerscope.jobs.training.checkpoints import PROGRESS, load_checkpoint, save_checkpoint
 
 
 @pytest.fixture
@@ -50,12 +50,20 @@ def test_a_kill_between_the_two_renames_leaves_the_previous_checkpoint(accelerat
 def test_a_checkpoint_that_was_not_finished_does_not_count(accelerator, tmp_path):
     aside = tmp_path / "checkpoint-aside"
     aside.mkdir()
-    (aside / "progress.json").write_text('{"step": 3}')
+    (aside / PROGRESS).write_text('{"step": 3}')
     (aside / "left over").write_text("")
     assert load_checkpoint(accelerator, tmp_path) is None
     saved(accelerator, tmp_path, 4)
     assert load_checkpoint(accelerator, tmp_path)[0] == {"step": 4}
     assert not (tmp_path / "checkpoint" / "left over").exists()
+
+
+def test_a_checkpoint_of_the_format_before_does_not_count(accelerator, tmp_path):
+    saved(accelerator, tmp_path, 1)
+    (tmp_path / "checkpoint" / PROGRESS).rename(tmp_path / "checkpoint" / "progress.json")
+    assert load_checkpoint(accelerator, tmp_path) is None
+    saved(accelerator, tmp_path, 2)
+    assert load_checkpoint(accelerator, tmp_path)[0] == {"step": 2}
 
 
 def test_curves_are_cut_after_a_step_and_a_torn_line_is_dropped(tmp_path):
