@@ -19,9 +19,9 @@ import time
 import numpy as np
 import torch
 
-from layerscope.jobs.numerics.cka import cka_map
-from layerscope.jobs.numerics.cka_minibatch import minibatch_cka
-from layerscope.jobs.numerics.cka_stream import CkaStream
+from layerscope.jobs.kernels.similarity.cka import cka_map
+from layerscope.jobs.kernels.similarity.cka_minibatch import minibatch_cka
+from layerscope.jobs.kernels.similarity.cka_stream import CkaStream
 
 NUM_LAYERS = 13
 BATCH = 256

@@ -14,8 +14,8 @@ import time
 import numpy as np
 import torch
 
-from layerscope.jobs.numerics.directprobe import DirectProbe, direct_probe
-from tests.jobs.numerics.naive_directprobe import naive_clusters
+from layerscope.jobs.kernels.directprobe.directprobe import DirectProbe, direct_probe
+from tests.jobs.kernels.directprobe.naive_directprobe import naive_clusters
 
 GAPS = {"separable": 12.0, "medium": 2.5, "narrow": 0.6, "hard": 0.12}
 """The spread of the label means, in spreads of the points around them."""

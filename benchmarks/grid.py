@@ -126,7 +126,7 @@ def _directly(args: argparse.Namespace, folder: Path) -> tuple[float, dict[str, 
     from ray import tune
 
     from layerscope.orchestrator.experiment.experiment import EncoderSource
-    from layerscope.orchestrator.planning.encoders import locate_encoder
+    from layerscope.orchestrator.planning.sources.encoder_folders import locate_encoder
 
     encoder = locate_encoder(EncoderSource(package=args.package)).folder
     settings = vars(args) | {"shared": str(args.shared), "encoder": str(encoder), "texts": str(folder)}

@@ -30,10 +30,10 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier
 
-from layerscope.jobs.numerics.labelled_layers import hold_out, standardised
-from layerscope.jobs.numerics.mlp_probes import DECAYS, SIZES, mlp_probes
-from layerscope.jobs.numerics.mlp_training import Schedule
-from layerscope.jobs.numerics.probe_result import ProbeResult
+from layerscope.jobs.kernels.probes.labelled_layers import hold_out, standardised
+from layerscope.jobs.kernels.probes.mlp_probes import DECAYS, SIZES, mlp_probes
+from layerscope.jobs.kernels.probes.mlp_training import Schedule
+from layerscope.jobs.kernels.probes.probe_result import ProbeResult
 
 GRID = [(sizes, decay) for sizes in SIZES for decay in DECAYS]
 NUM_STARTS = 5

@@ -33,10 +33,10 @@ from layerscope.jobs.finetune import begin
 from layerscope.jobs.processes import alone
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.specs.stages import FilesData, FinetuneSpec, PrepareSpec, Sample
-from layerscope.jobs.text.corpora import digest
-from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.text.reading.corpora import digest
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_digest
 from layerscope.orchestrator.experiment.experiment import EncoderSource
-from layerscope.orchestrator.planning.encoders import locate_encoder
+from layerscope.orchestrator.planning.sources.encoder_folders import locate_encoder
 
 RATE, WARMUP, DECAY = 1e-4, 0.1, 0.01
 

@@ -35,10 +35,10 @@ from layerscope.jobs.specs.recipe import TokenPooling
 from layerscope.jobs.specs.targets import TARGET_FACTS, MetricName, Target
 from layerscope.jobs.targets.all import TARGETS
 from layerscope.jobs.targets.layer_heads import row_scores
-from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
-from layerscope.jobs.text.candidates import candidates_of
-from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.same_tokens import PREPARED_OTHERWISE, check_same_tokens
+from layerscope.jobs.text.reading.candidates import candidates_of
+from layerscope.jobs.text.tokenising.auto_tokenizer import auto_tokenizer
+from layerscope.jobs.text.tokenising.inputs import inputs_of
+from layerscope.jobs.text.tokenising.same_tokens import PREPARED_OTHERWISE, check_same_tokens
 
 MOST_TEXTS = 1000
 """Of a split, that are scored, with all choices; the first of the shuffle by which measures choose theirs."""

@@ -19,7 +19,7 @@ from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.feature_heads import make_head
 from layerscope.jobs.specs.features import FeatureHeadSpec
 from layerscope.jobs.targets.label import LABEL
-from layerscope.jobs.text.subsets import stratified_subset, subset_size
+from layerscope.jobs.text.reading.subsets import stratified_subset, subset_size
 from layerscope.jobs.training.epochs import Epochs
 from layerscope.jobs.training.learning_rates import groups_at_one_rate
 from layerscope.jobs.training.logits import logits_of
@@ -44,10 +44,10 @@ def run(spec: FeatureHeadSpec, context: StageContext) -> dict[str, float]:
 def begin(spec: FeatureHeadSpec, context: StageContext) -> TrainingLoop:
     """One training of a head that is advanced an evaluation at a time, from its checkpoint where there is
     one."""
-    return TrainingLoop(HeadTraining(spec, context), context)
+    return TrainingLoop(FeatureHeadTraining(spec, context), context)
 
 
-class HeadTraining(Learner):
+class FeatureHeadTraining(Learner):
     """A head on the token states of a task's texts."""
 
     def __init__(self, spec: FeatureHeadSpec, context: StageContext) -> None:

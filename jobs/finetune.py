@@ -21,8 +21,8 @@ from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_enc
 from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FinetuneSpec
 from layerscope.jobs.targets.all import TARGETS
-from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.subsets import part_of_train
+from layerscope.jobs.text.reading.subsets import part_of_train
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 from layerscope.jobs.training.epochs import Epochs
 from layerscope.jobs.training.learning_rates import check_complete, group_table, parameter_groups
 from layerscope.jobs.training.logits import logits_of

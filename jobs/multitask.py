@@ -20,8 +20,7 @@ from layerscope.jobs.encoders.shared_heads import SharedEncoder
 from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
 from layerscope.jobs.targets.label import LABEL
-from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.task_sampling import task_order
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 from layerscope.jobs.training.epochs import Epochs
 from layerscope.jobs.training.learning_rates import groups_at_one_rate
 from layerscope.jobs.training.logits import logits_of
@@ -36,6 +35,7 @@ from layerscope.jobs.training.loop import (
 )
 from layerscope.jobs.training.optimisation import Batch, Optimisation
 from layerscope.jobs.training.precision import computing_in
+from layerscope.jobs.training.task_sampling import task_order
 
 DATA = "data/"
 """What the roles of the tasks' data begin with; the rest is the task's name."""
@@ -56,10 +56,10 @@ def run(spec: MultitaskSpec, context: StageContext) -> dict[str, float]:
 
 def begin(spec: MultitaskSpec, context: StageContext) -> TrainingLoop:
     """One joint training that is advanced from point to point of its curves."""
-    return TrainingLoop(SharedTraining(spec, context), context)
+    return TrainingLoop(TrainingOfSeveralTasks(spec, context), context)
 
 
-class SharedTraining(Learner):
+class TrainingOfSeveralTasks(Learner):
     """One encoder under a head for each task, and the tasks' texts by turns."""
 
     def __init__(self, spec: MultitaskSpec, context: StageContext) -> None:

@@ -10,22 +10,22 @@ from layerscope.jobs.context import StageContext
 from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FilesData, HubData, PrepareSpec, SampleData, target_of
 from layerscope.jobs.specs.targets import Target
-from layerscope.jobs.text.copies import texts_of_rows
-from layerscope.jobs.text.corpora import (
+from layerscope.jobs.text.reading.copies import texts_of_rows
+from layerscope.jobs.text.reading.corpora import (
     read_hub,
     read_rows,
     refuse_changed,
     sampled,
     sequences_of,
 )
-from layerscope.jobs.text.formats import USUAL_LAYOUT
-from layerscope.jobs.text.row_targets import ROW_TARGETS, check_targets, strata, with_last
-from layerscope.jobs.text.rows import Row
-from layerscope.jobs.text.same_tokens import check_sample
-from layerscope.jobs.text.splits import split_of_texts, stratified_split
-from layerscope.jobs.text.token_samples import sample_of, sequences_in, tokenised
-from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
-from layerscope.jobs.text.truncation import EncodedTexts, encode, end_to_end
+from layerscope.jobs.text.reading.row_targets import ROW_TARGETS, check_targets, strata, with_last
+from layerscope.jobs.text.reading.rows import Row
+from layerscope.jobs.text.reading.splits import split_of_texts
+from layerscope.jobs.text.reading.text_formats import USUAL_LAYOUT
+from layerscope.jobs.text.tokenising.same_tokens import check_sample
+from layerscope.jobs.text.tokenising.token_samples import sample_of, sequences_in, tokenised
+from layerscope.jobs.text.tokenising.tokenizer import load_tokenizer, tokenizer_digest
+from layerscope.jobs.text.tokenising.truncation import EncodedTexts, encode, end_to_end
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -148,7 +148,7 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
 
 
 def _sample(data: SampleData) -> dict[str, Sequence[Row]]:
-    from layerscope.jobs.text.sample_corpus import sample_rows
+    from layerscope.jobs.text.sample_corpus.sample_documents import sample_rows
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
     return {
@@ -165,10 +165,7 @@ def _with_validation(
         strata(train, target),
         {"fraction": spec.validation.fraction, "seed": spec.validation.seed},
     )
-    if spec.copies_together:
-        kept, held_out = split_of_texts(alike, texts_of_rows(train), **drawing)
-    else:
-        kept, held_out = stratified_split(alike, **drawing)
+    kept, held_out = split_of_texts(alike, texts_of_rows(train), **drawing)
     drawn = {
         "train": [train[position] for position in kept],
         "validation": [train[position] for position in held_out],

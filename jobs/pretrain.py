@@ -17,12 +17,11 @@ from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.loading import load_for_pretraining, save_pretrained_further, snapshot_folder
 from layerscope.jobs.encoders.pretraining_losses import PretrainingLosses, counts, rows_of
 from layerscope.jobs.own_code import code_of
-from layerscope.jobs.reporting.cautions import cautions_of
+from layerscope.jobs.report.cautions import cautions_of
 from layerscope.jobs.specs.recipe import Pretraining
 from layerscope.jobs.specs.stages import PretrainSpec
-from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
-from layerscope.jobs.text.masking import Masker
-from layerscope.jobs.text.pretraining_examples import (
+from layerscope.jobs.text.pretraining.masking import Masker
+from layerscope.jobs.text.pretraining.pretraining_examples import (
     Example,
     Passes,
     batches,
@@ -30,9 +29,10 @@ from layerscope.jobs.text.pretraining_examples import (
     collate,
     sentence_pairs,
 )
-from layerscope.jobs.text.pretraining_texts import read_pretraining_texts
-from layerscope.jobs.text.sentence_pairs import NoPairsError
-from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.pretraining.pretraining_texts import read_pretraining_texts
+from layerscope.jobs.text.pretraining.sentence_pairs import NoPairsError
+from layerscope.jobs.text.tokenising.auto_tokenizer import auto_tokenizer
+from layerscope.jobs.text.tokenising.tokenizer import load_tokenizer
 from layerscope.jobs.training.learning_rates import groups_at_one_rate
 from layerscope.jobs.training.loop import Course, Learner, Progress, TrainingLoop, points_of_curves, train
 from layerscope.jobs.training.micro_batches import in_batches
@@ -54,10 +54,10 @@ def run(spec: PretrainSpec, context: StageContext) -> dict[str, float]:
 
 def begin(spec: PretrainSpec, context: StageContext) -> TrainingLoop:
     """One further pretraining that is advanced from point to point of its curves."""
-    return TrainingLoop(FurtherTraining(spec, context), context)
+    return TrainingLoop(ContinuedPretraining(spec, context), context)
 
 
-class FurtherTraining(Learner):
+class ContinuedPretraining(Learner):
     """An encoder with its heads for masked tokens and next sentences, on the texts of some corpora."""
 
     def __init__(self, spec: PretrainSpec, context: StageContext) -> None:

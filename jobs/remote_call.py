@@ -16,7 +16,7 @@ def call(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """What the function returns, as `result`; the message of a ValueError as `fault`.
 
     Args:
-        target: Module and function, `layerscope.jobs.text.words:spell`.
+        target: Module and function, `layerscope.jobs.text.tokenising.word_tokens:spell`.
         arguments: Keywords of the function, as JSON has them.
     """
     module, function = target.split(":")

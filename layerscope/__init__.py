@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from layerscope.jobs.numerics.cka import cka_map
-    from layerscope.jobs.numerics.directprobe import direct_probe
+    from layerscope.jobs.kernels.directprobe.directprobe import direct_probe
+    from layerscope.jobs.kernels.similarity.cka import cka_map
     from layerscope.jobs.specs.measure import Curve, LayerMeasure
 
 __all__ = ["Curve", "LayerMeasure", "cka_map", "direct_probe"]
@@ -17,8 +17,8 @@ __all__ = ["Curve", "LayerMeasure", "cka_map", "direct_probe"]
 _MODULES = {
     "Curve": "layerscope.jobs.specs.measure",
     "LayerMeasure": "layerscope.jobs.specs.measure",
-    "cka_map": "layerscope.jobs.numerics.cka",
-    "direct_probe": "layerscope.jobs.numerics.directprobe",
+    "cka_map": "layerscope.jobs.kernels.similarity.cka",
+    "direct_probe": "layerscope.jobs.kernels.directprobe.directprobe",
 }
 
 

@@ -262,7 +262,7 @@ def report(
     as_json: AsJson = False,
 ) -> None:
     """Write the HTML report from what the store holds."""
-    from layerscope.jobs.report import write_report
+    from layerscope.jobs.study_report import write_report
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster, must_exist=True)
     path = write_report(workspace.study(workspace.schedule()), workspace.report_path)
@@ -287,8 +287,8 @@ def compare(
 
     Below the Markdown table stands what became of the claims of the paper that the experiment names.
     """
-    from layerscope.jobs.reporting.claims import check_claims
-    from layerscope.jobs.reporting.table import format_claims, format_rows, tidy_rows
+    from layerscope.jobs.report.paper.claims import check_claims
+    from layerscope.jobs.report.tidy_table import format_claims, format_rows, tidy_rows
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
     study = workspace.study(workspace.schedule())
@@ -314,8 +314,8 @@ def publish(
     profile: Profile = None,
 ) -> int:
     """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
-    from layerscope.jobs.report import study_figures, write_report
-    from layerscope.jobs.reporting.ranking import rank_conditions
+    from layerscope.jobs.report.ranking import rank_conditions
+    from layerscope.jobs.study_report import study_figures, write_report
     from layerscope.orchestrator.running import final_pages
     from layerscope.orchestrator.showing import described_refusals
     from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
@@ -396,7 +396,7 @@ def validate(
 ) -> None:
     """Read all data of task files: columns, labels, choices, spans; each bad row is told as file:row."""
     from layerscope.orchestrator.experiment.task_files import read_task
-    from layerscope.orchestrator.planning.task_checks import check_task, lines_of
+    from layerscope.orchestrator.planning.checks.task_checks import check_task, lines_of
 
     faults = []
     for path in tasks:

@@ -113,7 +113,7 @@ def _named(record: dict[str, Any]) -> str:
 def _refitted(store: Store, record: dict[str, Any]) -> Path:
     """The heads on the model's own texts that were fitted to most examples."""
     own = {"model": record["key"], "data": record["parents"]["data"]}
-    states = {one["key"] for one in store.records("extract") if one["parents"] == own}
+    states = {one["key"] for one in store.records("text_states") if one["parents"] == own}
     heads = [one for one in store.records("refit") if one["parents"]["states"] in states]
     if not heads:
         raise PrerequisiteMissing(
@@ -127,7 +127,7 @@ def _refitted(store: Store, record: dict[str, Any]) -> Path:
 def _prepared(store: Store, record: dict[str, Any]) -> dict[str, Any]:
     """The record of the texts that it was tuned on."""
     data = record["parents"]["data"]
-    if (store.root / "annotate" / data).is_dir():
+    if (store.root / "tokenise_annotations" / data).is_dir():
         raise ConfigurationError(
             f"variant {record['key']}: its head reads marked words or spans, and what is exported reads "
             "whole texts: no model of transformers' own knows which tokens are marked"

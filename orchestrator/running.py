@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerscope.jobs.reporting.study import Study
+from layerscope.jobs.report.study import Study
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.cluster import Cluster
 from layerscope.orchestrator.planning.plan import Stage
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.store.cleaning import remove_leftovers
 from layerscope.orchestrator.tracking.terminal import Reporter, counted
 from layerscope.orchestrator.tracking.tracker import Page, Tracker
@@ -139,8 +139,8 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
 
 
 def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
-    from layerscope.jobs.report import study_figures, write_report
-    from layerscope.jobs.reporting.ranking import rank_conditions
+    from layerscope.jobs.report.ranking import rank_conditions
+    from layerscope.jobs.study_report import study_figures, write_report
 
     study = workspace.study(schedule)
     ranking = rank_conditions(study)

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerscope.jobs.measures.similarity.specs import BETWEEN
-from layerscope.jobs.reporting.study import Study
-from layerscope.jobs.text.pretraining_texts import CORPUS
+from layerscope.jobs.report.study import Study
+from layerscope.jobs.text.pretraining.pretraining_texts import CORPUS
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.variants import grid_cells
-from layerscope.orchestrator.planning.measures import lacking_notes
 from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, with_ancestors
-from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.planning.stages.measure_stages import lacking_notes
 from layerscope.orchestrator.tracking.terminal import counted
 from layerscope.orchestrator.tracking.tracker import redacted
 from layerscope.orchestrator.workspace import Workspace
@@ -32,7 +32,15 @@ STATE_SHOWN = {
     "stopped": "stored",
     "unneeded": "stored",
 }
-LISTED_KINDS = ("prepare", "annotate", "pretrain", "multitask", "features", "finetune", "feature_head")
+LISTED_KINDS = (
+    "prepare",
+    "tokenise_annotations",
+    "pretrain",
+    "multitask",
+    "features",
+    "finetune",
+    "feature_head",
+)
 """Kinds of which every stage has a line in the plan; of the others only their number is shown."""
 
 
@@ -251,7 +259,7 @@ def _describe(stage: Stage, users: Sequence[PlannedVariant]) -> str:
             view = "whole texts" if length is None else f"{stage.spec.truncation} to {length} tokens"
             view = "a corpus" if stage.spec.text_only else view
             return f"{tasks}: {view}"
-        case "annotate":
+        case "tokenise_annotations":
             return f"{tasks}: sentences of at most {stage.spec.max_length} tokens"
         case "pretrain":
             return f"{tasks}: {_described_pretraining(stage)}"
@@ -263,7 +271,7 @@ def _describe(stage: Stage, users: Sequence[PlannedVariant]) -> str:
         case "finetune" | "feature_head":
             cells = f" ({users[0].num_cells} cells)" if users[0].num_cells > 1 else ""
             return f"{tasks}: {users[0].condition} seed={users[0].seed}{cells}"
-        case "extract":
+        case "text_states":
             return f"{tasks}: {_model(stage)}"
         case "cka":
             return f"{tasks}: against {stage.spec.against}"

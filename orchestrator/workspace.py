@@ -7,18 +7,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerscope.jobs.reporting.study import Study
+from layerscope.jobs.report.study import Study
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
+from layerscope.orchestrator.execution.scheduler import Listener, Schedule
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.late_errors import at_places
 from layerscope.orchestrator.experiment.reading import read_with_places
 from layerscope.orchestrator.experiment.variants import Variant, grid_variants
-from layerscope.orchestrator.planning.encoders import FetchMlflow
 from layerscope.orchestrator.planning.fingerprint import fingerprint
 from layerscope.orchestrator.planning.plan import Plan
 from layerscope.orchestrator.planning.planner import make_plan
-from layerscope.orchestrator.planning.sources import Sources, look_at
-from layerscope.orchestrator.search.schedule import Listener, Schedule
+from layerscope.orchestrator.planning.sources.encoder_folders import FetchMlflow
+from layerscope.orchestrator.planning.sources.sources import Sources, look_at
 from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.tracking.study_builder import stand
 

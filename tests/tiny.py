@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from layerscope.jobs.text.sample_corpus import sample_rows
+from layerscope.jobs.text.sample_corpus.sample_documents import sample_rows
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 POSITIONS = 64

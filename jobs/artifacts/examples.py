@@ -22,7 +22,7 @@ SplitName = Literal["train", "validation", "test"]
 
 
 def read_examples(folder: Path, name: SplitName) -> Split:
-    """One split of what prepare or annotate left; sentences without a unit teach nothing and are left out."""
+    """One split of what prepare or tokenise_annotations wrote, without sentences that have no unit."""
     return _sentences(folder, name) if are_annotated(folder) else read_split(folder, name)
 
 

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from layerscope.jobs.numerics.directprobe import DirectProbe
+from layerscope.jobs.kernels.directprobe.directprobe import DirectProbe
 
 
 def write_label_clusters(folder: Path, layer: int, probe: DirectProbe) -> None:
-    """The clusters of a layer and what proves them, as in `jobs.numerics.directprobe.DirectProbe`.
+    """The clusters of a layer and what proves them, as in `jobs.kernels.directprobe.directprobe.DirectProbe`.
 
     The rows and weights of veto v stand from `veto_<side>_end_V[v - 1]` to `veto_<side>_end_V[v]`.
     """

@@ -11,7 +11,7 @@ BLOCKS = "blocks.json"
 
 @dataclass(frozen=True)
 class LayerBlocks:
-    """A segmentation of the layers; see `jobs.numerics.blocks` for its numbers."""
+    """A segmentation of the layers; see `jobs.kernels.similarity.block_structure` for its numbers."""
 
     layers: tuple[int, ...]
     """Those of which the map has values."""

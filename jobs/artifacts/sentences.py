@@ -1,4 +1,4 @@
-"""What the annotate stage leaves: token ids of sentences, and the tokens and label of every unit in them."""
+"""Tokenised annotated sentences: token ids, and the tokens and label of every unit."""
 
 import json
 from collections.abc import Mapping, Sequence

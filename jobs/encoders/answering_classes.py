@@ -22,7 +22,7 @@ from layerscope.jobs.encoders.architecture import takes_token_types
 from layerscope.jobs.encoders.heads import pool
 from layerscope.jobs.specs.recipe import TokenPooling
 from layerscope.jobs.specs.targets import Kind
-from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 
 AUTO_CLASSES = {
     "texts": AutoModelForSequenceClassification,

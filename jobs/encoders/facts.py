@@ -26,7 +26,7 @@ from layerscope.jobs.encoders.layout import layer_states, layout_of, sample_ids,
 from layerscope.jobs.encoders.loading import load_encoder, load_with_pooler
 from layerscope.jobs.encoders.own_classes import has_own_class
 from layerscope.jobs.specs.encoders import EncoderFacts
-from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.tokenising.tokenizer import load_tokenizer
 
 ROUNDING = 1e-4
 """Most that two ways to the same states may differ by, in parts of the largest."""

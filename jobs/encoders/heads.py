@@ -107,7 +107,7 @@ class Classifier(nn.Module):
         num_windows_B: tuple[int, ...] | None = None,
         spans_B: tuple[tuple[tuple[Span, ...], ...], ...] | None = None,
     ) -> torch.Tensor:
-        """Logits (U, K); the arguments are those of `jobs.text.inputs.Inputs`."""
+        """Logits (U, K); the arguments are those of `jobs.text.tokenising.inputs.Inputs`."""
         if self.num_spans is not None:
             assert spans_B is not None, "units have spans"
             slots = slots_of(units_of(spans_B), num_tokens=ids_WT.shape[1], device=ids_WT.device)

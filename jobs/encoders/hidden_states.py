@@ -16,7 +16,7 @@ from layerscope.jobs.encoders.heads import pool
 from layerscope.jobs.encoders.layout import layer_states
 from layerscope.jobs.encoders.windows import mean_of_windows
 from layerscope.jobs.specs.recipe import TokenPooling
-from layerscope.jobs.text.inputs import groups_of_rows, inputs_of
+from layerscope.jobs.text.tokenising.inputs import groups_of_rows, inputs_of
 
 
 def pooled_layers(

@@ -27,7 +27,7 @@ from layerscope.jobs.encoders.checked_loading import (
 from layerscope.jobs.encoders.own_classes import own_class
 from layerscope.jobs.own_code import code_files
 from layerscope.jobs.specs.stages import Checkpoint
-from layerscope.jobs.text.tokenizer import tokenizer_files
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_files
 
 
 def load_encoder(folder: Path, *, code: str | None = None) -> PreTrainedModel:

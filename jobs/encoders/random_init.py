@@ -13,7 +13,7 @@ from transformers import (
 )
 
 from layerscope.jobs.encoders.loading import save_encoder
-from layerscope.jobs.text.auto_tokenizer import auto_tokenizer, name_class, written_tokenizer
+from layerscope.jobs.text.tokenising.auto_tokenizer import auto_tokenizer, name_class, written_tokenizer
 
 Architecture = Literal["bert", "roberta", "albert"]
 

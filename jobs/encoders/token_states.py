@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from layerscope.jobs.encoders.layout import layer_states
-from layerscope.jobs.text.batches import pad
+from layerscope.jobs.text.tokenising.batches import pad
 
 TEXTS_IN_SHARD = 512
 BATCH_SIZE = 32

@@ -14,7 +14,7 @@ from layerscope.jobs.artifacts.tokenised import Span
 from layerscope.jobs.encoders.architecture import takes_token_types
 from layerscope.jobs.encoders.layout import layer_states
 from layerscope.jobs.encoders.spans import Unit, slots_of, span_means, units_of
-from layerscope.jobs.text.batches import pad
+from layerscope.jobs.text.tokenising.batches import pad
 
 
 def unit_layers(

@@ -6,7 +6,7 @@ from layerscope.jobs.measures.geometry.report import REPORT as GEOMETRY
 from layerscope.jobs.measures.layer_dropping.report import REPORT as LAYER_DROPPING
 from layerscope.jobs.measures.probe.report import REPORT as PROBE
 from layerscope.jobs.measures.similarity.report import REPORT as SIMILARITY
-from layerscope.jobs.reporting.measure_report import MeasureReport
+from layerscope.jobs.report.measure_report import MeasureReport
 
 REPORTS: Mapping[str, MeasureReport] = {
     "probe": PROBE,

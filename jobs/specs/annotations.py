@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later
+from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict
 from layerscope.jobs.specs.stages import Checkpoint, Columns, FilesData, HubData, Sample, ValidationSplit
 
 AnnotatedLabel = str
@@ -19,7 +19,7 @@ class AnnotatedFilesData(Strict):
     train: str
     test: str
     label: AnnotatedLabel
-    validation: str | None = later(None)
+    validation: str | None = None
 
 
 class SampleAnnotationsData(Strict):
@@ -33,13 +33,13 @@ class SampleAnnotationsData(Strict):
     seed: int = 0
 
 
-class AnnotateSpec(Spec):
+class TokeniseAnnotationsSpec(Spec):
     """Annotated sentences to token ids, and units to tokens.
 
     Outside files: train, validation, test, tokenizer.
     """
 
-    kind: Literal["annotate"] = "annotate"
+    kind: Literal["tokenise_annotations"] = "tokenise_annotations"
     data: Annotated[
         AnnotatedFilesData | SampleAnnotationsData | FilesData | HubData, Field(discriminator="source")
     ]
@@ -49,25 +49,22 @@ class AnnotateSpec(Spec):
     """Digest of the tokenizer's files."""
     max_length: PositiveInt
     """Tokens of a sentence, special tokens included; longer sentences are left out."""
-    sample: Sample = later(Sample())
+    sample: Sample = Sample()
     """So many sentences of each split, drawn before anything else."""
-    validation: ValidationSplit | None = later(None)
+    validation: ValidationSplit | None = None
     """How sentences that validate are drawn from those of train, where none are given; none where labels are
     probed only."""
-    columns: Columns | None = later(None)
+    columns: Columns | None = None
     """Of rows with marked spans."""
-    copies_together: bool = later(False)
-    """Whether sentences with the same words are on one side of a validation split that is drawn from train;
-    where no two sentences have the same, this changes nothing."""
 
 
-class RepresentSpec(Spec):
+class SpanStatesSpec(Spec):
     """States of annotated units in every layer.
 
-    Parents: data (annotate), model (optional: finetune or pretrain; else the outside file encoder).
+    Parents: data (tokenise_annotations), model (finetune or pretrain; the outside file encoder without).
     """
 
-    kind: Literal["represent"] = "represent"
+    kind: Literal["span_states"] = "span_states"
     encoder: str
     snapshot: Checkpoint | None = None
     """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is taken; without, the one

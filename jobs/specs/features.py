@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from layerscope.jobs.specs.recipe import Training
-from layerscope.jobs.specs.spec import PositiveInt, Spec, later
+from layerscope.jobs.specs.spec import PositiveInt, Spec
 from layerscope.jobs.specs.targets import MetricName
 
 FeatureLayers = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^last(-[1-9][0-9]*)?$")]
@@ -38,7 +38,7 @@ class FeatureHeadSpec(Spec):
     head_hidden: PositiveInt
     """Width of each direction of the LSTM, and of the attention over its states."""
     seed: int
-    selected_by: MetricName | None = later(None)
+    selected_by: MetricName | None = None
     """By which metric on the validation split the best weights are chosen; by accuracy without."""
 
 

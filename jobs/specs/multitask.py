@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from layerscope.jobs.specs.recipe import Precision, TokenPooling
-from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Share, Spec, Strict, later
+from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Share, Spec, Strict
 
 Sampling = Literal["proportional", "square-root", "uniform"]
 
@@ -28,7 +28,7 @@ class JointTraining(Strict):
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
     pooling: TokenPooling = "cls"
-    precision: Precision = later("float32")
+    precision: Precision = "float32"
     """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
     seed: int = 0
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from layerscope.jobs.specs.layers import Layers
-from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict, later
+from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Share, Strict
 
 Truncation = Literal["head", "tail", "head+tail", "middle", "windows"]
 TokenPooling = Literal["cls", "mean", "last"]
@@ -105,6 +105,6 @@ class Pretraining(Strict):
     next_sentence: bool = False
     """Whether pairs of sentences take the place of blocks, and it is predicted too whether the second follows
     the first: half do, the others stand in another document (Devlin et al. 2019). For BERT's family."""
-    precision: Precision = later("float32")
+    precision: Precision = "float32"
     """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
     seed: int = 0

@@ -1,6 +1,6 @@
 """The base of all specs: frozen, strict, and every field is identity."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,11 +8,6 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A part of a whole: 0 up to, not including, 1."""
-
-
-def later(default: Any) -> Any:
-    """A field that came after results were stored: at its default it stands in no JSON, and so in no key."""
-    return Field(default=default, exclude_if=lambda value: value == default)
 
 
 class Strict(BaseModel):
@@ -31,8 +26,3 @@ class Spec(Strict):
 
     kind: str
     version: int = 1
-
-
-def version_of_target(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a spec of which only what is computed of labels has changed since version 1."""
-    return fields if fields.get("target", "label") == "label" else {"version": 1} | fields

@@ -1,11 +1,11 @@
 """What each kind of stage computes; its parents and outside files are named by role beside it."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from layerscope.jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
-from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later
+from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict
 from layerscope.jobs.specs.targets import MetricName, Predict, Target
 
 Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
@@ -31,7 +31,7 @@ class FilesData(Strict):
     test: str | None = None
     """None where only training texts are read."""
     validation: str | None = None
-    layout: Layout | None = later(None)
+    layout: Layout | None = None
     """Of delimited text that is laid out otherwise than its files are called."""
 
 
@@ -87,21 +87,21 @@ class Columns(Strict):
     text_pair: Texts | None = None
     """The second text of a pair; none where a row has one text."""
     label: str = "label"
-    choices: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = later(None)
+    choices: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     """The choices of a row, of which the label names the right one: a column with a list, with a mapping of
     names to texts, or with `label` and `text`; or one column a choice."""
-    first_choice: Literal[0, 1] = later(0)
+    first_choice: Literal[0, 1] = 0
     """What the label calls the first choice, where choices have no names; it may name a column, too."""
-    answers: str | None = later(None)
+    answers: str | None = None
     """The column with a list of the texts of the right choices, in place of a label; then rows may have
     differently many choices."""
-    placeholder: str | None = later(None)
+    placeholder: str | None = None
     """What in the second text stands for a choice: each choice is read in its place, after the first text."""
-    skip_unlabelled: bool = later(False)
+    skip_unlabelled: bool = False
     """Whether rows without a label are left out, as where annotators did not agree; else they are faults."""
-    skip_empty: bool = later(False)
+    skip_empty: bool = False
     """Whether rows in which a text is empty are left out; else they are faults."""
-    spans: Annotated[tuple[SpanColumns, ...], Field(min_length=1, max_length=2)] | None = later(None)
+    spans: Annotated[tuple[SpanColumns, ...], Field(min_length=1, max_length=2)] | None = None
     """The span of a row, or two, that the label is about: their states are read, not the whole text."""
 
 
@@ -149,13 +149,10 @@ class PrepareSpec(Spec):
     """Under `windows`: how many windows of a text are kept, from its head."""
     pairs: Literal["joined", "apart"] = "joined"
     """Whether the texts of a pair are one example, or two of their own (to train on further)."""
-    predict: Predict = later("label")
+    predict: Predict = "label"
     """Whether the label is one of several, or a number."""
-    positive: str | None = later(None)
+    positive: str | None = None
     """The label that is the last one, and so that of which F1 is; in the order of the alphabet without."""
-    copies_together: bool = later(False)
-    """Whether rows with the same texts are on one side of a validation split that is drawn from train; where
-    no two rows have the same, this changes nothing."""
 
 
 def target_of(columns: Columns, predict: Predict) -> Target:
@@ -173,24 +170,15 @@ class PretrainSpec(Spec):
     """
 
     kind: Literal["pretrain"] = "pretrain"
-    version: int = 2
-    """3 where whole words are chosen: of their tokens not all are masked since then."""
     encoder: str
     """Digest of the weights that everything starts from."""
     training: Pretraining
-
-    @model_validator(mode="before")
-    @classmethod
-    def _words_have_a_version_of_their_own(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        training = fields.get("training")
-        chooses_words = isinstance(training, Pretraining) and training.masking == "word"
-        return {"version": 3} | fields if chooses_words else fields
 
 
 class FinetuneSpec(Spec):
     """An encoder with a head, trained on a task.
 
-    Parents: data (prepare or annotate, which says what is predicted of what), encoder (optional, pretrain).
+    Parents: data (prepare or tokenise_annotations), encoder (optional, pretrain).
     """
 
     kind: Literal["finetune"] = "finetune"
@@ -200,19 +188,19 @@ class FinetuneSpec(Spec):
     """Step of the pretrain parent whose encoder is taken; its last one without."""
     training: Training
     seed: int
-    checkpoints: tuple[Checkpoint, ...] = later(())
+    checkpoints: tuple[Checkpoint, ...] = ()
     """Where along the training the encoder is kept too, as it is then."""
-    selected_by: MetricName | None = later(None)
+    selected_by: MetricName | None = None
     """By which metric on the validation split the best weights are chosen; by its task type's without."""
 
 
-class ExtractSpec(Spec):
+class TextStatesSpec(Spec):
     """Pooled hidden states of every layer.
 
     Parents: data (prepare), model (optional: finetune or pretrain; else the outside file encoder).
     """
 
-    kind: Literal["extract"] = "extract"
+    kind: Literal["text_states"] = "text_states"
     encoder: str
     snapshot: Checkpoint | None = None
     """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is taken; without, the one
@@ -222,7 +210,7 @@ class ExtractSpec(Spec):
     """Training examples, the first of a seeded shuffle."""
     num_test: PositiveInt
     seed: int = 0
-    choices_apart: bool = later(False)
+    choices_apart: bool = False
     """Whether the windows of a text are its choices, each of which then has a row of states of its own; else
     their mean is the text's. Examples are counted in texts either way."""
 

@@ -37,7 +37,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """What planning, reading and reporting know of a task type."""
+    """What the planner, the reader and the report know of a task type."""
 
     noun: str
     """What messages call the things that are predicted."""
@@ -61,7 +61,7 @@ class TargetFacts:
         return self.has_choices and self.has_one_answer
 
 
-_SCORES, _ANSWERS = "numerics.scores", "targets.answers"
+_SCORES, _ANSWERS = "kernels.statistics.scores", "targets.answers"
 _ACCURACY = Metric("accuracy", f"{_SCORES}:accuracy")
 
 TARGET_FACTS: Mapping[Target, TargetFacts] = {

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from layerscope.jobs.artifacts.tokenised import Answers
-from layerscope.jobs.numerics.majority import beats_chance
+from layerscope.jobs.kernels.statistics.majority import beats_chance
 from layerscope.jobs.targets.task_type import HeadShape, TaskType
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from layerscope.jobs.numerics.conditional_logit import choice_heads
-from layerscope.jobs.numerics.refitted_heads import RefittedHeads
+from layerscope.jobs.kernels.probes.conditional_logit import choice_heads
+from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
 from layerscope.jobs.targets.label import beats_most_frequent, mean_cross_entropy, reported_cross_entropy
 from layerscope.jobs.targets.task_type import Export, HeadShape, TaskType
 

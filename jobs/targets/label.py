@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from layerscope.jobs.numerics.majority import beats_majority
-from layerscope.jobs.numerics.refitted_heads import RefittedHeads, refitted_heads
-from layerscope.jobs.numerics.scores import cross_entropy
+from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads, refitted_heads
+from layerscope.jobs.kernels.statistics.majority import beats_majority
+from layerscope.jobs.kernels.statistics.scores import cross_entropy
 from layerscope.jobs.targets.task_type import Export, HeadShape, TaskType
 
 

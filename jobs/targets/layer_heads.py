@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from layerscope.jobs.numerics.refitted_heads import RefittedHeads
+from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
 from layerscope.jobs.specs.targets import Target
 from layerscope.jobs.targets.all import TARGETS
 

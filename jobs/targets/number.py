@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from layerscope.jobs.numerics.majority import beats_constant
-from layerscope.jobs.numerics.refitted_heads import RefittedHeads
-from layerscope.jobs.numerics.ridge import ridge_heads
-from layerscope.jobs.numerics.scores import mean_squared_error
+from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
+from layerscope.jobs.kernels.probes.ridge import ridge_heads
+from layerscope.jobs.kernels.statistics.majority import beats_constant
+from layerscope.jobs.kernels.statistics.scores import mean_squared_error
 from layerscope.jobs.targets.task_type import Export, HeadShape, TaskType
 
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
-from layerscope.jobs.numerics.refitted_heads import RefittedHeads
+from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
 from layerscope.jobs.specs.targets import TARGET_FACTS, Metric, Target, TargetFacts
 
 

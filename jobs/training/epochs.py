@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from functools import lru_cache
 
-from layerscope.jobs.text.batches import length_bucketed_batches
+from layerscope.jobs.text.tokenising.batches import length_bucketed_batches
 
 
 class Epochs:

@@ -12,7 +12,7 @@ from accelerate.utils import gather_object
 
 from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.processes import share
-from layerscope.jobs.text.inputs import groups_of_rows
+from layerscope.jobs.text.tokenising.inputs import groups_of_rows
 from layerscope.jobs.training.micro_batches import in_batches
 
 MOST_WINDOWS = 64

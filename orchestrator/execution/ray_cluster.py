@@ -17,18 +17,18 @@ from ray import tune
 from ray.tune import Callback, CheckpointConfig, FailureConfig, RunConfig, TuneConfig, Tuner
 
 from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.early_stopping import METRIC, make_scheduler
 from layerscope.orchestrator.execution.folder_for_ray import folder_for_ray
 from layerscope.orchestrator.execution.ray_tasks import RayTasks
 from layerscope.orchestrator.execution.room import most_trials_at_once
+from layerscope.orchestrator.execution.scheduler import Schedule
+from layerscope.orchestrator.execution.tune_searcher import TuneSearcher
 from layerscope.orchestrator.execution.tune_trials import Order, Trial, resources
 from layerscope.orchestrator.execution.worker import first_line, lost
 from layerscope.orchestrator.experiment.cluster import Cluster
 from layerscope.orchestrator.experiment.experiment import EarlyStopping
-from layerscope.orchestrator.planning.metrics import metric_of
+from layerscope.orchestrator.planning.checks.metric_checks import metric_of
 from layerscope.orchestrator.planning.plan import Stage
-from layerscope.orchestrator.search.early_stopping import METRIC, make_scheduler
-from layerscope.orchestrator.search.schedule import Schedule
-from layerscope.orchestrator.search.tune_searcher import Feed
 
 TUNE_SETTINGS = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -163,7 +163,7 @@ def _fit(
     def describe(stage: Stage) -> dict[str, Any]:
         return {"order": Order(stage, schedule.store, cluster, schedule.labels(stage))}
 
-    feed = Feed(schedule, refill, describe, max_concurrent=at_once)
+    feed = TuneSearcher(schedule, refill, describe, max_concurrent=at_once)
     if not feed.has_work():
         return
     tuner = Tuner(

@@ -8,10 +8,10 @@ import ray
 
 from layerscope.jobs.context import LOG
 from layerscope.orchestrator.errors import StageFailed
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.execution.worker import compute, first_line, lost, reason_of, send_output_to
 from layerscope.orchestrator.experiment.cluster import Cluster
 from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.store.artifacts import Store
 
 

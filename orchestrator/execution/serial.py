@@ -4,8 +4,8 @@ import os
 from collections.abc import Callable
 
 from layerscope.orchestrator.errors import StageFailed
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.execution.worker import compute
-from layerscope.orchestrator.search.schedule import Schedule
 
 
 def run_serially(

@@ -9,10 +9,10 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.environment import with_environment
 from layerscope.orchestrator.experiment.faults import Fault, refuse
-from layerscope.orchestrator.experiment.parsing import read_file
 from layerscope.orchestrator.experiment.validation import validated
+from layerscope.orchestrator.experiment.yaml.environment import with_environment
+from layerscope.orchestrator.experiment.yaml.parsing import read_file
 
 ADDRESS = r"^(auto|[^\s/:]+:\d+)$"
 

@@ -3,7 +3,7 @@
 import re
 
 from layerscope.orchestrator.experiment.faults import Fault, Place
-from layerscope.orchestrator.experiment.yaml_tree import Node, PathTo, fault_at, follow
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, fault_at, follow
 
 _ABOVE: tuple[PathTo, ...] = (("grid",), ("search", "space"), ("recipe",), ())
 """Where a factor may be written, that which decides first."""

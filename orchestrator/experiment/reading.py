@@ -12,17 +12,22 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.consistency import contradictions
-from layerscope.orchestrator.experiment.contradiction import Contradiction
-from layerscope.orchestrator.experiment.environment import with_environment
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.faults import Fault, Place, refuse, suggestion
-from layerscope.orchestrator.experiment.overrides import Override, applied, parse_overrides, profile_overrides
-from layerscope.orchestrator.experiment.parsing import read_file
 from layerscope.orchestrator.experiment.reference import reference_contradictions, with_used_parts
-from layerscope.orchestrator.experiment.targets import target_contradictions
+from layerscope.orchestrator.experiment.rules.consistency import contradictions
+from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
+from layerscope.orchestrator.experiment.rules.target_rules import target_contradictions
 from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.yaml_tree import (
+from layerscope.orchestrator.experiment.yaml.environment import with_environment
+from layerscope.orchestrator.experiment.yaml.overrides import (
+    Override,
+    applied,
+    parse_overrides,
+    profile_overrides,
+)
+from layerscope.orchestrator.experiment.yaml.parsing import read_file
+from layerscope.orchestrator.experiment.yaml.yaml_tree import (
     Node,
     PathTo,
     child_of,

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from layerscope.jobs.specs.references import Paper
-from layerscope.orchestrator.experiment.contradiction import Contradiction
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.faults import Fault, refuse, suggestion
-from layerscope.orchestrator.experiment.parsing import read_file
+from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
 from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.yaml_tree import PathTo, fault_at
+from layerscope.orchestrator.experiment.yaml.parsing import read_file
+from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo, fault_at
 
 
 def read_paper(path: Path) -> Paper:

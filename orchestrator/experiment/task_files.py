@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.environment import with_environment
 from layerscope.orchestrator.experiment.faults import Fault, refuse
-from layerscope.orchestrator.experiment.parsing import read_file
-from layerscope.orchestrator.experiment.targets import task_contradictions
+from layerscope.orchestrator.experiment.rules.target_rules import task_contradictions
 from layerscope.orchestrator.experiment.tasks import Corpus, Task
 from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.yaml_tree import Node, PathTo, child_of, fault_at
+from layerscope.orchestrator.experiment.yaml.environment import with_environment
+from layerscope.orchestrator.experiment.yaml.parsing import read_file
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, child_of, fault_at
 
 _PATHS = {("data", role) for role in ("train", "test", "validation")}
 

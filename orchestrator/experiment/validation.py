@@ -18,7 +18,7 @@ from layerscope.orchestrator.experiment.schema_in_words import (
     unknown_key,
     words_of,
 )
-from layerscope.orchestrator.experiment.yaml_tree import (
+from layerscope.orchestrator.experiment.yaml.yaml_tree import (
     Node,
     PathTo,
     fault_at,

@@ -6,7 +6,7 @@ from itertools import product
 from typing import Any
 
 from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
-from layerscope.orchestrator.experiment.yaml_tree import PathTo
+from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 
 @dataclass(frozen=True)

@@ -3,23 +3,23 @@
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
-from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
 from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
-from layerscope.orchestrator.experiment.pretrainings import name_and_step
+from layerscope.orchestrator.experiment.rules.pretrainings import name_and_step
 from layerscope.orchestrator.experiment.variants import Variant, varied_factors
-from layerscope.orchestrator.planning.between import with_pairs
-from layerscope.orchestrator.planning.checkpoints import kept_checkpoints
-from layerscope.orchestrator.planning.encoders import LocatedEncoder
-from layerscope.orchestrator.planning.feature_stages import feature_head
-from layerscope.orchestrator.planning.joint import joint_tasks, joint_training
-from layerscope.orchestrator.planning.measures import measures_of
-from layerscope.orchestrator.planning.metrics import selecting_metric
+from layerscope.orchestrator.planning.checks.metric_checks import selecting_metric
 from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
-from layerscope.orchestrator.planning.pretraining import pretraining_stage, snapshot_of
-from layerscope.orchestrator.planning.recipes import training_of, without_effect
-from layerscope.orchestrator.planning.sources import Sources
-from layerscope.orchestrator.planning.tokenised_data import are_pairs, in_windows, tuned_on
+from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
+from layerscope.orchestrator.planning.sources.sources import Sources
+from layerscope.orchestrator.planning.stages.compared_pairs import with_pairs
+from layerscope.orchestrator.planning.stages.effective_recipes import training_of, without_effect
+from layerscope.orchestrator.planning.stages.feature_stages import feature_head
+from layerscope.orchestrator.planning.stages.joint_stages import joint_tasks, joint_training
+from layerscope.orchestrator.planning.stages.measure_stages import measures_of
+from layerscope.orchestrator.planning.stages.pretraining_stages import pretraining_stage, snapshot_of
+from layerscope.orchestrator.planning.stages.tuning_checkpoints import kept_checkpoints
+from layerscope.orchestrator.planning.stages.view_stages import in_windows, tuned_on
 
 
 def make_plan(experiment: Experiment, sources: Sources, variants: Iterable[Variant]) -> Plan:
@@ -68,11 +68,12 @@ def _plan_variant(
         )
     else:
         training = training_of(
-            recipe, encoder, in_windows=in_windows(data), of_units=isinstance(data.spec, AnnotateSpec)
+            recipe,
+            encoder,
+            in_windows=in_windows(data),
+            of_units=isinstance(data.spec, TokeniseAnnotationsSpec),
         )
-        # Windows and the token types of pairs were once lost on the way; what has neither keeps its key.
         spec = FinetuneSpec(
-            version=2 if in_windows(data) or are_pairs(data) else 1,
             encoder=encoder.digest,
             snapshot=snapshot,
             training=training,

@@ -20,10 +20,10 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from layerscope.jobs.artifacts.curves import read_curves
 from layerscope.jobs.specs.targets import LOSS
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant
 from layerscope.orchestrator.search.cells import Cell, KnownVariant, Planner, cells_of, keys_of
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.search.untried import MOST_DRAWS, combinations
 from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.store.databases import ensure_database

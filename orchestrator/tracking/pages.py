@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, get_args
 from layerscope.jobs.artifacts.curves import Point, read_curves
 from layerscope.jobs.artifacts.parameter_groups import PARAMETER_GROUPS, ParameterGroup
 from layerscope.jobs.artifacts.record import RECORD, read_metrics, read_record
-from layerscope.jobs.numerics.intervals import mean_interval
-from layerscope.jobs.reporting.claims import check_claims, claim_line
-from layerscope.jobs.reporting.recipes import parameter_groups
-from layerscope.jobs.reporting.study import State, Study, VariantResult, shown_name
+from layerscope.jobs.kernels.statistics.intervals import mean_interval
+from layerscope.jobs.report.paper.claims import check_claims, claim_line
+from layerscope.jobs.report.recipe_tables import parameter_groups
+from layerscope.jobs.report.study import State, Study, VariantResult, shown_name
 from layerscope.jobs.specs.targets import scale_of
 from layerscope.orchestrator.tracking.tracker import Dataset, Page, Status
 
@@ -187,7 +187,7 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
     variant = shown.variant
     images = {}
     if figures:
-        from layerscope.jobs.report import variant_figures
+        from layerscope.jobs.study_report import variant_figures
 
         images = _images(variant_figures(variant))
     began, ended = _span([shown])

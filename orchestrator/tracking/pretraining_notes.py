@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from layerscope.jobs.reporting.cautions import cautions_of
-from layerscope.orchestrator.experiment.pretrainings import name_and_step
+from layerscope.jobs.report.cautions import cautions_of
+from layerscope.orchestrator.execution.scheduler import Schedule
+from layerscope.orchestrator.experiment.rules.pretrainings import name_and_step
 from layerscope.orchestrator.planning.plan import Stage
-from layerscope.orchestrator.search.schedule import Schedule
 
 
 def pretraining_notes(schedule: Schedule) -> Iterator[str]:

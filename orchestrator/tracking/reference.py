@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-from layerscope.jobs.reporting.references import StudyReference
+from layerscope.jobs.report.paper.paper_recipes import StudyReference
 from layerscope.orchestrator.experiment.experiment import Experiment
-from layerscope.orchestrator.planning.encoders import LocatedEncoder
+from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 
 
 def study_reference(experiment: Experiment, encoders: Mapping[str, LocatedEncoder]) -> StudyReference | None:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from layerscope.jobs.measures import MEASURES
-from layerscope.jobs.reporting.study import State, Study, VariantResult
+from layerscope.jobs.report.study import State, Study, VariantResult
 from layerscope.jobs.specs.measure import Measure
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.reading import resolved_yaml
-from layerscope.orchestrator.planning.encoders import LocatedEncoder
-from layerscope.orchestrator.planning.measures import lacking_notes
 from layerscope.orchestrator.planning.plan import VARIANT_KINDS, PlannedVariant, Stage
-from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
+from layerscope.orchestrator.planning.stages.measure_stages import lacking_notes
 from layerscope.orchestrator.tracking.pretraining_notes import pretraining_notes
 from layerscope.orchestrator.tracking.reference import study_reference
 from layerscope.orchestrator.tracking.terminal import counted

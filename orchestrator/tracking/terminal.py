@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Column
 
 from layerscope.orchestrator.errors import ReaderGone
-from layerscope.orchestrator.planning.metrics import metric_of
+from layerscope.orchestrator.execution.scheduler import Schedule
+from layerscope.orchestrator.planning.checks.metric_checks import metric_of
 from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
-from layerscope.orchestrator.search.schedule import Schedule
 
 
 class Reporter(Protocol):
@@ -128,9 +128,8 @@ class _Lines:
     def _say(self, event: Mapping[str, Any], outcome: str, details: str) -> None:
         if event["key"] in self._rows:
             self._table.remove_task(self._rows.pop(event["key"]))
-        line = (
-            f"[dim]{_clock(time.monotonic() - self._began)}[/dim] {event['kind']:<9} {event['key']} {outcome}"
-        )
+        clock = _clock(time.monotonic() - self._began)
+        line = f"[dim]{clock}[/dim] {event['kind']:<20} {event['key']} {outcome}"
         name = self._name(event["key"])
         self._console.print(f"{line}  {escape(name)}" if name else line, highlight=False, soft_wrap=True)
         if details:

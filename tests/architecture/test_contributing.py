@@ -23,7 +23,7 @@ workspace.store.create()
 schedule = workspace.schedule()
 run_serially(schedule)
 study = workspace.study(schedule)
-from layerscope.jobs.report import study_figures
+from layerscope.jobs.study_report import study_figures
 from layerscope.jobs.artifacts.record import read_metrics
 print(*study_figures(study), sep="\\n")
 print(*(f"{role} {read_metrics(folder)}" for role, folder in study.variants[0].folders.items()), sep="\\n")

@@ -78,13 +78,13 @@ def test_a_plan_ends_in_two_seconds(tmp_path):
         "layerscope.orchestrator.cli",
         "layerscope.orchestrator.workspace",
         "layerscope.orchestrator.showing",
-        "layerscope.orchestrator.planning.sources",
+        "layerscope.orchestrator.planning.sources.sources",
         "layerscope.orchestrator.store.cleaning",
         "layerscope.orchestrator.tracking.study_builder",
         "layerscope.jobs.specs.stages",
-        "layerscope.jobs.text.corpora",
-        "layerscope.jobs.text.batches",
-        "layerscope.jobs.reporting.study",
+        "layerscope.jobs.text.reading.corpora",
+        "layerscope.jobs.text.tokenising.batches",
+        "layerscope.jobs.report.study",
     ],
 )
 def test_importing_what_every_command_needs_loads_nothing_heavy(module):
@@ -92,4 +92,4 @@ def test_importing_what_every_command_needs_loads_nothing_heavy(module):
 
 
 def test_the_check_sees_a_heavy_package_where_one_is_loaded():
-    assert "scipy" in loaded_by("import layerscope.jobs.numerics.intervals")
+    assert "scipy" in loaded_by("import layerscope.jobs.kernels.statistics.intervals")

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.experiment.cluster import Cluster
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import write_experiment
 
@@ -95,7 +95,13 @@ def tell(executor: Executor, folder: Path, encoder: Path) -> Story:
 
 def test_every_stage_that_can_be_computed_is_computed_once(story):
     run = story.first
-    assert run.kinds("stage_finished") == {"prepare": 1, "finetune": 1, "extract": 2, "probe": 2, "depth": 1}
+    assert run.kinds("stage_finished") == {
+        "prepare": 1,
+        "finetune": 1,
+        "text_states": 2,
+        "probe": 2,
+        "depth": 1,
+    }
     assert set(run.keys("stage_started").values()) == {1}
     assert all(run.schedule.store.has(one) for one in run.schedule.plan.stages().values() if done(run, one))
 
@@ -136,7 +142,7 @@ def test_the_next_run_computes_what_is_new_and_tries_again_what_failed(story):
     assert story.grown.kinds("stage_started") == {
         "pretrain": 1,
         "finetune": 1,
-        "extract": 1,
+        "text_states": 1,
         "probe": 1,
         "depth": 1,
     }

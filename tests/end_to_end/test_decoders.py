@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from layerscope.jobs.report import render_report
+from layerscope.jobs.study_report import render_report
 from layerscope.orchestrator.cli import app
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.workspace import open_workspace

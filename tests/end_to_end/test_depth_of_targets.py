@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from layerscope.jobs.measures.layer_dropping.table import drop_rows
-from layerscope.jobs.report import render_report
-from layerscope.jobs.reporting.ranking import rank_conditions
+from layerscope.jobs.report.ranking import rank_conditions
+from layerscope.jobs.study_report import render_report
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.exporting import export_variant
 from layerscope.orchestrator.workspace import open_workspace

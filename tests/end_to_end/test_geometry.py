@@ -5,12 +5,12 @@ import re
 import pytest
 
 from layerscope.jobs.measures import MEASURES
-from layerscope.jobs.report import render_report, study_figures
+from layerscope.jobs.study_report import render_report, study_figures
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.tracking.memory import MemoryTracker
 from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
-from tests.jobs.reporting.studies import logged_curves
+from tests.jobs.report.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from layerscope.jobs.artifacts.record import read_metrics
-from layerscope.jobs.report import render_report
+from layerscope.jobs.study_report import render_report
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace

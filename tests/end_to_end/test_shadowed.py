@@ -39,8 +39,8 @@ def in_their_folder(tmp_path):
 def test_measures_are_imported(in_their_folder):
     code = "from layerscope import cka_map, direct_probe; print(cka_map.__module__, direct_probe.__module__)"
     assert in_their_folder(code).split() == [
-        "layerscope.jobs.numerics.cka",
-        "layerscope.jobs.numerics.directprobe",
+        "layerscope.jobs.kernels.similarity.cka",
+        "layerscope.jobs.kernels.directprobe.directprobe",
     ]
 
 

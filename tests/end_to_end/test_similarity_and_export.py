@@ -7,12 +7,12 @@ from typer.testing import CliRunner
 
 from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.measures import MEASURES
-from layerscope.jobs.report import render_report, study_figures
+from layerscope.jobs.study_report import render_report, study_figures
 from layerscope.orchestrator.cli import app
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
-from tests.jobs.reporting.studies import logged_curves
+from tests.jobs.report.studies import logged_curves
 from tests.tiny import make_encoder, write_experiment
 
 pytestmark = pytest.mark.slow

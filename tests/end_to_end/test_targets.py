@@ -3,7 +3,7 @@
 import pytest
 
 from layerscope.jobs.artifacts.record import read_metrics
-from layerscope.jobs.report import render_report, study_figures
+from layerscope.jobs.study_report import render_report, study_figures
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace

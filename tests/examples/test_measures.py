@@ -10,12 +10,12 @@ from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.measures.plugin import stage
 from layerscope.jobs.measures.plugin.loading import Source, declared, digest_of, load
 from layerscope.jobs.measures.plugin.specs import PluginSpec
-from layerscope.jobs.report import render_report, study_figures
-from layerscope.jobs.reporting.subjects import roles_of
-from layerscope.jobs.reporting.table import tidy_rows
+from layerscope.jobs.report.subjects import roles_of
+from layerscope.jobs.report.tidy_table import tidy_rows
+from layerscope.jobs.study_report import render_report, study_figures
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.execution.serial import run_serially
-from layerscope.orchestrator.planning import plugins
+from layerscope.orchestrator.planning.sources.sources import measure_plugins as plugins
 from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.clouds import clouds

@@ -9,19 +9,19 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layerscope.jobs import extract, feature_head, features, finetune, multitask, pretrain, represent
+from layerscope.jobs import feature_head, features, finetune, multitask, pretrain, span_states, text_states
 from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.context import LOG, StageContext
-from layerscope.jobs.measures.geometry import direct_probe as geometry
+from layerscope.jobs.measures.geometry import direct_probe_stage as geometry
 from layerscope.jobs.measures.geometry.specs import GeometrySpec
 from layerscope.jobs.measures.isotropy import stage as spread
 from layerscope.jobs.measures.isotropy.specs import SpreadSpec
-from layerscope.jobs.measures.layer_dropping import refitted_head as refit
+from layerscope.jobs.measures.layer_dropping import refitted_head_stage as refit
 from layerscope.jobs.measures.layer_dropping.specs import RefitSpec
-from layerscope.jobs.measures.probe import control as control_probe
-from layerscope.jobs.measures.probe import description_length
-from layerscope.jobs.measures.probe import linear as probe
-from layerscope.jobs.measures.probe import mlp as mlp_probe
+from layerscope.jobs.measures.probe import control_stage as control_probe
+from layerscope.jobs.measures.probe import description_length_stage as description_length
+from layerscope.jobs.measures.probe import linear_stage as probe
+from layerscope.jobs.measures.probe import mlp_stage as mlp_probe
 from layerscope.jobs.measures.probe.specs import (
     ControlProbeSpec,
     DescriptionLengthSpec,
@@ -30,12 +30,12 @@ from layerscope.jobs.measures.probe.specs import (
     ProbeSpec,
 )
 from layerscope.jobs.processes import alone
-from layerscope.jobs.specs.annotations import RepresentSpec
+from layerscope.jobs.specs.annotations import SpanStatesSpec
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.specs.spec import Spec
-from layerscope.jobs.specs.stages import ExtractSpec
+from layerscope.jobs.specs.stages import TextStatesSpec
 from tests.jobs.clouds import clouds, write_labels
 from tests.jobs.tiny import (
     NO_DROPOUT,
@@ -180,8 +180,8 @@ def test_joint_training_is_as_on_a_processor(encoder, task, tmp_path):
 
 @pytest.mark.parametrize("pooling", ["cls", "mean", "last"])
 def test_states_are_those_of_a_processor(encoder, task, tmp_path, pooling):
-    spec = ExtractSpec(encoder="tiny", pooling=pooling, num_train=100, num_test=40)
-    contexts, _ = on_both(extract, spec, tmp_path, encoder=encoder, data=task)
+    spec = TextStatesSpec(encoder="tiny", pooling=pooling, num_train=100, num_test=40)
+    contexts, _ = on_both(text_states, spec, tmp_path, encoder=encoder, data=task)
     cpu, cuda = (read_layers(context.out, "test") for context in contexts)
     assert list(cuda.ids) == list(cpu.ids)
     for here, there in zip(cpu.layers, cuda.layers, strict=True):
@@ -191,8 +191,8 @@ def test_states_are_those_of_a_processor(encoder, task, tmp_path, pooling):
 def test_states_of_words_are_those_of_a_processor(encoder, tmp_path):
     words = {name: np.arange(size) % 12 for name, size in (("train", 60), ("test", 24))}
     data = write_words(tmp_path / "words", words, {name: of % 2 for name, of in words.items()})
-    spec = RepresentSpec(encoder="", num_train=60, num_test=24)
-    contexts, _ = on_both(represent, spec, tmp_path, encoder=encoder, data=data)
+    spec = SpanStatesSpec(encoder="", num_train=60, num_test=24)
+    contexts, _ = on_both(span_states, spec, tmp_path, encoder=encoder, data=data)
     cpu, cuda = (read_layers(context.out, "train") for context in contexts)
     for here, there in zip(cpu.layers, cuda.layers, strict=True):
         np.testing.assert_allclose(there, here, atol=1e-4)

@@ -1,4 +1,4 @@
-"""States of layers around known places, as the extract stage would leave them."""
+"""States of layers around known places, as the text_states stage would leave them."""
 
 import json
 from collections.abc import Sequence

@@ -5,23 +5,23 @@ import json
 import numpy as np
 import pytest
 
-from layerscope.jobs import extract, represent
+from layerscope.jobs import span_states, text_states
 from layerscope.jobs.artifacts.layer_heads import read_layer_head
 from layerscope.jobs.artifacts.layers import Part, read_layers, read_num_labels, write_layers
 from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.measures.layer_dropping import refitted_head as refit
-from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping import refitted_head_stage as refit
+from layerscope.jobs.measures.layer_dropping import tuned_head_stage as depth
 from layerscope.jobs.measures.layer_dropping.specs import DepthSpec, RefitSpec
-from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe import linear_stage as probe
 from layerscope.jobs.measures.probe.specs import ProbeSpec
-from layerscope.jobs.measures.similarity import cka
-from layerscope.jobs.measures.similarity import further as similarity
-from layerscope.jobs.measures.similarity.further import word_counts
+from layerscope.jobs.measures.similarity import cka_stage as cka
+from layerscope.jobs.measures.similarity import further_stage as similarity
+from layerscope.jobs.measures.similarity.further_stage import word_counts
 from layerscope.jobs.measures.similarity.specs import CkaSpec, SimilaritySpec
-from layerscope.jobs.specs.annotations import RepresentSpec
-from layerscope.jobs.specs.stages import Columns, ExtractSpec
-from layerscope.jobs.text.candidates import candidates_of
+from layerscope.jobs.specs.annotations import SpanStatesSpec
+from layerscope.jobs.specs.stages import Columns, TextStatesSpec
+from layerscope.jobs.text.reading.candidates import candidates_of
 from tests.jobs.test_finetune_targets import (
     choices,
     logits_of,
@@ -54,8 +54,8 @@ def measured(request, encoder, tmp_path_factory):
     data = prepared(folder, encoder, write(folder / "rows", make, num_train=240), **fields)
     context, metrics = tuned(folder, encoder, data)
     states = make_context(folder / "states", data=data, model=context.out)
-    spec = ExtractSpec(encoder="tiny", pooling="mean", num_train=200, num_test=60, **apart)
-    found = extract.run(spec, states)
+    spec = TextStatesSpec(encoder="tiny", pooling="mean", num_train=200, num_test=60, **apart)
+    found = text_states.run(spec, states)
     assert found == {"layers": 3, "train/examples": 192, "test/examples": 60}
     return request.param, data, context, metrics, states.out
 
@@ -163,7 +163,7 @@ def test_layers_are_dropped_where_two_spans_are_compared(encoder, tmp_path):
     data = marked(tmp_path, encoder, write(tmp_path / "rows", spans, num_train=300))
     context, metrics = tuned(tmp_path, encoder, data, epochs=20)
     states = make_context(tmp_path / "states", data=data, model=context.out)
-    represent.run(RepresentSpec(encoder="tiny", num_train=300, num_test=60), states)
+    span_states.run(SpanStatesSpec(encoder="tiny", num_train=300, num_test=60), states)
     assert read_layers(states.out, "test").layers[0].shape == (60, 64)
     kept = make_context(tmp_path / "depth", states=states.out, model=context.out)
     assert depth.run(DepthSpec(), kept)["full_accuracy"] == metrics["test/accuracy"]

@@ -12,7 +12,7 @@ import torch
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForTokenClassification
 
-from layerscope.jobs import export, extract
+from layerscope.jobs import export, text_states
 from layerscope.jobs.artifacts.layer_heads import read_layer_head, write_layer_heads
 from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.artifacts.tokenised import read_labels, read_split, read_texts
@@ -20,13 +20,13 @@ from layerscope.jobs.encoders.answering_classes import load_model, text_logits
 from layerscope.jobs.encoders.head_files import load_classifier, save_head
 from layerscope.jobs.encoders.heads import Classifier
 from layerscope.jobs.encoders.loading import load_encoder, save_encoder
-from layerscope.jobs.measures.layer_dropping import refitted_head as refit
-from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping import refitted_head_stage as refit
+from layerscope.jobs.measures.layer_dropping import tuned_head_stage as depth
 from layerscope.jobs.measures.layer_dropping.specs import DepthSpec, RefitSpec
 from layerscope.jobs.model_card import Facts, snippet
-from layerscope.jobs.specs.stages import ExtractSpec
-from layerscope.jobs.text.auto_tokenizer import auto_tokenizer
-from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.specs.stages import TextStatesSpec
+from layerscope.jobs.text.tokenising.auto_tokenizer import auto_tokenizer
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 from tests.jobs.tiny import (
     curve,
     make_context,
@@ -74,7 +74,7 @@ def exported(folder, model, data, **options) -> Facts:
 
 def states_of_model(folder, model, data, pooling):
     context = make_context(folder, data=data, model=model)
-    extract.run(ExtractSpec(encoder="tiny", pooling=pooling, num_train=60, num_test=1000), context)
+    text_states.run(TextStatesSpec(encoder="tiny", pooling=pooling, num_train=60, num_test=1000), context)
     return context.out
 
 

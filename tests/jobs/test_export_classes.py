@@ -26,7 +26,7 @@ from layerscope.jobs.artifacts.tokenised import read_labels, read_split, read_te
 from layerscope.jobs.encoders.head_files import load_classifier
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.model_card import snippet
-from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 from tests.jobs import tiny
 from tests.jobs.test_export import exported, write_model
 from tests.jobs.tiny import SHAPE, write_byte_tokenizer, write_encoder, write_rows, write_task

@@ -13,17 +13,17 @@ from transformers import (
     pipeline,
 )
 
-from layerscope.jobs import extract
+from layerscope.jobs import text_states
 from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.head_files import load_classifier, save_head
 from layerscope.jobs.encoders.heads import Classifier
 from layerscope.jobs.encoders.loading import load_encoder, save_encoder
-from layerscope.jobs.measures.layer_dropping import refitted_head as refit
-from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.measures.layer_dropping import refitted_head_stage as refit
+from layerscope.jobs.measures.layer_dropping import tuned_head_stage as depth
 from layerscope.jobs.measures.layer_dropping.specs import DepthSpec, RefitSpec
 from layerscope.jobs.model_card import snippet
-from layerscope.jobs.specs.stages import Columns, ExtractSpec
-from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.specs.stages import Columns, TextStatesSpec
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 from tests.jobs.test_export import exported
 from tests.jobs.test_finetune_targets import choices, numbers, prepared, stored, tuned, write
 from tests.jobs.tiny import NO_DROPOUT, curve, make_context, write_encoder
@@ -45,8 +45,8 @@ def model(request, tmp_path_factory):
     context, _ = tuned(folder, encoder, data)
     states = make_context(folder / "states", data=data, model=context.out)
     apart = request.param == "choice"
-    spec = ExtractSpec(encoder="tiny", pooling="mean", num_train=200, num_test=60, choices_apart=apart)
-    extract.run(spec, states)
+    spec = TextStatesSpec(encoder="tiny", pooling="mean", num_train=200, num_test=60, choices_apart=apart)
+    text_states.run(spec, states)
     rows = [json.loads(line) for line in paths["test"].read_text().splitlines()]
     return request.param, rows, data, context, states.out
 

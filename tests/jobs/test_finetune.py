@@ -11,9 +11,9 @@ from layerscope.jobs import finetune
 from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.heads import Classifier, pool
 from layerscope.jobs.encoders.loading import load_encoder
-from layerscope.jobs.numerics.scores import accuracy, cross_entropy
+from layerscope.jobs.kernels.statistics.scores import accuracy, cross_entropy
 from layerscope.jobs.targets.task_type import TaskType
-from layerscope.jobs.text.batches import pad
+from layerscope.jobs.text.tokenising.batches import pad
 from tests.jobs.tiny import (
     NO_DROPOUT,
     curve,

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from layerscope.jobs import extract
+from layerscope.jobs import text_states
 from layerscope.jobs.artifacts.examples import read_examples, read_target
 from layerscope.jobs.artifacts.tokenised import Answers
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.specs.stages import Columns, ExtractSpec
+from layerscope.jobs.specs.stages import Columns, TextStatesSpec
 from layerscope.jobs.targets.answers import ANSWERS
 from tests.jobs.test_finetune_targets import (
     assert_parts_add_up,
@@ -104,9 +104,9 @@ def test_layers_are_the_means_of_a_rows_choices(encoder, tmp_path):
     data = prepared(tmp_path, encoder, write(tmp_path / "rows", cloze, num_train=20), columns=CLOZE)
     out = tmp_path / "states"
     out.mkdir()
-    spec = ExtractSpec(encoder="any", pooling="mean", num_train=8, num_test=9)
+    spec = TextStatesSpec(encoder="any", pooling="mean", num_train=8, num_test=9)
     context = StageContext(inputs={"data": data, "encoder": encoder}, out=out, scratch=out)
-    assert extract.run(spec, context)["test/examples"] == 9
+    assert text_states.run(spec, context)["test/examples"] == 9
 
 
 def test_the_loss_judges_every_choice_by_itself():

@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layerscope.jobs import extract, finetune
+from layerscope.jobs import finetune, text_states
 from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.encoders.loading import snapshot_folder
 from layerscope.jobs.processes import release
-from layerscope.jobs.specs.stages import ExtractSpec
+from layerscope.jobs.specs.stages import TextStatesSpec
 from layerscope.jobs.training.snapshots import forget_snapshots, steps_of
 from tests.jobs.tiny import finetune_spec, make_context, planted, write_encoder, write_rows
 
@@ -123,8 +123,8 @@ def test_layers_are_extracted_at_a_checkpoint(kept, task, tmp_path):
     states = {}
     for checkpoint in (None, 0.1, 9):
         context = make_context(tmp_path / str(checkpoint), model=kept[0].out, data=task)
-        spec = ExtractSpec(encoder="", snapshot=checkpoint, pooling="mean", num_train=8, num_test=8)
-        extract.run(spec, context)
+        spec = TextStatesSpec(encoder="", snapshot=checkpoint, pooling="mean", num_train=8, num_test=8)
+        text_states.run(spec, context)
         states[checkpoint] = read_layers(context.out, "test").layers[-1]
     assert not (states[0.1] == states[9]).all()
     assert not (states[0.1] == states[None]).all()

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from layerscope.jobs import annotate, finetune, prepare
+from layerscope.jobs import finetune, prepare, tokenise_annotations
 from layerscope.jobs.artifacts.examples import read_examples
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
 from layerscope.jobs.specs.stages import Columns, FilesData, PrepareSpec, SpanColumns, ValidationSplit
-from layerscope.jobs.text.corpora import digest
-from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.text.reading.corpora import digest
+from layerscope.jobs.text.tokenising.inputs import inputs_of
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_digest
 from tests.jobs.tiny import NO_DROPOUT, finetune_spec, make_context, write_encoder
 
 GOOD, BAD = ["good", "lovely"], ["bad", "awful"]
@@ -50,7 +50,7 @@ def spans(random, count):
     """Whether the two marked words are the same."""
     for _ in range(count):
         first, second = random.choice(["good", "bad"], size=2)
-        one, two = f"the {first} film was on", f"it was a {second} film"
+        one, two = f"the {first} film was on {sentence(random)}", f"it was a {second} film {sentence(random)}"
         yield {
             "one": one,
             "two": two,
@@ -99,7 +99,7 @@ def marked(folder, encoder, paths):
             SpanColumns(of="text_pair", start="start2", end="end2"),
         ),
     )
-    spec = AnnotateSpec(
+    spec = TokeniseAnnotationsSpec(
         data=FilesData(**{role: digest(path) for role, path in paths.items()}),
         validation=ValidationSplit(fraction=0.2),
         tokenizer=tokenizer_digest(encoder),
@@ -108,7 +108,7 @@ def marked(folder, encoder, paths):
     )
     out = folder / "data"
     out.mkdir()
-    annotate.run(spec, StageContext(inputs=paths | {"tokenizer": encoder}, out=out, scratch=out))
+    tokenise_annotations.run(spec, StageContext(inputs=paths | {"tokenizer": encoder}, out=out, scratch=out))
     return out
 
 

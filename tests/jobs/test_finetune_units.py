@@ -8,26 +8,26 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layerscope.jobs import annotate, finetune, represent
+from layerscope.jobs import finetune, span_states, tokenise_annotations
 from layerscope.jobs.artifacts.examples import read_examples, read_label_names, read_raw_texts
 from layerscope.jobs.artifacts.sentences import SENTENCES
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.kernels.statistics.scores import accuracy
+from layerscope.jobs.measures.layer_dropping import tuned_head_stage as depth
 from layerscope.jobs.measures.layer_dropping.specs import DepthSpec
-from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe import linear_stage as probe
 from layerscope.jobs.measures.probe.specs import ProbeSpec
-from layerscope.jobs.numerics.scores import accuracy
 from layerscope.jobs.specs.annotations import (
     AnnotatedFilesData,
-    AnnotateSpec,
-    RepresentSpec,
     SampleAnnotationsData,
+    SpanStatesSpec,
+    TokeniseAnnotationsSpec,
 )
 from layerscope.jobs.specs.stages import Sample, ValidationSplit
-from layerscope.jobs.text.corpora import digest
-from layerscope.jobs.text.inputs import inputs_of
-from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.text.reading.corpora import digest
+from layerscope.jobs.text.tokenising.inputs import inputs_of
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_digest
 from tests.jobs.tiny import NO_DROPOUT, curve, finetune_spec, make_context, write_encoder
 
 
@@ -42,8 +42,8 @@ def annotated(folder, encoder, label="upos", **fields):
     num_train, num_test = (300, 100) if label == "role" else (60, 20)
     data = SampleAnnotationsData(label=label, num_train=num_train, num_test=num_test)
     fields = {"validation": ValidationSplit(fraction=0.2, seed=3)} | fields
-    spec = AnnotateSpec(data=data, tokenizer=tokenizer_digest(encoder), max_length=60, **fields)
-    annotate.run(spec, StageContext(inputs={"tokenizer": encoder}, out=folder, scratch=folder))
+    spec = TokeniseAnnotationsSpec(data=data, tokenizer=tokenizer_digest(encoder), max_length=60, **fields)
+    tokenise_annotations.run(spec, StageContext(inputs={"tokenizer": encoder}, out=folder, scratch=folder))
     return folder
 
 
@@ -163,7 +163,7 @@ def test_layers_of_the_own_task_are_probed_and_the_last_depth_is_the_head(encode
     tuned = context_of(tmp_path / "tuned", encoder, data["deprel"])
     metrics = finetune.run(finetune_spec(epochs=2), tuned)
     states = make_context(tmp_path / "states", data=data["deprel"], model=tuned.out)
-    represent.run(RepresentSpec(encoder="", num_train=150, num_test=10_000), states)
+    span_states.run(SpanStatesSpec(encoder="", num_train=150, num_test=10_000), states)
     measured = make_context(tmp_path / "depth", states=states.out, model=tuned.out)
     found = depth.run(DepthSpec(), measured)
     assert found["full_accuracy"] == pytest.approx(metrics["test/accuracy"], abs=1e-9)
@@ -195,7 +195,7 @@ def test_a_sample_is_of_sentences(encoder, tmp_path):
 
 
 def test_the_words_of_sentences_are_texts_to_train_further_on(encoder, data):
-    from layerscope.jobs.text.pretraining_texts import read_pretraining_texts
+    from layerscope.jobs.text.pretraining.pretraining_texts import read_pretraining_texts
 
     texts = read_pretraining_texts({"corpus/0": data["upos"], "test/0": data["role"]})
     _, train = read_raw_texts(data["upos"], "train")
@@ -220,10 +220,12 @@ def test_sentences_that_validate_may_be_given(encoder, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     data = AnnotatedFilesData(label="tag", **{split: digest(path) for split, path in inputs.items()})
-    spec = AnnotateSpec(
+    spec = TokeniseAnnotationsSpec(
         data=data, tokenizer=tokenizer_digest(encoder), max_length=20, validation=ValidationSplit()
     )
-    metrics = annotate.run(spec, StageContext(inputs=inputs | {"tokenizer": encoder}, out=out, scratch=out))
+    metrics = tokenise_annotations.run(
+        spec, StageContext(inputs=inputs | {"tokenizer": encoder}, out=out, scratch=out)
+    )
     assert read_examples(out, "validation").targets() == [0, 1, 1]
     assert metrics["train/units"] == 8
     assert metrics["validation/sentences_too_long"] == 0
@@ -235,8 +237,8 @@ def test_units_of_one_span_and_of_two_cannot_share_a_head(encoder, tmp_path):
     with inputs["test"].open("a") as file:
         file.write(json.dumps(pair) + "\n")
     data = AnnotatedFilesData(label="tag", **{split: digest(path) for split, path in inputs.items()})
-    spec = AnnotateSpec(data=data, tokenizer=tokenizer_digest(encoder), max_length=20)
+    spec = TokeniseAnnotationsSpec(data=data, tokenizer=tokenizer_digest(encoder), max_length=20)
     with pytest.raises(ValueError, match="some units have one span and others two"):
-        annotate.run(
+        tokenise_annotations.run(
             spec, StageContext(inputs=inputs | {"tokenizer": encoder}, out=tmp_path, scratch=tmp_path)
         )

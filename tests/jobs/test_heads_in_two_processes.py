@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from layerscope.jobs import finetune
 from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.encoders.head_files import load_classifier
-from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 from tests.jobs.tiny import (
     NO_DROPOUT,
     finetune_spec,

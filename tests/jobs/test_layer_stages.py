@@ -6,17 +6,17 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from layerscope.jobs import extract, finetune
+from layerscope.jobs import finetune, text_states
 from layerscope.jobs.artifacts.layers import Part, read_layers, write_layers
 from layerscope.jobs.artifacts.tokenised import read_split
-from layerscope.jobs.measures.layer_dropping import tuned_head as depth
+from layerscope.jobs.kernels.similarity.cka import cka_map
+from layerscope.jobs.measures.layer_dropping import tuned_head_stage as depth
 from layerscope.jobs.measures.layer_dropping.specs import DepthSpec
-from layerscope.jobs.measures.probe import linear as probe
+from layerscope.jobs.measures.probe import linear_stage as probe
 from layerscope.jobs.measures.probe.specs import ProbeSpec
-from layerscope.jobs.measures.similarity import cka
+from layerscope.jobs.measures.similarity import cka_stage as cka
 from layerscope.jobs.measures.similarity.specs import CkaSpec
-from layerscope.jobs.numerics.cka import cka_map
-from layerscope.jobs.specs.stages import ExtractSpec
+from layerscope.jobs.specs.stages import TextStatesSpec
 from tests.jobs.tiny import curve, finetune_spec, make_context, planted, write_encoder, write_rows
 
 
@@ -45,7 +45,7 @@ def tuned(request, inputs, tmp_path_factory):
 def extracted(folder, inputs, **fields):
     context = make_context(folder, **inputs)
     fields = {"pooling": "mean", "num_train": 30, "num_test": 20} | fields
-    extract.run(ExtractSpec(encoder="tiny", **fields), context)
+    text_states.run(TextStatesSpec(encoder="tiny", **fields), context)
     return context.out
 
 
@@ -66,8 +66,8 @@ def states_of(folder, *, train=60, test=40, num_layers=3, planted_in=(), seed=0)
 
 def test_extracted_rows_are_the_named_examples(inputs, tmp_path):
     context = make_context(tmp_path, **inputs)
-    spec = ExtractSpec(encoder="tiny", pooling="cls", num_train=30, num_test=20, seed=3)
-    metrics = extract.run(spec, context)
+    spec = TextStatesSpec(encoder="tiny", pooling="cls", num_train=30, num_test=20, seed=3)
+    metrics = text_states.run(spec, context)
     assert metrics == {"layers": 3, "train/examples": 30, "test/examples": 20}
     encoder = AutoModel.from_pretrained(inputs["encoder"]).eval()
     for name in ("train", "test"):

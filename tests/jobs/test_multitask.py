@@ -11,7 +11,7 @@ from layerscope.jobs.context import LOG
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.encoders.shared_heads import SharedEncoder
 from layerscope.jobs.specs.multitask import JointTraining, MultitaskSpec
-from layerscope.jobs.text.tokenizer import load_tokenizer
+from layerscope.jobs.text.tokenising.tokenizer import load_tokenizer
 from tests.jobs.tiny import NO_DROPOUT, curve, curves, make_context, planted, write_encoder, write_rows
 
 

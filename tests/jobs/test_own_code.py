@@ -21,7 +21,7 @@ from layerscope.jobs.encoders.loading import (
     save_pretrained_further,
 )
 from layerscope.jobs.own_code import allow_code, code_digest, code_of, how_to_allow, missing_code, with_code
-from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
+from layerscope.jobs.text.tokenising.tokenizer import load_tokenizer, tokenizer_digest
 from tests.own_models import AUTO_MAP, MODELING, change_json, make_own_encoder, modules_under
 
 ROOT = Path(__file__).parents[2]

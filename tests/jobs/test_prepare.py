@@ -11,9 +11,9 @@ from layerscope.jobs.artifacts.token_sample import SAMPLE, read_sample
 from layerscope.jobs.artifacts.tokenised import read_labels, read_prepared_target, read_split, read_texts
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.specs.stages import Columns, FilesData, HubData, PrepareSpec, Sample, SampleData
-from layerscope.jobs.text.corpora import digest
-from layerscope.jobs.text.rows import Row
-from layerscope.jobs.text.tokenizer import load_tokenizer, tokenizer_digest
+from layerscope.jobs.text.reading.corpora import digest
+from layerscope.jobs.text.reading.rows import Row
+from layerscope.jobs.text.tokenising.tokenizer import load_tokenizer, tokenizer_digest
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[2] / "../shared")).resolve()
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{number}" for number in range(10, 60))]
@@ -312,14 +312,6 @@ def write_lines(path: Path, *rows: dict) -> Path:
     return path
 
 
-def test_fields_that_came_later_are_in_no_key_at_their_default(inputs):
-    later = {"predict", "positive"}
-    written = spec_of(inputs).model_dump()
-    assert not later & set(written)
-    assert set(written["columns"]) == {"text", "text_pair", "label"}
-    assert later <= set(spec_of(inputs, predict="number", positive="yes").model_dump())
-
-
 def test_numbers_stay_numbers(inputs, tmp_path):
     rows = [{"text": f"w1{number % 10} w20", "label": number / 4} for number in range(30)]
     inputs |= {role: write_lines(tmp_path / f"{role}.jsonl", *rows) for role in ("train", "test")}
@@ -370,7 +362,7 @@ def test_a_text_with_each_of_its_choices_is_a_sequence(inputs, tmp_path, truncat
 def test_copies_of_a_text_are_on_one_side_of_the_validation_split(inputs, tmp_path):
     lines = inputs["train"].read_text(encoding="utf-8").splitlines(keepends=True)
     inputs["train"].write_text("".join(lines[:20] * 2), encoding="utf-8")
-    run(spec_of(inputs, copies_together=True), inputs, tmp_path / "out")
+    run(spec_of(inputs), inputs, tmp_path / "out")
     validation = set(json.loads((tmp_path / "out" / "split.json").read_text())["validation"])
     assert len(validation) == 4
     assert {str((int(row) + 19) % 40 + 1) for row in validation} == validation

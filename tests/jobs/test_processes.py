@@ -11,7 +11,7 @@ from layerscope.jobs.encoders.heads import pool
 from layerscope.jobs.encoders.loading import load_encoder
 from layerscope.jobs.processes import alone, share
 from layerscope.jobs.specs.stages import PretrainSpec
-from layerscope.jobs.text.batches import pad
+from layerscope.jobs.text.tokenising.batches import pad
 from tests.jobs.tiny import (
     NO_DROPOUT,
     curve,

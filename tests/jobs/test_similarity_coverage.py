@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from layerscope.jobs.artifacts.layers import Part, write_layers
-from layerscope.jobs.measures.similarity import further as similarity
+from layerscope.jobs.measures.similarity import further_stage as similarity
 from layerscope.jobs.measures.similarity.specs import SimilaritySpec
 from tests.jobs.tiny import curve, make_context, write_rows
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from layerscope.jobs import annotate, finetune
+from layerscope.jobs import finetune, tokenise_annotations
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.specs.annotations import AnnotateSpec, SampleAnnotationsData
+from layerscope.jobs.specs.annotations import SampleAnnotationsData, TokeniseAnnotationsSpec
 from layerscope.jobs.specs.stages import Columns, ValidationSplit
-from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_digest
 from tests.jobs.test_finetune_answers import CLOZE, cloze
 from tests.jobs.test_finetune_targets import choices, marked, numbers, prepared, spans, write
 from tests.jobs.tiny import NO_DROPOUT, finetune_spec, make_context, write_pooler
@@ -19,13 +19,13 @@ pytestmark = pytest.mark.slow
 
 def sentences(folder, encoder, label):
     folder.mkdir()
-    spec = AnnotateSpec(
+    spec = TokeniseAnnotationsSpec(
         data=SampleAnnotationsData(label=label, num_train=16, num_test=9),
         tokenizer=tokenizer_digest(encoder),
         max_length=60,
         validation=ValidationSplit(fraction=0.3),
     )
-    annotate.run(spec, StageContext(inputs={"tokenizer": encoder}, out=folder, scratch=folder))
+    tokenise_annotations.run(spec, StageContext(inputs={"tokenizer": encoder}, out=folder, scratch=folder))
     return folder
 
 

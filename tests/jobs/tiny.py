@@ -38,8 +38,8 @@ from layerscope.jobs.context import StageContext
 from layerscope.jobs.processes import alone
 from layerscope.jobs.specs.recipe import Pretraining, Training
 from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec, SampleData
-from layerscope.jobs.text.sample_corpus import sample_rows
-from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.text.sample_corpus.sample_documents import sample_rows
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_digest
 
 SAMPLE = SampleData(target="sentiment", num_train=90, num_test=60)
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]

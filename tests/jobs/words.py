@@ -11,7 +11,7 @@ LABELS = ["adj", "noun", "verb"]
 
 
 def write_words(folder: Path, words_by_split: dict[str, np.ndarray], labels_by_split: dict[str, np.ndarray]):
-    """What the annotate stage leaves: of each word, a number, its token between two special ones."""
+    """Tokenised annotations: of each word, a number, its token between two special ones."""
     folder.mkdir(parents=True)
     sentences = {
         split: [

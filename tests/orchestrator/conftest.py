@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.orchestrator.planning.encoder_facts import facts_of
+from layerscope.orchestrator.planning.sources.encoder_facts import facts_of
 from tests.orchestrator.bench import facts_as_written, has_weights
 
 
@@ -13,4 +13,4 @@ def _facts_without_weights(monkeypatch):
     def found(folder: Path, **digests: str):
         return facts_of(folder, **digests) if has_weights(folder) else facts_as_written(folder)
 
-    monkeypatch.setattr("layerscope.orchestrator.planning.encoders.facts_of", found)
+    monkeypatch.setattr("layerscope.orchestrator.planning.sources.encoder_folders.facts_of", found)

@@ -305,7 +305,7 @@ def test_a_plan_for_people_says_the_same(bench):
 
 def test_a_plan_tells_of_which_model_states_are(bench):
     said = of_bench(bench, "plan", "--all", "measures.random_encoder=true").stdout
-    told = [line for line in said.splitlines() if line.startswith("extract")]
+    told = [line for line in said.splitlines() if line.startswith("text_states")]
     for model in ("tuned", "start", "fresh weights"):
         assert any(f": {model};" in line for line in told)
 

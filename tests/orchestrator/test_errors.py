@@ -1,7 +1,7 @@
 import pytest
 
 from layerscope.orchestrator.errors import PrerequisiteMissing, first_line
-from layerscope.orchestrator.planning.hub import resolve_revision
+from layerscope.orchestrator.planning.sources.hub_data import resolve_revision
 from layerscope.orchestrator.tracking.mlflow_models import fetch_model
 
 

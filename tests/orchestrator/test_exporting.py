@@ -17,7 +17,7 @@ def write(store: Store, kind: str, key: str, **record) -> None:
 def test_a_head_on_words_is_refused_with_its_reason(tmp_path):
     store = Store(tmp_path / "store")
     write(store, "finetune", "abc", parents={"data": "data"})
-    write(store, "annotate", "data")
+    write(store, "tokenise_annotations", "data")
     with pytest.raises(ConfigurationError, match="its head reads marked words or spans"):
         export_variant("abc", store=store, out=tmp_path / "out", layers="1", tolerance="0.5%", head="tuned")
     assert not (tmp_path / "out").exists()

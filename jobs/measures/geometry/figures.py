@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from layerscope.jobs.artifacts.centroid_shift import LabelShift, read_label_shift
 from layerscope.jobs.artifacts.centroid_trajectories import LabelPaths, read_label_paths
 from layerscope.jobs.measures.geometry.specs import GEOMETRY, PATHS, SHIFT
-from layerscope.jobs.reporting.comparing import Conditions, compared
-from layerscope.jobs.reporting.conditions import condition_label, variants_of
-from layerscope.jobs.reporting.drawing import path_charts, plane_charts, slope_chart
-from layerscope.jobs.reporting.layer_curves import (
+from layerscope.jobs.report.comparing import Conditions, compared
+from layerscope.jobs.report.conditions import condition_label, variants_of
+from layerscope.jobs.report.drawing import path_charts, plane_charts, slope_chart
+from layerscope.jobs.report.layer_curves import (
     AFTER,
     along_training,
     baselines,
@@ -20,9 +20,9 @@ from layerscope.jobs.reporting.layer_curves import (
     role_by_moment,
     tuned_curves,
 )
-from layerscope.jobs.reporting.series import Band, mean_band
-from layerscope.jobs.reporting.study import VariantResult
-from layerscope.jobs.reporting.subjects import spoken_subject, subjects_of
+from layerscope.jobs.report.series import Band, mean_band
+from layerscope.jobs.report.study import VariantResult
+from layerscope.jobs.report.subjects import spoken_subject, subjects_of
 from layerscope.jobs.specs.measure import LAYER, Measure
 from layerscope.jobs.specs.roles import Role
 

@@ -6,8 +6,8 @@ from matplotlib.figure import Figure
 
 from layerscope.jobs.measures.geometry.figures import geometry_figures, label_figures
 from layerscope.jobs.measures.geometry.table import geometry_rows
-from layerscope.jobs.reporting.measure_report import MeasureReport, TaskResults
-from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.report.measure_report import MeasureReport, TaskResults
+from layerscope.jobs.report.study import VariantResult
 
 
 def _figures(results: TaskResults) -> dict[str, Figure]:

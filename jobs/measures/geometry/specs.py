@@ -15,7 +15,7 @@ CORRELATION = (-1.0, 1.0)
 class GeometrySpec(Spec):
     """DirectProbe on every layer, of the training and of the test examples apart.
 
-    Parents: states (extract or represent), data (prepare or annotate, for the names of the labels).
+    Parents: states (text_states or span_states), data (prepare or tokenise_annotations: names of labels).
     """
 
     kind: Literal["geometry"] = "geometry"
@@ -31,7 +31,7 @@ class GeometrySpec(Spec):
 class ShiftSpec(Spec):
     """How far fine-tuning moved the labels of the same training examples, layer by layer.
 
-    Parents: states, other (extract or represent; the start), geometry, other_geometry (of the same).
+    Parents: states, other (text_states or span_states; the start), geometry, other_geometry (of the same).
     """
 
     kind: Literal["shift"] = "shift"
@@ -43,8 +43,8 @@ class ShiftSpec(Spec):
 class PathsSpec(Spec):
     """The paths of the labels' centroids through the training, layer by layer.
 
-    Parents: start, those named by `checkpoints`, end (extract or represent; the same training examples),
-    data (prepare or annotate, for the names of the labels).
+    Parents: start, those named by `checkpoints`, end (text_states or span_states of the same examples),
+    data (prepare or tokenise_annotations: names of labels).
     """
 
     kind: Literal["paths"] = "paths"
@@ -109,7 +109,7 @@ GEOMETRY = Measure(
     },
     draws_curves=False,
     stages=_geometry,
-    modules={"geometry": "layerscope.jobs.measures.geometry.direct_probe"},
+    modules={"geometry": "layerscope.jobs.measures.geometry.direct_probe_stage"},
 )
 SHIFT = Measure(
     name="shift",
@@ -125,7 +125,7 @@ SHIFT = Measure(
     },
     draws_curves=False,
     stages=_shift,
-    modules={"shift": "layerscope.jobs.measures.geometry.centroid_shift"},
+    modules={"shift": "layerscope.jobs.measures.geometry.centroid_shift_stage"},
 )
 PATHS = Measure(
     name="paths",
@@ -133,5 +133,5 @@ PATHS = Measure(
     curves={"path_length": Curve(), "plane_share": Curve(scale=(0.0, 1.0))},
     draws_curves=False,
     stages=_paths,
-    modules={"paths": "layerscope.jobs.measures.geometry.centroid_trajectories"},
+    modules={"paths": "layerscope.jobs.measures.geometry.centroid_trajectories_stage"},
 )

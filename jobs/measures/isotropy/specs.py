@@ -9,7 +9,7 @@ from layerscope.jobs.specs.spec import Spec, Strict
 
 
 class SpreadSpec(Spec):
-    """How the states of test examples are spread in every layer. Parents: states (extract or represent)."""
+    """Isotropy of every layer on test examples. Parents: states (text_states or span_states)."""
 
     kind: Literal["spread"] = "spread"
 

@@ -6,12 +6,13 @@ import numpy as np
 
 from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.context import StageContext
+from layerscope.jobs.kernels.similarity.isotropy_scores import Spread, measure_spread
 from layerscope.jobs.measures.isotropy.specs import SpreadSpec
-from layerscope.jobs.numerics.isotropy import Spread, measure_spread
 
 
 def run(spec: SpreadSpec, context: StageContext) -> dict[str, float]:
-    """Logs the fields of `jobs.numerics.isotropy.Spread` on test examples at step = layer, where finite:
+    """Logs the fields of `jobs.kernels.similarity.isotropy_scores.Spread` on test examples at step = layer,
+    where finite:
     `effective_rank`, `participation_ratio`, `mean_cosine`, `isoscore`, `intrinsic_dimension`,
     `between_within`."""
     test = read_layers(context.inputs["states"], "test")

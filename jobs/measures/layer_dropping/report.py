@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from layerscope.jobs.measures.layer_dropping.table import TOLERANCE, drop_rows, head_figures
-from layerscope.jobs.reporting.measure_report import MeasureReport, TaskResults
+from layerscope.jobs.report.measure_report import MeasureReport, TaskResults
 
 
 def _figures(results: TaskResults) -> dict[str, Figure]:

@@ -1,14 +1,12 @@
 """Layer dropping as a value: specs, settings, curves and stages."""
 
 from collections.abc import Iterator
-from typing import Any, Literal
-
-from pydantic import model_validator
+from typing import Literal
 
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.specs.measure import Curve, Measure, States, Subject, TunedModel, Wanted
 from layerscope.jobs.specs.roles import TUNED, Role
-from layerscope.jobs.specs.spec import Spec, Strict, later, version_of_target
+from layerscope.jobs.specs.spec import Spec, Strict
 from layerscope.jobs.specs.targets import METRICS, Target
 
 TUNED_HEAD, REFITTED_HEAD = Role("depth"), Role("depth", "refit")
@@ -17,33 +15,26 @@ TUNED_HEAD, REFITTED_HEAD = Role("depth"), Role("depth", "refit")
 class DepthSpec(Spec):
     """The task's scores when only the first k layers are kept, the tuned head applied unchanged.
 
-    Parents: states (extract or represent), model (finetune).
+    Parents: states (text_states or span_states), model (finetune).
     """
 
     kind: Literal["depth"] = "depth"
-    target: Target = later("label")
+    target: Target = "label"
     """What is predicted; of choices, each has a row of states."""
 
 
 class RefitSpec(Spec):
     """The task's scores when only the first k layers are kept, with a linear head of its own for each k,
-    fitted on the training states of layer k. Parents: states (extract or represent).
+    fitted on the training states of layer k. Parents: states (text_states or span_states).
     """
 
     kind: Literal["refit"] = "refit"
-    version: int = 2
-    """1 where no labels are predicted; of two labels, a penalty was half as strong until 2."""
-    target: Target = later("label")
+    target: Target = "label"
     """What is predicted; of choices, each has a row of states."""
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
     """L2 penalties tried on a held-out part of the training examples, of numbers on each left out in turn. Of
     labels each is 1 / (C n), as for probes."""
     seed: int = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_penalties_of_labels_changed(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return version_of_target(fields)
 
 
 class LayerDroppingSettings(Strict):
@@ -79,8 +70,8 @@ DEPTH = Measure(
     curves={name: Curve(scale=metric.scale) for name, metric in METRICS.items()},
     stages=_stages,
     modules={
-        "depth": "layerscope.jobs.measures.layer_dropping.tuned_head",
-        "refit": "layerscope.jobs.measures.layer_dropping.refitted_head",
+        "depth": "layerscope.jobs.measures.layer_dropping.tuned_head_stage",
+        "refit": "layerscope.jobs.measures.layer_dropping.refitted_head_stage",
     },
     faults=_faults,
 )

@@ -7,11 +7,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from layerscope.jobs.measures.layer_dropping.specs import DEPTH, REFITTED_HEAD, TUNED_HEAD
-from layerscope.jobs.reporting.comparing import Conditions, spoken
-from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task
-from layerscope.jobs.reporting.drawing import curve_chart
-from layerscope.jobs.reporting.series import Band, bands_by_metric
-from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.report.comparing import Conditions, spoken
+from layerscope.jobs.report.conditions import MAX_LEVELS, condition_label, conditions_by_task
+from layerscope.jobs.report.drawing import curve_chart
+from layerscope.jobs.report.series import Band, bands_by_metric
+from layerscope.jobs.report.study import Study, VariantResult
 from layerscope.jobs.specs.roles import Role
 
 HEADS = {TUNED_HEAD: "tuned head", REFITTED_HEAD: "refitted head"}

@@ -13,7 +13,7 @@ MODULES = {"plugin": "layerscope.jobs.measures.plugin.stage"}
 class PluginSpec(Spec):
     """A measure of the user's own on every layer.
 
-    Parents: states (extract or represent). Outside file: source.
+    Parents: states (text_states or span_states). Outside file: source.
     """
 
     kind: Literal["plugin"] = "plugin"

@@ -5,11 +5,11 @@ from typing import assert_never
 import numpy as np
 
 from layerscope.jobs.artifacts.layers import Part
+from layerscope.jobs.kernels.probes.linear_probes import linear_probes
+from layerscope.jobs.kernels.probes.mlp_probes import mlp_probes
+from layerscope.jobs.kernels.probes.mlp_training import Schedule
+from layerscope.jobs.kernels.probes.probe_result import ProbeResult
 from layerscope.jobs.measures.probe.specs import MlpProbeSpec, ProbeSpec
-from layerscope.jobs.numerics.mlp_probes import mlp_probes
-from layerscope.jobs.numerics.mlp_training import Schedule
-from layerscope.jobs.numerics.probe_result import ProbeResult
-from layerscope.jobs.numerics.probes import linear_probes
 
 
 def probe_layers(

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from layerscope.jobs.measures.probe.table import cross_tables, probe_rows
-from layerscope.jobs.reporting.measure_report import MeasureReport
+from layerscope.jobs.report.measure_report import MeasureReport
 
 REPORT = MeasureReport(
     template=Path(__file__).with_name("table.html.jinja"),

@@ -1,13 +1,13 @@
 """Probes as values: specs, settings, curves and stages; nothing but pydantic is needed to read them."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from layerscope.jobs.specs.measure import Curve, Examples, Measure, States, Subject, Wanted
 from layerscope.jobs.specs.roles import Role
-from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict, later, version_of_target
+from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict
 from layerscope.jobs.specs.targets import METRICS, Target
 
 ProbeKind = Literal["linear", "mlp"]
@@ -16,22 +16,15 @@ SHARE = (0.0, 1.0)
 
 
 class ProbeSpec(Spec):
-    """A linear probe on every layer. Parents: states (extract)."""
+    """A linear probe on every layer. Parents: states (text_states)."""
 
     kind: Literal["probe"] = "probe"
-    version: int = 2
-    """1 where no labels are read; of two labels, a penalty was half as strong until 2."""
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
     """L2 penalties tried on a held-out part of the training examples. Of labels each is 1 / (C n), with the C
     of scikit-learn's `LogisticRegression` and n examples."""
     seed: int = 0
-    target: Target = later("label")
+    target: Target = "label"
     """What is read; of choices, each has a row of states."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _only_penalties_of_labels_changed(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return version_of_target(fields)
 
 
 class Networks(Strict):
@@ -55,10 +48,9 @@ class Networks(Strict):
 
 
 class MlpProbeSpec(Spec):
-    """A probe of two hidden ReLU layers on every layer. Parents: states (extract or represent)."""
+    """A probe of two hidden ReLU layers on every layer. Parents: states (text_states or span_states)."""
 
     kind: Literal["mlp_probe"] = "mlp_probe"
-    version: int = 2
     networks: Networks = Networks()
     seed: int = 0
 
@@ -66,7 +58,7 @@ class MlpProbeSpec(Spec):
 class ControlProbeSpec(Spec):
     """A probe of labels that are drawn at random for each word, and only learnt by heart.
 
-    Parents: states (represent), data (annotate, for the words), probe (that of the true labels).
+    Parents: states (span_states), data (tokenise_annotations: the words), probe (of the true labels).
     """
 
     kind: Literal["control_probe"] = "control_probe"
@@ -77,11 +69,12 @@ class ControlProbeSpec(Spec):
 
 
 class DescriptionLengthSpec(Spec):
-    """Bits that tell the training labels to someone who has a layer. Parents: states (extract, represent)."""
+    """Minimum description length of the labels given a layer (online code), in bits.
+
+    Parents: states (text_states or span_states).
+    """
 
     kind: Literal["description_length"] = "description_length"
-    version: int = 2
-    """Of two labels, a penalty was half as strong until 2."""
     seed: int = 0
     """Of the order in which examples are told."""
 
@@ -177,7 +170,7 @@ def _selectivity(
             "selectivity": Curve(f"selectivity of the {probe}", (-1.0, 1.0)),
         },
         stages=stages,
-        modules={"control_probe": "layerscope.jobs.measures.probe.control"},
+        modules={"control_probe": "layerscope.jobs.measures.probe.control_stage"},
     )
 
 
@@ -188,7 +181,7 @@ PROBE = Measure(
     called="linear probe",
     curves={name: Curve(_WORDS.get(name, ""), metric.scale) for name, metric in METRICS.items()},
     stages=_linear,
-    modules={"probe": "layerscope.jobs.measures.probe.linear"},
+    modules={"probe": "layerscope.jobs.measures.probe.linear_stage"},
 )
 PROBE_CONTROL = _selectivity(
     "probe_control",
@@ -212,7 +205,7 @@ MLP_PROBE = Measure(
         "size_second": Curve(),
     },
     stages=_mlp,
-    modules={"mlp_probe": "layerscope.jobs.measures.probe.mlp"},
+    modules={"mlp_probe": "layerscope.jobs.measures.probe.mlp_stage"},
 )
 MLP_PROBE_CONTROL = _selectivity(
     "mlp_probe_control",
@@ -227,5 +220,5 @@ DESCRIPTION_LENGTH = Measure(
     called="description length",
     curves={"bits": Curve(), "compression": Curve("compression of the labels")},
     stages=_description_length,
-    modules={"description_length": "layerscope.jobs.measures.probe.description_length"},
+    modules={"description_length": "layerscope.jobs.measures.probe.description_length_stage"},
 )

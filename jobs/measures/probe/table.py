@@ -6,6 +6,7 @@ All numbers are means over the finished seeds, NaN where there is none.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from layerscope.jobs.kernels.statistics.intervals import Interval, mean_interval
 from layerscope.jobs.measures.geometry.specs import SHIFT
 from layerscope.jobs.measures.probe.specs import (
     DESCRIPTION_LENGTH,
@@ -14,11 +15,10 @@ from layerscope.jobs.measures.probe.specs import (
     PROBE,
     PROBE_CONTROL,
 )
-from layerscope.jobs.numerics.intervals import Interval, mean_interval
-from layerscope.jobs.reporting.conditions import condition_label, finished_conditions
-from layerscope.jobs.reporting.last_layer import NAN, at_last_layer, last_layer, mean_of
-from layerscope.jobs.reporting.study import Study, VariantResult
-from layerscope.jobs.reporting.subjects import subjects_of
+from layerscope.jobs.report.conditions import condition_label, finished_conditions
+from layerscope.jobs.report.last_layer import NAN, at_last_layer, last_layer, mean_of
+from layerscope.jobs.report.study import Study, VariantResult
+from layerscope.jobs.report.subjects import subjects_of
 from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.roles import RANDOM, START
 

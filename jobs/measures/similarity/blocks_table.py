@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from layerscope.jobs.artifacts.layer_blocks import LayerBlocks, ranges_of, read_layer_blocks
-from layerscope.jobs.reporting.conditions import (
+from layerscope.jobs.report.conditions import (
     condition_label,
     conditions_by_task,
     shared_label,
     users_by_folder,
     variants_of,
 )
-from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.report.study import Study, VariantResult
 
 
 @dataclass(frozen=True)

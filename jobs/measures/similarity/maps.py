@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 
 from layerscope.jobs.artifacts.maps import read_similarity
 from layerscope.jobs.measures.similarity.blocks_table import agreed_blocks
-from layerscope.jobs.reporting.comparing import Conditions
-from layerscope.jobs.reporting.conditions import (
+from layerscope.jobs.report.comparing import Conditions
+from layerscope.jobs.report.conditions import (
     condition_label,
     factor_label,
     shared_label,
@@ -16,8 +16,8 @@ from layerscope.jobs.reporting.conditions import (
     variants_of,
     varied_factors,
 )
-from layerscope.jobs.reporting.drawing import heat_maps
-from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.report.drawing import heat_maps
+from layerscope.jobs.report.study import VariantResult
 
 MAX_MAPS = 12
 """Heat maps in one figure; the best conditions are shown first."""

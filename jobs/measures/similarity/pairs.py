@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from layerscope.jobs.measures.similarity.maps import MAX_MAPS, mean_map
 from layerscope.jobs.measures.similarity.specs import BETWEEN
-from layerscope.jobs.reporting.comparing import Conditions
-from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label
-from layerscope.jobs.reporting.drawing import curve_chart, heat_maps
-from layerscope.jobs.reporting.series import Band, band, series_by_metric
-from layerscope.jobs.reporting.study import VariantResult
+from layerscope.jobs.report.comparing import Conditions
+from layerscope.jobs.report.conditions import MAX_LEVELS, condition_label
+from layerscope.jobs.report.drawing import curve_chart, heat_maps
+from layerscope.jobs.report.series import Band, band, series_by_metric
+from layerscope.jobs.report.study import VariantResult
 from layerscope.jobs.specs.measure import LAYER
 from layerscope.jobs.specs.roles import Role
 

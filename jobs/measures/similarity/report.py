@@ -8,7 +8,7 @@ from layerscope.jobs.measures.similarity.blocks_table import block_rows
 from layerscope.jobs.measures.similarity.maps import map_figures, variant_map_figures
 from layerscope.jobs.measures.similarity.pairs import between_figures
 from layerscope.jobs.measures.similarity.table import similarity_figures, similarity_tables
-from layerscope.jobs.reporting.measure_report import MeasureReport, TaskResults
+from layerscope.jobs.report.measure_report import MeasureReport, TaskResults
 
 
 def _figures(results: TaskResults) -> dict[str, Figure]:

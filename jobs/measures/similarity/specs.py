@@ -1,18 +1,18 @@
 """Similarity of layers as values: specs, settings, curves and stages."""
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.specs.measure import Curve, Examples, Measure, States, Subject, Wanted
 from layerscope.jobs.specs.roles import START, TUNED, Role
-from layerscope.jobs.specs.spec import PositiveInt, Share, Spec, Strict, later
+from layerscope.jobs.specs.spec import PositiveInt, Share, Spec, Strict
 
 
 class CkaSpec(Spec):
-    """Linear CKA of every pair of layers. Parents: states (extract), other (extract, against the start)."""
+    """Linear CKA of every pair of layers. Parents: states, other (both text_states)."""
 
     kind: Literal["cka"] = "cka"
     against: Literal["itself", "start"]
@@ -23,7 +23,6 @@ class BlocksSpec(Spec):
     """Blocks of similar layers in the map of one model. Parents: map (cka, within a model)."""
 
     kind: Literal["blocks"] = "blocks"
-    version: int = 2
     max_blocks: Annotated[int, Field(ge=2)] = 4
     level: Share = 0.05
     """A segmentation is accepted where drift has as much excess gain no more often than this."""
@@ -49,32 +48,25 @@ SimilarityMeasure = Literal[
 bounds that these tell. `biased_cka`: with what chance alone gives. `rbf`: with
 a Gaussian kernel, debiased. `leverage`: CKA without the 1 % of examples that stand out most, and how much
 these hold. `partial_cka`: CKA after the words of the texts were taken out. The others are as they are
-called in `jobs.numerics.similarity`."""
+called in `jobs.kernels.similarity.similarity_measures`."""
 
 
 class SimilaritySpec(Spec):
     """One measure of similarity for every pair of layers, of a model with itself or with another.
 
-    Parents: states (extract), other (extract, against another model), data (prepare: the words of the
+    Parents: states (text_states), other (text_states, against another model), data (prepare: the words of the
     texts, for partial_cka).
     """
 
     kind: Literal["similarity"] = "similarity"
-    version: int = 2
-    """1 where intervals are as they were before they came from pairs of halves, or from more formulas."""
     measure: SimilarityMeasure
     against: Literal["itself", "other"]
     num_halves: Annotated[int, Field(ge=2, multiple_of=2)] = 20
     """Random halves of the examples, two for each split, from which intervals come where there is no formula
     for them."""
-    batch_size: Annotated[int, Field(ge=4)] = later(64)
+    batch_size: Annotated[int, Field(ge=4)] = 64
     """Examples of a batch of `minibatch_cka`."""
     seed: int = 0
-
-    @model_validator(mode="before")
-    @classmethod
-    def _some_intervals_are_as_they_were(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        return {"version": 1} | fields if fields.get("measure") in ("cka", "svcca", "pwcca") else fields
 
 
 Between = Literal["seeds", "conditions", "tasks"]
@@ -156,14 +148,14 @@ CKA = Measure(
     words="Centred kernel alignment (CKA): 1 is the same up to rotation and scale.",
     curves={pair: Curve() for pair in _PAIRS},
     stages=_cka,
-    modules={"cka": "layerscope.jobs.measures.similarity.cka"},
+    modules={"cka": "layerscope.jobs.measures.similarity.cka_stage"},
 )
 BLOCKS = Measure(
     name="blocks",
     title="Blocks of similar layers",
     curves={},
     stages=_blocks,
-    modules={"blocks": "layerscope.jobs.measures.similarity.blocks"},
+    modules={"blocks": "layerscope.jobs.measures.similarity.block_stage"},
 )
 SIMILARITY = Measure(
     name="similarity",
@@ -172,7 +164,7 @@ SIMILARITY = Measure(
     curves={name: Curve() for name in _SIMILARITIES},
     draws_curves=False,
     stages=_similarity,
-    modules={"similarity": "layerscope.jobs.measures.similarity.further"},
+    modules={"similarity": "layerscope.jobs.measures.similarity.further_stage"},
     faults=_faults,
 )
 BETWEEN = Measure(

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from layerscope.jobs.artifacts.maps import read_undefined
 from layerscope.jobs.measures.similarity.maps import MEASURES, PAIRS, measure_and_pair
 from layerscope.jobs.measures.similarity.specs import SIMILARITY
-from layerscope.jobs.reporting.comparing import Conditions
-from layerscope.jobs.reporting.conditions import MAX_LEVELS, condition_label, conditions_by_task, variants_of
-from layerscope.jobs.reporting.drawing import curve_chart
-from layerscope.jobs.reporting.series import Band, bands_by_metric
-from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.report.comparing import Conditions
+from layerscope.jobs.report.conditions import MAX_LEVELS, condition_label, conditions_by_task, variants_of
+from layerscope.jobs.report.drawing import curve_chart
+from layerscope.jobs.report.series import Band, bands_by_metric
+from layerscope.jobs.report.study import Study, VariantResult
 from layerscope.jobs.specs.measure import LAYER
 from layerscope.jobs.specs.roles import Role
 

@@ -13,7 +13,7 @@ from layerscope.jobs.encoders.hidden_states import pooled_layers
 from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_encoder
 from layerscope.jobs.encoders.windows import max_of_windows, mean_of_windows, vote_of_windows
 from layerscope.jobs.specs.recipe import Training
-from layerscope.jobs.text.inputs import inputs_of
+from layerscope.jobs.text.tokenising.inputs import inputs_of
 from layerscope.jobs.training.learning_rates import parameter_groups
 from layerscope.jobs.training.optimisation import make_optimizer
 from tests.jobs.tiny import MODELS, planted_windows, write_encoder, write_pooler

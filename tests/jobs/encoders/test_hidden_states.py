@@ -12,7 +12,7 @@ from layerscope.jobs.artifacts.layers import (
 )
 from layerscope.jobs.encoders.heads import Classifier, pool
 from layerscope.jobs.encoders.hidden_states import pooled_layers
-from layerscope.jobs.text.batches import pad
+from layerscope.jobs.text.tokenising.batches import pad
 from tests.jobs.tiny import MODELS
 
 TEXTS = [[2, *range(5, 5 + length), 3] for length in (9, 1, 30, 4, 4, 17, 2)]

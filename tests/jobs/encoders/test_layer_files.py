@@ -17,7 +17,7 @@ import sys, threading
 from pathlib import Path
 import numpy as np
 from layerscope.jobs.artifacts.layers import read_layers
-from layerscope.jobs.numerics.cka import cka_map
+from layerscope.jobs.kernels.similarity.cka import cka_map
 
 def held():
     with open("/proc/self/status") as status:

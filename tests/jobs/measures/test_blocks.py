@@ -5,7 +5,7 @@ import pytest
 
 from layerscope.jobs.artifacts.layer_blocks import BLOCKS, NUMBERS, read_layer_blocks
 from layerscope.jobs.artifacts.maps import LayerMap, write_map
-from layerscope.jobs.measures.similarity import blocks
+from layerscope.jobs.measures.similarity import block_stage as blocks
 from layerscope.jobs.measures.similarity.specs import BlocksSpec
 from tests.jobs.tiny import make_context
 

@@ -5,8 +5,8 @@ import pytest
 
 from layerscope.jobs.artifacts.centroid_shift import read_label_shift
 from layerscope.jobs.artifacts.layers import read_layers
-from layerscope.jobs.measures.geometry import centroid_shift as shift
-from layerscope.jobs.measures.geometry import direct_probe as geometry
+from layerscope.jobs.measures.geometry import centroid_shift_stage as shift
+from layerscope.jobs.measures.geometry import direct_probe_stage as geometry
 from layerscope.jobs.measures.geometry.specs import GeometrySpec, ShiftSpec
 from tests.jobs.clouds import clouds, write_labels, write_states
 from tests.jobs.tiny import curve, make_context

@@ -5,7 +5,7 @@ import pytest
 
 from layerscope.jobs.artifacts.centroid_trajectories import read_label_paths
 from layerscope.jobs.artifacts.layers import read_layers
-from layerscope.jobs.measures.geometry import centroid_trajectories as paths
+from layerscope.jobs.measures.geometry import centroid_trajectories_stage as paths
 from layerscope.jobs.measures.geometry.specs import PathsSpec
 from tests.jobs.clouds import clouds, labels_of, write_labels, write_states
 from tests.jobs.tiny import curve, make_context

@@ -5,8 +5,8 @@ from importlib import import_module
 import pytest
 
 from layerscope.jobs.context import StageContext
+from layerscope.jobs.kernels.similarity.isotropy_scores import Spread
 from layerscope.jobs.measures import MEASURES, curves_of, module_of
-from layerscope.jobs.numerics.isotropy import Spread
 from layerscope.jobs.specs.roles import RANDOM, START, Role
 
 
@@ -49,7 +49,7 @@ def test_names_are_those_of_the_dict():
 def test_every_kind_of_stage_has_a_module_that_runs():
     kinds = [kind for measure in MEASURES.values() for kind in measure.modules]
     assert len(kinds) > 10
-    for kind in [*kinds, "prepare", "extract"]:
+    for kind in [*kinds, "prepare", "text_states"]:
         assert callable(import_module(module_of(kind)).run)
     assert curves_of("prepare") is None
 

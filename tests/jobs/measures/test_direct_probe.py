@@ -6,7 +6,7 @@ from scipy.spatial.distance import cdist
 
 from layerscope.jobs.artifacts.label_geometry import read_label_geometry
 from layerscope.jobs.artifacts.layers import read_layers
-from layerscope.jobs.measures.geometry import direct_probe as geometry
+from layerscope.jobs.measures.geometry import direct_probe_stage as geometry
 from layerscope.jobs.measures.geometry.specs import GeometrySpec
 from tests.jobs.clouds import cloud, clouds, labels_of, write_labels, write_states
 from tests.jobs.tiny import curve, curves, make_context, names_of_curves

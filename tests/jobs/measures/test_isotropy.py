@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from layerscope.jobs.artifacts.layers import read_layers
+from layerscope.jobs.kernels.similarity.isotropy_scores import measure_spread
 from layerscope.jobs.measures.isotropy import stage as spread
 from layerscope.jobs.measures.isotropy.specs import SpreadSpec
-from layerscope.jobs.numerics.isotropy import measure_spread
 from tests.jobs.clouds import clouds, labels_of, write_states
 from tests.jobs.tiny import curve, make_context, names_of_curves
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from transformers import AutoModel
 
-from layerscope.jobs import extract, random_encoder
+from layerscope.jobs import random_encoder, text_states
 from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.artifacts.sentences import read_annotated
-from layerscope.jobs.measures.probe import control as control_probe
-from layerscope.jobs.measures.probe import description_length
-from layerscope.jobs.measures.probe import linear as probe
-from layerscope.jobs.measures.probe import mlp as mlp_probe
+from layerscope.jobs.measures.probe import control_stage as control_probe
+from layerscope.jobs.measures.probe import description_length_stage as description_length
+from layerscope.jobs.measures.probe import linear_stage as probe
+from layerscope.jobs.measures.probe import mlp_stage as mlp_probe
 from layerscope.jobs.measures.probe.specs import (
     ControlProbeSpec,
     DescriptionLengthSpec,
@@ -19,8 +19,8 @@ from layerscope.jobs.measures.probe.specs import (
     Networks,
     ProbeSpec,
 )
-from layerscope.jobs.specs.stages import ExtractSpec, RandomEncoderSpec
-from layerscope.jobs.text.word_types import word_types
+from layerscope.jobs.specs.stages import RandomEncoderSpec, TextStatesSpec
+from layerscope.jobs.text.tokenising.word_types import word_types
 from tests.jobs.clouds import clouds, write_states
 from tests.jobs.tiny import curve, make_context, planted, write_encoder, write_rows
 from tests.jobs.words import LABELS, write_word_states, write_words
@@ -140,7 +140,7 @@ def test_a_random_encoder_has_the_shape_and_none_of_the_weights(tmp_path):
         assert not torch.equal(weights["one"][name], pretrained[name])
         assert not torch.equal(weights["one"][name], weights["other"][name])
     context = make_context(tmp_path / "states", data=inputs["data"], model=made["one"])
-    extract.run(ExtractSpec(encoder="tiny", pooling="mean", num_train=10, num_test=10), context)
+    text_states.run(TextStatesSpec(encoder="tiny", pooling="mean", num_train=10, num_test=10), context)
     assert len(read_layers(context.out, "train").layers) == 3
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from layerscope.jobs.artifacts.layer_heads import read_layer_head
 from layerscope.jobs.artifacts.layers import read_layers
-from layerscope.jobs.measures.layer_dropping import refitted_head as refit
+from layerscope.jobs.measures.layer_dropping import refitted_head_stage as refit
 from layerscope.jobs.measures.layer_dropping.specs import RefitSpec
 from tests.jobs.test_layer_stages import states_of
 from tests.jobs.tiny import curve, make_context

@@ -8,13 +8,13 @@ import pytest
 
 from layerscope.jobs.artifacts.layers import Part, read_layers, write_layers
 from layerscope.jobs.artifacts.maps import read_similarity, read_undefined
-from layerscope.jobs.measures.similarity import further as similarity
+from layerscope.jobs.kernels.similarity.cka import cka_floor, cka_map
+from layerscope.jobs.kernels.similarity.cka_errors import cka_standard_errors
+from layerscope.jobs.kernels.similarity.cka_minibatch import minibatch_cka
+from layerscope.jobs.kernels.similarity.leverage import cka_without_leverage
+from layerscope.jobs.kernels.similarity.similarity_measures import similarity_map
+from layerscope.jobs.measures.similarity import further_stage as similarity
 from layerscope.jobs.measures.similarity.specs import SimilaritySpec
-from layerscope.jobs.numerics.cka import cka_floor, cka_map
-from layerscope.jobs.numerics.cka_errors import cka_standard_errors
-from layerscope.jobs.numerics.cka_minibatch import minibatch_cka
-from layerscope.jobs.numerics.leverage import cka_without_leverage
-from layerscope.jobs.numerics.similarity import similarity_map
 from tests.jobs.test_layer_stages import states_of
 from tests.jobs.tiny import curve, make_context, names_of_curves, write_rows
 
@@ -124,11 +124,6 @@ def test_batches_have_bounds_of_all_cells_and_a_single_batch_has_none(tmp_path):
         assert curve(context, f"same_layer/{end}") == dict(enumerate(bounds.diagonal()))
     _, context = ran(tmp_path, "minibatch_cka", states, other)
     assert curve(context, "same_layer") and "same_layer/low" not in names_of_curves(context)
-
-
-def test_intervals_that_are_as_they_were_keep_their_version():
-    versions = {measure: SimilaritySpec(measure=measure, against="other").version for measure in MAPS}
-    assert [measure for measure, version in versions.items() if version == 1] == ["cka", "svcca", "pwcca"]
 
 
 def test_intervals_from_halves_are_about_as_wide_as_those_of_the_formula(tmp_path):

@@ -5,8 +5,8 @@ import time
 import pytest
 
 from layerscope.orchestrator.execution import ray_cluster
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.cluster import Cluster
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.workspace import open_workspace
 from tests.orchestrator.execution.mortal_trials import Fate, mortal_trial
 from tests.tiny import write_experiment

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from layerscope.jobs.artifacts.overlap import OVERLAP
-from layerscope.jobs.text.sample_corpus import sample_rows
+from layerscope.jobs.text.sample_corpus.sample_documents import sample_rows
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import write_experiment
@@ -54,10 +54,10 @@ def test_every_start_leads_to_a_result(schedule):
     assert set(schedule.counts()) == {"computed"}
     assert [variant.recipe["pretraining"] for variant in schedule.plan.variants] == STARTS
     kinds = [stage.kind for stage in schedule.plan.stages().values()]
-    assert {kind: kinds.count(kind) for kind in ("pretrain", "finetune", "extract", "probe")} == {
+    assert {kind: kinds.count(kind) for kind in ("pretrain", "finetune", "text_states", "probe")} == {
         "pretrain": 2,
         "finetune": 3,
-        "extract": 6,
+        "text_states": 6,
         "probe": 6,
     }
 
@@ -76,7 +76,7 @@ def test_a_snapshot_and_the_last_step_are_other_starts(schedule):
         for variant in schedule.plan.variants[1:]
     ]
     assert begun[0] != begun[1]
-    folders = [schedule.store.root / "extract" / key for key in begun]
+    folders = [schedule.store.root / "text_states" / key for key in begun]
     layers = [sorted(folder.glob("*.safetensors")) for folder in folders]
     assert len(layers[0]) == len(layers[1]) > 1
     assert layers[0][-1].read_bytes() != layers[1][-1].read_bytes()

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from layerscope.orchestrator.errors import PrerequisiteMissing
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.execution.serial import run_serially
 from layerscope.orchestrator.experiment.cluster import Cluster
 from layerscope.orchestrator.planning.plan import Stage
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.workspace import Workspace, open_workspace
 from tests.tiny import write_experiment
 

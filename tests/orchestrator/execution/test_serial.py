@@ -7,7 +7,7 @@ QUIET_RUN = """
 import huggingface_hub.constants  # as planning does
 from pathlib import Path
 from layerscope.orchestrator.execution.serial import run_serially
-from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.store.artifacts import Store
 run_serially(Schedule(Store(Path({store!r}))))
 from transformers.utils import logging

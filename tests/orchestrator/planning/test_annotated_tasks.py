@@ -2,10 +2,8 @@
 
 import pytest
 
-from layerscope.jobs.specs.annotations import AnnotateSpec, SampleAnnotationsData
 from layerscope.jobs.specs.stages import ValidationSplit
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.planning.plan import make_stage
 from tests.orchestrator.bench import LONG, SAMPLE, Bench
 
 WORDS = {
@@ -28,24 +26,16 @@ def faults(bench, **changes) -> str:
     return str(refused.value)
 
 
-def test_fields_that_came_later_leave_the_keys_of_probed_sentences(bench):
-    data = SampleAnnotationsData(label="upos")
-    plain = AnnotateSpec(data=data, tokenizer="t", max_length=9)
-    assert set(plain.model_dump()) == {"kind", "version", "data", "data_version", "tokenizer", "max_length"}
-    tuned = AnnotateSpec(data=data, tokenizer="t", max_length=9, validation=ValidationSplit())
-    assert make_stage(plain).key != make_stage(tuned).key
-
-
 def test_a_variant_learns_from_the_sentences_and_its_own_units_are_measured(bench):
     (variant,) = bench.plan(tasks=[WORDS]).variants
     finetune = variant.stages["finetune"]
     sentences = finetune.parents["data"]
-    assert sentences.kind == "annotate"
+    assert sentences.kind == "tokenise_annotations"
     assert sentences.spec.validation == ValidationSplit()
     similarity = {"cka/within", "cka/within/start", "cka/start", "blocks", "blocks/start"}
     assert set(variant.stages) == {"finetune", "probe", "probe/start", "depth"} | similarity
     states = variant.stages["probe"].parents["states"]
-    assert (states.kind, states.parents["data"].key) == ("represent", sentences.key)
+    assert (states.kind, states.parents["data"].key) == ("span_states", sentences.key)
     assert variant.stages["depth"].parents["states"] == states
 
 
@@ -76,7 +66,7 @@ def test_texts_and_words_are_tuned_on_and_probed_in_one_experiment(bench):
         task: {role: stages[f"probe/{role}"].parents["states"].kind for role in ("tags", "topics")}
         for task, stages in by_task.items()
     }
-    assert kinds == {task: {"tags": "represent", "topics": "extract"} for task in ("pos", "topic")}
+    assert kinds == {task: {"tags": "span_states", "topics": "text_states"} for task in ("pos", "topic")}
     probed = by_task["pos"]["probe/topics"].parents["states"]
     assert probed.parents["model"] == by_task["pos"]["finetune"]
 
@@ -90,8 +80,8 @@ def test_sentences_are_trained_further_on_and_none_of_their_test_sentences_is(be
         )
         for variant in plan.variants
     }
-    tests = {"annotate", "prepare"}
-    assert dict(kinds["pos"])["corpus/0"] == "annotate"
+    tests = {"tokenise_annotations", "prepare"}
+    assert dict(kinds["pos"])["corpus/0"] == "tokenise_annotations"
     assert dict(kinds["topic"])["corpus/0"] == "prepare"
     assert {kind for role, kind in kinds["topic"] if role.startswith("test/")} == tests
 

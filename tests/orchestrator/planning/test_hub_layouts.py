@@ -8,11 +8,11 @@ from layerscope.jobs import prepare
 from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.specs.stages import Columns, HubData, PrepareSpec, SpanColumns
-from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_digest
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.experiment.task_files import read_task
 from layerscope.orchestrator.experiment.tasks import Hub, Task
-from layerscope.orchestrator.planning.task_checks import check_task
+from layerscope.orchestrator.planning.checks.task_checks import check_task
 from tests.orchestrator.planning.test_hub_tasks import TASKS
 
 COMMIT = "c" * 40

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from layerscope.jobs import annotate
+from layerscope.jobs import tokenise_annotations
 from layerscope.jobs.artifacts.examples import read_examples
 from layerscope.jobs.context import StageContext
-from layerscope.jobs.specs.annotations import AnnotateSpec
+from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
 from layerscope.jobs.specs.stages import HubData, ValidationSplit
-from layerscope.jobs.text.tokenizer import tokenizer_digest
+from layerscope.jobs.text.tokenising.tokenizer import tokenizer_digest
 from layerscope.orchestrator.experiment.task_files import read_task
-from layerscope.orchestrator.planning.task_checks import check_task
+from layerscope.orchestrator.planning.checks.task_checks import check_task
 
 TASKS = Path(__file__).parents[3] / "configs" / "tasks"
 FOUR = ["0", "1", "2", "3"]
@@ -117,7 +117,7 @@ def hub(monkeypatch):
 
         monkeypatch.setattr("datasets.load_dataset", load)
         monkeypatch.setattr(
-            "layerscope.orchestrator.planning.task_checks.resolve_revision", lambda *_: "c" * 40
+            "layerscope.orchestrator.planning.checks.task_checks.resolve_revision", lambda *_: "c" * 40
         )
         return asked
 
@@ -159,14 +159,14 @@ def test_marked_spans_of_the_hub_become_units(name, hub, tmp_path):
     (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n", encoding="utf-8")
     out = tmp_path / "out"
     out.mkdir()
-    spec = AnnotateSpec(
+    spec = TokeniseAnnotationsSpec(
         data=HubData(name="any", revision="c" * 40, test="validation"),
         tokenizer=tokenizer_digest(tmp_path),
         max_length=64,
         validation=ValidationSplit(fraction=0.4),
         columns=read_task(TASKS / f"{name}.yaml", {}).columns,
     )
-    annotate.run(spec, StageContext(inputs={"tokenizer": tmp_path}, out=out, scratch=out))
+    tokenise_annotations.run(spec, StageContext(inputs={"tokenizer": tmp_path}, out=out, scratch=out))
     test = read_examples(out, "test")
     assert len(test.ids) == 6
     assert {len(units[0]) for units in test.spans} == {2}

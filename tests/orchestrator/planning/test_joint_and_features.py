@@ -1,5 +1,3 @@
-import json
-
 import pytest
 
 from layerscope.orchestrator.errors import ConfigurationError
@@ -222,19 +220,3 @@ def test_training_sizes_share_the_view(bench):
     plan = bench.plan(grid={"train_size": [5, 0.5, None]}, measures={"probe": False})
     assert len(stages_of(plan, "prepare")) == 1
     assert len(keys(plan, "finetune")) == 3
-
-
-def test_a_joint_training_on_pairs_has_a_version_of_its_own(bench):
-    path = bench.root / "pairs.jsonl"
-    rows = [{"text": f"one {row}", "other": "two", "label": "ab"[row % 2]} for row in range(20)]
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    pairs = {
-        "task": "pairs",
-        "data": {"source": "files", "train": str(path), "test": str(path)},
-        "columns": {"text_pair": "other"},
-    }
-    versions = {}
-    for name, tasks in {"single": TASKS, "paired": [*TASKS, pairs]}.items():
-        plan = bench.plan(tasks=tasks, multi_task=JOINT, grid={"pretraining": ["joint"]})
-        versions[name] = [stage.spec.version for stage in stages_of(plan, "multitask")]
-    assert versions == {"single": [1], "paired": [2]}

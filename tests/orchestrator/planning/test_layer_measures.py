@@ -5,8 +5,8 @@ from layerscope.jobs.specs.measure import Subject
 from layerscope.jobs.specs.roles import RANDOM, START, TUNED
 from layerscope.jobs.specs.spec import Spec
 from layerscope.orchestrator.experiment.experiment import Measures
-from layerscope.orchestrator.planning.measures import MeasuredExamples, measure_stages
 from layerscope.orchestrator.planning.plan import Stage, make_stage
+from layerscope.orchestrator.planning.stages.measure_stages import MeasuredExamples, measure_stages
 
 NOTHING = {"probe": False, "cka": False, "depth": False}
 

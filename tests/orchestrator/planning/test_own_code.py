@@ -7,7 +7,7 @@ import pytest
 
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
 from layerscope.orchestrator.experiment.experiment import EncoderSource
-from layerscope.orchestrator.planning.encoders import locate_encoder
+from layerscope.orchestrator.planning.sources.encoder_folders import locate_encoder
 from layerscope.orchestrator.workspace import open_workspace
 from tests.own_models import MODELING, change_json, in_hub_cache, make_own_encoder, modules_under
 from tests.tiny import make_encoder, write_experiment

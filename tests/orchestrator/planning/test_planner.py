@@ -35,8 +35,8 @@ def test_a_variant_is_prepared_trained_and_measured_beside_its_start(bench):
         "blocks/start",
     ]
     assert {role: parent.kind for role, parent in variant.stages["cka/start"].parents.items()} == {
-        "states": "extract",
-        "other": "extract",
+        "states": "text_states",
+        "other": "text_states",
     }
     tuned = variant.stages["cka/start"].parents["states"]
     assert tuned.parents["model"] is variant.stages["finetune"]
@@ -55,7 +55,7 @@ def test_decay_factors_and_seeds_share_view_and_start(bench):
     assert num_stages(plan) == {
         "prepare": 1,
         "finetune": 6,
-        "extract": 7,
+        "text_states": 7,
         "probe": 7,
         "cka": 13,
         "blocks": 7,
@@ -156,7 +156,7 @@ def test_measures_can_be_left_out(bench):
     assert set(num_stages(bench.plan(measures={"probe": False, "cka": False}))) == {
         "prepare",
         "finetune",
-        "extract",
+        "text_states",
         "depth",
     }
 
@@ -164,7 +164,7 @@ def test_measures_can_be_left_out(bench):
 def test_what_is_measured_does_not_change_what_is_trained(bench):
     few, many = bench.plan(measures={"num_train": 5, "num_test": 5}), bench.plan()
     assert keys(few, "prepare", "finetune") == keys(many, "prepare", "finetune")
-    assert not keys(few, "extract", "probe", "cka", "depth") & keys(many)
+    assert not keys(few, "text_states", "probe", "cka", "depth") & keys(many)
 
 
 def test_everything_a_stage_trains_with_is_in_its_key(bench):
@@ -191,7 +191,7 @@ def test_other_weights_are_other_work(bench):
     (bench.root / "encoder" / "model.safetensors").write_bytes(b"others")
     after = bench.plan()
     assert keys(before, "prepare") == keys(after, "prepare")
-    assert not keys(before, "finetune", "extract") & keys(after)
+    assert not keys(before, "finetune", "text_states") & keys(after)
 
 
 def test_another_tokenizer_is_another_view(bench):
@@ -264,12 +264,12 @@ def test_probing_tasks_are_probed_at_every_layer_before_and_after_tuning(bench):
     roles = [role for role in first.stages if role.startswith("probe/")]
     assert roles == ["probe/start", "probe/pos", "probe/pos/start", "probe/mood", "probe/mood/start"]
     kinds = {role: first.stages[role].parents["states"].kind for role in roles}
-    assert kinds["probe/pos"] == kinds["probe/pos/start"] == "represent"
-    assert kinds["probe/mood"] == kinds["probe/mood/start"] == "extract"
+    assert kinds["probe/pos"] == kinds["probe/pos/start"] == "span_states"
+    assert kinds["probe/mood"] == kinds["probe/mood/start"] == "text_states"
     # The encoder before tuning is looked at once for all recipes.
     assert first.stages["probe/pos/start"] == second.stages["probe/pos/start"]
     assert first.stages["probe/pos"] != second.stages["probe/pos"]
-    assert num_stages(plan)["annotate"] == 1
+    assert num_stages(plan)["tokenise_annotations"] == 1
 
 
 def test_probes_of_both_kinds_are_controlled_and_set_against_fresh_weights(bench):
@@ -321,12 +321,14 @@ def test_geometry_is_measured_of_every_task_before_and_after_tuning(bench):
         assert variant.stages[role].spec.permutations == 3
         probed = variant.stages[role.replace("geometry", "probe")]
         assert variant.stages[role].parents["states"] == probed.parents["states"]
-        assert variant.stages[role].parents["data"].kind == ("annotate" if "pos" in role else "prepare")
+        assert variant.stages[role].parents["data"].kind == (
+            "tokenise_annotations" if "pos" in role else "prepare"
+        )
     shift = variant.stages["shift/pos"]
     assert shift.parents["geometry"] is variant.stages["geometry/pos"]
     assert shift.parents["other_geometry"] is variant.stages["geometry/pos/start"]
     assert shift.parents["other"] == variant.stages["probe/pos/start"].parents["states"]
-    # What else is measured keeps its keys.
+    # The other measures keep their keys.
     assert keys(bench.plan(probing=[WORDS])) < keys(plan)
 
 

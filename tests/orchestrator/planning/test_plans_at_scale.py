@@ -6,8 +6,9 @@ from itertools import combinations
 import pytest
 
 from layerscope.orchestrator.experiment.variants import grid_variants
-from layerscope.orchestrator.planning import between, plan
-from layerscope.orchestrator.planning.between import pairs_of
+from layerscope.orchestrator.planning import plan
+from layerscope.orchestrator.planning.stages import compared_pairs as between
+from layerscope.orchestrator.planning.stages.compared_pairs import pairs_of
 from layerscope.orchestrator.showing import plan_object, print_plan, status_object, users_by_key
 from layerscope.orchestrator.store.artifacts import Store
 from tests.orchestrator.bench import SAMPLE, Bench

@@ -132,7 +132,7 @@ def test_a_plan_for_people_names_the_variant_that_a_training_is_of(bench, capsys
         " 1 topic: recipe seed=0; after prepare",
         " 2 mood: recipe seed=0; after prepare",
     ]
-    assert any(line.endswith("topic: cka against other; after extract") for line in lines)
+    assert any(line.endswith("topic: cka against other; after text_states") for line in lines)
 
 
 def test_frozen_encoders_are_compared_where_they_are_two(bench):

@@ -5,8 +5,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.search.optuna_search import OptunaSearch, storage_url, stored_variants
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.workspace import Workspace
 from tests.orchestrator.bench import LONG, Bench, finish_variant, write_curves
 

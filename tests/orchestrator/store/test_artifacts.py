@@ -267,7 +267,7 @@ def test_a_full_disk_fails_the_stage_with_a_message_and_leaves_nothing_half_writ
         (context.out / "half").write_text("half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(context.out / "whole"))
 
-    monkeypatch.setattr("layerscope.jobs.measures.probe.linear.run", fill_the_disk)
+    monkeypatch.setattr("layerscope.jobs.measures.probe.linear_stage.run", fill_the_disk)
     with pytest.raises(
         StageFailed, match=r"OSError: \[Errno 28\] No space left on device: .*\(log: .*log\.txt\)"
     ):
@@ -286,7 +286,7 @@ def test_a_disk_that_is_full_at_the_commit_fails_the_stage_alike(store, monkeypa
     def refuse(descriptor):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("layerscope.jobs.measures.probe.linear.run", lambda spec, context: {})
+    monkeypatch.setattr("layerscope.jobs.measures.probe.linear_stage.run", lambda spec, context: {})
     with monkeypatch.context() as patch, pytest.raises(StageFailed, match="No space left on device"):
         patch.setattr("os.fsync", refuse)
         compute(stage, store)

@@ -9,7 +9,7 @@ import pytest
 
 from layerscope.orchestrator.errors import PrerequisiteMissing
 from layerscope.orchestrator.experiment.experiment import EncoderSource
-from layerscope.orchestrator.planning.encoders import locate_encoder
+from layerscope.orchestrator.planning.sources.encoder_folders import locate_encoder
 from layerscope.orchestrator.tracking.mlflow_models import fetch_model
 
 pytestmark = [

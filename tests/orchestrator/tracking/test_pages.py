@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from layerscope.jobs.artifacts.parameter_groups import ParameterGroup, write_parameter_groups
-from layerscope.jobs.report import study_figures
-from layerscope.jobs.reporting.study import Study, VariantResult
+from layerscope.jobs.report.study import Study, VariantResult
+from layerscope.jobs.study_report import study_figures
 from layerscope.orchestrator.tracking.memory import MemoryTracker
 from layerscope.orchestrator.tracking.pages import study_pages
-from tests.jobs.reporting.papers import claim, reference
+from tests.jobs.report.papers import claim, reference
 
 LAYERS = range(7)
 SCORES = {

@@ -1,6 +1,6 @@
 import pytest
 
-from layerscope.orchestrator.search.schedule import Schedule
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.store.artifacts import Store
 from tests.orchestrator.bench import LONG, Bench, finish_variant, keys, write_curves
 

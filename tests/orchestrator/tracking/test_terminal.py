@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.planning.plan import Stage
-from layerscope.orchestrator.search.schedule import Schedule
 from layerscope.orchestrator.tracking.terminal import make_reporter
 from layerscope.orchestrator.workspace import open_workspace
 from tests.tiny import write_experiment
@@ -62,8 +62,8 @@ def test_in_a_pipe_every_end_is_one_line_however_long(tmp_path, tiny_encoder, ou
     scene.reporter.close()
     lines = output.getvalue().splitlines()
     assert len(lines) == 3
-    assert re.fullmatch(r"00:0\d prepare   [0-9a-f]{16} done in 1\.5 s", lines[0])
-    assert re.fullmatch(r"00:0\d finetune  [0-9a-f]{16} FAILED  topic .*seed=1", lines[1])
+    assert re.fullmatch(r"00:0\d prepare {14}[0-9a-f]{16} done in 1\.5 s", lines[0])
+    assert re.fullmatch(r"00:0\d finetune {13}[0-9a-f]{16} FAILED  topic .*seed=1", lines[1])
     assert lines[2].strip().startswith("ValueError: a long story")
 
 

@@ -1,0 +1,362 @@
+"""DirectProbe: how few linearly separable clusters describe labelled points, and how far they are apart.
+
+Zhou and Srikumar 2021, "DirectProbe: Studying Representations without Classifiers" (arXiv 2104.05904). The
+clusters are those of the paper; what is new is that nothing is clustered that a plane separates, and that
+every answer comes with its proof.
+
+Axes: N points, D coordinates, C labels, K clusters, V vetoes, S planes.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.spatial.distance import cdist
+
+from layerscope.jobs.kernels.directprobe.conflicting_labels import (
+    Duplicates,
+    listed,
+    same_points,
+    without_contradictions,
+)
+from layerscope.jobs.kernels.directprobe.hulls import HullDistance, hull_distance, rough_distance
+from layerscope.jobs.kernels.directprobe.label_planes import LabelPlanes, label_planes
+from layerscope.jobs.kernels.directprobe.vetoes import Veto, vetoed_clusters
+from layerscope.jobs.kernels.directprobe.whitening import Whitened, whiten
+
+Distances = Literal["rough", "different", "all"]
+
+_DROPPED = -1
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A hyperplane for every pair of clusters of different labels: the pair's proof of separability."""
+
+    pair_S2: np.ndarray
+    """Clusters, the lower number first."""
+
+    normal_SD: np.ndarray
+    """Of length 1, from the second cluster to the first; 0 for a pair nearer than float64 can tell apart."""
+
+    offset_S: np.ndarray
+    """points @ normal is above it on the first cluster and below it on the second."""
+
+    margin_S: np.ndarray
+    """From the lowest point of the first to the highest of the second cluster along the normal."""
+
+
+@dataclass(frozen=True)
+class DirectProbe:
+    """The clusters of labelled points, with proofs, and the distances between them."""
+
+    cluster_N: np.ndarray
+    """The cluster of each row, -1 for rows that were dropped. Clusters are numbered by label, then by row."""
+
+    label_of_cluster_K: np.ndarray
+    labels_C: np.ndarray
+    """The labels that occur, ascending."""
+
+    planes: Planes
+    veto_KK: np.ndarray
+    """For each pair of clusters of one label its veto, the proof that they must not merge; -1 elsewhere."""
+
+    vetoes: tuple[Veto, ...]
+    distance_lower_KK: np.ndarray
+    distance_upper_KK: np.ndarray
+    """The distance of the hulls of two clusters lies between both. Where it was not asked for, the lower end
+    is the margin of the pair's plane (0 inside a label) and the upper end that of two points inside, mostly
+    the centroids."""
+
+    num_points_C: np.ndarray
+    rank: int
+    """The dimension of the space that the points span."""
+
+    changed_rows: np.ndarray
+    """Rows that were dropped or given another label, as another label has the same point."""
+
+    @property
+    def num_clusters(self) -> int:
+        return len(self.label_of_cluster_K)
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether every label is one cluster: then a linear classifier makes no error on these points."""
+        return self.num_clusters == len(self.labels_C)
+
+    def label_distances(self, over: Literal["least", "mean"]) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper ends (C, C) of the least or mean distance over the cluster pairs of two labels.
+
+        The mean is what the papers report. A label has distance 0 to itself.
+        """
+        member_CK = self.labels_C[:, None] == self.label_of_cluster_K[None]
+        starts = member_CK.argmax(axis=1)
+        join = np.minimum if over == "least" else np.add
+        ends = []
+        for distance_KK in (self.distance_lower_KK, self.distance_upper_KK):
+            rows = join.reduceat(distance_KK, starts, axis=0)
+            ends.append(join.reduceat(rows, starts, axis=1))
+        if over == "mean":
+            sizes_C = member_CK.sum(axis=1)
+            # Sums over rows and over columns round differently; a distance is symmetric.
+            ends = [(end + end.T) / 2 / np.outer(sizes_C, sizes_C) for end in ends]
+        for end in ends:
+            np.fill_diagonal(end, 0)
+        return ends[0], ends[1]
+
+    def open_pairs(self, tolerance: float = 1e-6) -> np.ndarray:
+        """Pairs of clusters of different labels whose distance interval is wider than this part of itself."""
+        different_KK = self.label_of_cluster_K[:, None] < self.label_of_cluster_K[None]
+        width_KK = self.distance_upper_KK - self.distance_lower_KK
+        return np.argwhere(different_KK & (width_KK > tolerance * self.distance_upper_KK))
+
+    @property
+    def culprits(self) -> np.ndarray:
+        """For each veto the cluster that the two would have met."""
+        return np.array([self.cluster_N[veto.right_rows[0]] for veto in self.vetoes], dtype=np.intp)
+
+    @property
+    def pair_capacity(self) -> np.ndarray:
+        """Points of two labels over dimensions + 1. At 1 or less every labelling of points in general
+        position is separable, and at less than 2 most are (Cover 1965): a linear result then says little."""
+        points_CC = self.num_points_C[:, None] + self.num_points_C[None]
+        capacity_CC = points_CC / (self.rank + 1)
+        np.fill_diagonal(capacity_CC, np.nan)
+        return capacity_CC
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the clusters must know."""
+        capacity_P = self.pair_capacity[np.triu_indices(len(self.labels_C), 1)]
+        notes = []
+        if certain := int((capacity_P <= 1).sum()):
+            notes.append(
+                f"{certain} of {len(capacity_P)} label pairs have no more points than dimensions + 1 "
+                f"({self.rank + 1}): any labels of points in general position would be separable."
+            )
+        if likely := int(((capacity_P > 1) & (capacity_P < 2)).sum()):
+            notes.append(
+                f"{likely} of {len(capacity_P)} label pairs have fewer points than twice dimensions + 1 "
+                f"({2 * (self.rank + 1)}): most labels of points in general position would be separable."
+            )
+        if len(self.changed_rows):
+            notes.append(f"{len(self.changed_rows)} rows have the same point as a row of another label.")
+        return tuple(notes)
+
+
+def direct_probe(
+    points_ND: np.ndarray,
+    labels_N: np.ndarray,
+    *,
+    distances: Distances = "different",
+    tolerance: float = 1e-6,
+    duplicates: Duplicates = "refuse",
+    device: str = "cpu",
+) -> DirectProbe:
+    """Cluster labelled points as DirectProbe does, and measure the clusters' distances.
+
+    Inside each label the two clusters with the nearest centroids merge, the nearest pair of all labels first,
+    unless the hull of the result would meet the hull of a cluster of another label; such a pair stays vetoed.
+    Everything is float64. Equal centroid distances are decided by the order of labels and rows, so with ties
+    (and only then) another order of the rows may give other clusters. Hulls nearer than 1e-9 of the cloud's
+    radius (in whitened coordinates) count as meeting.
+
+    Distances are closed to `tolerance` for cluster pairs of "different" labels, for "all" pairs, or left
+    "rough". A point that occurs under two labels is refused, or all its rows are dropped, or all are given
+    the label that most of them have (the lowest of several). The products over all points run on `device`.
+
+    Raises ValueError for shapes that do not fit, values that are not finite, and duplicates.
+    """
+    points_ND, labels_N = _checked(points_ND, labels_N)
+    consistent = without_contradictions(points_ND, labels_N, duplicates)
+    kept_N = consistent.is_kept_N
+    points, label_N = points_ND[kept_N], consistent.label_N[kept_N]
+    if not len(points):
+        raise ValueError(
+            "every row has the same point as a row of another label: nothing is left to cluster."
+        )
+    labels_C, class_N = np.unique(label_N, return_inverse=True)
+    whitened = whiten(torch.from_numpy(points).to(device))
+    planes = label_planes(whitened, class_N)
+    clusters = _clusters(points, whitened, class_N, planes)
+    centroid_KD = _centroids(points, clusters.cluster_N)
+    pairs = _measured(points, clusters, whitened, planes, distances, tolerance)
+    lower_KK, upper_KK = _distance_matrices(pairs, centroid_KD)
+    cluster_of_row_N = np.full(len(points_ND), _DROPPED)
+    cluster_of_row_N[kept_N] = clusters.cluster_N
+    return DirectProbe(
+        cluster_of_row_N,
+        labels_C[clusters.class_K],
+        labels_C,
+        _planes(pairs, clusters.class_K, points.shape[1]),
+        clusters.veto_KK,
+        tuple(_in_all_rows(veto, np.flatnonzero(kept_N)) for veto in clusters.vetoes),
+        lower_KK,
+        upper_KK,
+        np.bincount(class_N),
+        whitened.points_NR.shape[1],
+        consistent.changed_rows,
+    )
+
+
+def permuted_num_clusters(
+    points_ND: np.ndarray,
+    labels_N: np.ndarray,
+    *,
+    num_permutations: int,
+    seed: int,
+    device: str = "cpu",
+) -> np.ndarray:
+    """The numbers of clusters after the labels were permuted: a control for the number without.
+
+    Where they are as few as the labels, separability is a matter of too few points. A point that occurs
+    several times is taken once, with its first label, or permuting would make it contradict itself.
+    """
+    points_ND, labels_N = _checked(points_ND, labels_N)
+    first_rows = np.unique(same_points(points_ND), return_index=True)[1]
+    points = points_ND[first_rows]
+    class_N = np.unique(labels_N[first_rows], return_inverse=True)[1]
+    whitened = whiten(torch.from_numpy(points).to(device))
+    rng = np.random.default_rng(seed)
+    counts = []
+    for _ in range(num_permutations):
+        permuted_N = rng.permutation(class_N)
+        found = _clusters(points, whitened, permuted_N, label_planes(whitened, permuted_N))
+        counts.append(len(found.veto_KK))
+    return np.array(counts)
+
+
+def _checked(points_ND: np.ndarray, labels_N: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    points_ND, labels_N = np.asarray(points_ND), np.asarray(labels_N)
+    if points_ND.ndim != 2 or not points_ND.size:
+        raise ValueError(f"points must be (points, coordinates), one or more of each, got {points_ND.shape}.")
+    if labels_N.shape != points_ND.shape[:1]:
+        raise ValueError(
+            f"there must be one label for each of the {len(points_ND)} points, got {labels_N.shape}."
+        )
+    points_ND = points_ND.astype(np.float64)
+    finite_N = np.isfinite(points_ND).all(axis=1)
+    if not finite_N.all():
+        raise ValueError(f"points must be finite; these rows are not: {listed(np.flatnonzero(~finite_N))}.")
+    return points_ND, labels_N
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    cluster_N: np.ndarray
+    class_K: np.ndarray
+    veto_KK: np.ndarray
+    vetoes: tuple[Veto, ...]
+    normal_by_pair: dict[tuple[int, int], np.ndarray]
+    """Directions (whitened) between pairs of clusters whose labels no plane separates."""
+
+
+def _clusters(
+    points_ND: np.ndarray, whitened: Whitened, class_N: np.ndarray, planes: LabelPlanes
+) -> _Clusters:
+    """Numbered by label and then by lowest row. Only labels in conflict are clustered."""
+    rows = np.flatnonzero(planes.conflicts_CC.any(axis=1)[class_N])
+    raw_N = len(class_N) + class_N
+    found = None
+    if len(rows):
+        whitened_NR = whitened.points_NR.cpu().numpy()[rows]
+        found = vetoed_clusters(points_ND[rows], whitened_NR, class_N[rows], planes.conflicts_CC)
+        raw_N[rows] = found.cluster_N
+    raw_K, first_K, index_N = np.unique(raw_N, return_index=True, return_inverse=True)
+    order_K = np.lexsort((first_K, class_N[first_K]))
+    number_K = np.argsort(order_K)
+    veto_KK = np.full((len(raw_K), len(raw_K)), -1, dtype=np.int32)
+    if found is None:
+        return _Clusters(number_K[index_N], class_N[first_K][order_K], veto_KK, (), {})
+    num_found = len(found.veto_KK)
+    veto_KK[:num_found, :num_found] = found.veto_KK
+    return _Clusters(
+        number_K[index_N],
+        class_N[first_K][order_K],
+        veto_KK[np.ix_(order_K, order_K)],
+        tuple(_in_all_rows(veto, rows) for veto in found.vetoes),
+        {tuple(sorted(number_K[list(pair)])): normal for pair, normal in found.normal_by_pair.items()},
+    )
+
+
+def _in_all_rows(veto: Veto, rows: np.ndarray) -> Veto:
+    return Veto(rows[veto.left_rows], veto.left_weights, rows[veto.right_rows], veto.right_weights)
+
+
+def _centroids(points_ND: np.ndarray, cluster_N: np.ndarray) -> np.ndarray:
+    order_N = np.argsort(cluster_N, kind="stable")
+    counts_K = np.bincount(cluster_N)
+    starts_K = np.concatenate([[0], np.cumsum(counts_K)[:-1]])
+    return np.add.reduceat(points_ND[order_N], starts_K, axis=0) / counts_K[:, None]
+
+
+def _measured(
+    points_ND: np.ndarray,
+    clusters: _Clusters,
+    whitened: Whitened,
+    planes: LabelPlanes,
+    distances: Distances,
+    tolerance: float,
+) -> dict[tuple[int, int], HullDistance]:
+    """The interval of every pair that needs one, lower number first."""
+    class_K = clusters.class_K.tolist()
+    members_K = [points_ND[clusters.cluster_N == cluster] for cluster in range(len(class_K))]
+    map_DR = whitened.map_DR.cpu().numpy()
+    measured = {}
+    for left, left_PD in enumerate(members_K):
+        rights = [
+            right
+            for right in range(left + 1, len(class_K))
+            if class_K[left] != class_K[right] or distances == "all"
+        ]
+        start_by_right = _starts(left, rights, class_K, clusters, planes, map_DR)
+        for right in rights:
+            sides, start_D = (left_PD, members_K[right]), start_by_right.get(right)
+            if distances == "rough":
+                measured[left, right] = rough_distance(*sides, start_D=start_D)
+            else:
+                measured[left, right] = hull_distance(*sides, tolerance=tolerance, start_D=start_D)
+    return measured
+
+
+def _starts(
+    left: int,
+    rights: list[int],
+    class_K: list[int],
+    clusters: _Clusters,
+    planes: LabelPlanes,
+    map_DR: np.ndarray,
+) -> dict[int, np.ndarray]:
+    """Known directions (D) to the other clusters; one product, as the map is larger than a cache."""
+    normal_by_right = {}
+    for right in rights:
+        normal_R = planes.normal_by_pair.get((class_K[left], class_K[right]))
+        normal_R = clusters.normal_by_pair.get((left, right), normal_R)
+        if normal_R is not None:
+            normal_by_right[right] = normal_R
+    if not normal_by_right:
+        return {}
+    starts = np.array(list(normal_by_right.values())) @ map_DR.T
+    return dict(zip(normal_by_right, starts, strict=True))
+
+
+def _distance_matrices(
+    pairs: dict[tuple[int, int], HullDistance], centroid_KD: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    upper_KK = cdist(centroid_KD, centroid_KD)
+    lower_KK = np.zeros_like(upper_KK)
+    for (left, right), distance in pairs.items():
+        lower_KK[left, right] = lower_KK[right, left] = distance.lower
+        upper_KK[left, right] = upper_KK[right, left] = distance.upper
+    return lower_KK, upper_KK
+
+
+def _planes(pairs: dict[tuple[int, int], HullDistance], class_of_cluster_K: np.ndarray, width: int) -> Planes:
+    different = [pair for pair in pairs if class_of_cluster_K[pair[0]] != class_of_cluster_K[pair[1]]]
+    return Planes(
+        np.array(different, dtype=np.intp).reshape(-1, 2),
+        np.array([pairs[pair].normal_D for pair in different]).reshape(-1, width),
+        np.array([pairs[pair].offset for pair in different]),
+        np.array([pairs[pair].lower for pair in different]),
+    )

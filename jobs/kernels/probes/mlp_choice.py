@@ -1,0 +1,138 @@
+"""The best of many networks on one layer, found by successive halving (Jamieson and Talwalkar 2016).
+
+All train for a few epochs; the better quarter goes on, is cut again, and trains until it gains no more. What
+is best in the end is seldom among the worse in the beginning, so these need not be trained.
+
+Axes: L layers, N examples, C classes, M networks (members).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from layerscope.jobs.kernels.probes.mlp_training import (
+    Cohort,
+    Examples,
+    Member,
+    Schedule,
+    begin_cohorts,
+    logits,
+    num_batches,
+    predicted,
+    train_epoch,
+)
+
+_LEAST_GAIN = 1e-4
+"""What the validation accuracy must gain for an epoch to count as better, scikit-learn's `tol`."""
+
+_KEPT = 4
+"""One in so many goes on after a rung."""
+
+_LEAST_BATCHES = 4
+"""Of an epoch, for a rung to count it whole: after a few steps of Adam all networks are alike."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Examples that are not fitted: float32 features, and labels as those of the fitted ones."""
+
+    layers_LND: torch.Tensor
+    labels_N: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The best member, and when it was best."""
+
+    member: Member
+    accuracy: float
+    """Of the validation examples."""
+    epochs: int
+    """After which it had this accuracy first."""
+
+
+@dataclass(frozen=True)
+class _Progress:
+    """How far each member has come; changed in place."""
+
+    accuracy_M: torch.Tensor
+    """The best one so far."""
+    epochs_M: torch.Tensor
+    """Number of the epoch of the best accuracy."""
+    waited_M: torch.Tensor
+    """Epochs since the accuracy last gained."""
+
+
+def choose_member(
+    examples: Examples, validation: Validation, members: Sequence[Member], *, schedule: Schedule, seed: int
+) -> Choice:
+    """The member with the best validation accuracy, of equally accurate ones the first.
+
+    Members train until patience ends, but after each rung of the schedule only the better quarter goes on, by
+    the best accuracy that each has had so far. An epoch of fewer than 4 batches counts for a rung as a part
+    of one.
+    """
+    device = examples.labels_N.device
+    progress = _Progress(
+        accuracy_M=torch.full((len(members),), -1.0, device=device),
+        epochs_M=torch.zeros(len(members), dtype=torch.int64, device=device),
+        waited_M=torch.zeros(len(members), dtype=torch.int64, device=device),
+    )
+    cohorts = begin_cohorts(examples, members, schedule=schedule, seed=seed)
+    contenders, trained = np.arange(len(members)), 0
+    for until in _ends(schedule, len(examples.labels_N)):
+        epochs = range(trained + 1, until + 1)
+        cohorts = [
+            _advance(examples, validation, cohort, progress, epochs, schedule, seed) for cohort in cohorts
+        ]
+        contenders, trained = _ranked(contenders, progress)[: -(-len(contenders) // _KEPT)], until
+        going = torch.from_numpy(contenders).to(device)
+        cohorts = [cohort.only(torch.isin(cohort.index_M, going)) for cohort in cohorts]
+    best = contenders[0]
+    return Choice(members[best], float(progress.accuracy_M[best]), int(progress.epochs_M[best]))
+
+
+def _ends(schedule: Schedule, num_examples: int) -> list[int]:
+    """Epochs at which the better ones are told, the last one that of the whole training."""
+    batches = min(_LEAST_BATCHES, num_batches(num_examples, schedule.batch_size))
+    rungs = [-(-rung * _LEAST_BATCHES // batches) for rung in schedule.rungs]
+    return [rung for rung in rungs if rung < schedule.max_epochs] + [schedule.max_epochs]
+
+
+def _ranked(contenders: np.ndarray, progress: _Progress) -> np.ndarray:
+    return contenders[np.lexsort((contenders, -progress.accuracy_M.cpu().numpy()[contenders]))]
+
+
+def _advance(
+    examples: Examples,
+    validation: Validation,
+    cohort: Cohort,
+    progress: _Progress,
+    epochs: range,
+    schedule: Schedule,
+    seed: int,
+) -> Cohort:
+    """Those of the cohort that still gain after these epochs."""
+    for epoch in epochs:
+        if not len(cohort):
+            break
+        train_epoch(examples, cohort, epoch, schedule=schedule, seed=seed)
+        cohort = cohort.only(_note(cohort, validation, progress, epoch, schedule))
+    return cohort
+
+
+def _note(
+    cohort: Cohort, validation: Validation, progress: _Progress, epoch: int, schedule: Schedule
+) -> torch.Tensor:
+    """Write down what the cohort has reached, and tell which of its members still gain."""
+    index_M, labels_N = cohort.index_M, validation.labels_N
+    predicted_MN = predicted(logits(cohort, validation.layers_LND, schedule))
+    accuracy_M = (predicted_MN == labels_N).double().mean(dim=1).float()
+    best_M = progress.accuracy_M[index_M]
+    waited_M = (progress.waited_M[index_M] + 1).masked_fill(accuracy_M >= best_M + _LEAST_GAIN, 0)
+    progress.waited_M[index_M] = waited_M
+    progress.epochs_M[index_M[accuracy_M > best_M]] = epoch
+    progress.accuracy_M[index_M] = accuracy_M.maximum(best_M)
+    return waited_M <= schedule.patience

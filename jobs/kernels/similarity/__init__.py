@@ -1,0 +1,1 @@
+"""CKA and other measures of how similar two representations of the same examples are."""

@@ -1,0 +1,109 @@
+"""Standard errors of linear CKA over the choice of examples, from the influence of each.
+
+Axes: A and B layers of two sides, N rows, Q examples (of one row each, where it is not said otherwise), D and
+E features of two layers, I rows of a band.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from layerscope.jobs.kernels.similarity.activations import CentredLayer, centred_pair
+from layerscope.jobs.kernels.similarity.cka import cka_map
+from layerscope.jobs.kernels.similarity.gram_products import square_norms
+
+_BAND = 256
+
+
+def cka_standard_errors(
+    layers_a: Sequence[np.ndarray],
+    layers_b: Sequence[np.ndarray] | None = None,
+    *,
+    debiased: bool = True,
+    rows_per_example: int = 1,
+) -> np.ndarray:
+    """Of each cell of the linear `cka_map`: float64 (A, B), NaN where that is NaN.
+
+    HSIC is a mean over pairs of examples, so an example's influence on it is twice the mean of its own pairs
+    less twice the whole; centring adds nothing, as centred matrices have rows that sum to zero. CKA follows
+    by the chain rule (infinitesimal jackknife, Efron 1982). Biased values keep each example's pair with
+    itself. Examples must be independent of each other: tokens of one text are not. Cells at 1 exactly, as a
+    layer with itself, have error 0.
+
+    In simulations of 200 and 1000 examples with 32 and 128 features, 1.96 errors on either side hold the mean
+    value in 93 to 96 % of 300, biased and debiased; in a small one of 200 with heavy tails, in 85 % of 40.
+
+    Args:
+        rows_per_example: Rows one after the other that belong together, as the choices of a question: what
+            they have of influence is added up before it is squared.
+
+    Costs about three times what the map costs.
+    """
+    a, b = centred_pair(layers_a, layers_b)
+    similarity = cka_map(layers_a, layers_b, debiased=debiased)
+    squares_a = square_norms(a)
+    squares_b = squares_a if a is b else square_norms(b)
+    rows = _debiased_rows if debiased else _biased_rows
+    own_a = [rows(layer, layer, squares, squares) for layer, squares in zip(a, squares_a, strict=True)]
+    own_b = own_a if a is b else [rows(layer, layer, sq, sq) for layer, sq in zip(b, squares_b, strict=True)]
+    errors = np.where(np.isnan(similarity), np.nan, 0.0)
+    for i in range(len(a)):
+        for j in range(i + 1 if a is b else 0, len(b)):
+            if np.isnan(similarity[i, j]):
+                continue
+            cross_N = rows(a[i], b[j], squares_a[i], squares_b[j])
+            errors[i, j] = _error(cross_N, own_a[i], own_b[j], rows_per_example)
+            if a is b:
+                errors[j, i] = errors[i, j]
+    return errors
+
+
+def _error(cross_N: np.ndarray, own_a_N: np.ndarray, own_b_N: np.ndarray, rows_per_example: int) -> float:
+    norm_a, norm_b = np.sqrt(own_a_N.sum()), np.sqrt(own_b_N.sum())
+    similarity = cross_N.sum() / (norm_a * norm_b)
+    influence_N = cross_N / (norm_a * norm_b)
+    influence_N -= similarity / 2 * (own_a_N / norm_a**2 + own_b_N / norm_b**2)
+    influence_Q = influence_N.reshape(-1, rows_per_example).sum(axis=1)
+    return float(2 * np.sqrt(len(influence_Q) / (len(influence_Q) - 1) * np.square(influence_Q).sum()))
+
+
+def _biased_rows(x: CentredLayer, y: CentredLayer, _x: np.ndarray, _y: np.ndarray) -> np.ndarray:
+    """What each example gives to tr(KL) of a pair of layers: float64 (N,)."""
+    return _row_sums(x, y)
+
+
+def _debiased_rows(
+    x: CentredLayer, y: CentredLayer, squares_x: np.ndarray, squares_y: np.ndarray
+) -> np.ndarray:
+    """What each example gives to n (n - 3) HSIC_1 of a pair of layers: float64 (N,)."""
+    n = x.num_examples
+    sums_N = _row_sums(x, y) - squares_x * squares_y
+    return (
+        sums_N
+        - 2 / (n - 2) * squares_x * squares_y
+        + (squares_x * squares_y.sum() + squares_y * squares_x.sum()) / (2 * (n - 1) * (n - 2))
+    )
+
+
+def _row_sums(x: CentredLayer, y: CentredLayer) -> np.ndarray:
+    """Sums of K_ij L_ij over all j, as x_i' (X'Y) y_i, or from the Gram matrices if those are less."""
+    n = x.num_examples
+    if n < x.width * y.width / (x.width + y.width):
+        gram = (x.rows() @ x.rows().T).astype(np.float64)
+        return np.einsum("nm,nm->n", gram, y.rows() @ y.rows().T)
+    cross_DE = np.zeros((x.width, y.width))
+    for start in range(0, n, 4096):
+        cross_DE += x.rows(start, start + 4096).T @ y.rows(start, start + 4096)
+    cross_DE = cross_DE.astype(np.float32)
+    bands = range(0, n, _BAND)
+    return np.concatenate(
+        [
+            np.einsum(
+                "ie,ie->i",
+                x.rows(start, start + _BAND) @ cross_DE,
+                y.rows(start, start + _BAND),
+                dtype=np.float64,
+            )
+            for start in bands
+        ]
+    )

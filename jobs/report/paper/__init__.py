@@ -1,0 +1,1 @@
+"""A paper's numbers and claims beside a study's own results."""

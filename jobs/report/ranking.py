@@ -1,0 +1,177 @@
+"""The conditions of each task, best first, and which differences from the best are real."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from layerscope.jobs.artifacts.record import read_metrics
+from layerscope.jobs.kernels.statistics.intervals import Interval, mean_interval
+from layerscope.jobs.kernels.statistics.paired_correlations import LEAST_EXAMPLES, correlation_difference
+from layerscope.jobs.kernels.statistics.paired_tests import difference_interval, holm
+from layerscope.jobs.report.conditions import conditions_by_task
+from layerscope.jobs.report.pairing import correct_by_seed, matched, numbers_by_seed, sign_test
+from layerscope.jobs.report.study import Study, VariantResult, training_end
+from layerscope.jobs.specs.targets import METRICS, scale_of
+
+Standing = Literal[
+    "best", "highest", "indistinguishable", "worse", "not compared", "did not learn", "diverged", "no result"
+]
+
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class RankedCondition:
+    """One condition of one task; every test metric is one of which more is better."""
+
+    task: str
+    condition: str
+    metric: str
+    """The test metric by which the task is ranked."""
+    num_seeds: int
+    """Seeds with a finite test score."""
+    num_variants: int
+    """Seeds asked for."""
+    num_cells: int
+    """Grid cells that this condition stands for."""
+    num_stopped: int
+    num_failed: int
+    num_diverged: int
+    num_not_learning: int
+    """Seeds that did not diverge and answer no better than always the commonest label."""
+    num_without_score: int
+    """Seeds that neither ended otherwise nor have a score yet."""
+    scores: tuple[float, ...]
+    """The finite test scores, one a seed."""
+    test: Interval
+    """Mean of the scores with its 95 % interval over seeds, inside the metric's scale; NaN bounds with one
+    seed or equal ones, all NaN with none."""
+    validation: float
+    """Mean validation score over the same seeds; NaN where unknown."""
+    seconds: float
+    """Mean training time of a seed; NaN where unknown."""
+    standing: Standing
+    """`best` has the highest mean and every compared other is `worse`; otherwise it is `highest`."""
+    difference: Interval | None = None
+    """Accuracy of the highest condition less this one's over the seeds both have, with its 95 % bootstrap
+    interval over test examples; of predicted numbers the task's metric; None where it was not compared."""
+    p_value: float | None = None
+    """Two-sided p against the highest condition, exact but of numbers, adjusted by Holm within the task."""
+
+
+def rank_conditions(study: Study) -> list[RankedCondition]:
+    """The conditions by task, best mean test score first; then those that did not learn with any seed, those
+    of which a seed diverged, and those without a score.
+
+    A condition is `worse` than the highest where Holm's p is below 0.05 and the interval of the difference
+    lies above zero. The test is McNemar's; over several seeds an example counts for the condition that has
+    it right in more of them (the sign test that McNemar's is with one seed). A predicted number is neither
+    right nor wrong: there the test is a paired bootstrap of the task's metric over the examples.
+    """
+    return [
+        ranked
+        for task, conditions in conditions_by_task(study).items()
+        for ranked in _rank_task(list(conditions.values()), study.metric_by_task[task])
+    ]
+
+
+def _rank_task(conditions: list[tuple[VariantResult, ...]], metric: str) -> list[RankedCondition]:
+    summaries = [(_summarise(variants, metric), variants) for variants in conditions]
+    summaries.sort(key=lambda pair: _order(pair[0]))
+    (first, first_variants), *others = summaries
+    if first.standing != "not compared":
+        return [ranked for ranked, _ in summaries]
+    compared = _compare(first_variants, others)
+    separated = [
+        ranked.standing == "worse"
+        for ranked in compared
+        if ranked.standing not in ("did not learn", "diverged", "no result")
+    ]
+    is_best = bool(separated) and all(separated)
+    return [replace(first, standing="best" if is_best else "highest"), *compared]
+
+
+def _summarise(variants: Sequence[VariantResult], metric: str) -> RankedCondition:
+    """The condition on its own; its standing is still `not compared` where it can be compared."""
+    metrics = [
+        read_metrics(v.folders["finetune"]) for v in variants if v.state == "done" and "finetune" in v.folders
+    ]
+    scored = [m for m in metrics if math.isfinite(m.get(f"test/{metric}", math.nan))]
+    scores = tuple(m[f"test/{metric}"] for m in scored)
+    ends = [training_end(m) for m in metrics]
+    num_diverged, num_not_learning = ends.count("diverged"), ends.count("did not learn")
+    standing: Standing = "not compared"
+    if not metrics:
+        standing = "no result"
+    elif num_diverged or len(scored) < len(metrics):
+        standing = "diverged"
+    elif num_not_learning == len(metrics):
+        standing = "did not learn"
+    return RankedCondition(
+        task=variants[0].task,
+        condition=variants[0].condition,
+        metric=metric,
+        num_seeds=len(scores),
+        num_variants=len(variants),
+        num_cells=max(v.num_cells for v in variants),
+        num_stopped=sum(v.state == "stopped" for v in variants),
+        num_failed=sum(v.state in ("failed", "blocked") for v in variants),
+        num_diverged=num_diverged,
+        num_not_learning=num_not_learning,
+        num_without_score=sum(v.state in ("running", "todo") for v in variants),
+        scores=scores,
+        test=mean_interval(scores, scale=scale_of(metric))
+        if scores
+        else Interval(math.nan, math.nan, math.nan),
+        validation=_mean([m.get(f"validation/{metric}", math.nan) for m in scored]),
+        seconds=_mean([m.get("train/seconds", math.nan) for m in metrics]),
+        standing=standing,
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else math.nan
+
+
+def _order(ranked: RankedCondition) -> tuple[int, float]:
+    group = {"not compared": 0, "did not learn": 1, "diverged": 2, "no result": 3}[ranked.standing]
+    return group, -ranked.test.mean if ranked.scores else math.inf
+
+
+def _compare(
+    first_variants: Sequence[VariantResult], others: Sequence[tuple[RankedCondition, Sequence[VariantResult]]]
+) -> list[RankedCondition]:
+    tests = [
+        _test(ranked.metric, first_variants, variants) if ranked.standing == "not compared" else None
+        for ranked, variants in others
+    ]
+    adjusted = iter(holm([test[1] for test in tests if test is not None]))
+    return [
+        ranked if test is None else _with_comparison(ranked, test[0], float(next(adjusted)))
+        for (ranked, _), test in zip(others, tests, strict=True)
+    ]
+
+
+def _test(
+    metric: str, first: Sequence[VariantResult], other: Sequence[VariantResult]
+) -> tuple[Interval, float] | None:
+    """How far the first is ahead on the same examples, and p; None where no examples are shared."""
+    if METRICS[metric].compares == "correlations":
+        pair = matched(numbers_by_seed(first), numbers_by_seed(other))
+        if pair is None or pair[0].shape[-1] < LEAST_EXAMPLES:
+            return None
+        first_S2N, other_S2N = pair
+        return correlation_difference(
+            first_S2N[0, 0], first_S2N[:, 1], other_S2N[:, 1], correlation=metric, seed=0
+        )
+    pair = matched(correct_by_seed(first), correct_by_seed(other))
+    return None if pair is None else (difference_interval(*pair, seed=0), sign_test(*pair))
+
+
+def _with_comparison(ranked: RankedCondition, difference: Interval, p_value: float) -> RankedCondition:
+    is_worse = p_value < SIGNIFICANCE and difference.low > 0
+    standing = "worse" if is_worse else "indistinguishable"
+    return replace(ranked, difference=difference, p_value=p_value, standing=standing)

@@ -1,0 +1,103 @@
+"""Curves of a condition: the mean over its seeds, and the range between them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from layerscope.jobs.artifacts.curves import read_curves
+from layerscope.jobs.artifacts.record import read_metrics
+from layerscope.jobs.report.study import VariantResult, shown_name, training_end
+
+
+@dataclass(frozen=True)
+class Band:
+    """A curve with its spread; the four arrays are of one length, NaN where there is no finite value."""
+
+    steps: np.ndarray
+    mean: np.ndarray
+    low: np.ndarray
+    """The lowest seed."""
+    high: np.ndarray
+    """The highest seed."""
+    is_finished: bool = True
+    """False for the curves of variants that are not done."""
+    trouble: str = ""
+    """`diverged` or `did not learn` where the training of a done variant did."""
+
+
+def series_by_metric(folder: Path, role: str) -> dict[str, dict[int, float]]:
+    """Value by step of each metric, steps ascending; of a step logged again after a restart, the last."""
+    series: dict[str, dict[int, float]] = {}
+    for point in read_curves(folder):
+        series.setdefault(shown_name(role, point.metric), {})[point.step] = point.value
+    return {metric: dict(sorted(values.items())) for metric, values in series.items()}
+
+
+def bands_by_metric(variants: Sequence[VariantResult], role: str) -> dict[str, Band]:
+    """The band of each metric over one condition's seeds: of the done variants, or else of all."""
+    done = [variant for variant in variants if variant.state == "done"]
+    series = [series_by_metric(v.folders[role], role) for v in done or variants if role in v.folders]
+    metrics = dict.fromkeys(metric for one in series for metric in one)
+    trouble = _trouble(done) if role == "finetune" else ""
+    return {
+        metric: band(
+            [one[metric] for one in series if metric in one], is_finished=bool(done), trouble=trouble
+        )
+        for metric in metrics
+    }
+
+
+def _trouble(done: Sequence[VariantResult]) -> str:
+    ends = {training_end(read_metrics(variant.folders["finetune"])) for variant in done}
+    return next((end for end in ("diverged", "did not learn") if end in ends), "")
+
+
+def band(series: Sequence[Mapping[int, float]], *, is_finished: bool = True, trouble: str = "") -> Band:
+    """Mean, lowest and highest at each step over the series that have it; NaN where one is not finite."""
+    steps = sorted({step for one in series for step in one})
+    columns = [np.array([one[step] for one in series if step in one]) for step in steps]
+    columns = [column if np.isfinite(column).all() else np.array([np.nan]) for column in columns]
+    return Band(
+        steps=np.array(steps),
+        mean=np.array([column.mean() for column in columns]),
+        low=np.array([column.min() for column in columns]),
+        high=np.array([column.max() for column in columns]),
+        is_finished=is_finished,
+        trouble=trouble,
+    )
+
+
+def thinned(curve: Band, *, max_points: int = 40) -> Band:
+    """The same curve in at most `max_points` points, each the mean of neighbours, so that it can be read."""
+    if len(curve.steps) <= max_points:
+        return curve
+    parts = np.array_split(np.arange(len(curve.steps)), max_points)
+    return Band(
+        *(np.array([array[part].mean() for part in parts]) for array in _arrays(curve)),
+        is_finished=curve.is_finished,
+        trouble=curve.trouble,
+    )
+
+
+def mean_band(curves: Sequence[Band]) -> Band | None:
+    """The mean of finished curves at the steps that all have; None where they share fewer than two."""
+    finished = [curve for curve in curves if curve.is_finished]
+    shared = set.intersection(*(set(curve.steps.tolist()) for curve in finished)) if finished else set()
+    if len(shared) < 2:
+        return None
+    return band(
+        [
+            {
+                step: mean
+                for step, mean in zip(curve.steps.tolist(), curve.mean.tolist(), strict=True)
+                if step in shared
+            }
+            for curve in finished
+        ]
+    )
+
+
+def _arrays(curve: Band) -> tuple[np.ndarray, ...]:
+    return curve.steps, curve.mean, curve.low, curve.high

@@ -1,0 +1,71 @@
+"""A study as it stands: each variant, its state, and the folders of what was computed for it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from layerscope.jobs.report.paper.paper_recipes import StudyReference
+from layerscope.jobs.specs.measure import Measure
+
+State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
+
+NOT_MEASURES = ("finetune", "pretrain", "multitask", "view")
+"""Roles whose curves, if any, do not run over layers."""
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One recipe x task x seed, and where its artifacts are."""
+
+    condition: str
+    """The factors that vary in this study, as `layer_decay=0.9 truncation=head`; variants that share task and
+    condition differ only in their seed."""
+    task: str
+    seed: int
+    recipe: Mapping[str, object]
+    """Every factor of the recipe, varied or not."""
+    key: str
+    """Key of the finetune stage."""
+    state: State
+    reason: str = ""
+    """Why it failed, was stopped or is blocked; empty otherwise."""
+    num_cells: int = 1
+    """Grid cells that collapsed into this variant because their views are identical."""
+    folders: Mapping[str, Path] = field(default_factory=dict)
+    """Artifact folders that exist, by role: `finetune`, `pretrain`, `probe`, `depth`, `cka/start`,
+    `cka/within`; `view` is the prepared texts that it was tuned on.
+    While a variant runs, `finetune` is its scratch folder, with curves and no record."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """Everything that the report and the tracker show of one experiment."""
+
+    experiment: str
+    description: str
+    encoder: str
+    yaml: str
+    """The resolved experiment, as YAML."""
+    metric_by_task: Mapping[str, str]
+    """The test metric of each task, as `accuracy`."""
+    variants: tuple[VariantResult, ...]
+    notes: tuple[str, ...] = ()
+    """Sentences the reader must see: collapsed views, failures, stopped variants."""
+    reference: StudyReference | None = None
+    """The paper beside which the study is shown."""
+    plugins: Mapping[str, Measure] = field(default_factory=dict)
+    """Measures of the user's own, by name."""
+
+
+def shown_name(role: str, metric: str) -> str:
+    """What a stage's metric is called beside those of the others: `probe/start/accuracy`; fine-tuning's own
+    names stay as they are, so no two stages share one."""
+    return metric if role == "finetune" else f"{role}/{metric}"
+
+
+def training_end(metrics: Mapping[str, float]) -> Literal["learned", "did not learn", "diverged"]:
+    """How a finished training ended, by its metrics; where they say nothing it learned."""
+    if metrics.get("diverged", 0.0) == 1:
+        return "diverged"
+    return "did not learn" if metrics.get("learned", 1.0) == 0 else "learned"

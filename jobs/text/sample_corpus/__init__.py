@@ -1,0 +1,1 @@
+"""The sample corpus: generated, in English, with words, labels and relations."""

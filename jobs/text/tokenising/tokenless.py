@@ -1,0 +1,28 @@
+"""Texts of which a tokenizer leaves nothing, where it puts no special token around them either."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import TYPE_CHECKING
+
+from layerscope.jobs.text.tokenising.special_tokens import frame_of
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+
+def tokenless(sequences: Sequence[tuple[str, ...]], tokenizer: "Tokenizer") -> Iterator[int]:
+    """Places of the sequences, each of one text or two, that an encoder could not be given.
+
+    Quick: a text with a character that is a token by itself is not tokenized. A rule of the tokenizer's that
+    takes such characters away together with others is seen by `prepare`, which tokenizes every text.
+    """
+    if not sequences or frame_of(tokenizer, num_parts=len(sequences[0])).num_special:
+        return
+
+    @cache
+    def leaves_some(text: str) -> bool:
+        return bool(tokenizer.encode(text, add_special_tokens=False).ids)
+
+    for place, texts in enumerate(sequences):
+        if not any(any(map(leaves_some, text)) or leaves_some(text) for text in texts):
+            yield place

@@ -1,0 +1,129 @@
+"""Further pretrainings by name: their snapshots, their chains, their corpora, and what is wrong with them."""
+
+from collections.abc import Iterator, Sequence
+
+from layerscope.orchestrator.experiment.experiment import Experiment, FurtherPretraining
+from layerscope.orchestrator.experiment.faults import suggestion
+from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
+from layerscope.orchestrator.experiment.variants import written_values
+from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
+
+NONE = "none"
+
+
+def name_and_step(start: str) -> tuple[str, int | None]:
+    """The pretraining that a recipe starts from, and the step of its snapshot if it names one."""
+    name, _, step = start.partition("@")
+    return name, int(step) if step else None
+
+
+def chain(experiment: Experiment, name: str) -> list[str]:
+    """Names of pretrainings from the first to this one; ends where a name comes again or is not known."""
+    links: list[str] = []
+    link: str | None = name
+    while link is not None and link not in links and link in experiment.pretraining:
+        links.insert(0, link)
+        link = experiment.pretraining[link].after
+    return links
+
+
+def corpora_of(experiment: Experiment, pretraining: FurtherPretraining, task: str) -> list[str]:
+    """Names of the tasks and corpora whose training texts are read for a task, without order."""
+    domains = {one.task: one.domain for one in (*experiment.tasks, *experiment.corpora)}
+    match pretraining.corpus:
+        case "within-task":
+            return [task]
+        case "in-domain":
+            return [name for name, domain in domains.items() if domain == domains[task]]
+        case "cross-domain":
+            return list(domains)
+        case names:
+            return list(dict.fromkeys(names))
+
+
+def pretraining_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+    """Chains, corpora, snapshots and starts of recipes that do not go together."""
+    values = [(path, str(value)) for path, value in written_values(experiment, "pretraining")]
+    if NONE in experiment.pretraining:
+        message = f"the name '{NONE}' stands for no further pretraining: choose another"
+        yield Contradiction(("pretraining", NONE), message, of_key=True)
+    for name, pretraining in experiment.pretraining.items():
+        yield from _of_chain(experiment, name, pretraining)
+        yield from _of_corpus(experiment, name, pretraining)
+        yield from _of_snapshots(name, pretraining)
+    for path, start in values:
+        yield from _of_start(experiment, path, start)
+    yield from _of_domains(experiment, values)
+
+
+def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Contradiction]:
+    name, step = name_and_step(start)
+    if start in experiment.multi_task:
+        return
+    starts = (*experiment.pretraining, *experiment.multi_task)
+    known = (NONE, *(name for name in starts if name != NONE))
+    if name not in known or (name not in experiment.pretraining and step is not None):
+        message = f"there is no pretraining '{start}'{suggestion(name, known)}; known: {', '.join(known)}"
+        yield Contradiction(path, message, rests_on=(("pretraining", name), ("multi_task", name)))
+    elif name != NONE and step is not None:
+        pretraining = experiment.pretraining[name]
+        kept = sorted({*pretraining.snapshots, pretraining.steps})
+        if step not in kept:
+            message = (
+                f"pretraining '{name}' keeps no encoder of step {step}: it has "
+                f"{', '.join(f'{name}@{one}' for one in kept)} (pretraining.{name}.snapshots)"
+            )
+            yield Contradiction(path, message, rests_on=(("pretraining", name),))
+
+
+def _of_chain(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
+    path, after = ("pretraining", name, "after"), pretraining.after
+    if after is None:
+        return
+    if after not in experiment.pretraining:
+        others = [other for other in experiment.pretraining if other != name]
+        message = f"there is no pretraining '{after}'{suggestion(after, others)}; known: {', '.join(others)}"
+        yield Contradiction(path, message)
+        return
+    links = chain(experiment, name)
+    # Every link of a circle sees the circle; the first one written tells it.
+    if experiment.pretraining[links[0]].after == name == min(links, key=list(experiment.pretraining).index):
+        yield Contradiction(path, f"goes round in a circle: {' after '.join([*reversed(links), name])}")
+
+
+def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
+    if isinstance(pretraining.corpus, str):
+        return
+    known = [one.task for one in (*experiment.tasks, *experiment.corpora)]
+    for index, corpus in enumerate(pretraining.corpus):
+        path = ("pretraining", name, "corpus", index)
+        if corpus not in known:
+            message = (
+                f"there is no task or corpus '{corpus}'{suggestion(corpus, known)}; known: {', '.join(known)}"
+            )
+            yield Contradiction(path, message, rests_on=(("tasks",), ("corpora",)))
+        elif corpus in pretraining.corpus[:index]:
+            yield Contradiction(path, f"{corpus} stands here twice")
+
+
+def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
+    for index, step in enumerate(pretraining.snapshots):
+        path = ("pretraining", name, "snapshots", index)
+        if step > pretraining.steps:
+            message = f"must be at most steps, which is {pretraining.steps}, not {step}"
+            yield Contradiction(path, message, rests_on=(("pretraining", name, "steps"),))
+        elif step in pretraining.snapshots[:index]:
+            yield Contradiction(path, f"{step} stands here twice")
+
+
+def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) -> Iterator[Contradiction]:
+    """Every task is trained on from every start that the recipes name."""
+    used = {link for _, start in values for link in chain(experiment, name_and_step(start)[0])}
+    without = [task.task for task in experiment.tasks if task.domain is None]
+    for name in experiment.pretraining:
+        if name in used and without and experiment.pretraining[name].corpus == "in-domain":
+            message = (
+                f"in-domain needs to know the domain of each task: give domain in {', '.join(without)}, "
+                "as domain: sentiment"
+            )
+            yield Contradiction(("pretraining", name, "corpus"), message, rests_on=(("tasks",),))

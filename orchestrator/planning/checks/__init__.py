@@ -1,0 +1,1 @@
+"""Checks of an experiment against its data and encoders."""

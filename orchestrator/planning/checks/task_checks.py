@@ -1,0 +1,220 @@
+"""A task against its data: every row read, every fault told, and what there is counted."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from layerscope.jobs.specs.annotations import SampleAnnotationsData
+from layerscope.jobs.specs.stages import SampleData, target_of
+from layerscope.jobs.specs.targets import TARGET_FACTS
+from layerscope.jobs.text.reading.annotated_sentences import (
+    AnnotatedSentence,
+    noted_annotations,
+    sample_annotations,
+)
+from layerscope.jobs.text.reading.corpora import noted_rows, read_hub
+from layerscope.jobs.text.reading.data_faults import Noted
+from layerscope.jobs.text.reading.hub_rows import hub_records
+from layerscope.jobs.text.reading.row_targets import ROW_TARGETS, check_targets, with_last
+from layerscope.jobs.text.reading.rows import Row
+from layerscope.jobs.text.reading.span_rows import columns_of_spans, noted_span_sentences, span_sentences
+from layerscope.jobs.text.reading.unit_labels import check_unit_labels
+from layerscope.orchestrator.errors import ConfigurationError
+from layerscope.orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
+from layerscope.orchestrator.planning.checks.data_notes import notes_on_rows, notes_on_sentences
+from layerscope.orchestrator.planning.checks.metric_checks import check_metric
+from layerscope.orchestrator.planning.sources.hub_data import resolve_revision
+
+LABELS_SHOWN = 20
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class CheckedTask:
+    """What a task's data have."""
+
+    task: str
+    num_rows: Mapping[str, int]
+    """Of each split, or its sentences where their units are labelled."""
+    num_units: Mapping[str, int] | None
+    """Labelled words, pairs or spans of each split."""
+    num_by_label: Mapping[str, Mapping[str, int]]
+    """Of each split how often each label or choice is right, in the order of the labels; empty of numbers
+    and where several choices may be right."""
+    notes: tuple[str, ...]
+    """What is no fault, but worth knowing."""
+
+
+def check_task(task: Task) -> CheckedTask:
+    """Read all splits of a task.
+
+    Raises:
+        ConfigurationError: rows at fault, as `file:row: reason`, of all splits at once; or labels, choices or
+            a metric that do not fit.
+    """
+    try:
+        return _with_units(task) if task.has_units else _with_rows(task)
+    except (ValueError, OSError) as error:
+        raise ConfigurationError(f"task {task.task}: {error}") from error
+
+
+def lines_of(checked: CheckedTask) -> Iterator[str]:
+    """What a reader is told."""
+    units = checked.num_units
+    noun = "rows" if units is None else "sentences"
+    counts = [
+        f"{number:,} {noun}{'' if units is None else f' with {units[split]:,} units'} in {split}"
+        for split, number in checked.num_rows.items()
+    ]
+    yield f"{checked.task}: {', '.join(counts)}"
+    train = checked.num_by_label.get("train", {})
+    if train:
+        shown = [f"{label} {number:,}" for label, number in list(train.items())[:LABELS_SHOWN]]
+        more = f", ... ({len(train)} labels)" if len(train) > LABELS_SHOWN else ""
+        yield f"  labels in train: {', '.join(shown)}{more}"
+    yield from (f"  {note}" for note in checked.notes)
+
+
+def _with_rows(task: Task) -> CheckedTask:
+    target = target_of(task.columns, task.predict)
+    is_corpus = isinstance(task, Corpus)
+    noted = _each(_row_readers(task, has_label=not is_corpus))
+    rows = {split: of.found for split, of in noted.items()}
+    num_rows = {split: len(of) for split, of in rows.items()}
+    if is_corpus:
+        return CheckedTask(task.task, num_rows, None, {}, notes_on_rows(task, noted))
+    labels = with_last(check_targets(rows, target, names=_names(task)), task.positive)
+    check_metric(task, labels)
+    counted = labels if TARGET_FACTS[target].has_one_answer else ()
+    num_by_label = {
+        split: {label: count[label] for label in counted}
+        for split, count in ((split, Counter(str(row.label) for row in of)) for split, of in rows.items())
+    }
+    notes = (*ROW_TARGETS[target].notes(rows["train"]), *notes_on_rows(task, noted))
+    return CheckedTask(task.task, num_rows, None, num_by_label, notes)
+
+
+def _with_units(task: Task) -> CheckedTask:
+    noted = _each(_sentence_readers(task))
+    sentences = {split: of.found for split, of in noted.items()}
+    labels = check_unit_labels(sentences, _names(task))
+    counts = {split: Counter(u.label for s in of for u in s.units) for split, of in sentences.items()}
+    if len(counts["train"]) < 2:
+        raise ValueError(f"train has one label only ({', '.join(labels)}): there is nothing to predict")
+    check_metric(task, sorted(counts["train"]))
+    return CheckedTask(
+        task.task,
+        {split: len(of) for split, of in sentences.items()},
+        {split: count.total() for split, count in counts.items()},
+        {split: {label: count[label] for label in labels if count[label]} for split, count in counts.items()},
+        (*_unknown_in_train(counts), *notes_on_sentences(noted)),
+    )
+
+
+def _unknown_in_train(counts: Mapping[str, Counter[str]]) -> Iterator[str]:
+    unknown = sorted(set(counts["test"]) - set(counts["train"]))
+    if unknown:
+        number = sum(counts["test"][label] for label in unknown)
+        yield (
+            f"{number:,} units of test have a label that train lacks, and can only be got wrong: "
+            f"{', '.join(unknown)}"
+        )
+
+
+def _each(readers: Mapping[str, Callable[[], Found]]) -> dict[str, Found]:
+    """What every split has; the faults of all splits together."""
+    found, faults = {}, []
+    for split, read in readers.items():
+        try:
+            found[split] = read()
+        except ValueError as error:
+            faults.append(str(error))
+    if faults:
+        raise ValueError("\n  ".join(dict.fromkeys(faults)))
+    return found
+
+
+def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Noted[Row]]]:
+    reading = {"predict": task.predict, "has_label": has_label}
+    match task.data:
+        case SampleData() as data:
+            from layerscope.jobs.text.sample_corpus.sample_documents import sample_rows
+
+            parts = sample_rows(**data.model_dump(exclude={"source"}))
+            return {
+                split: lambda of=of: Noted([Row(**row) for row in of], ())
+                for split, of in zip(("train", "test"), parts, strict=True)
+            }
+        case Files() | CorpusFiles():
+            return {
+                split: lambda path=path: noted_rows(path, task.columns, layout=task.data.layout, **reading)
+                for split, path in _files(task.data).items()
+            }
+        case Hub() as data:
+            asked = {
+                "subset": data.subset,
+                "revision": resolve_revision(data.name, data.revision),
+                "columns": task.columns,
+            }
+            names = _splits(data) if has_label else {"train": data.train}
+            return {
+                split: lambda name=name: Noted(read_hub(data.name, split=name, **asked, **reading), ())
+                for split, name in names.items()
+            }
+    raise AssertionError("sentences have units")
+
+
+def _sentence_readers(task: Task) -> dict[str, Callable[[], Noted[AnnotatedSentence]]]:
+    match task.data:
+        case SampleAnnotationsData() as data:
+            sizes = {"train": data.num_train, "test": data.num_test}
+            return {
+                split: lambda split=split, size=size: Noted(
+                    sample_annotations(label=data.label, num_sentences=size, seed=data.seed, part=split), ()
+                )
+                for split, size in sizes.items()
+            }
+        case AnnotatedFiles() as data:
+            return {
+                split: lambda path=path: noted_annotations(path, data.label)
+                for split, path in _files(data).items()
+            }
+        case Files() as data:
+            return {
+                split: lambda path=path: noted_span_sentences(path, task.columns, data.layout)
+                for split, path in _files(data).items()
+            }
+        case Hub() as data:
+            revision = resolve_revision(data.name, data.revision)
+            columns = columns_of_spans(task.columns)
+
+            def read(name: str) -> Noted[AnnotatedSentence]:
+                records = hub_records(
+                    data.name, subset=data.subset, revision=revision, split=name, columns=columns
+                )
+                return span_sentences(records, f"{data.name}/{name}", task.columns)
+
+            return {split: lambda name=name: read(name) for split, name in _splits(data).items()}
+    raise AssertionError("rows without spans have no units")
+
+
+def _files(data: Files | AnnotatedFiles) -> dict[str, Path]:
+    written = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {split: Path(path).expanduser().absolute() for split, path in written.items() if path is not None}
+
+
+def _splits(data: Hub) -> dict[str, str]:
+    written = {"train": data.train, "validation": data.validation, "test": data.test}
+    return {split: name for split, name in written.items() if name is not None}
+
+
+def _names(task: Task) -> dict[str, str]:
+    """What messages call a split."""
+    match task.data:
+        case Files() | AnnotatedFiles():
+            return {split: path.name for split, path in _files(task.data).items()}
+        case Hub() as data:
+            return {split: f"{data.name}/{name}" for split, name in _splits(data).items()}
+    return {}

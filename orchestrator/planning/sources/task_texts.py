@@ -1,0 +1,60 @@
+"""What is known of a task's texts before anything is computed: how many learn, and their tokens."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+from layerscope.jobs.specs.stages import target_of
+from layerscope.jobs.text.reading.copies import texts_of_rows
+from layerscope.jobs.text.reading.row_targets import strata
+from layerscope.jobs.text.reading.rows import Row
+from layerscope.jobs.text.reading.splits import split_of_texts, stratified_sample
+from layerscope.jobs.text.tokenising.truncation import count_tokens
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.tasks import Task
+from layerscope.orchestrator.experiment.variants import possible_values
+from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
+
+
+@dataclass(frozen=True)
+class TaskTexts:
+    """The texts of a task whose data was looked at."""
+
+    num_train: int
+    """Texts of the training split, without those that validate."""
+    rows_by_split: Mapping[str, Sequence[Row]]
+
+    def count_tokens(self, encoder: LocatedEncoder, limit: int, enough: int) -> int:
+        """Tokens of all splits when each text is cut; a bound where that is no more than `enough`."""
+        texts = [row.text for rows in self.rows_by_split.values() for row in rows]
+        return count_tokens(texts, encoder.tokenizer, limit, enough=enough)
+
+
+def texts_of(task: Task, rows_by_split: Mapping[str, Sequence[Row]]) -> TaskTexts:
+    """What the rows of a task say."""
+    train = rows_by_split["train"]
+    if "validation" in rows_by_split:
+        return TaskTexts(len(train), rows_by_split)
+    alike = strata(train, target_of(task.columns, task.predict))
+    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
+    kept, _ = split_of_texts(alike, texts_of_rows(train), **drawing)
+    return TaskTexts(len(kept), rows_by_split)
+
+
+def num_kept(texts: Sequence[Hashable], task: Task) -> int:
+    """Of annotated sentences to train on, by what they say, those in the sample that do not validate."""
+    places = stratified_sample([""] * len(texts), size=task.sample.train, seed=task.sample.seed)
+    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
+    kept, _ = split_of_texts([""] * len(places), [texts[place] for place in places], **drawing)
+    return len(kept)
+
+
+def train_size_faults(experiment: Experiment, num_train_by_task: Mapping[str, int]) -> list[str]:
+    """Sizes that are more than a task has texts, or sentences, in words."""
+    sizes = [size for size in possible_values(experiment, "train_size") if size is not None]
+    largest = max(sizes, default=0)
+    return [
+        f"train_size: task {task} has {num_train} training texts, not {largest:g}: at most "
+        f"{num_train}, or a share below 1"
+        for task, num_train in num_train_by_task.items()
+        if largest > num_train
+    ]

@@ -1,0 +1,1 @@
+"""How each kind of stage gets its spec and parents."""

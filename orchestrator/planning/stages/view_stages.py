@@ -1,0 +1,84 @@
+"""Views: a task's data as one recipe sees them, tokenised and cut; identical ones are one stage."""
+
+from typing import Any
+
+from layerscope.jobs.specs.stages import PrepareSpec
+from layerscope.jobs.text.tokenising.truncation import middle_head
+from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
+from layerscope.orchestrator.planning.plan import Stage, make_stage
+from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
+from layerscope.orchestrator.planning.sources.sources import AnnotatedSource, TaskSource
+from layerscope.orchestrator.planning.stages.sentence_stages import sentences_of
+
+
+def tuned_on(
+    experiment: Experiment, source: TaskSource | AnnotatedSource, encoder: LocatedEncoder, recipe: Recipe
+) -> Stage:
+    """What a task's variants with a recipe learn from: a view of its texts, or its annotated sentences."""
+    if isinstance(source, AnnotatedSource):
+        return annotated(experiment, source, encoder)
+    return view_of(source, encoder, recipe)
+
+
+def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stage:
+    """The texts as a recipe sees them; `whole` where none is longer than the limit."""
+    if not source.exceeds(encoder, recipe.max_length):
+        return _prepare(source, encoder, truncation="whole", max_length=None)
+    cut = {"truncation": recipe.truncation, "max_length": recipe.max_length}
+    match recipe.truncation:
+        case "head+tail":
+            cut["head_tokens"] = recipe.head_tokens
+        case "middle" if not source.are_pairs:
+            head = middle_head(recipe.max_length - source.num_special(encoder))
+            cut |= {"truncation": "head+tail", "head_tokens": head}
+        case "windows":
+            cut |= {"window_overlap": recipe.window_overlap, "max_windows": recipe.max_windows}
+    return _prepare(source, encoder, **cut)
+
+
+def whole_texts(
+    experiment: Experiment, source: TaskSource | AnnotatedSource, encoder: LocatedEncoder
+) -> Stage:
+    """The texts uncut, those of a pair each by itself, without choices; of annotated sentences the words.
+
+    Answers are read, since there is no label beside them.
+    """
+    if isinstance(source, AnnotatedSource):
+        return annotated(experiment, source, encoder)
+    columns = source.task.columns
+    if columns.answers is None:
+        columns = columns.model_copy(update={"choices": None})
+    pairs = "joined" if columns.text_pair is None and columns.answers is None else "apart"
+    return _prepare(source, encoder, truncation="whole", max_length=None, pairs=pairs, columns=columns)
+
+
+def in_windows(data: Stage) -> bool:
+    """Whether a text is several sequences in what a stage leaves."""
+    return isinstance(data.spec, PrepareSpec) and data.spec.truncation == "windows"
+
+
+def are_pairs(data: Stage) -> bool:
+    """Whether a row has two texts in what a stage leaves."""
+    return isinstance(data.spec, PrepareSpec) and data.spec.columns.text_pair is not None
+
+
+def annotated(experiment: Experiment, source: AnnotatedSource, encoder: LocatedEncoder) -> Stage:
+    """The sentences of an annotated task that is fine-tuned on; no factor of a recipe changes them."""
+    length = experiment.measures.sentence_length
+    return sentences_of(source, encoder, sentence_length=length, are_tuned_on=True)
+
+
+def _prepare(source: TaskSource, encoder: LocatedEncoder, **fields: Any) -> Stage:
+    given = {"columns": source.task.columns} | fields
+    spec = PrepareSpec(
+        data=source.data,
+        data_version=source.data_version,
+        sample=source.task.sample,
+        validation=source.task.validation,
+        tokenizer=encoder.tokenizer_digest,
+        text_only=source.text_only,
+        predict=source.task.predict,
+        positive=source.task.positive,
+        **given,
+    )
+    return make_stage(spec, files=dict(source.files) | {"tokenizer": str(encoder.folder)})
