@@ -18,7 +18,9 @@ from layerscope.jobs.artifacts.tokenised import Split, read_labels, read_split
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.encoders.feature_heads import make_head
 from layerscope.jobs.specs.features import FeatureHeadSpec
+from layerscope.jobs.specs.targets import selecting_name
 from layerscope.jobs.targets.label import LABEL
+from layerscope.jobs.targets.own_metrics import load_metric
 from layerscope.jobs.text.reading.subsets import stratified_subset, subset_size
 from layerscope.jobs.training.epochs import Epochs
 from layerscope.jobs.training.learning_rates import groups_at_one_rate
@@ -54,6 +56,7 @@ class FeatureHeadTraining(Learner):
         self._spec, self._context = spec, context
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
+        self._own = load_metric(spec.selected_by, context.inputs.get("metric"))
         self._labels = read_split(data, "train").labels
         size = subset_size(training.train_size, len(self._labels))
         self._rows = stratified_subset(self._labels, size=size, seed=spec.seed)
@@ -87,8 +90,8 @@ class FeatureHeadTraining(Learner):
 
     def evaluate(self) -> Evaluation:
         split, logits_NK = self._scored("validation")
-        scores = LABEL.scores(split.labels, logits_NK, prefix="validation")
-        return Evaluation(scores, scores[f"validation/{self._spec.selected_by or LABEL.facts.selected_by}"])
+        scores = LABEL.scores(split.labels, logits_NK, prefix="validation", own=self._own)
+        return Evaluation(scores, scores[f"validation/{selecting_name(self._spec.selected_by, LABEL.name)}"])
 
     def finish(self, progress: Progress) -> dict[str, float]:
         split, logits_NK = self._scored("test")
@@ -98,7 +101,7 @@ class FeatureHeadTraining(Learner):
         about = summary(progress, counts, batch_size=self._spec.training.batch_size)
         return (
             progress.best
-            | LABEL.scores(split.labels, logits_NK, prefix="test")
+            | LABEL.scores(split.labels, logits_NK, prefix="test", own=self._own)
             | {name: float(value) for name, value in about.items()}
             | {"diverged": float(progress.diverged)}
         )

@@ -20,7 +20,9 @@ from layerscope.jobs.encoders.heads import Classifier
 from layerscope.jobs.encoders.loading import load_encoder, load_pooler, save_encoder, snapshot_folder
 from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.stages import FinetuneSpec
+from layerscope.jobs.specs.targets import selecting_name
 from layerscope.jobs.targets.all import TARGETS
+from layerscope.jobs.targets.own_metrics import load_metric
 from layerscope.jobs.text.reading.subsets import part_of_train
 from layerscope.jobs.text.tokenising.inputs import inputs_of
 from layerscope.jobs.training.epochs import Epochs
@@ -61,6 +63,7 @@ class Finetuning(Learner):
         training, data = spec.training, context.inputs["data"]
         set_seed(spec.seed)
         self._task = TARGETS[read_target(data)]
+        self._own = load_metric(spec.selected_by, context.inputs.get("metric"))
         self._train = part_of_train(read_examples(data, "train"), size=training.train_size, seed=spec.seed)
         self._validation = read_examples(data, "validation")
         self._start = snapshot_folder(context.inputs["encoder"], spec.snapshot)
@@ -107,9 +110,9 @@ class Finetuning(Learner):
 
     def evaluate(self) -> Evaluation:
         logits_NK, targets = self._logits(self._validation), self._validation.targets()
-        scores = self._task.scores(targets, logits_NK, prefix="validation")
+        scores = self._task.scores(targets, logits_NK, prefix="validation", own=self._own)
         learned = self._task.has_learnt(self._train.targets(), targets, logits_NK)
-        by = self._spec.selected_by or self._task.facts.selected_by
+        by = selecting_name(self._spec.selected_by, self._task.name)
         return Evaluation(scores, scores[f"validation/{by}"], {"learned": float(learned)})
 
     def finish(self, progress: Progress) -> dict[str, float]:
@@ -127,7 +130,7 @@ class Finetuning(Learner):
             progress.best
             | {f"{name}_first": value for name, value in progress.first_losses.items()}
             | {f"{name}_last": value for name, value in progress.last_losses.items()}
-            | self._task.scores(test.targets(), logits_NK, prefix="test")
+            | self._task.scores(test.targets(), logits_NK, prefix="test", own=self._own)
             | summary(progress, counts, batch_size=training.batch_size)
             | {
                 "train/micro_batch_size": at_once,

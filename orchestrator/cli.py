@@ -295,7 +295,7 @@ def compare(
     rows = tidy_rows(study)
     if not rows:
         print("nothing is finished yet: `layerscope run` computes what there is to compare", file=sys.stderr)
-    content = format_rows(rows, "json" if as_json else form)
+    content = format_rows(rows, "json" if as_json else form, metric_of=study.metric)
     if isinstance(content, bytes):
         sys.stdout.buffer.write(content)
         return

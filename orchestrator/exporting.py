@@ -16,6 +16,7 @@ from layerscope.orchestrator.store.artifacts import Store
 
 if TYPE_CHECKING:
     from layerscope.jobs.model_card import Facts
+    from layerscope.jobs.specs.targets import MetricName
 
 
 def export_variant(
@@ -57,7 +58,7 @@ def export_variant(
                 variant=record["key"],
                 max_length=prepared["spec"]["max_length"],
                 truncation=prepared["spec"]["truncation"],
-                metric=record["spec"].get("selected_by"),
+                metric=_metric(record),
             )
         except ValueError as error:
             raise ConfigurationError(f"variant {record['key']}: {error}") from error
@@ -147,6 +148,12 @@ def _record_in(folder: Path) -> dict[str, Any]:
             f"the texts that it was tuned on, {folder}, are not there: run its experiment again"
         )
     return read_record(folder)
+
+
+def _metric(record: dict[str, Any]) -> "MetricName | None":
+    """The built-in metric that selected the model; none where its task type's does, or the user's own."""
+    selected_by = record["spec"].get("selected_by")
+    return selected_by if isinstance(selected_by, str) else None
 
 
 def _layers(written: str) -> int | Literal["auto"]:

@@ -58,6 +58,7 @@ class Workspace:
             schedule,
             encoders=self.sources.encoders,
             measures=self.sources.measures,
+            own_metrics={one.spec.name: one.declared for one in self.sources.own_metrics.values()},
             search_notes=notes,
         )
 

@@ -8,7 +8,7 @@ from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.kernels.statistics.intervals import Interval, Scale, mean_interval
 from layerscope.jobs.report.conditions import MAX_LEVELS, factor_label, varied_factors
 from layerscope.jobs.report.study import Study, VariantResult
-from layerscope.jobs.specs.targets import scale_of_differences
+from layerscope.jobs.specs.targets import Metric
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def main_effects(study: Study) -> list[Effect]:
         effect
         for task, metric in study.metric_by_task.items()
         for factor in varied_factors(variant for variant in study.variants if variant.task == task)
-        for effect in _effects_of(scored_variants(study, task, metric), task, metric, factor)
+        for effect in _effects_of(scored_variants(study, task, metric), task, study.metric(metric), factor)
     ]
 
 
@@ -48,7 +48,7 @@ def scored_variants(study: Study, task: str, metric: str) -> list[tuple[VariantR
 
 
 def _effects_of(
-    scored: list[tuple[VariantResult, float]], task: str, metric: str, factor: str
+    scored: list[tuple[VariantResult, float]], task: str, metric: Metric, factor: str
 ) -> list[Effect]:
     factors = varied_factors(variant for variant, _ in scored)
     values = factors.pop(factor, ())
@@ -58,7 +58,7 @@ def _effects_of(
     for variant, score in scored:
         rest = (variant.seed, *(factor_label(variant, other) for other in factors))
         scores[factor_label(variant, factor)][rest] = score
-    scale = scale_of_differences(metric)
+    scale = metric.scale_of_differences
     return [
         _effect(scores[value], scores[values[0]], task, factor, value, values[0], scale) for value in values
     ]

@@ -17,7 +17,7 @@ class TaskResults:
 
     task: str
     metric: str
-    """The task's own."""
+    """By which its layers are scored."""
     conditions: Conditions
     """In the order of the experiment."""
     best_first: Conditions

@@ -14,7 +14,7 @@ from layerscope.jobs.kernels.statistics.paired_tests import difference_interval,
 from layerscope.jobs.report.conditions import conditions_by_task
 from layerscope.jobs.report.pairing import correct_by_seed, matched, numbers_by_seed, sign_test
 from layerscope.jobs.report.study import Study, VariantResult, training_end
-from layerscope.jobs.specs.targets import METRICS, scale_of
+from layerscope.jobs.specs.targets import Metric
 
 Standing = Literal[
     "best", "highest", "indistinguishable", "worse", "not compared", "did not learn", "diverged", "no result"
@@ -74,17 +74,17 @@ def rank_conditions(study: Study) -> list[RankedCondition]:
     return [
         ranked
         for task, conditions in conditions_by_task(study).items()
-        for ranked in _rank_task(list(conditions.values()), study.metric_by_task[task])
+        for ranked in _rank_task(list(conditions.values()), study.metric(study.metric_by_task[task]))
     ]
 
 
-def _rank_task(conditions: list[tuple[VariantResult, ...]], metric: str) -> list[RankedCondition]:
+def _rank_task(conditions: list[tuple[VariantResult, ...]], metric: Metric) -> list[RankedCondition]:
     summaries = [(_summarise(variants, metric), variants) for variants in conditions]
     summaries.sort(key=lambda pair: _order(pair[0]))
     (first, first_variants), *others = summaries
     if first.standing != "not compared":
         return [ranked for ranked, _ in summaries]
-    compared = _compare(first_variants, others)
+    compared = _compare(metric, first_variants, others)
     separated = [
         ranked.standing == "worse"
         for ranked in compared
@@ -94,13 +94,13 @@ def _rank_task(conditions: list[tuple[VariantResult, ...]], metric: str) -> list
     return [replace(first, standing="best" if is_best else "highest"), *compared]
 
 
-def _summarise(variants: Sequence[VariantResult], metric: str) -> RankedCondition:
+def _summarise(variants: Sequence[VariantResult], metric: Metric) -> RankedCondition:
     """The condition on its own; its standing is still `not compared` where it can be compared."""
     metrics = [
         read_metrics(v.folders["finetune"]) for v in variants if v.state == "done" and "finetune" in v.folders
     ]
-    scored = [m for m in metrics if math.isfinite(m.get(f"test/{metric}", math.nan))]
-    scores = tuple(m[f"test/{metric}"] for m in scored)
+    scored = [m for m in metrics if math.isfinite(m.get(f"test/{metric.name}", math.nan))]
+    scores = tuple(m[f"test/{metric.name}"] for m in scored)
     ends = [training_end(m) for m in metrics]
     num_diverged, num_not_learning = ends.count("diverged"), ends.count("did not learn")
     standing: Standing = "not compared"
@@ -113,7 +113,7 @@ def _summarise(variants: Sequence[VariantResult], metric: str) -> RankedConditio
     return RankedCondition(
         task=variants[0].task,
         condition=variants[0].condition,
-        metric=metric,
+        metric=metric.name,
         num_seeds=len(scores),
         num_variants=len(variants),
         num_cells=max(v.num_cells for v in variants),
@@ -123,10 +123,8 @@ def _summarise(variants: Sequence[VariantResult], metric: str) -> RankedConditio
         num_not_learning=num_not_learning,
         num_without_score=sum(v.state in ("running", "todo") for v in variants),
         scores=scores,
-        test=mean_interval(scores, scale=scale_of(metric))
-        if scores
-        else Interval(math.nan, math.nan, math.nan),
-        validation=_mean([m.get(f"validation/{metric}", math.nan) for m in scored]),
+        test=mean_interval(scores, scale=metric.scale) if scores else Interval(math.nan, math.nan, math.nan),
+        validation=_mean([m.get(f"validation/{metric.name}", math.nan) for m in scored]),
         seconds=_mean([m.get("train/seconds", math.nan) for m in metrics]),
         standing=standing,
     )
@@ -142,10 +140,12 @@ def _order(ranked: RankedCondition) -> tuple[int, float]:
 
 
 def _compare(
-    first_variants: Sequence[VariantResult], others: Sequence[tuple[RankedCondition, Sequence[VariantResult]]]
+    metric: Metric,
+    first_variants: Sequence[VariantResult],
+    others: Sequence[tuple[RankedCondition, Sequence[VariantResult]]],
 ) -> list[RankedCondition]:
     tests = [
-        _test(ranked.metric, first_variants, variants) if ranked.standing == "not compared" else None
+        _test(metric, first_variants, variants) if ranked.standing == "not compared" else None
         for ranked, variants in others
     ]
     adjusted = iter(holm([test[1] for test in tests if test is not None]))
@@ -156,16 +156,18 @@ def _compare(
 
 
 def _test(
-    metric: str, first: Sequence[VariantResult], other: Sequence[VariantResult]
+    metric: Metric, first: Sequence[VariantResult], other: Sequence[VariantResult]
 ) -> tuple[Interval, float] | None:
     """How far the first is ahead on the same examples, and p; None where no examples are shared."""
-    if METRICS[metric].compares == "correlations":
+    if metric.compares == "nothing":
+        return None
+    if metric.compares == "correlations":
         pair = matched(numbers_by_seed(first), numbers_by_seed(other))
         if pair is None or pair[0].shape[-1] < LEAST_EXAMPLES:
             return None
         first_S2N, other_S2N = pair
         return correlation_difference(
-            first_S2N[0, 0], first_S2N[:, 1], other_S2N[:, 1], correlation=metric, seed=0
+            first_S2N[0, 0], first_S2N[:, 1], other_S2N[:, 1], correlation=metric.name, seed=0
         )
     pair = matched(correct_by_seed(first), correct_by_seed(other))
     return None if pair is None else (difference_interval(*pair, seed=0), sign_test(*pair))

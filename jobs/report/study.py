@@ -7,6 +7,7 @@ from typing import Literal
 
 from layerscope.jobs.report.paper.paper_recipes import StudyReference
 from layerscope.jobs.specs.measure import Measure
+from layerscope.jobs.specs.targets import Metric, metric_named
 
 State = Literal["done", "running", "stopped", "failed", "blocked", "todo"]
 
@@ -56,6 +57,17 @@ class Study:
     """The paper beside which the study is shown."""
     plugins: Mapping[str, Measure] = field(default_factory=dict)
     """Measures of the user's own, by name."""
+    own_metrics: Mapping[str, Metric] = field(default_factory=dict)
+    """Metrics of the user's own, by name."""
+
+    def metric(self, name: str) -> Metric:
+        """A metric of a test score, as `accuracy`. Raises ValueError for one that is not known."""
+        return self.own_metrics[name] if name in self.own_metrics else metric_named(name)
+
+    def metric_on_layers(self, task: str) -> str:
+        """The metric by which layers are scored: the task's, or a built-in one where that is a plug-in."""
+        metric = self.metric(self.metric_by_task[task])
+        return metric.on_layers or metric.name
 
 
 def shown_name(role: str, metric: str) -> str:

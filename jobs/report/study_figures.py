@@ -43,7 +43,7 @@ def study_figures(
     for task, conditions in conditions_by_task(study).items():
         metric = study.metric_by_task[task]
         best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
-        results = TaskResults(task, metric, conditions, best_first)
+        results = TaskResults(task, study.metric_on_layers(task), conditions, best_first)
         figures |= _factor_figures(study, task, metric)
         figures |= _learning_figures(task, metric, conditions)
         figures |= _layer_figures(task, conditions, measures)

@@ -3,7 +3,7 @@
 import io
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Literal
 
@@ -14,7 +14,7 @@ from layerscope.jobs.report.paper.claims import CheckedClaim, claim_line
 from layerscope.jobs.report.series import series_by_metric
 from layerscope.jobs.report.study import Study, VariantResult
 from layerscope.jobs.specs.roles import NOT_MEASURES
-from layerscope.jobs.specs.targets import scale_of
+from layerscope.jobs.specs.targets import Metric, metric_named
 
 Format = Literal["json", "md", "latex", "parquet"]
 
@@ -38,18 +38,23 @@ def tidy_rows(study: Study) -> list[Row]:
     return [row for variant in study.variants if variant.state == "done" for row in _rows_of(variant)]
 
 
-def format_rows(rows: Sequence[Row], format: Format) -> str | bytes:
+def format_rows(
+    rows: Sequence[Row], format: Format, *, metric_of: Callable[[str], Metric] = metric_named
+) -> str | bytes:
     """The rows as JSON objects or Parquet; in Markdown and LaTeX a summary of the test metrics over seeds.
 
     JSON has null for what is not finite. Raises ValueError for an unknown format.
+
+    Args:
+        metric_of: A test metric by its name.
     """
     match format:
         case "json":
             return json.dumps([_json_object(row) for row in rows], indent=2, ensure_ascii=False) + "\n"
         case "md":
-            return _markdown(*_summary(rows))
+            return _markdown(*_summary(rows, metric_of))
         case "latex":
-            return _latex(*_summary(rows))
+            return _latex(*_summary(rows, metric_of))
         case "parquet":
             return _parquet(rows)
         case _:
@@ -100,7 +105,7 @@ def _parquet(rows: Sequence[Row]) -> bytes:
     return buffer.getvalue()
 
 
-def _summary(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+def _summary(rows: Sequence[Row], metric_of: Callable[[str], Metric]) -> tuple[list[str], list[list[str]]]:
     """Header and lines: a line for each condition and task, a column for each test metric."""
     tests = [row for row in rows if row.measure == "test"]
     metrics = list(dict.fromkeys(row.metric for row in tests))
@@ -108,19 +113,19 @@ def _summary(rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     for condition, task in dict.fromkeys((row.condition, row.task) for row in tests):
         own = [row for row in tests if (row.condition, row.task) == (condition, task)]
         scores = [
-            _mean_with_bounds([row.value for row in own if row.metric == metric], metric)
+            _mean_with_bounds([row.value for row in own if row.metric == metric], metric_of(metric))
             for metric in metrics
         ]
         lines.append([condition_label(condition), task, str(len({row.seed for row in own})), *scores])
     return ["condition", "task", "seeds", *metrics], lines
 
 
-def _mean_with_bounds(values: Sequence[float], metric: str) -> str:
+def _mean_with_bounds(values: Sequence[float], metric: Metric) -> str:
     if not values:
         return ""
     if not all(map(math.isfinite, values)):
         return "diverged"
-    interval = mean_interval(values, scale=scale_of(metric))
+    interval = mean_interval(values, scale=metric.scale)
     if math.isnan(interval.high):
         return f"{interval.mean:.4f}"
     return f"{interval.mean:.4f} [{interval.low:.4f}, {interval.high:.4f}]"

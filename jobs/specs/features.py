@@ -6,7 +6,7 @@ from pydantic import Field
 
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.specs.spec import PositiveInt, Spec
-from layerscope.jobs.specs.targets import MetricName
+from layerscope.jobs.specs.targets import MetricName, OwnMetric
 
 FeatureLayers = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^last(-[1-9][0-9]*)?$")]
 """A layer (0 is the embeddings), `last`, or `last-N`: the last N, their states side by side."""
@@ -38,7 +38,7 @@ class FeatureHeadSpec(Spec):
     head_hidden: PositiveInt
     """Width of each direction of the LSTM, and of the attention over its states."""
     seed: int
-    selected_by: MetricName | None = None
+    selected_by: MetricName | OwnMetric | None = None
     """By which metric on the validation split the best weights are chosen; by accuracy without."""
 
 

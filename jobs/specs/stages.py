@@ -6,7 +6,7 @@ from pydantic import Field
 
 from layerscope.jobs.specs.recipe import Pretraining, TokenPooling, Training, Truncation
 from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict
-from layerscope.jobs.specs.targets import MetricName, Predict, Target
+from layerscope.jobs.specs.targets import MetricName, OwnMetric, Predict, Target
 
 Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
 """A step of a training, or a share of all its steps: 1.0 is the last one."""
@@ -178,7 +178,8 @@ class PretrainSpec(Spec):
 class FinetuneSpec(Spec):
     """An encoder with a head, trained on a task.
 
-    Parents: data (prepare or tokenise_annotations), encoder (optional, pretrain).
+    Parents: data (prepare or tokenise_annotations), encoder (optional, pretrain). Outside files: encoder,
+    metric (of the user's own).
     """
 
     kind: Literal["finetune"] = "finetune"
@@ -190,7 +191,7 @@ class FinetuneSpec(Spec):
     seed: int
     checkpoints: tuple[Checkpoint, ...] = ()
     """Where along the training the encoder is kept too, as it is then."""
-    selected_by: MetricName | None = None
+    selected_by: MetricName | OwnMetric | None = None
     """By which metric on the validation split the best weights are chosen; by its task type's without."""
 
 

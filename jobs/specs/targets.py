@@ -4,9 +4,13 @@ What each task type computes of its logits is in `jobs.targets`.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from layerscope.jobs.specs.spec import Strict
 
 Target = Literal["label", "number", "choice", "answers"]
 """One label of several; a number; which of a row's own choices is right; or which of them, so many as it has,
@@ -31,8 +35,39 @@ class Metric:
     """The least and the largest value."""
     of_two_labels: bool = False
     """Whether it is of the last of two labels, and of no other number of labels."""
-    compares: Literal["right answers", "correlations"] = "right answers"
+    compares: Literal["right answers", "correlations", "nothing"] = "right answers"
     """By what of the same examples two models are tested against each other."""
+    on_layers: str = ""
+    """The metric by which layers are scored, where they are not by this one."""
+
+    @property
+    def scale_of_differences(self) -> tuple[float, float]:
+        """The least and the largest difference of two values."""
+        low, high = self.scale
+        return low - high, high - low
+
+
+@dataclass(frozen=True)
+class TaskMetric:
+    """A metric of the user's own, which a file defines as `METRIC`; higher is better."""
+
+    function: Callable[[Any, Any], float]
+    """From what is true and what is predicted (N each) to a number within the scale. Labels are integers in
+    the order of their names; choices are places among those of their row; numbers are floats."""
+    scale: tuple[float, float] = (0.0, 1.0)
+    """The least and the largest value."""
+    targets: tuple[Target, ...] = ("label",)
+    """The task types that it is of."""
+
+
+class OwnMetric(Strict):
+    """A metric of the user's own by which a training is scored, and its best weights chosen."""
+
+    name: str
+    source: str
+    """sha256 of the file that defines it."""
+    entry_point: str | None = None
+    """`module:attribute` of an installed package; none where the file is named."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +161,29 @@ else:
     MetricName = Literal[tuple(METRICS)]
     Objective = Literal[tuple(f"validation/{name}" for name in (*METRICS, LOSS.name))]
 """Names that fields of specs and of experiments take; a type checker sees strings."""
+OwnMetricSource = Annotated[str, Field(pattern=r"^(.*\.py|\w+(\.\w+)*:\w+)$")]
+"""A Python file that defines `METRIC`, as ./kappa.py, or `module:attribute` of an installed package."""
+
+
+def is_own(metric: str) -> bool:
+    """Whether a task's metric is one of the user's own."""
+    return metric not in METRICS
+
+
+def metric_name(written: str) -> str:
+    """The name of a task's metric: of one of the user's own, that of its file, or attribute in lower case."""
+    if not is_own(written):
+        return written
+    if written.endswith(".py"):
+        return written.replace("\\", "/").rpartition("/")[2].removesuffix(".py")
+    return written.rpartition(":")[2].lower()
+
+
+def selecting_name(selected_by: "str | OwnMetric | None", target: Target) -> str:
+    """The name of the metric on the validation split by which the best weights are chosen."""
+    if selected_by is None:
+        return TARGET_FACTS[target].selected_by
+    return selected_by if isinstance(selected_by, str) else selected_by.name
 
 
 def metrics_of(target: Target) -> tuple[str, ...]:
@@ -133,15 +191,9 @@ def metrics_of(target: Target) -> tuple[str, ...]:
     return tuple(metric.name for metric in TARGET_FACTS[target].metrics)
 
 
-def scale_of(metric: str) -> tuple[float, float]:
-    """The least and the largest value of a metric by its name. Raises ValueError for one without a scale."""
+def metric_named(name: str) -> Metric:
+    """A built-in metric, or the loss, by its name. Raises ValueError for another name."""
     known = {**METRICS, LOSS.name: LOSS}
-    if metric not in known:
-        raise ValueError(f"{metric!r} is no metric with a scale: those are {', '.join(known)}.")
-    return known[metric].scale
-
-
-def scale_of_differences(metric: str) -> tuple[float, float]:
-    """The least and the largest difference of two values of a metric."""
-    low, high = scale_of(metric)
-    return low - high, high - low
+    if name not in known:
+        raise ValueError(f"{name!r} is no metric with a scale: those are {', '.join(known)}.")
+    return known[name]

@@ -14,6 +14,7 @@ import torch
 
 from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
 from layerscope.jobs.specs.targets import TARGET_FACTS, Metric, Target, TargetFacts
+from layerscope.jobs.targets.own_metrics import LoadedMetric
 
 
 class HeadShape(NamedTuple):
@@ -100,9 +101,18 @@ class TaskType:
                 found[metric.name] = _value(metric, targets, predictions, found)
         return found
 
-    def scores(self, targets: Sequence[Any], logits_NK: np.ndarray, *, prefix: str) -> dict[str, float]:
-        """Every metric and the mean loss, as `<prefix>/accuracy`."""
+    def scores(
+        self,
+        targets: Sequence[Any],
+        logits_NK: np.ndarray,
+        *,
+        prefix: str,
+        own: LoadedMetric | None = None,
+    ) -> dict[str, float]:
+        """Every metric, the user's own one too, and the mean loss, as `<prefix>/accuracy`."""
         found = self.metrics(targets, logits_NK) | {"loss": self.reported_loss(targets, logits_NK)}
+        if own is not None:
+            found[own.name] = own.value(self.written(targets), self.predictions(logits_NK))
         return {f"{prefix}/{name}": value for name, value in found.items()}
 
     def rows_per_example(self, num_labels: int) -> int:

@@ -15,7 +15,7 @@ from layerscope.jobs.specs.stages import (
     SampleData,
     ValidationSplit,
 )
-from layerscope.jobs.specs.targets import MetricName, Predict
+from layerscope.jobs.specs.targets import MetricName, OwnMetricSource, Predict, metric_name
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
@@ -81,14 +81,19 @@ class Task(Strict):
     validation: ValidationSplit = ValidationSplit()
     predict: Predict = "label"
     """Whether the label is one of several, or a number; where rows have choices it names the right one."""
-    metric: MetricName = "accuracy"
+    metric: MetricName | OwnMetricSource = "accuracy"
     """By which test score conditions are ranked, and on validation the best weights of a training chosen; of
     numbers one of pearson, spearman and pearson_spearman, of choices with answers one of exact_match,
-    token_f1 and exact_match_token_f1."""
+    token_f1 and exact_match_token_f1. Or your own: a Python file, as ./kappa.py, or `module:attribute`."""
     positive: str | None = None
     """The label of which f1 is, where a task has two; the last in the order of the alphabet without."""
     domain: Name | None = None
     """What the texts are about or like; further pretraining `in-domain` reads all texts of one domain."""
+
+    @property
+    def metric_name(self) -> str:
+        """What the metric is called in scores, as `test/accuracy`."""
+        return metric_name(self.metric)
 
     @property
     def has_units(self) -> bool:

@@ -54,6 +54,9 @@ def _plan_variant(
         snapshot = snapshot_of(experiment, recipe.pretraining)
         stages["pretrain"] = pretrained(encoder, variant.task, name)
         start = {"encoder": stages["pretrain"]}
+    own = sources.own_metrics.get(variant.task)
+    selected_by = own.spec if own else selecting_metric(source.task)
+    scoring = {"metric": own.path} if own else {}
     tuned = None
     if recipe.features is not None:
         stages["finetune"] = feature_head(
@@ -64,7 +67,8 @@ def _plan_variant(
             start=start,
             snapshot=snapshot,
             seed=variant.seed,
-            selected_by=selecting_metric(source.task),
+            selected_by=selected_by,
+            files=scoring,
         )
     else:
         training = training_of(
@@ -79,10 +83,10 @@ def _plan_variant(
             training=training,
             seed=variant.seed,
             checkpoints=kept_checkpoints(experiment),
-            selected_by=selecting_metric(source.task),
+            selected_by=selected_by,
         )
         pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
-        tuned = make_stage(spec, parents={"data": data} | start, files=weights | pooler)
+        tuned = make_stage(spec, parents={"data": data} | start, files=weights | pooler | scoring)
         stages["finetune"] = tuned
     stages |= measures_of(
         experiment,

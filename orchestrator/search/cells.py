@@ -74,7 +74,7 @@ class Cell:
     @property
     def objective(self) -> str:
         """The metric that is searched for: by default the task's own on the validation split."""
-        metric_by_task = {task.task: task.metric for task in self.experiment.tasks}
+        metric_by_task = {task.task: task.metric_name for task in self.experiment.tasks}
         return self.search.objective or f"validation/{metric_by_task[self.task]}"
 
     @property

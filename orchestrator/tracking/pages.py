@@ -24,7 +24,7 @@ from layerscope.jobs.kernels.statistics.intervals import mean_interval
 from layerscope.jobs.report.paper.claims import check_claims, claim_line
 from layerscope.jobs.report.recipe_tables import parameter_groups
 from layerscope.jobs.report.study import State, Study, VariantResult, shown_name
-from layerscope.jobs.specs.targets import scale_of
+from layerscope.jobs.specs.targets import Metric
 from layerscope.orchestrator.tracking.tracker import Dataset, Page, Status
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _condition_page(study: Study, study_key: str, group: Sequence[_Shown], *, li
     states = [shown.variant.state for shown in group]
     settled = not live or not set(states).intersection(UNFINISHED)
     done = [shown for shown in group if shown.variant.state == "done"]
-    means = _means(done, f"test/{study.metric_by_task[first.task]}", partial=not live) if settled else ()
+    means = _means(done, study.metric(study.metric_by_task[first.task]), partial=not live) if settled else ()
     reasons = [shown.variant.reason for shown in group if shown.variant.state in ("failed", "blocked")]
     began, ended = _span(group)
     return Page(
@@ -159,7 +159,7 @@ def _condition_page(study: Study, study_key: str, group: Sequence[_Shown], *, li
     )
 
 
-def _means(done: Sequence[_Shown], test_metric: str, *, partial: bool) -> tuple[Point, ...]:
+def _means(done: Sequence[_Shown], tested: Metric, *, partial: bool) -> tuple[Point, ...]:
     """Means over seeds; with `partial`, also of what only some of the seeds have."""
     points_by_place: dict[tuple[str, int], list[Point]] = {}
     for shown in done:
@@ -171,8 +171,8 @@ def _means(done: Sequence[_Shown], test_metric: str, *, partial: bool) -> tuple[
             values = [point.value for point in points]
             mean = Point(metric, step, max(point.time for point in points), fmean(values))
             means.append(mean)
-            if metric == test_metric and len(values) > 1 and math.isfinite(mean.value):
-                interval = mean_interval(values, scale=scale_of(metric.removeprefix("test/")))
+            if metric == f"test/{tested.name}" and len(values) > 1 and math.isfinite(mean.value):
+                interval = mean_interval(values, scale=tested.scale)
                 for name, value in [
                     ("deviation", stdev(values)),
                     ("low", interval.low),

@@ -6,6 +6,7 @@ from pathlib import Path
 from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.report.study import State, Study, VariantResult
 from layerscope.jobs.specs.measure import Measure
+from layerscope.jobs.specs.targets import Metric
 from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.reading import resolved_yaml
@@ -34,6 +35,7 @@ def stand(
     *,
     encoders: Mapping[str, LocatedEncoder],
     measures: Mapping[str, Measure] = MEASURES,
+    own_metrics: Mapping[str, Metric] = {},
     search_notes: Iterable[str] = (),
 ) -> Study:
     """Every variant with its state and the artifacts there are.
@@ -46,11 +48,12 @@ def stand(
         description=experiment.description,
         encoder=", ".join(dict.fromkeys(encoder.name for encoder in encoders.values())),
         yaml=resolved_yaml(experiment),
-        metric_by_task={task.task: task.metric for task in experiment.tasks},
+        metric_by_task={task.task: task.metric_name for task in experiment.tasks},
         variants=tuple(_variant(schedule, variant) for variant in schedule.plan.variants),
         notes=(*search_notes, *_notes(experiment, schedule, measures)),
         reference=study_reference(experiment, encoders),
         plugins={name: measure for name, measure in measures.items() if name not in MEASURES},
+        own_metrics=own_metrics,
     )
 
 

@@ -8,14 +8,15 @@ import pytest
 
 from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.measures.plugin import stage
-from layerscope.jobs.measures.plugin.loading import Source, declared, digest_of, load
+from layerscope.jobs.measures.plugin.loading import declared, load
 from layerscope.jobs.measures.plugin.specs import PluginSpec
 from layerscope.jobs.report.subjects import roles_of
 from layerscope.jobs.report.tidy_table import tidy_rows
 from layerscope.jobs.study_report import render_report, study_figures
+from layerscope.jobs.user_code import Source, digest_of
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.execution.serial import run_serially
-from layerscope.orchestrator.planning.sources.sources import measure_plugins as plugins
+from layerscope.orchestrator.planning.sources import measure_plugins as plugins
 from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.clouds import clouds

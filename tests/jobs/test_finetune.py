@@ -269,7 +269,7 @@ def test_the_best_weights_are_those_of_the_metric_that_is_asked_for(
     training = finetune.begin(spec, context_of(tmp_path, encoder, task))
     script = iter([(0.9, 0.1), (0.7, 0.4)])
 
-    def scripted(task, targets, logits_NK, *, prefix):
+    def scripted(task, targets, logits_NK, *, prefix, own):
         right, correlation = next(script)
         return {"validation/loss": 1.0, "validation/accuracy": right, "validation/matthews": correlation}
 

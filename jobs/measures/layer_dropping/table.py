@@ -63,7 +63,7 @@ def drop_rows(study: Study) -> list[DropRow]:
     """A row for each finished condition and head of which the task's metric against depth was measured."""
     rows = []
     for task, conditions in conditions_by_task(study).items():
-        metric = study.metric_by_task[task]
+        metric = study.metric_on_layers(task)
         for condition, variants in conditions.items():
             done = [variant for variant in variants if variant.state == "done"]
             curves = {role: _curve(done, role, metric) for role in HEADS}

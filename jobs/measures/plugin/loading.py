@@ -1,43 +1,21 @@
 """Loads a measure of the user's own: the value `MEASURE` of its file, or an entry point."""
 
-import sys
-import traceback
-from dataclasses import dataclass
-from hashlib import sha256
-from importlib import import_module
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
 
 from layerscope.jobs.specs.measure import LayerMeasure
+from layerscope.jobs.user_code import Source, load_value
 
 ATTRIBUTE = "MEASURE"
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the measure is."""
-
-    path: Path
-    entry_point: str | None = None
-    """`module:attribute`; none where the file is loaded by itself."""
-
-
-def digest_of(path: Path) -> str:
-    """sha256 of a file, 64 hexadecimal digits."""
-    return sha256(path.read_bytes()).hexdigest()
-
-
-def load(source: Source) -> LayerMeasure:
+def load(source: Source, *, digest: str | None = None) -> LayerMeasure:
     """Run the file, and return the measure that it defines.
 
     Raises:
-        ValueError: it cannot be run, or defines none; says which line.
+        ValueError: it cannot be run, has another digest, or defines no measure; says which line.
     """
-    try:
-        found = _attribute(source)
-    except Exception as error:
-        raise ValueError(f"{_place(source.path, error)}: {type(error).__name__}: {error}") from error
+    found = load_value(source, ATTRIBUTE, digest=digest)
     if not isinstance(found, LayerMeasure):
         raise ValueError(
             f"{source.path}: defines no {ATTRIBUTE}: end it with {ATTRIBUTE} = LayerMeasure(title, function, "
@@ -58,27 +36,3 @@ def declared(path: str, entry_point: str | None) -> dict[str, Any]:
         "curves": curves,
         "needs_labels": measure.needs_labels,
     }
-
-
-def _attribute(source: Source) -> Any:
-    if source.entry_point is not None:
-        module, _, attribute = source.entry_point.partition(":")
-        return getattr(import_module(module), attribute or ATTRIBUTE, None)
-    name = f"layerscope_plugin_{digest_of(source.path)[:16]}"
-    specification = spec_from_file_location(name, source.path)
-    if specification is None or specification.loader is None:
-        raise ValueError("not a file of Python: its name must end with .py")
-    module = module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return getattr(module, ATTRIBUTE, None)
-
-
-def _place(path: Path, error: Exception) -> str:
-    """The file and the last line of it that was run."""
-    if isinstance(error, SyntaxError) and error.lineno is not None:
-        return f"{path}:{error.lineno}"
-    lines = [
-        frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)
-    ]
-    return f"{path}:{lines[-1]}" if lines else str(path)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from layerscope.jobs.specs.stages import target_of
-from layerscope.jobs.specs.targets import LOSS, TARGET_FACTS, Target, metrics_of
+from layerscope.jobs.specs.targets import LOSS, METRICS, TARGET_FACTS, Target, is_own, metrics_of
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
 from layerscope.orchestrator.experiment.tasks import Task
@@ -35,9 +35,12 @@ def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
     """What does not go together in the task that is written at a path."""
     target, columns = asked_of(task), task.columns
     facts = TARGET_FACTS[target]
-    if task.metric not in metrics_of(target):
+    if not is_own(task.metric) and task.metric not in metrics_of(target):
         known = ", ".join(metrics_of(target))
         yield Contradiction((*path, "metric"), f"{facts.noun} are scored by {known}, not by {task.metric}")
+    if is_own(task.metric) and task.metric_name in (*METRICS, LOSS.name):
+        message = f"{task.metric_name} is the name of a metric of layerscope: rename the file or attribute"
+        yield Contradiction((*path, "metric"), message)
     if task.predict == "number" and columns.choices is not None:
         message = "where rows have choices it is the right one that is predicted: leave it out"
         yield Contradiction((*path, "predict"), message)

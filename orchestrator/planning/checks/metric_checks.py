@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from layerscope.jobs.specs.stages import target_of
-from layerscope.jobs.specs.targets import METRICS, TARGET_FACTS, MetricName
+from layerscope.jobs.specs.targets import METRICS, TARGET_FACTS, MetricName, is_own, selecting_name
 from layerscope.orchestrator.experiment.tasks import Task
 from layerscope.orchestrator.planning.plan import Stage
 
@@ -14,7 +14,7 @@ def check_metric(task: Task, labels: Sequence[str]) -> None:
     Raises:
         ValueError: the metric is of one of two labels, and there are not two.
     """
-    if METRICS[task.metric].of_two_labels and len(labels) != 2:
+    if not is_own(task.metric) and METRICS[task.metric].of_two_labels and len(labels) != 2:
         raise ValueError(
             f"metric: {task.metric} is that of one of two labels, and there are {len(labels)}: "
             "macro_f1 would be right"
@@ -26,11 +26,11 @@ def metric_of(stage: Stage, scores: Iterable[str], split: str) -> str | None:
     which chooses its best weights. None where it has no such scores of the split."""
     own = getattr(stage.spec, "selected_by", None)
     names = set(scores)
-    usual = [own] if own else [facts.selected_by for facts in TARGET_FACTS.values()]
+    usual = [selecting_name(own, "label")] if own else [facts.selected_by for facts in TARGET_FACTS.values()]
     return next((name for name in usual if f"{split}/{name}" in names), None)
 
 
 def selecting_metric(task: Task) -> MetricName | None:
-    """By which metric the best weights are chosen; none where it is that of the target anyway."""
+    """By which built-in metric the best weights are chosen; none where it is that of the target anyway."""
     usual = TARGET_FACTS[target_of(task.columns, task.predict)].selected_by
     return None if task.metric == usual else task.metric

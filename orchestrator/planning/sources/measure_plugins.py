@@ -7,10 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from layerscope.jobs.measures import MEASURES
-from layerscope.jobs.measures.plugin.loading import ATTRIBUTE, Source, digest_of
+from layerscope.jobs.measures.plugin.loading import ATTRIBUTE
 from layerscope.jobs.measures.plugin.specs import PluginSpec, plugin_measure
 from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.roles import NOT_MEASURES, RANDOM, START
+from layerscope.jobs.user_code import Source, digest_of
 from layerscope.orchestrator.planning.sources.fresh_process import call_apart
 
 GROUP = "layerscope.measures"
@@ -36,7 +37,7 @@ def plugins_of(written: Sequence[str], faults: list[str]) -> Mapping[str, Measur
 
 def _plugin(written: str) -> Measure:
     is_file = written.endswith(".py") or "/" in written
-    name, source = (Path(written).stem, _file(written)) if is_file else (written, _installed(written))
+    name, source = (Path(written).stem, python_file(written)) if is_file else (written, _installed(written))
     if not NAME.fullmatch(name) or name in RESERVED:
         raise ValueError(
             f"{name!r} cannot be the name of a measure: it must be letters, digits and _, and not that of a "
@@ -51,7 +52,7 @@ def _plugin(written: str) -> Measure:
     return plugin_measure(spec, str(source.path), declared)
 
 
-def _file(written: str) -> Source:
+def python_file(written: str) -> Source:
     path = Path(written).expanduser().absolute()
     if not path.is_file():
         raise ValueError(f"there is no file {path}")

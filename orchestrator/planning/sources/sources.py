@@ -53,6 +53,7 @@ from layerscope.orchestrator.planning.sources.encoder_folders import (
 )
 from layerscope.orchestrator.planning.sources.hub_data import check_columns, resolve_revision
 from layerscope.orchestrator.planning.sources.measure_plugins import plugins_of
+from layerscope.orchestrator.planning.sources.own_metrics import OwnMetricSource, own_metrics_of
 from layerscope.orchestrator.planning.sources.task_texts import (
     TaskTexts,
     num_kept,
@@ -126,6 +127,8 @@ class Sources:
     probing: Mapping[str, TaskSource | AnnotatedSource]
     corpora: Mapping[str, TaskSource]
     measures: Mapping[str, Measure] = field(default_factory=lambda: MEASURES)
+    own_metrics: Mapping[str, OwnMetricSource] = field(default_factory=dict)
+    """Of the user's own, by task."""
     """Of layers, those of the user's own among them, by name."""
 
     @property
@@ -183,10 +186,11 @@ def look_at(
         faults += window_faults(experiment, encoder, texts)
         faults += feature_faults(experiment, encoder, seen)
     plugins = plugins_of(experiment.measures.plugins, faults)
+    own_metrics = own_metrics_of(experiment.tasks, faults)
     if faults:
         raise ConfigurationError("\n".join(dict.fromkeys(faults)))
     known = (_with_unknown(of, encoders) for of in (tasks, probing, corpora))
-    return Sources(encoders, *known, measures=MEASURES | plugins)
+    return Sources(encoders, *known, measures=MEASURES | plugins, own_metrics=own_metrics)
 
 
 def _with_unknown(sources: Mapping[str, Any], encoders: Mapping[str, LocatedEncoder]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen_layers
 from layerscope.jobs.specs.recipe import Training
-from layerscope.jobs.specs.targets import MetricName
+from layerscope.jobs.specs.targets import MetricName, OwnMetric
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
 from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.plan import Stage, make_stage
@@ -36,7 +36,8 @@ def feature_head(
     start: Mapping[str, Stage],
     snapshot: int | None,
     seed: int,
-    selected_by: MetricName | None,
+    selected_by: MetricName | OwnMetric | None,
+    files: Mapping[str, str],
 ) -> Stage:
     """The training of a head on the features of a view; heads, sizes and seeds share one set of features."""
     features = make_stage(
@@ -57,7 +58,7 @@ def feature_head(
         seed=seed,
         selected_by=selected_by,
     )
-    return make_stage(spec, parents={"features": features, "data": view})
+    return make_stage(spec, parents={"features": features, "data": view}, files=files)
 
 
 def without_effect(recipe: Recipe) -> Iterator[str]:

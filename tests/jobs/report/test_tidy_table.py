@@ -9,7 +9,7 @@ import pytest
 from pyarrow import parquet
 
 from layerscope.jobs.report.tidy_table import Row, format_rows, tidy_rows
-from layerscope.jobs.specs.targets import scale_of
+from layerscope.jobs.specs.targets import metric_named
 from tests.jobs.report.studies import make_study, make_variant, write_curves, write_record
 
 
@@ -80,7 +80,7 @@ def test_markdown_sums_up_seeds_by_mean_and_bounds():
 def test_no_bounds_leave_the_scale_of_their_metric(metric):
     rows = [Row("", seed, "topic", "test", None, metric, score) for seed, score in enumerate([0.42, 0.68])]
     low, high = json.loads(format_rows(rows, "md").splitlines()[2].split("0.5500 ")[1].removesuffix(" |"))
-    least, largest = scale_of(metric)
+    least, largest = metric_named(metric).scale
     assert least <= low < 0.42 and 0.68 < high <= largest
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from layerscope.jobs.specs.targets import METRICS, TARGET_FACTS, scale_of, scale_of_differences
+from layerscope.jobs.specs.targets import METRICS, TARGET_FACTS, metric_named
 from layerscope.jobs.targets.all import TARGETS
 
 
@@ -35,14 +35,15 @@ def test_every_score_of_a_split_lies_in_its_scale(target, width):
         targets = rng.normal(size=12) if target == "number" else rng.integers(width, size=12)
         logits = rng.normal(size=(12, width))
         for name, value in TARGETS[target].scores(targets, logits, prefix="test").items():
-            low, high = scale_of(name.removeprefix("test/"))
+            low, high = metric_named(name.removeprefix("test/")).scale
             assert low <= value <= high
 
 
 def test_differences_have_twice_the_width():
-    assert scale_of_differences("accuracy") == (-1, 1) and scale_of_differences("pearson") == (-2, 2)
+    assert METRICS["accuracy"].scale_of_differences == (-1, 1)
+    assert METRICS["pearson"].scale_of_differences == (-2, 2)
 
 
 def test_a_name_without_a_scale_is_refused_with_those_that_have_one():
     with pytest.raises(ValueError, match="'speed' is no metric with a scale: those are accuracy, macro_f1"):
-        scale_of("speed")
+        metric_named("speed")
