@@ -1,6 +1,6 @@
 """The base of all specs: frozen, strict, and every field is identity."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,6 +8,11 @@ PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 """A part of a whole: 0 up to, not including, 1."""
+
+
+def later(default: Any) -> Any:
+    """A field that was added after a release: at its default it is left out of JSON, and so of keys."""
+    return Field(default=default, exclude_if=lambda value: value == default)
 
 
 class Strict(BaseModel):

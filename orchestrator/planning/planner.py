@@ -123,7 +123,7 @@ def _joint(
 def _shown_recipe(recipe: Recipe, data: Stage, finetune: Stage) -> dict[str, object]:
     """The recipe as it was written, with nothing in place of what has no effect."""
     spec, tuned = data.spec, finetune.spec
-    shown = recipe.model_dump()
+    shown: dict[str, object] = {name: getattr(recipe, name) for name in type(recipe).model_fields}
     if isinstance(spec, PrepareSpec):
         shown |= {
             "truncation": "whole" if spec.truncation == "whole" else recipe.truncation,

@@ -1,5 +1,6 @@
 """The recipes of CONTRIBUTING.md on a copy of the tree: they run, and touch as many files as they say."""
 
+import json
 import os
 import re
 import shutil
@@ -28,6 +29,19 @@ from layerscope.jobs.artifacts.record import read_metrics
 print(*study_figures(study), sep="\\n")
 print(*(f"{role} {read_metrics(folder)}" for role, folder in study.variants[0].folders.items()), sep="\\n")
 """
+
+LOSSES = """
+for variant in study.variants:
+    metrics = read_metrics(variant.folders["finetune"])
+    print("loss", variant.recipe["confidence_penalty"], metrics["train/loss_last"])
+"""
+KEYS = """
+import sys
+from pathlib import Path
+from layerscope.orchestrator.workspace import open_workspace
+print(*open_workspace(Path(sys.argv[1]), store=Path(sys.argv[2])).schedule().plan.stages())
+"""
+NOTHING = {"probe": False, "cka": False, "depth": False}
 
 
 def recipe(title: str) -> tuple[str, list[tuple[str, str]]]:
@@ -114,3 +128,50 @@ def test_a_metric_is_two_files(tree, tmp_path, tiny_encoder):
     told = run_in(tree, RUN, str(path), str(tmp_path / "runs"))
     assert "'test/balanced_accuracy': " in told
     assert "learning/topic/validation_balanced_accuracy\n" in told
+
+
+@pytest.mark.slow
+def test_a_factor_is_two_files_and_leaves_keys_as_they_are(tree, tmp_path, tiny_encoder):
+    heading, blocks = recipe("A recipe factor")
+    touched = made(tree, blocks)
+    assert heading == "A recipe factor: 2 files" and len(touched) == 2
+    path = write_experiment(
+        tmp_path / "tiny.yaml", tiny_encoder, grid={"confidence_penalty": [0.0, 0.5]}, measures=NOTHING
+    )
+    told = run_in(tree, RUN + LOSSES, str(path), str(tmp_path / "runs"))
+    losses = dict(
+        line.removeprefix("loss ").split() for line in told.splitlines() if line.startswith("loss ")
+    )
+    assert losses["0.0"] != losses["0.5"]
+    plain = write_experiment(tmp_path / "plain.yaml", tiny_encoder, measures=NOTHING)
+    assert run_in(tree, KEYS, str(plain), str(tmp_path / "runs")) == run_in(
+        ROOT, KEYS, str(plain), str(tmp_path / "runs")
+    )
+
+
+@pytest.mark.slow
+def test_a_task_type_is_one_file_and_three_changed(tree, tmp_path, tiny_encoder):
+    heading, blocks = recipe("A task type")
+    touched = made(tree, blocks)
+    assert heading == "A task type: one file, and 3 changed"
+    assert len(touched) == 4 and "jobs/targets/count.py" in touched
+    data = {"source": "files"}
+    for name in ("train", "test"):
+        rows = [{"text": "good " * (row % 5), "label": row % 5} for row in range(5, 65) if row % 5]
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        data[name] = str(tmp_path / f"{name}.jsonl")
+    task = {"task": "goods", "data": data, "predict": "count", "metric": "spearman"}
+    path = write_experiment(tmp_path / "tiny.yaml", tiny_encoder, tasks=[task], measures={"num_test": 40})
+    told = run_in(tree, RUN, str(path), str(tmp_path / "runs"))
+    assert "learning/goods/validation_spearman\n" in told
+    spearman = float(re.search(r"'test/spearman': ([-\d.]+)", told)[1])
+    assert spearman > 0.5
+    (tmp_path / "train.jsonl").write_text('{"text": "a", "label": 1}\n{"text": "b", "label": 1.5}\n')
+    failed = subprocess.run(
+        [sys.executable, "-c", RUN, str(path), str(tmp_path / "runs")],
+        cwd=tree,
+        env=os.environ | {"PYTHONPATH": str(tree)},
+        capture_output=True,
+        text=True,
+    )
+    assert "train.jsonl:2: label is 1.5, not a count" in failed.stderr

@@ -41,14 +41,14 @@ def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
     if is_own(task.metric) and task.metric_name in (*METRICS, LOSS.name):
         message = f"{task.metric_name} is the name of a metric of layerscope: rename the file or attribute"
         yield Contradiction((*path, "metric"), message)
-    if task.predict == "number" and columns.choices is not None:
+    if task.predict != "label" and columns.choices is not None:
         message = "where rows have choices it is the right one that is predicted: leave it out"
         yield Contradiction((*path, "predict"), message)
     if task.data.source not in ("files", "hub"):
         for name in ("choices", "spans"):
             if getattr(columns, name) is not None:
                 yield Contradiction((*path, "columns", name), f"these data have no {name}: leave it out")
-        if task.predict == "number":
+        if task.predict != "label":
             yield Contradiction((*path, "predict"), "these data have labels, no numbers: must be label")
     if task.positive is not None and (not facts.has_labels or task.has_units):
         message = "is one of the two labels of texts, and there are none here: leave it out"

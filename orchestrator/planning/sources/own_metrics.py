@@ -50,7 +50,8 @@ def _own_metric(task: Task) -> OwnMetricSource:
             f"{TARGET_FACTS[target].noun}"
         )
     # A number is neither right nor wrong, so nothing can be counted of the same examples.
-    compares = "nothing" if target == "number" else "right answers"
+    are_numbers = any(metric.compares == "correlations" for metric in TARGET_FACTS[target].metrics)
+    compares = "nothing" if are_numbers else "right answers"
     metric = Metric(
         name,
         scale=tuple(declared["scale"]),
