@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 from layerscope.orchestrator.analysis import analysis, analysis_yaml
 from layerscope.orchestrator.cli import app
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.reading import read_experiment
 from tests.orchestrator.bench import SAMPLE, Bench
+from tests.tiny import read_experiment
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_the_experiment_that_is_kept_holds_the_overrides(tasks, tmp_path, monkey
     command = ["analyze", str(encoder), "--task", str(tasks[0]), "--store", str(tmp_path / "runs")]
     result = CliRunner().invoke(app, [*command, "--name", "mine", "--set", "measures.num_train=77"])
     assert result.exit_code == 0, result.output
-    kept = read_experiment(tmp_path / "runs/analyses/mine.yaml", environ={})
+    kept = read_experiment(tmp_path / "runs/analyses/mine.yaml")
     assert (kept.experiment, kept.measures.num_train) == ("mine", 77)
 
 
