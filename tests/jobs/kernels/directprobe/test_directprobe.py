@@ -90,8 +90,8 @@ def test_directions_that_no_pair_needs_are_forgotten_and_change_no_cluster(hard,
         forget(pool)
         forgotten.append(before - len(pool))
 
-    monkeypatch.setattr(directions, "_ENOUGH", 8)
-    monkeypatch.setattr(vetoes, "_CENTROIDS_TRIED", 4)
+    monkeypatch.setattr(directions, "ENOUGH", 8)
+    monkeypatch.setattr(vetoes, "CENTROIDS_TRIED", 4)
     monkeypatch.setattr(directions.Directions, "forget_unused", counted)
     scarce = direct_probe(*hard)
     assert sum(forgotten) > 0

@@ -80,16 +80,34 @@ def test_after_each_rung_a_quarter_goes_on(monkeypatch):
     assert [num_trained[epoch] for epoch in (1, 2, 3, 4, 5, 6)] == [16, 16, 4, 4, 4, 1]
 
 
+def cuts(monkeypatch, num_examples, **schedule):
+    """Epochs after which members are left behind, and the last one, where nobody learns anything."""
+    trained = []
+
+    def idle(examples, cohort, epoch, **options):
+        trained.append((epoch, len(cohort)))
+
+    monkeypatch.setattr(mlp_choice, "train_epoch", idle)
+    labels = torch.zeros(num_examples, dtype=torch.int64)
+    data = mlp_training.Examples(torch.zeros(1, num_examples, 2), labels, 2)
+    members = [Member(0, (2, 2), 0.0, start) for start in range(64)]
+    choose(data, Validation(data.layers_LND, labels), members, Schedule(patience=1000, **schedule))
+    epochs, going = zip(*trained, strict=True)
+    assert epochs == tuple(range(1, schedule["max_epochs"] + 1))
+    left = [epoch for epoch, now, then in zip(epochs, going, going[1:], strict=False) if then < now]
+    return [*left, epochs[-1]]
+
+
 @pytest.mark.parametrize(
     ("num_examples", "expected"), [(1000, [4, 12, 100]), (500, [8, 24, 100]), (150, [16, 48, 100])]
 )
-def test_a_rung_is_at_least_as_many_steps_as_of_four_batches(num_examples, expected):
-    assert mlp_choice._ends(Schedule(max_epochs=100, rungs=(4, 12)), num_examples) == expected
+def test_a_rung_is_at_least_as_many_steps_as_of_four_batches(monkeypatch, num_examples, expected):
+    assert cuts(monkeypatch, num_examples, max_epochs=100, rungs=(4, 12)) == expected
 
 
-def test_rungs_that_lie_behind_the_end_of_training_are_left_out():
-    assert mlp_choice._ends(Schedule(max_epochs=4, rungs=(4, 12)), 1000) == [4]
-    assert mlp_choice._ends(Schedule(max_epochs=5, rungs=(4, 12)), 1000) == [4, 5]
+def test_rungs_that_lie_behind_the_end_of_training_are_left_out(monkeypatch):
+    assert cuts(monkeypatch, 1000, max_epochs=4, rungs=(4, 12)) == [4]
+    assert cuts(monkeypatch, 1000, max_epochs=5, rungs=(4, 12)) == [4, 5]
 
 
 def test_training_ends_after_patience_without_gain_and_the_first_best_epoch_is_told(monkeypatch):
@@ -112,7 +130,7 @@ def test_of_members_that_are_alike_the_first_is_chosen():
 def test_members_in_cohorts_of_their_own_are_chosen_alike(monkeypatch):
     data, validation, _ = examples(num_examples=120)
     expected = choose(data, validation, members_of(1), HALVED)
-    monkeypatch.setattr(mlp_training, "_BYTES_AT_ONCE", {"cpu": 1})
+    monkeypatch.setattr(mlp_training, "BYTES_AT_ONCE", {"cpu": 1})
     assert choose(data, validation, members_of(1), HALVED) == expected
 
 
