@@ -13,7 +13,6 @@ the same; lines say so with (e).
 """
 
 import argparse
-import resource
 import time
 
 import numpy as np
@@ -21,7 +20,6 @@ import torch
 
 from layerscope.jobs.kernels.similarity.cka import cka_map
 from layerscope.jobs.kernels.similarity.cka_minibatch import minibatch_cka
-from layerscope.jobs.kernels.similarity.cka_stream import CkaStream
 
 NUM_LAYERS = 13
 BATCH = 256
@@ -30,9 +28,6 @@ BATCH = 256
 def main() -> None:
     options = _options()
     torch.set_num_threads(1)
-    if options.stream:
-        _print_stream(options.stream, options.widths[0])
-        return
     rate = matrix_rate()
     print(f"float32 matrix products: {rate['numpy']:.1f} GF/s in numpy, {rate['torch']:.1f} in torch")
     for num_examples in options.examples:
@@ -126,30 +121,12 @@ def fastest(works: dict, *, repeats: int) -> dict[str, float]:
     return seconds
 
 
-def _print_stream(num_examples: int, width: int) -> None:
-    """Peak memory beyond one batch of all layers, which is made anew from the same values."""
-    size = 2000
-    batch = activations(size, width, seed=0), activations(size, width, seed=1)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    started = time.process_time()
-    stream = CkaStream()
-    for _ in range(num_examples // size):
-        stream.add(*batch)
-    stream.similarity()
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(
-        f"stream of {num_examples} examples, {NUM_LAYERS} + {NUM_LAYERS} layers of {width}: "
-        f"{time.process_time() - started:.1f} s, peak +{grown:.0f} MiB"
-    )
-
-
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--examples", type=int, nargs="+", default=[1000, 5000, 20000])
     parser.add_argument("--widths", type=int, nargs="+", default=[384, 768])
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--pairs", type=int, default=2, help="pairs on which a peer is timed")
-    parser.add_argument("--stream", type=int, help="only stream this many examples and print the peak memory")
     return parser.parse_args()
 
 

@@ -58,8 +58,15 @@ def row(
         naive, ratio = f"{seconds:.2f}", f"{seconds / everything:.0f}"
     return (
         num_points, width, num_labels, regime, probe.num_clusters, len(probe.vetoes), f"{clustering:.2f}",
-        f"{max(0.0, everything - clustering):.2f}", len(probe.open_pairs()), f"{peak:.0f}", naive, ratio,
+        f"{max(0.0, everything - clustering):.2f}", num_open(probe), f"{peak:.0f}", naive, ratio,
     )  # fmt: skip
+
+
+def num_open(probe: DirectProbe) -> int:
+    """Pairs of clusters of different labels whose distance is known less closely than to 1e-6 of itself."""
+    different_KK = probe.label_of_cluster_K[:, None] < probe.label_of_cluster_K
+    width_KK = probe.distance_upper_KK - probe.distance_lower_KK
+    return int((different_KK & (width_KK > 1e-6 * probe.distance_upper_KK)).sum())
 
 
 def timed(function, *arguments, **options):

@@ -1,10 +1,13 @@
 """An encoder of 2 layers x 32 with random weights, and experiments on the sample corpus that take seconds."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from layerscope.jobs.text.sample_corpus.sample_documents import sample_rows
+from layerscope.orchestrator.experiment.experiment import Experiment
+from layerscope.orchestrator.experiment.reading import read_with_places
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 POSITIONS = 64
@@ -54,6 +57,11 @@ def write_experiment(path: Path, encoder: Path, /, **changes: Any) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(experiment), encoding="utf-8")
     return path
+
+
+def read_experiment(path: Path, /, *, environ: Mapping[str, str] | None = None, **options: Any) -> Experiment:
+    """The experiment of a file, without the places of its values; an empty environment, if none is given."""
+    return read_with_places(path, environ=environ or {}, **options)[0]
 
 
 def look_at(experiment: Path) -> None:

@@ -22,7 +22,7 @@ def fast_float32_products() -> Iterator[None]:
     """
     settings = torch.backends.mkldnn.matmul
     before = settings.fp32_precision
-    settings.fp32_precision = "bf16" if _permission_leaves_float32() else before
+    settings.fp32_precision = "bf16" if permission_leaves_float32() else before
     try:
         yield
     finally:
@@ -30,7 +30,8 @@ def fast_float32_products() -> Iterator[None]:
 
 
 @cache
-def _permission_leaves_float32() -> bool:
+def permission_leaves_float32() -> bool:
+    """Whether products under the permission are seen to be right to float32; tried once in a process."""
     if not torch.backends.mkldnn.is_available():
         return False
     settings = torch.backends.mkldnn.matmul

@@ -46,11 +46,12 @@ def _tolerate_emulation(device: torch.device) -> None:
         raise ValueError(
             f"precision: {name_of(device)} has no bfloat16: float32 would be right here, or another device"
         )
-    _say_that_it_is_emulated()
+    say_that_it_is_emulated()
 
 
 @cache
-def _say_that_it_is_emulated() -> None:
+def say_that_it_is_emulated() -> None:
+    """Once in a process."""
     logger.warning(
         "precision: this CPU has no instructions for bfloat16 and emulates it: the results are rounded as "
         "asked for, but precision: float32 would be faster here"

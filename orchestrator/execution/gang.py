@@ -41,7 +41,7 @@ def bundles(cluster: Cluster) -> list[dict[str, float]]:
 def start_processes(cluster: Cluster, group: PlacementGroup) -> list[Any]:
     """One actor in each bundle of a gang but the conductor's; they have not met yet."""
     return [
-        ray.remote(_Process)
+        ray.remote(GangProcess)
         .options(
             num_cpus=cluster.cpus_per_worker,
             num_gpus=cluster.gpus_per_worker,
@@ -116,7 +116,7 @@ class Gang:
             raise WorkerLost(f"{what}: {first_line(error)}") from None
 
 
-class _Process:
+class GangProcess:
     """One process of a gang."""
 
     def __init__(self, *, rank: int, num_processes: int, use_gpu: bool, micro_batch_size: int | None) -> None:

@@ -118,14 +118,6 @@ class Schedule:
         """Stages of some kinds that are still to be done."""
         return self._stages.count("todo", kinds)
 
-    def running(self) -> list[Stage]:
-        """Stages being computed."""
-        return self._stages.among("running")
-
-    def waiting(self, kind: str) -> list[Stage]:
-        """Stages of a kind that are still to be done."""
-        return self._stages.among("todo", kind)
-
     def _take_in(self, stage: Stage) -> None:
         self._num_needing[stage.key] = 0
         self._stages.add(stage, "stored" if self.store.has(stage) else "unneeded")

@@ -83,11 +83,6 @@ class StageStates:
         """Number of stages of some kinds in a state."""
         return sum(len(self._keys[state][kind]) for kind in kinds)
 
-    def among(self, state: StageState, kind: str | None = None) -> list[Stage]:
-        """The stages in a state, of one kind or of all, in order."""
-        kinds = list(self._keys[state]) if kind is None else [kind]
-        return self._in_order(self._position[key] for one in kinds for key in self._keys[state][one])
-
     def ready(self, *, besides: Collection[str] = ()) -> list[Stage]:
         """The stages that can start, but those of some kinds, in order."""
         found = [positions for kind, positions in self._ready.items() if kind not in besides]

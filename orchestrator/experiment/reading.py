@@ -48,13 +48,6 @@ _STAND_INS = {
 }
 
 
-def read_experiment(
-    path: Path, *, overrides: Iterable[str] = (), profile: str | None = None, environ: Mapping[str, str]
-) -> Experiment:
-    """The experiment of `read_with_places`, without the places."""
-    return read_with_places(path, overrides=overrides, profile=profile, environ=environ)[0]
-
-
 def read_with_places(
     path: Path, *, overrides: Iterable[str] = (), profile: str | None = None, environ: Mapping[str, str]
 ) -> tuple[Experiment, Node]:

@@ -1,28 +1,13 @@
-"""The paper beside which an experiment is shown: read by itself, checked, and cut down to what is used."""
+"""The paper beside which an experiment is shown: checked, and cut down to what is used."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from layerscope.jobs.specs.references import Paper
 from layerscope.orchestrator.experiment.experiment import Experiment
-from layerscope.orchestrator.experiment.faults import Fault, refuse, suggestion
+from layerscope.orchestrator.experiment.faults import suggestion
 from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
-from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.yaml.parsing import read_file
-from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo, fault_at
-
-
-def read_paper(path: Path) -> Paper:
-    """A reference file by itself; raises ConfigurationError with all its faults, one a line."""
-    faults: list[Fault] = []
-    tree = read_file(Path(path), faults)
-    paper = validated(Paper, tree, faults)
-    if paper is not None:
-        faults += [fault_at(tree, each.path, each.message) for each in _of_paper(paper, ())]
-    refuse(faults)
-    assert paper is not None
-    return paper
+from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 
 def reference_contradictions(experiment: Experiment) -> Iterator[Contradiction]:

@@ -10,9 +10,9 @@ from ruamel.yaml import YAML
 from typer.main import get_command
 
 from layerscope.orchestrator.cli import app
-from layerscope.orchestrator.experiment.reading import read_experiment
 from layerscope.orchestrator.experiment.schema import experiment_schema, reference_schema, task_schema
 from tests.architecture.documents import PAGES, ROOT, anchors, blocks, commands, name_of, relative_links
+from tests.tiny import read_experiment
 
 COMMANDS = list(dict.fromkeys(commands()))
 YAML_BLOCKS = [block for block in blocks() if block.language == "yaml"]
@@ -51,9 +51,7 @@ def test_every_command_has_the_arguments_and_options_it_is_given(line):
 def test_commands_on_shipped_experiments_have_overrides_and_profiles_that_fit(line):
     name, *arguments = _words(line)
     given = get_command(app).commands[name].make_context(name, arguments).params
-    read_experiment(
-        ROOT / given["experiment"], overrides=given["overrides"] or (), profile=given["profile"], environ={}
-    )
+    read_experiment(ROOT / given["experiment"], overrides=given["overrides"] or (), profile=given["profile"])
 
 
 @pytest.mark.parametrize(
@@ -72,7 +70,7 @@ def test_the_example_of_the_readme_is_a_whole_experiment(tmp_path):
     block = next(one for one in YAML_BLOCKS if one.page == "README.md")
     path = tmp_path / "topics.yaml"
     path.write_text(block.text, encoding="utf-8")
-    assert read_experiment(path, environ={}).experiment == "topics"
+    assert read_experiment(path).experiment == "topics"
 
 
 def test_files_of_configs_that_commands_name_are_there():

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from layerscope.orchestrator.experiment.cluster import read_cluster
-from layerscope.orchestrator.experiment.reading import read_experiment
 from layerscope.orchestrator.experiment.task_files import read_task
 from layerscope.orchestrator.experiment.tasks import Files
 from layerscope.orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
@@ -20,6 +19,7 @@ from layerscope.orchestrator.planning.checks.task_checks import check_task
 from layerscope.orchestrator.planning.fingerprint import fingerprint
 from layerscope.orchestrator.planning.planner import make_plan
 from layerscope.orchestrator.planning.sources.sources import look_at
+from tests.tiny import read_experiment
 
 ROOT = Path(__file__).parents[2]
 GOLDEN = ROOT / "tests" / "golden_keys.json"

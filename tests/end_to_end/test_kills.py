@@ -108,7 +108,7 @@ def processes_of(run: subprocess.Popen) -> list[psutil.Process]:
 def gang_of(run: subprocess.Popen) -> Iterator[psutil.Process]:
     for process in processes_of(run):
         try:
-            if process.cmdline()[0].startswith("ray::_Process"):
+            if process.cmdline()[0].startswith("ray::GangProcess"):
                 yield process
         except (psutil.Error, IndexError):
             continue

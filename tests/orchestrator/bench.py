@@ -11,12 +11,12 @@ from tokenizers import BertWordPieceTokenizer
 
 from layerscope.jobs.artifacts.curves import CURVES
 from layerscope.jobs.specs.encoders import EncoderFacts
-from layerscope.orchestrator.experiment.reading import read_experiment
 from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
 from layerscope.orchestrator.planning.sources.sources import look_at
 from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.store.provenance import provenance
 from layerscope.orchestrator.workspace import DIGESTS, Workspace
+from tests.tiny import read_experiment
 
 SAMPLE = {"source": "sample", "target": "topic", "num_train": 20, "num_test": 10}
 LONG = SAMPLE | {"length": "long"}

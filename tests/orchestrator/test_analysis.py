@@ -8,8 +8,9 @@ from typer.testing import CliRunner
 from layerscope.orchestrator.analysis import analysis, analysis_yaml
 from layerscope.orchestrator.cli import app
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.reading import read_experiment
+from layerscope.orchestrator.running import Outcome
 from tests.orchestrator.bench import SAMPLE, Bench
+from tests.tiny import read_experiment
 
 
 @pytest.fixture
@@ -101,12 +102,13 @@ def test_a_task_that_cannot_be_read_is_named(text, fault, tmp_path):
 
 
 def test_the_experiment_that_is_kept_holds_the_overrides(tasks, tmp_path, monkeypatch):
-    monkeypatch.setattr("layerscope.orchestrator.cli._run", lambda *_, **__: 0)
+    outcome = Outcome({"failed": 0, "blocked": 0}, {"failed": 0}, tmp_path / "report.html", num_unpublished=0)
+    monkeypatch.setattr("layerscope.orchestrator.running.run_experiment", lambda *_, **__: outcome)
     encoder = Bench(tmp_path).encoder(num_hidden_layers=2, hidden_size=8)
     command = ["analyze", str(encoder), "--task", str(tasks[0]), "--store", str(tmp_path / "runs")]
-    result = CliRunner().invoke(app, [*command, "--name", "mine", "--set", "measures.num_train=77"])
+    result = CliRunner().invoke(app, [*command, "--name", "mine", "--json", "--set", "measures.num_train=77"])
     assert result.exit_code == 0, result.output
-    kept = read_experiment(tmp_path / "runs/analyses/mine.yaml", environ={})
+    kept = read_experiment(tmp_path / "runs/analyses/mine.yaml")
     assert (kept.experiment, kept.measures.num_train) == ("mine", 77)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 NONE = -1
 
-_ENOUGH = 1280
+ENOUGH = 1280
 """Directions that are kept whether a pair of clusters needs them or not."""
 
 
@@ -20,7 +20,7 @@ class Directions:
         self._cluster_N = cluster_N.copy()
         self._sort()
         self._normals: list[np.ndarray] = []
-        self._enough = _ENOUGH
+        self._enough = ENOUGH
         self._low_PK = np.zeros((64, num_clusters))
         self._high_PK = np.zeros((64, num_clusters))
         self.known_KK = np.full((num_clusters, num_clusters), NONE, dtype=np.int32)
@@ -74,7 +74,7 @@ class Directions:
             known_K[:] = number_P[known_K]
         self._low_PK, self._high_PK = self._low_PK[used_Q], self._high_PK[used_Q]
         self._normals = [self._normals[direction] for direction in used_Q]
-        self._enough = max(_ENOUGH, 2 * len(used_Q))
+        self._enough = max(ENOUGH, 2 * len(used_Q))
 
     def merge(self, kept: int, gone: int) -> None:
         """The cluster `gone` becomes part of `kept`."""

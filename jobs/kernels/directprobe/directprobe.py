@@ -105,17 +105,6 @@ class DirectProbe:
             np.fill_diagonal(end, 0)
         return ends[0], ends[1]
 
-    def open_pairs(self, tolerance: float = 1e-6) -> np.ndarray:
-        """Pairs of clusters of different labels whose distance interval is wider than this part of itself."""
-        different_KK = self.label_of_cluster_K[:, None] < self.label_of_cluster_K[None]
-        width_KK = self.distance_upper_KK - self.distance_lower_KK
-        return np.argwhere(different_KK & (width_KK > tolerance * self.distance_upper_KK))
-
-    @property
-    def culprits(self) -> np.ndarray:
-        """For each veto the cluster that the two would have met."""
-        return np.array([self.cluster_N[veto.right_rows[0]] for veto in self.vetoes], dtype=np.intp)
-
     @property
     def pair_capacity(self) -> np.ndarray:
         """Points of two labels over dimensions + 1. At 1 or less every labelling of points in general

@@ -6,9 +6,8 @@ before against after fine-tuning, one step against the next. Where the distances
 Axes: K labels, N examples, D features, T steps, P pairs of labels, R resamples.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -17,14 +16,6 @@ from layerscope.jobs.kernels.statistics.intervals import Interval
 
 _FEWEST_LABELS = 6
 """For bounds: of five labels, one resample in ten holds a single pair or none, which has no correlation."""
-
-
-@dataclass(frozen=True)
-class DistanceCorrelation:
-    """Agreement of two distance vectors; `mean` is the correlation itself, NaN where one never varies."""
-
-    pearson: Interval
-    spearman: Interval
 
 
 @dataclass(frozen=True)
@@ -53,37 +44,39 @@ class CentroidPaths:
     """Part of the variance of all examples of all steps that each component holds."""
 
 
-def correlate_distances(
-    distances_a_KK: np.ndarray,
-    distances_b_KK: np.ndarray,
-    *,
-    level: float = 0.95,
-    num_resamples: int = 2000,
-    seed: int,
-) -> DistanceCorrelation:
-    """Pearson's and Spearman's correlation over all pairs of labels, with percentile bounds of a bootstrap.
+def compare_distances(
+    distances_a_KK: np.ndarray, distances_b_KK: np.ndarray, *, num_resamples: int = 2000, seed: int
+) -> Interval:
+    """Pearson's correlation over all pairs of labels, with percentile bounds (95 %) of a bootstrap.
 
     The bootstrap draws labels, not pairs: pairs share labels, so one label that moves moves K - 1 pairs, and
     a bootstrap over pairs would take them for independent news and give bounds far too narrow. A pair of
     labels counts as often as the products of their draws; a label drawn twice forms no pair with itself.
     Pairs that are NaN on either side are left out; so are resamples without a correlation. Fewer than 6
-    labels have NaN bounds.
+    labels have NaN bounds; with fewer than 3 known pairs, and where a side never varies, all is NaN.
 
-    Raises ValueError unless both are symmetric matrices of the same labels with 3 pairs known on both sides.
+    Raises ValueError unless both are symmetric matrices of the same labels.
     """
-    bounded = partial(_bounded, distances_a_KK, distances_b_KK, level, num_resamples, seed)
-    return DistanceCorrelation(bounded(_pearson), bounded(_spearman))
-
-
-def compare_distances(
-    distances_a_KK: np.ndarray, distances_b_KK: np.ndarray, *, num_resamples: int = 2000, seed: int
-) -> Interval:
-    """Pearson's correlation alone, as in `correlate_distances` and much faster; all NaN where fewer than 3
-    pairs are known."""
-    pairs = np.triu_indices(len(distances_a_KK), k=1)
-    if np.isfinite((distances_a_KK + distances_b_KK)[pairs]).sum() < 3:
+    a_KK, b_KK = _checked(distances_a_KK, "distances_a"), _checked(distances_b_KK, "distances_b")
+    if a_KK.shape != b_KK.shape:
+        raise ValueError(f"both need the same labels, got {len(a_KK)} and {len(b_KK)} of them.")
+    num_labels = len(a_KK)
+    first_P, second_P = np.triu_indices(num_labels, k=1)
+    known_P = np.isfinite(a_KK[first_P, second_P] + b_KK[first_P, second_P])
+    if known_P.sum() < 3:
         return Interval(float("nan"), float("nan"), float("nan"))
-    return _bounded(distances_a_KK, distances_b_KK, 0.95, num_resamples, seed, _pearson)
+    first_P, second_P = first_P[known_P], second_P[known_P]
+    a_P, b_P = a_KK[first_P, second_P], b_KK[first_P, second_P]
+
+    draws_RK = np.random.default_rng(seed).multinomial(
+        num_labels, np.full(num_labels, 1 / num_labels), size=num_resamples
+    )
+    estimate = _pearson(a_P, b_P, np.ones((1, len(a_P))))[0]
+    if num_labels < _FEWEST_LABELS:
+        return _interval(estimate, np.array([]))
+    # In float64, as products of matrices of integers are fifty times slower.
+    weights_RP = (draws_RK[:, first_P] * draws_RK[:, second_P]).astype(np.float64)
+    return _interval(estimate, _pearson(a_P, b_P, weights_RP))
 
 
 def nearest_distances(distances_KK: np.ndarray) -> np.ndarray:
@@ -225,39 +218,6 @@ def centroids(states_ND: np.ndarray, labels_N: Sequence[int], *, num_labels: int
     return np.where(counts_K > 0, members_KN @ states_ND / np.maximum(counts_K, 1), np.nan)
 
 
-def _bounded(
-    distances_a_KK: np.ndarray,
-    distances_b_KK: np.ndarray,
-    level: float,
-    num_resamples: int,
-    seed: int,
-    correlate: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
-) -> Interval:
-    """A correlation over all pairs with its bounds, as `correlate_distances` describes."""
-    a_KK, b_KK = _checked(distances_a_KK, "distances_a"), _checked(distances_b_KK, "distances_b")
-    if a_KK.shape != b_KK.shape:
-        raise ValueError(f"both need the same labels, got {len(a_KK)} and {len(b_KK)} of them.")
-    if not 0 < level < 1:
-        raise ValueError(f"a confidence level lies between 0 and 1, as 0.95; got {level}.")
-    num_labels = len(a_KK)
-    first_P, second_P = np.triu_indices(num_labels, k=1)
-    known_P = np.isfinite(a_KK[first_P, second_P] + b_KK[first_P, second_P])
-    if known_P.sum() < 3:
-        raise ValueError(f"a correlation needs 3 pairs known on both sides, got {known_P.sum()}.")
-    first_P, second_P = first_P[known_P], second_P[known_P]
-    a_P, b_P = a_KK[first_P, second_P], b_KK[first_P, second_P]
-
-    draws_RK = np.random.default_rng(seed).multinomial(
-        num_labels, np.full(num_labels, 1 / num_labels), size=num_resamples
-    )
-    estimate = correlate(a_P, b_P, np.ones((1, len(a_P))))[0]
-    if num_labels < _FEWEST_LABELS:
-        return _interval(estimate, np.array([]), level)
-    # In float64, as products of matrices of integers are fifty times slower.
-    weights_RP = (draws_RK[:, first_P] * draws_RK[:, second_P]).astype(np.float64)
-    return _interval(estimate, correlate(a_P, b_P, weights_RP), level)
-
-
 def _checked(distances_KK: np.ndarray, name: str) -> np.ndarray:
     distances_KK = np.asarray(distances_KK, dtype=np.float64)
     if distances_KK.ndim != 2 or not np.array_equal(distances_KK, distances_KK.T, equal_nan=True):
@@ -267,38 +227,27 @@ def _checked(distances_KK: np.ndarray, name: str) -> np.ndarray:
     return distances_KK
 
 
-def _interval(estimate: float, resampled_R: np.ndarray, level: float) -> Interval:
+def _interval(estimate: float, resampled_R: np.ndarray) -> Interval:
     resampled_R = resampled_R[np.isfinite(resampled_R)]
     if not np.isfinite(estimate) or not len(resampled_R):
         return Interval(float(estimate), float("nan"), float("nan"))
-    low, high = np.quantile(resampled_R, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(resampled_R, [0.025, 0.975])
     return Interval(float(estimate), float(low), float(high))
 
 
-def _spearman(a_P: np.ndarray, b_P: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
-    return _pearson(_ranks(a_P, weights_RP), _ranks(b_P, weights_RP), weights_RP)
-
-
-def _ranks(values_P: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
-    """Mean rank of each value were it there as often as its weight says: (R, P)."""
-    distinct, positions_P = np.unique(values_P, return_inverse=True)
-    weights_RU = weights_RP @ (positions_P[:, None] == np.arange(len(distinct)))
-    return (weights_RU.cumsum(axis=1) - (weights_RU - 1) / 2)[:, positions_P]
-
-
-def _pearson(a_RP: np.ndarray, b_RP: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
+def _pearson(a_P: np.ndarray, b_P: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
     """Weighted correlation of each row; NaN where a side does not vary among what has weight: (R,)."""
     total_R1 = np.maximum(weights_RP.sum(axis=1, keepdims=True), 1)
     centred_a, centred_b = (
-        values - (weights_RP * values).sum(axis=1, keepdims=True) / total_R1 for values in (a_RP, b_RP)
+        values - (weights_RP * values).sum(axis=1, keepdims=True) / total_R1 for values in (a_P, b_P)
     )
     squares_a, squares_b = ((weights_RP * c**2).sum(axis=1) for c in (centred_a, centred_b))
     # Rounding of the mean leaves a constant side a variance of some eps of its squares.
-    varies_R = (squares_a > _rounding(a_RP, weights_RP)) & (squares_b > _rounding(b_RP, weights_RP))
+    varies_R = (squares_a > _rounding(a_P, weights_RP)) & (squares_b > _rounding(b_P, weights_RP))
     norms_R = np.sqrt(squares_a * squares_b)
     products_R = (weights_RP * centred_a * centred_b).sum(axis=1)
     return np.divide(products_R, norms_R, out=np.full(len(norms_R), np.nan), where=varies_R)
 
 
-def _rounding(values_RP: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
-    return np.finfo(np.float64).eps ** 1.5 * (weights_RP * values_RP**2).sum(axis=1)
+def _rounding(values_P: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
+    return np.finfo(np.float64).eps ** 1.5 * (weights_RP * values_P**2).sum(axis=1)

@@ -14,7 +14,7 @@ from layerscope.jobs.kernels.directprobe.separability import RESOLUTION, Meeting
 _CLOSE_ENOUGH = 24
 """Merges that are left to single steps when the first veto is sought by bisection."""
 
-_CENTROIDS_TRIED = 1024
+CENTROIDS_TRIED = 1024
 """Clusters, the largest, whose own directions are known from the start; each is kept for all clusters."""
 
 _KEPT_DIRECTIONS = 256
@@ -139,7 +139,7 @@ class _State:
         centroids_KR /= self.sizes_K[:, None]
         if not (np.linalg.norm(centroids_KR, axis=1) > 0).all():
             return
-        largest_Q = np.argsort(-self.sizes_K, kind="stable")[:_CENTROIDS_TRIED]
+        largest_Q = np.argsort(-self.sizes_K, kind="stable")[:CENTROIDS_TRIED]
         own_Q = self.directions.add(centroids_KR[largest_Q])
         low_Q = self.directions.lows[own_Q, largest_Q]
         apart_QK = low_Q[:, None] - self.directions.highs[own_Q] > self.directions.resolution

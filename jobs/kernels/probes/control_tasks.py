@@ -3,14 +3,12 @@
 Each type (a word, say) gets one label at random, wherever it occurs. How well a probe learns them says how
 much of its accuracy on the real labels needs no knowledge in the representations.
 
-Axes: N examples, C classes, L layers.
+Axes: N examples, C classes.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
-
-from layerscope.jobs.kernels.probes.probe_result import ProbeResult
 
 
 def control_labels(
@@ -33,16 +31,3 @@ def control_labels(
     # The last shown class takes what rounding leaves of 1.
     bounds_C = np.cumsum(shares_C)[: train_labels.max()]
     return np.searchsorted(bounds_C, drawn, side="right")[positions_N].astype(np.int64)
-
-
-def selectivity(probe: ProbeResult, control: ProbeResult) -> np.ndarray:
-    """Accuracy on the labels minus accuracy on the control's, layer by layer: (L,).
-
-    Both probes are of one kind and read the same layers.
-    """
-    if len(probe.accuracy_L) != len(control.accuracy_L):
-        raise ValueError(
-            f"the probe has {len(probe.accuracy_L)} layers and its control {len(control.accuracy_L)}: both "
-            "must read the same layers."
-        )
-    return probe.accuracy_L - control.accuracy_L

@@ -32,11 +32,6 @@ class DescriptionLength:
     """N log2 C, the length without representations."""
     compression_L: np.ndarray
     """uniform_bits / bits: about 1 where the layer tells nothing, and larger where it tells more."""
-    bits_LS: np.ndarray
-    """Of each block, in the code of the penalty that is the shortest over all blocks; the mixture that
-    `bits_L` counts is longer than their sum by at most log2 of the number of penalties."""
-    block_ends_S: np.ndarray
-    """Number of examples told when the block ends."""
 
 
 def online_code(
@@ -80,8 +75,6 @@ def online_code(
         bits_L=bits_L,
         uniform_bits=float(uniform_bits),
         compression_L=uniform_bits / bits_L,
-        bits_LS=bits_LGS[np.arange(len(bits_LGS)), bits_LG.argmin(axis=1)],
-        block_ends_S=ends_S,
     )
 
 

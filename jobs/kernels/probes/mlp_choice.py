@@ -47,10 +47,8 @@ class Choice:
     """The best member, and when it was best."""
 
     member: Member
-    accuracy: float
-    """Of the validation examples."""
     epochs: int
-    """After which it had this accuracy first."""
+    """After which it had its best accuracy on the validation examples first."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def choose_member(
         going = torch.from_numpy(contenders).to(device)
         cohorts = [cohort.only(torch.isin(cohort.index_M, going)) for cohort in cohorts]
     best = contenders[0]
-    return Choice(members[best], float(progress.accuracy_M[best]), int(progress.epochs_M[best]))
+    return Choice(members[best], int(progress.epochs_M[best]))
 
 
 def _ends(schedule: Schedule, num_examples: int) -> list[int]:

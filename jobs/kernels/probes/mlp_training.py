@@ -19,7 +19,7 @@ from torch.optim.adam import adam
 
 from layerscope.jobs.kernels.float32_products import fast_float32_products
 
-_BYTES_AT_ONCE = {"cpu": 40 << 20, "cuda": 4 << 30}
+BYTES_AT_ONCE = {"cpu": 40 << 20, "cuda": 4 << 30}
 """Most bytes that the members that train at once may take: on a processor they should stay in its cache."""
 
 Features = list[tuple[slice, torch.Tensor]]
@@ -143,7 +143,7 @@ def begin_cohorts(
 
 def train_epoch(examples: Examples, cohort: Cohort, epoch: int, *, schedule: Schedule, seed: int) -> None:
     """The cohort's epoch of this number, from 1; its order is that of all members with this seed."""
-    batches = _batches(_order(examples, seed, epoch), schedule.batch_size)
+    batches = equal_batches(_order(examples, seed, epoch), schedule.batch_size)
     steps = [torch.full((), float((epoch - 1) * len(batches)), device=part.device) for part in cohort.weights]
     gradients = [torch.empty_like(part) for part in cohort.weights]
     targets_NC = torch.nn.functional.one_hot(examples.labels_N, examples.num_classes).float()
@@ -175,6 +175,15 @@ def num_batches(num_examples: int, batch_size: int) -> int:
     return max(1, round(num_examples / batch_size))
 
 
+def equal_batches(order_N: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
+    """Their sizes are at most one apart.
+
+    A remnant of an example or two would have a gradient so large that Adam's second moments, and with them
+    all other steps, suffer: of 801 examples, 1 alone in a batch cost 0.1 of accuracy, averaged over a grid.
+    """
+    return order_N.tensor_split(num_batches(len(order_N), batch_size))
+
+
 def logits(cohort: Cohort, asked_LND: torch.Tensor, schedule: Schedule) -> torch.Tensor:
     """What the members say of what they are asked, (M, C, N), of the schedule's precision."""
     dtype = getattr(torch, schedule.precision)
@@ -197,7 +206,7 @@ def _indices_of_cohorts(examples: Examples, members: Sequence[Member], schedule:
     indices_by_sizes: dict[tuple[int, int], list[int]] = {}
     for index in sorted(range(len(members)), key=lambda index: members[index].layer):
         indices_by_sizes.setdefault(members[index].sizes, []).append(index)
-    bytes_at_once = _BYTES_AT_ONCE[examples.layers_LND.device.type]
+    bytes_at_once = BYTES_AT_ONCE[examples.layers_LND.device.type]
     cohorts = []
     for sizes, indices in indices_by_sizes.items():
         num_weights = sum(outputs * inputs for outputs, inputs in _shapes(examples, sizes))
@@ -249,15 +258,6 @@ def _initial_weights(shapes: list[tuple[int, int]], seed: int, start: int) -> li
 def _order(examples: Examples, seed: int, epoch: int) -> torch.Tensor:
     order_N = np.random.default_rng([seed, epoch]).permutation(examples.layers_LND.shape[1])
     return torch.from_numpy(order_N).to(examples.layers_LND.device)
-
-
-def _batches(order_N: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
-    """Their sizes are at most one apart.
-
-    A remnant of an example or two would have a gradient so large that Adam's second moments, and with them
-    all other steps, suffer: of 801 examples, 1 alone in a batch cost 0.1 of accuracy, averaged over a grid.
-    """
-    return order_N.tensor_split(num_batches(len(order_N), batch_size))
 
 
 def _groups(layer_M: torch.Tensor) -> list[tuple[int, slice]]:

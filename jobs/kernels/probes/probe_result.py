@@ -20,14 +20,12 @@ class ProbeResult:
     """Sample deviation over the fits; 0 for one fit, as of a probe whose objective has one minimum."""
     macro_f1_L: np.ndarray
     """Mean F1 over the classes that occur in the test labels or in the predictions, and over the fits."""
-    macro_f1_deviation_L: np.ndarray
     penalty_L: np.ndarray
     """The L2 penalty chosen for each layer, in the terms of the probe."""
     sizes_L: tuple[tuple[int, ...], ...]
     """The chosen sizes of the hidden layers; () for a linear probe."""
     majority_accuracy: float
     """What always answering the most frequent train label scores on test."""
-    majority_macro_f1: float
     predictions_LRN: np.ndarray
     """Predicted class of each test example, int64."""
 
@@ -50,11 +48,9 @@ def score_probes(
         accuracy_L=accuracy_LR.mean(axis=1),
         accuracy_deviation_L=_deviation(accuracy_LR),
         macro_f1_L=macro_f1_LR.mean(axis=1),
-        macro_f1_deviation_L=_deviation(macro_f1_LR),
         penalty_L=penalty_L,
         sizes_L=sizes_L,
         majority_accuracy=accuracy(test_labels, majority_N),
-        majority_macro_f1=macro_f1(test_labels, majority_N),
         predictions_LRN=predictions_LRN,
     )
 

@@ -17,9 +17,9 @@ import torch
 from layerscope.jobs.kernels.float32_products import fast_float32_products
 from layerscope.jobs.kernels.similarity.activations import CentredLayer
 
-_TILE = 256
+TILE = 256
 """Rows and columns of a tile: those of 26 layers fill 20 MB."""
-_BAND = 2048
+BAND = 2048
 """Rows that stay centred while the tiles to their right pass by."""
 _WIDE_ENTRIES = 64_000_000
 """Float32 entries of the layers that stay centred while their partners pass by (256 MB)."""
@@ -84,7 +84,7 @@ def tiled_products(
     """Products of all pairs (M, M), and the row sums of each Gram matrix without its diagonal (M, N)."""
     products_MM = np.zeros((len(layers), len(layers)))
     sums_MN = np.zeros((len(layers), layers[0].num_examples))
-    space = np.empty(len(layers) * _TILE**2)
+    space = np.empty(len(layers) * TILE**2)
     for rows, columns, grams_MIJ in _gram_tiles(layers):
         if kernel is not None:
             kernel(grams_MIJ, rows, columns)
@@ -113,18 +113,18 @@ def _split(products_MM: np.ndarray, num_a: int, *, within: bool) -> GramProducts
 def _gram_tiles(layers: Sequence[CentredLayer]) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Tiles on and above the diagonal, of all layers at once; the array is overwritten by the next."""
     num_examples = layers[0].num_examples
-    space = np.empty(len(layers) * _TILE**2, dtype=np.float32)
-    for band_start in range(0, num_examples, _BAND):
-        band_stop = min(band_start + _BAND, num_examples)
+    space = np.empty(len(layers) * TILE**2, dtype=np.float32)
+    for band_start in range(0, num_examples, BAND):
+        band_stop = min(band_start + BAND, num_examples)
         band = [layer.rows(band_start, band_stop) for layer in layers]
-        for start in range(band_start, num_examples, _TILE):
-            columns = slice(start, min(start + _TILE, num_examples))
+        for start in range(band_start, num_examples, TILE):
+            columns = slice(start, min(start + TILE, num_examples))
             if start < band_stop:
                 right = [rows[start - band_start : columns.stop - band_start] for rows in band]
             else:
                 right = [layer.rows(columns.start, columns.stop) for layer in layers]
-            for top in range(band_start, min(start + 1, band_stop), _TILE):
-                rows = slice(top, min(top + _TILE, band_stop))
+            for top in range(band_start, min(start + 1, band_stop), TILE):
+                rows = slice(top, min(top + TILE, band_stop))
                 shape = (len(layers), rows.stop - rows.start, columns.stop - columns.start)
                 grams_MIJ = space[: int(np.prod(shape))].reshape(shape)
                 for gram_IJ, left, other in zip(grams_MIJ, band, right, strict=True):

@@ -1,10 +1,9 @@
-"""Confidence intervals of a mean over seeds and of a proportion of examples."""
+"""Confidence interval of a mean over seeds."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 from scipy.special import expit, logit, stdtrit
 
 Scale = tuple[float, float]
@@ -54,17 +53,6 @@ def mean_interval(
     error = values.std(ddof=1) / np.sqrt(len(values))
     half = float(stdtrit(len(values) - 1, (1 + level) / 2) * error)
     return Interval(mean, *_bounds(mean, half, scale))
-
-
-def proportion_interval(num_correct: int, num_total: int, *, level: float = 0.95) -> Interval:
-    """Wilson's interval of a proportion (Wilson 1927), which stays within 0..1 and is sound near its ends."""
-    _check_level(level)
-    if not 0 <= num_correct <= num_total or not num_total:
-        raise ValueError(
-            f"a proportion needs 0 <= num_correct <= num_total > 0, got {num_correct} of {num_total}."
-        )
-    bounds = stats.binomtest(num_correct, num_total).proportion_ci(level, method="wilson")
-    return Interval(num_correct / num_total, float(bounds.low), float(bounds.high))
 
 
 def _inside(values: np.ndarray, scale: Scale) -> np.ndarray:

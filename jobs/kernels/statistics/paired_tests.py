@@ -10,7 +10,7 @@ from scipy import stats
 
 from layerscope.jobs.kernels.statistics.intervals import Interval
 
-_BATCH_ENTRIES = 4_000_000
+BATCH_ENTRIES = 4_000_000
 """Resampled examples held at once (32 MB each for indices and values)."""
 
 
@@ -65,7 +65,7 @@ def difference_interval(
         (difference_N,),
         np.mean,
         n_resamples=num_resamples,
-        batch=max(1, _BATCH_ENTRIES // len(difference_N)),
+        batch=max(1, BATCH_ENTRIES // len(difference_N)),
         confidence_level=level,
         method="percentile",
         rng=np.random.default_rng(seed),
@@ -101,7 +101,7 @@ def average_interval(
             raise ValueError(f"a task needs 2 or more finite differences, got shape {values_N.shape}.")
         # Few values are distinct: how often each is drawn is multinomial, whatever the number of examples.
         distinct, counts = np.unique(values_N, return_counts=True)
-        for batch in np.array_split(averages_R, -(-num_resamples * len(distinct) // _BATCH_ENTRIES)):
+        for batch in np.array_split(averages_R, -(-num_resamples * len(distinct) // BATCH_ENTRIES)):
             drawn_RV = rng.multinomial(len(values_N), counts / len(values_N), size=len(batch))
             batch += drawn_RV @ distinct / len(values_N) / len(differences)
     mean = float(np.mean([values_N.mean() for values_N in differences]))

@@ -69,15 +69,6 @@ def sample_rows(
     return [_row(document, target) for document in train], [_row(document, target) for document in test]
 
 
-def to_conllu(documents: Iterable[Document]) -> str:
-    """The gold analysis as CoNLL-U, LEMMA, XPOS and FEATS unset; a preposition's role is `Role=` in MISC."""
-    return "".join(
-        _conllu_sentence(f"{document.id}-{number}", sentence)
-        for document in documents
-        for number, sentence in enumerate(document.sentences, start=1)
-    )
-
-
 def _distinct_documents(
     num_documents: int, seed: int, length: Length, evidence: Evidence, *, part: str, taken: frozenset[str]
 ) -> list[Document]:
@@ -169,23 +160,3 @@ def _num_words(sentences: Iterable[Sentence]) -> int:
 def _row(document: Document, target: Literal["topic", "sentiment"]) -> dict:
     label = document.topic if target == "topic" else document.sentiment
     return {"id": document.id, "text": document.text, "label": label}
-
-
-def _conllu_sentence(sentence_id: str, sentence: Sentence) -> str:
-    role_by_place = dict(sentence.preposition_roles)
-    lines = [f"# sent_id = {sentence_id}", f"# text = {sentence.text}"]
-    for place, (token, tag, head, relation, space) in enumerate(
-        zip(
-            sentence.tokens,
-            sentence.tags,
-            sentence.heads,
-            sentence.relations,
-            sentence.spaces_after,
-            strict=True,
-        )
-    ):
-        notes = [f"Role={role_by_place[place]}"] if place in role_by_place else []
-        notes += [] if space else ["SpaceAfter=No"]
-        misc = "|".join(notes) or "_"
-        lines.append(f"{place + 1}\t{token}\t_\t{tag}\t_\t_\t{head}\t{relation}\t_\t{misc}")
-    return "\n".join(lines) + "\n\n"

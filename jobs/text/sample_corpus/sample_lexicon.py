@@ -38,20 +38,6 @@ class Domain:
     processes: tuple[Process, ...]
     places: tuple[Phrase, ...]
 
-    def words_by_tag(self) -> dict[str, frozenset[str]]:
-        """The content words in their base form: keys NOUN, VERB and ADJ."""
-        phrases = self.places + tuple(phrase for process in self.processes for phrase in process.phrases)
-        nouns = {*self.people, *(noun for _, _, noun in phrases)}
-        verbs, adjectives = set(), set(self.people_adjectives)
-        for frame in self.frames:
-            nouns.update(frame.objects, frame.instruments)
-            verbs.update(frame.verbs)
-            adjectives.update(frame.adjectives)
-        for process in self.processes:
-            nouns.update(process.subjects)
-            verbs.update(process.verbs)
-        return {"NOUN": frozenset(nouns), "VERB": frozenset(verbs), "ADJ": frozenset(adjectives)}
-
 
 @dataclass(frozen=True)
 class Mood:

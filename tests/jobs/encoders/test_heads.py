@@ -170,6 +170,8 @@ def test_windows_become_a_text_as_one_text_at_a_time(pooling):
     ).eval()
     with torch.no_grad():
         model.head.weight.normal_()  # So that windows of a text disagree.
+    alone = Classifier(model.encoder, num_labels=3, pooling="mean", layers="all").eval()
+    alone.head = torch.nn.Identity()
     assert len({len(lengths) for lengths in split.window_lengths}) > 1
     with torch.inference_mode():
         found_BK = model(*inputs_of(split, 0))
@@ -177,7 +179,7 @@ def test_windows_become_a_text_as_one_text_at_a_time(pooling):
             ids_WT, mask_WT, *_ = inputs_of(split.rows([row]), 0)
             vectors = torch.cat(
                 [
-                    model._vectors(ids[None, :length], mask[None, :length], None)
+                    alone(ids[None, :length], mask[None, :length])
                     for ids, mask, length in zip(ids_WT, mask_WT, lengths, strict=True)
                 ]
             )

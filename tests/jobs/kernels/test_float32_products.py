@@ -11,9 +11,9 @@ SETTINGS = torch.backends.mkldnn.matmul
 
 @pytest.fixture(autouse=True)
 def forget_answer():
-    float32_products._permission_leaves_float32.cache_clear()
+    float32_products.permission_leaves_float32.cache_clear()
     yield
-    float32_products._permission_leaves_float32.cache_clear()
+    float32_products.permission_leaves_float32.cache_clear()
 
 
 @pytest.mark.parametrize("shape", [(200, 384, 256), (200, 384, 2048), (7, 5, 3)])
@@ -39,7 +39,7 @@ def test_the_setting_is_given_back_whatever_happens():
 def test_no_permission_where_products_would_be_rounded(monkeypatch):
     """As on a processor with tile units, played by factors that are rounded."""
     monkeypatch.setattr(torch, "rand", lambda *size, generator: _Rounded(torch.randn(size).abs()))
-    assert not float32_products._permission_leaves_float32()
+    assert not float32_products.permission_leaves_float32()
     before = SETTINGS.fp32_precision
     with fast_float32_products():
         assert SETTINGS.fp32_precision == before

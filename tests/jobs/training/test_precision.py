@@ -4,9 +4,9 @@ from torch import nn
 
 from layerscope.jobs.training.precision import (
     CPU_CAPABILITIES,
-    _say_that_it_is_emulated,
     computing_in,
     has_bfloat16,
+    say_that_it_is_emulated,
 )
 
 CPU = torch.device("cpu")
@@ -46,7 +46,7 @@ def test_a_device_without_it_is_told_by_name(monkeypatch):
 )
 def test_a_cpu_that_only_emulates_it_says_so_once_and_computes(monkeypatch, caplog, capabilities, has):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
-    _say_that_it_is_emulated.cache_clear()
+    say_that_it_is_emulated.cache_clear()
     assert has_bfloat16(CPU) == has
     computing_in("float32", CPU)
     assert not caplog.messages

@@ -28,15 +28,19 @@ class Fate:
 def mortal_trial(fate: Fate) -> type[tune_trials.Trial]:
     """Both classes carry their fate to wherever Ray has their processes."""
 
-    class MortalProcess(gang._Process):
+    class MortalProcess(gang.GangProcess):
+        def __init__(self, *, rank, **options):
+            super().__init__(rank=rank, **options)
+            self.is_second = rank == 1
+
         def join(self, address, port):
-            if self._rank == 1:
+            if self.is_second:
                 fate.befalls("join")
             super().join(address, port)
 
     class MortalTrial(tune_trials.Trial):
         def setup(self, config):
-            gang._Process = MortalProcess
+            gang.GangProcess = MortalProcess
             fate.befalls("setup")
             super().setup(config)
 

@@ -87,10 +87,6 @@ class NaiveSchedule:
         """Stages being computed."""
         return self._in_state("running")
 
-    def waiting(self, kind: str) -> list[Stage]:
-        """Stages of a kind that are still to be done."""
-        return [stage for stage in self._in_state("todo") if stage.kind == kind]
-
     def _in_state(self, state: StageState) -> list[Stage]:
         return [stage for key, stage in self._stages.items() if self._state[key] == state]
 

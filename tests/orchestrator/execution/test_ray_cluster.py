@@ -78,7 +78,7 @@ def opened(folder: Path, encoder: Path, **changes: Any) -> Workspace:
 def gang_processes() -> list[Any]:
     from ray.util.state import list_actors
 
-    return list_actors(filters=[("class_name", "=", "_Process")], limit=1000, address=this_ray())
+    return list_actors(filters=[("class_name", "=", "GangProcess")], limit=1000, address=this_ray())
 
 
 def this_ray() -> str:

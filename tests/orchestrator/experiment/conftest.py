@@ -7,7 +7,7 @@ import pytest
 
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.experiment.experiment import Experiment
-from layerscope.orchestrator.experiment.reading import read_experiment
+from tests.tiny import read_experiment
 
 SOUND = """\
 experiment: sound

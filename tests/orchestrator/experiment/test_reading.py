@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from layerscope.orchestrator.experiment.reading import read_experiment, resolved_yaml
+from layerscope.orchestrator.experiment.reading import resolved_yaml
 from layerscope.orchestrator.experiment.tasks import Files
+from tests.tiny import read_experiment
 
 
 def test_numbers_and_words_are_those_of_yaml_1_2(folder, sound):
@@ -199,15 +200,15 @@ def test_a_file_in_another_encoding_is_refused_at_the_first_bad_byte(folder, sou
     path = folder.write("experiments/x.yaml", sound)
     path.write_bytes(sound.encode() + "description: schön\n".encode("latin-1"))
     with pytest.raises(Exception, match="x.yaml:13:17: the file is not in UTF-8"):
-        read_experiment(path, environ={})
+        read_experiment(path)
 
 
 def test_a_missing_file_is_named_with_those_that_are_there(folder, sound):
     path = folder.write("experiments/quick.yaml", sound)
     with pytest.raises(Exception, match="does not exist .did you mean 'quick.yaml'.*has quick.yaml"):
-        read_experiment(path.with_name("quik.yaml"), environ={})
+        read_experiment(path.with_name("quik.yaml"))
     with pytest.raises(Exception, match="the file cannot be read: Is a directory"):
-        read_experiment(path.parent, environ={})
+        read_experiment(path.parent)
 
 
 def test_a_fault_in_a_task_file_names_that_file_and_its_line(folder, sound):
@@ -230,7 +231,7 @@ def test_tasks_are_found_by_name_by_file_and_inline(folder, sound):
 def test_experiments_one_folder_down_find_the_same_tasks(folder, sound):
     (folder.root / "experiments").mkdir()
     path = folder.write("experiments/sun2019/x.yaml", sound)
-    assert read_experiment(path, environ={}).tasks[0].task == "trec"
+    assert read_experiment(path).tasks[0].task == "trec"
 
 
 @pytest.mark.parametrize("written", ["./here", "/there", "../up", "${MODELS:-/models}/bert"])
@@ -312,8 +313,8 @@ def test_reading_is_light(folder, sound):
     program = f"""
 import sys, time, json, layerscope.jobs.specs.stages
 start = time.process_time()
-from layerscope.orchestrator.experiment.reading import read_experiment
-read_experiment({str(path)!r}, environ={{}})
+from layerscope.orchestrator.experiment.reading import read_with_places
+read_with_places({str(path)!r}, environ={{}})
 heavy = {{"torch", "ray", "mlflow", "datasets", "transformers", "numpy"}} & set(sys.modules)
 print(json.dumps([time.process_time() - start, sorted(heavy)]))
 """

@@ -12,6 +12,7 @@ from layerscope.orchestrator.planning.stages.compared_pairs import pairs_of
 from layerscope.orchestrator.showing import plan_object, print_plan, status_object, users_by_key
 from layerscope.orchestrator.store.artifacts import Store
 from tests.orchestrator.bench import SAMPLE, Bench
+from tests.orchestrator.function_calls import counted_calls
 
 TWO_TASKS = [{"task": "topic", "data": SAMPLE}, {"task": "mood", "data": SAMPLE | {"target": "sentiment"}}]
 TEXTS = {"task": "texts", "data": SAMPLE | {"seed": 7}}
@@ -52,42 +53,45 @@ def test_the_pairs_are_those_of_each_variant_against_each(bench, kinds):
 
 
 @pytest.mark.parametrize("kinds", [[], ["seeds"], ["tasks"]], ids=["none", "seeds", "tasks"])
-def test_only_variants_that_are_alike_meet(bench, monkeypatch, kinds):
+def test_only_variants_that_are_alike_meet(bench, kinds):
     """Pairs of seeds and tasks are as many for each condition, however many there are."""
-    numbers = []
+    costs = []
     for num_conditions in (2, 4, 8):
-        counts: Counter = Counter()
         decays = [round(1 - 0.01 * number, 2) for number in range(num_conditions)]
-        with monkeypatch.context() as patch:
-            count(patch, counts, between, "_comparison", "_rest")
-            bench.plan(
+        with counted_calls(between) as counts:
+            found = bench.plan(
                 tasks=TWO_TASKS,
                 probing=[TEXTS],
                 grid={"layer_decay": decays},
                 seeds=[0, 1],
                 measures={"cka_between": kinds},
             )
-        numbers.append(counts)
-    first, second, third = numbers
-    assert scaled(first, 2) == second
-    assert scaled(second, 2) == third
-    assert first["_comparison"] == {"": 0, "seeds": 4, "tasks": 4}["".join(kinds)]
+        costs.append(counts)
+        roles = [role for variant in found.variants for role in variant.stages]
+        num_pairs = sum(role.startswith("between/") for role in roles)
+        assert num_pairs == {"": 0, "seeds": 2, "tasks": 2}["".join(kinds)] * num_conditions
+    assert_in_proportion(costs)
 
 
 @pytest.mark.parametrize("asked", ["plan", "all", "json", "status"])
 def test_what_is_said_of_a_plan_takes_as_long_for_each_variant(bench, monkeypatch, capsys, asked):
     costs = [cost_of_saying(bench, monkeypatch, number, asked) for number in (4, 8, 16)]
-    for name in costs[0]:
+    assert_in_proportion(costs)
+    capsys.readouterr()
+
+
+def assert_in_proportion(costs: list[Counter]) -> None:
+    """Of plans each of which is twice as large as the one before."""
+    assert costs[0]
+    for name in costs[0] | costs[-1]:
         small, middle, large = (cost[name] for cost in costs)
         assert large - middle == 2 * (middle - small), name
-    capsys.readouterr()
 
 
 def cost_of_saying(bench, monkeypatch, num_seeds: int, asked: str) -> Counter:
     """Stages that are visited, and what the store is asked."""
     counts: Counter = Counter()
-    with monkeypatch.context() as patch:
-        count(patch, counts, plan, "_collect")
+    with monkeypatch.context() as patch, counted_calls(plan) as visits:
         count(patch, counts, Store, "has", "outcome")
         workspace = bench.open(seeds=list(range(num_seeds)), grid={"layer_decay": [1.0, 0.9]})
         schedule = workspace.schedule()
@@ -98,7 +102,7 @@ def cost_of_saying(bench, monkeypatch, num_seeds: int, asked: str) -> Counter:
                 plan_object(workspace, schedule)
             case "status":
                 status_object(workspace.study(schedule))
-    return counts
+    return counts + visits
 
 
 def test_the_users_of_a_stage_are_the_variants_that_need_it(bench):
@@ -124,7 +128,3 @@ def counting(function, counts: Counter):
         return function(*arguments, **options)
 
     return counted
-
-
-def scaled(counts: Counter, factor: int) -> Counter:
-    return Counter({name: factor * number for name, number in counts.items()})

@@ -43,8 +43,11 @@ class Run:
 
     def open(self):
         """Variants that are to be trained now."""
-        todo = {stage.key for stage in self.schedule.waiting("finetune")}
-        return [variant for variant in self.schedule.plan.variants if variant.key in todo]
+        return [
+            variant
+            for variant in self.schedule.plan.variants
+            if self.schedule.state(variant.stages["finetune"]) == "todo"
+        ]
 
     def finish(self, variant, **scores: float) -> None:
         finish_variant(self.bench, variant, **scores)

@@ -20,12 +20,13 @@ import pytest
 import requests
 from click.testing import CliRunner
 from mlflow import MlflowClient
+from mlflow.entities import Experiment
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, TEMPORARILY_UNAVAILABLE
 
 from layerscope.jobs.artifacts.curves import Point
 from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable
-from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker, _is_outage, _restoring
+from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
 from layerscope.orchestrator.tracking.publishing import Publisher
 from layerscope.orchestrator.tracking.tracker import Dataset, Page
 
@@ -111,9 +112,13 @@ def test_a_deleted_experiment_is_named_with_a_command_that_restores_it(tracker, 
     assert len(runs_in(database)) == 1
 
 
-def test_a_command_that_is_advised_shows_no_password():
-    assert _restoring("postgresql://me:secret@host/db", "7") == (
-        "env MLFLOW_TRACKING_URI='postgresql://***@host/db' mlflow experiments restore -x 7"
+def test_a_command_that_is_advised_shows_no_password(monkeypatch):
+    deleted = Experiment("7", EXPERIMENT, artifact_location="", lifecycle_stage="deleted")
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", lambda client, name: deleted)
+    with pytest.raises(PrerequisiteMissing) as error:
+        MlflowTracker("http://me:secret@host:5000").publish(EXPERIMENT, PAGE)
+    assert str(error.value).split("`")[1] == (
+        "env MLFLOW_TRACKING_URI='http://***@host:5000' mlflow experiments restore -x 7"
     )
 
 
@@ -172,6 +177,12 @@ def answer(status: int) -> requests.HTTPError:
     return requests.HTTPError(response=response)
 
 
+def caused_by(cause: Exception) -> Exception:
+    error = MlflowException("it did not work")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "is_outage"),
     [
@@ -181,10 +192,18 @@ def answer(status: int) -> requests.HTTPError:
         (MlflowException("locked", TEMPORARILY_UNAVAILABLE), True),
         (MlflowException("bad name", INVALID_PARAMETER_VALUE), False),
         (ValueError("a mistake"), False),
+        (caused_by(requests.Timeout()), True),
+        (caused_by(answer(403)), False),
     ],
 )
-def test_only_what_may_pass_is_an_outage(error, is_outage):
-    assert _is_outage(error) == is_outage
+def test_only_what_may_pass_is_an_outage(error, is_outage, monkeypatch):
+    def fail(client, name):
+        raise error
+
+    monkeypatch.setattr(MlflowClient, "get_experiment_by_name", fail)
+    with pytest.raises(Exception) as told:
+        MlflowTracker("http://nowhere:5000").publish(EXPERIMENT, PAGE)
+    assert isinstance(told.value, TrackerUnavailable) if is_outage else told.value is error
 
 
 class Server:

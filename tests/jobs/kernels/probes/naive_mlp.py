@@ -3,9 +3,8 @@
 import numpy as np
 import torch
 
-from layerscope.jobs.kernels.probes import mlp_training
 from layerscope.jobs.kernels.probes.mlp_choice import Validation
-from layerscope.jobs.kernels.probes.mlp_training import Examples
+from layerscope.jobs.kernels.probes.mlp_training import Examples, begin_cohorts
 
 
 def examples(*, num_layers=2, num_examples=90, width=12, num_classes=3, strength=1.0, seed=0):
@@ -33,8 +32,8 @@ def train_one(data, member, schedule, *, epochs, seed, asked_LND):
         torch.nn.ReLU(),
         torch.nn.Linear(second, data.num_classes),
     )
-    shapes = mlp_training._shapes(data, member.sizes)
-    start = mlp_training._initial_weights(shapes, seed, member.start)
+    (untrained,) = begin_cohorts(data, [member], schedule=schedule, seed=seed)
+    start = [part[0] for part in untrained.weights]
     linear = network[0], network[2], network[4]
     with torch.no_grad():
         for index, layer in enumerate(linear):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from layerscope.jobs.kernels.probes.control_tasks import control_labels, selectivity
+from layerscope.jobs.kernels.probes.control_tasks import control_labels
 from layerscope.jobs.kernels.probes.linear_probes import linear_probes
 
 
@@ -50,7 +50,7 @@ def test_what_a_layer_knows_is_selective_and_what_is_learnt_by_heart_is_not():
         train, test = [layer[:400] for layer in layers], [layer[400:] for layer in layers]
         return linear_probes(train, targets[:400], test, targets[400:], num_classes=2, seed=0)
 
-    selectivity_L = selectivity(probe(labels), probe(control))
+    selectivity_L = probe(labels).accuracy_L - probe(control).accuracy_L
     assert selectivity_L[0] > 0.25
     assert selectivity_L[1] == pytest.approx(0, abs=0.02)
 
@@ -68,13 +68,3 @@ def test_what_a_layer_knows_is_selective_and_what_is_learnt_by_heart_is_not():
 def test_what_is_no_list_of_types_or_labels_is_refused(types, labels, message):
     with pytest.raises(ValueError, match=message):
         control_labels(types, labels, num_classes=2, seed=0)
-
-
-def test_probes_of_different_layers_have_no_selectivity():
-    labels = np.array([0, 1] * 10)
-    layer = np.random.default_rng(0).normal(size=(20, 3))
-    one, two = (
-        linear_probes([layer] * n, labels, [layer] * n, labels, num_classes=2, seed=0) for n in (1, 2)
-    )
-    with pytest.raises(ValueError, match="the probe has 1 layers and its control 2"):
-        selectivity(one, two)

@@ -43,7 +43,6 @@ def test_the_length_is_that_of_the_plain_loop_over_examples():
     order = np.random.default_rng(5).permutation(120)
     labels = labels[order]
     ends = [6, 12, 30, 60, 120]
-    assert result.block_ends_S.tolist() == ends
     for index, layer in enumerate(layers):
         bits = ends[0] * np.log2(3)
         for start, end in zip(ends[:-1], ends[1:], strict=True):
@@ -68,12 +67,10 @@ def test_the_mixture_costs_no_more_than_the_best_penalty_and_the_choice_among_th
     assert (best_L - 1e-9 <= mixed_L).all() and (mixed_L <= best_L + np.log2(3) + 1e-9).all()
 
 
-def test_blocks_add_up_to_the_code_of_the_best_penalty():
+def test_compression_is_beside_the_uniform_code():
     result = code(*layers_and_labels())
-    blocks_L = result.bits_LS.sum(axis=1)
-    assert (blocks_L <= result.bits_L + 1e-9).all() and (result.bits_L <= blocks_L + np.log2(6) + 1e-9).all()
-    assert result.bits_LS[:, 0] == pytest.approx(20 * np.log2(3))
     assert result.uniform_bits == pytest.approx(400 * np.log2(3))
+    assert result.compression_L == pytest.approx(result.uniform_bits / result.bits_L)
 
 
 def test_a_layer_has_the_same_length_alone():
@@ -102,8 +99,11 @@ def test_a_layer_that_is_the_same_for_all_examples_costs_the_entropy_of_the_labe
 
 def test_small_data_merge_the_first_portions():
     layers, labels = layers_and_labels(num_examples=50)
-    result = online_code(layers, labels, num_classes=3, seed=0)
-    assert result.block_ends_S.tolist() == [1, 2, 4, 7, 13, 25, 50]
+    ends = [1, 2, 4, 7, 13, 25, 50]
+    merged = code(layers, labels, portions=[*((end - 0.5) / 50 for end in ends[:-1]), 1])
+    other = code(layers, labels, portions=[*((end - 0.5) / 50 for end in ends[1:-1]), 1])
+    whole = online_code(layers, labels, num_classes=3, seed=0)
+    assert whole.bits_L.tolist() == merged.bits_L.tolist() != other.bits_L.tolist()
 
 
 @pytest.mark.parametrize(

@@ -123,8 +123,8 @@ def add_mean(rng, layer, kappa):
 def test_many_tiles_give_what_one_gives(monkeypatch, rng):
     layers = related_layers(rng, num_examples=50, widths=[64, 96])
     expected = cka_map(layers)
-    monkeypatch.setattr("layerscope.jobs.kernels.similarity.gram_products._BAND", 28)
-    monkeypatch.setattr("layerscope.jobs.kernels.similarity.gram_products._TILE", 7)
+    monkeypatch.setattr("layerscope.jobs.kernels.similarity.gram_products.BAND", 28)
+    monkeypatch.setattr("layerscope.jobs.kernels.similarity.gram_products.TILE", 7)
     assert cka_map(layers) == pytest.approx(expected, abs=1e-7)
 
 

@@ -7,7 +7,6 @@ from layerscope.jobs.kernels.similarity.activations import check_paired
 from layerscope.jobs.kernels.similarity.cka import cka_map, partial_cka_map, undefined_layers
 from layerscope.jobs.kernels.similarity.cka_errors import cka_standard_errors
 from layerscope.jobs.kernels.similarity.cka_minibatch import minibatch_cka
-from layerscope.jobs.kernels.similarity.cka_stream import CkaStream
 from layerscope.jobs.kernels.similarity.leverage import cka_without_leverage, leverage
 
 
@@ -22,43 +21,6 @@ def related_layers(rng, *, num_examples, widths):
         (signal @ rng.normal(size=(3, width)) + rng.normal(size=(num_examples, width))).astype(np.float32)
         for width in widths
     ]
-
-
-def streamed(layers_a, layers_b, *, sizes):
-    stream = CkaStream()
-    start = 0
-    for size in sizes:
-        part = slice(start, start + size)
-        stream.add(
-            [layer[part] for layer in layers_a],
-            None if layers_b is None else [layer[part] for layer in layers_b],
-        )
-        start += size
-    assert start == len(layers_a[0])
-    return stream
-
-
-@pytest.mark.parametrize("debiased", [True, False])
-@pytest.mark.parametrize("sizes", [[300], [100, 199, 1], [149, 148, 3], [1, 299], [50] * 6])
-def test_a_stream_equals_the_map_of_all_examples(sizes, debiased, rng):
-    """The mean is 300 times the spread, and the first batch need not know it well."""
-    layers = [layer + 300 for layer in related_layers(rng, num_examples=300, widths=[24, 16, 20, 24])]
-    across = streamed(layers[:2], layers[2:], sizes=sizes).similarity(debiased=debiased)
-    within = streamed(layers, None, sizes=sizes).similarity(debiased=debiased)
-    assert across == pytest.approx(cka_map(layers[:2], layers[2:], debiased=debiased), abs=1e-6)
-    assert within == pytest.approx(cka_map(layers, debiased=debiased), abs=1e-6)
-
-
-def test_a_stream_knows_constant_layers_and_refuses_what_does_not_fit(rng):
-    (layer,) = related_layers(rng, num_examples=50, widths=[16])
-    stream = streamed([layer, np.full((50, 4), 0.1, np.float32)], None, sizes=[20, 30])
-    assert np.isfinite(stream.similarity()).tolist() == [[True, False], [False, False]]
-    with pytest.raises(ValueError, match="have widths"):
-        stream.add([layer])
-    with pytest.raises(ValueError, match="not finite"):
-        CkaStream().add([np.full((2, 2), np.nan)])
-    with pytest.raises(ValueError, match="at least 2 examples"):
-        CkaStream().similarity()
 
 
 def test_storing_half_precision_moves_nothing_by_more_than_a_thousandth(rng):

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from layerscope.jobs.kernels.statistics.intervals import Interval, mean_interval, proportion_interval
+from layerscope.jobs.kernels.statistics.intervals import Interval, mean_interval
 
 
 def test_a_mean_has_students_interval():
@@ -142,31 +142,7 @@ def test_a_mean_refuses_what_is_no_list_of_values(values):
         mean_interval(values)
 
 
-def test_a_proportion_has_wilsons_interval():
-    """The score interval in its textbook form, for 8 of 10."""
-    z, n, p = 1.959963985, 10, 0.8
-    centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * math.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
-    assert proportion_interval(8, 10) == Interval(
-        0.8, pytest.approx(centre - half), pytest.approx(centre + half)
-    )
-
-
-def test_a_proportion_at_its_end_still_has_width_and_stays_within_bounds():
-    none, all_of_them = proportion_interval(0, 20), proportion_interval(20, 20)
-    assert none.low == 0 and 0.1 < none.high < 0.2
-    assert all_of_them.high == 1 and 0.8 < all_of_them.low < 0.9
-
-
-@pytest.mark.parametrize("counts", [(0, 0), (3, 2), (-1, 2)])
-def test_impossible_counts_are_refused(counts):
-    with pytest.raises(ValueError, match="a proportion needs"):
-        proportion_interval(*counts)
-
-
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_a_level_outside_0_to_1_is_refused(level):
     with pytest.raises(ValueError, match="lies between 0 and 1"):
         mean_interval([1, 2], level=level)
-    with pytest.raises(ValueError, match="lies between 0 and 1"):
-        proportion_interval(1, 2, level=level)

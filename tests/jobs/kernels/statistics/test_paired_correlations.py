@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from layerscope.jobs.kernels.statistics.paired_correlations import _resampled, correlation_difference
+from layerscope.jobs.kernels.statistics.paired_correlations import correlation_difference
 from layerscope.jobs.kernels.statistics.scores import pearson, spearman
 
 
@@ -15,13 +15,27 @@ def test_counts_give_what_rows_drawn_one_by_one_give():
     random = np.random.default_rng(0)
     numbers_N = random.integers(0, 6, size=40) / 2
     predictions_N = predicted(random, numbers_N, noise=1.0)[0].round(1)
-    rows_RN = random.integers(40, size=(50, 40))
-    counts_RN = np.stack([np.bincount(rows, minlength=40) for rows in rows_RN]).astype(float)
+    counts_RN = np.random.default_rng(7).multinomial(40, np.full(40, 1 / 40), size=49)
+    rows_RN = [np.repeat(np.arange(40), counts) for counts in counts_RN]
     for name, naive in (("pearson", pearson), ("spearman", spearman)):
         expected = [naive(numbers_N[rows], predictions_N[rows]) for rows in rows_RN]
-        np.testing.assert_allclose(
-            _resampled(numbers_N, predictions_N, counts_RN, name), expected, atol=1e-12
-        )
+        found = resampled(numbers_N, predictions_N, name, num_resamples=49, seed=7)
+        np.testing.assert_allclose(found, sorted(expected), atol=1e-12)
+
+
+def resampled(numbers_N, predictions_N, correlation, *, num_resamples, seed):
+    """The correlations in all resamples, ascending: the bounds at levels that each lie on two of them.
+
+    The other model always predicts the same, which correlates with nothing.
+    """
+    options = {"correlation": correlation, "num_resamples": num_resamples, "seed": seed}
+    nothing_1N = np.zeros((1, len(numbers_N)))
+    ends = []
+    for level in np.linspace(0, 1, num_resamples // 2 + 1):
+        one, _ = correlation_difference(numbers_N, predictions_N[None], nothing_1N, level=level, **options)
+        ends.append((one.low, one.high))
+    lows, highs = zip(*ends, strict=True)
+    return [*reversed(lows), *highs[1:]]
 
 
 @pytest.mark.parametrize("correlation", ["pearson", "spearman", "pearson_spearman"])

@@ -107,7 +107,7 @@ def test_the_same_seed_gives_the_same_bounds(monkeypatch):
         difference_interval(*correct_SN, seed=seed, num_resamples=200) for seed in (0, 0, 1)
     )
     assert first == again != other
-    monkeypatch.setattr("layerscope.jobs.kernels.statistics.paired_tests._BATCH_ENTRIES", 350)
+    monkeypatch.setattr("layerscope.jobs.kernels.statistics.paired_tests.BATCH_ENTRIES", 350)
     assert difference_interval(*correct_SN, seed=0, num_resamples=200) == first
 
 
@@ -194,7 +194,7 @@ def test_an_average_does_not_depend_on_the_size_of_its_batches(monkeypatch):
     differences = planted_differences(np.random.default_rng(3), (0.1, 0.0, 0.2))
     whole = average_interval(differences, num_resamples=200, seed=0)
     assert average_interval(differences, num_resamples=200, seed=1) != whole
-    monkeypatch.setattr("layerscope.jobs.kernels.statistics.paired_tests._BATCH_ENTRIES", 100)
+    monkeypatch.setattr("layerscope.jobs.kernels.statistics.paired_tests.BATCH_ENTRIES", 100)
     assert average_interval(differences, num_resamples=200, seed=0)[0].mean == whole[0].mean
     assert average_interval(differences, num_resamples=200, seed=0) == whole
 

@@ -12,7 +12,8 @@ from layerscope.jobs.text.reading.annotated_sentences import (
     read_annotations,
     sample_annotations,
 )
-from layerscope.jobs.text.sample_corpus.sample_documents import sample_documents, to_conllu
+from layerscope.jobs.text.sample_corpus.sample_documents import sample_documents
+from tests.jobs.text.sample_corpus.conllu import to_conllu
 
 SHARED = Path(os.environ.get("LAYERSCOPE_SHARED", Path(__file__).parents[4] / "../shared")).resolve()
 
