@@ -27,7 +27,7 @@ from layerscope.orchestrator.execution.tune_trials import Order, Trial, resource
 from layerscope.orchestrator.execution.worker import first_line, lost
 from layerscope.orchestrator.experiment.cluster import Cluster
 from layerscope.orchestrator.experiment.experiment import EarlyStopping
-from layerscope.orchestrator.planning.checks.metric_checks import metric_of
+from layerscope.orchestrator.planning.metrics import metric_of
 from layerscope.orchestrator.planning.plan import Stage
 
 TUNE_SETTINGS = {

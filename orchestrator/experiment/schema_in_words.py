@@ -8,9 +8,10 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from layerscope.jobs.specs.faults import PathTo
 from layerscope.jobs.specs.layers import LAYER_WORDS
 from layerscope.orchestrator.experiment.faults import suggestion
-from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, child_of
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, child_of
 
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name (letters, digits, '_', '.', '-'; first a letter or digit)",

@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from layerscope.orchestrator.experiment.faults import Fault, suggestion
+from layerscope.jobs.specs.faults import PathTo
+from layerscope.orchestrator.experiment.faults import PlacedFault, suggestion
 from layerscope.orchestrator.experiment.schema_in_words import (
     alternatives,
     entries_of,
@@ -20,7 +21,6 @@ from layerscope.orchestrator.experiment.schema_in_words import (
 )
 from layerscope.orchestrator.experiment.yaml.yaml_tree import (
     Node,
-    PathTo,
     fault_at,
     follow,
     got,
@@ -36,7 +36,7 @@ _NOTHING: Mapping[PathTo, Any] = {}
 
 
 def validated(
-    model: type[Model], tree: Node, faults: list[Fault], *, stand_ins: Mapping[PathTo, Any] = _NOTHING
+    model: type[Model], tree: Node, faults: list[PlacedFault], *, stand_ins: Mapping[PathTo, Any] = _NOTHING
 ) -> Model | None:
     """The model of a tree. What is wrong goes to `faults`, and the model is then that of the sound rest.
 
@@ -76,7 +76,9 @@ def _counts_only_sound_items(tree: Node, error: dict[str, Any], path: PathTo, an
     return error["type"] == "too_short" and len(items) >= error["ctx"]["min_length"]
 
 
-def _fault(model: type[BaseModel], tree: Node, error: dict[str, Any], path: PathTo, annotation: Any) -> Fault:
+def _fault(
+    model: type[BaseModel], tree: Node, error: dict[str, Any], path: PathTo, annotation: Any
+) -> PlacedFault:
     key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
         path = (*path, error["ctx"]["discriminator"].strip("'"))

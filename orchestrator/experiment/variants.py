@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from layerscope.jobs.specs.faults import PathTo
 from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
-from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
 from layerscope.orchestrator.experiment.rules.pretrainings import name_and_step
 from layerscope.orchestrator.experiment.variants import Variant, varied_factors
-from layerscope.orchestrator.planning.checks.metric_checks import selecting_metric
+from layerscope.orchestrator.planning.metrics import selecting_metric
 from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 from layerscope.orchestrator.planning.sources.sources import Sources

@@ -13,7 +13,7 @@ from rich.table import Column
 
 from layerscope.orchestrator.errors import ReaderGone
 from layerscope.orchestrator.execution.scheduler import Schedule
-from layerscope.orchestrator.planning.checks.metric_checks import metric_of
+from layerscope.orchestrator.planning.metrics import metric_of
 from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
 
 

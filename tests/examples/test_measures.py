@@ -15,7 +15,7 @@ from layerscope.jobs.report.tidy_table import tidy_rows
 from layerscope.jobs.study_report import render_report, study_figures
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.execution.serial import run_serially
-from layerscope.orchestrator.planning.sources.sources import measure_plugins as plugins
+from layerscope.orchestrator.planning.sources import measure_plugins as plugins
 from layerscope.orchestrator.tracking.pages import study_pages
 from layerscope.orchestrator.workspace import open_workspace
 from tests.jobs.clouds import clouds

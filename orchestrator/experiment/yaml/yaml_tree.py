@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layerscope.orchestrator.experiment.faults import Fault, Place
-
-PathTo = tuple[str | int, ...]
+from layerscope.jobs.specs.faults import PathTo, dotted
+from layerscope.orchestrator.experiment.faults import Place, PlacedFault
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ def with_value(root: Node, path: PathTo, value: Any) -> Node:
     return with_child(root, step, child)
 
 
-def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) -> Fault:
+def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) -> PlacedFault:
     """A fault at the last node that exists along the path.
 
     The path of what stands in a file of its own (a task) is told from that file's root.
@@ -87,12 +86,7 @@ def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) ->
     start = 0
     if place.line is not None and place.source != root.place.source:
         start = [node.place.source for node in nodes].index(place.source)
-    return Fault(place, dotted(path[start:]), message)
-
-
-def dotted(path: PathTo) -> str:
-    """A path as overrides spell it."""
-    return ".".join(map(str, path))
+    return PlacedFault(place, dotted(path[start:]), message)
 
 
 def got(node: Node) -> str:

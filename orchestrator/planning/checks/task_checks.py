@@ -23,9 +23,9 @@ from layerscope.jobs.text.reading.span_rows import columns_of_spans, noted_span_
 from layerscope.jobs.text.reading.unit_labels import check_unit_labels
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
-from layerscope.orchestrator.planning.checks.data_notes import notes_on_rows, notes_on_sentences
-from layerscope.orchestrator.planning.checks.metric_checks import check_metric
+from layerscope.orchestrator.planning.sources.data_notes import notes_on_rows, notes_on_sentences
 from layerscope.orchestrator.planning.sources.hub_data import resolve_revision
+from layerscope.orchestrator.planning.sources.task_data import check_metric
 
 LABELS_SHOWN = 20
 Found = TypeVar("Found")

@@ -20,10 +20,10 @@ from layerscope.jobs.specs.stages import (
 )
 from layerscope.jobs.specs.targets import TARGET_FACTS, Target
 from layerscope.orchestrator.experiment.experiment import Experiment, Measures, Recipe
-from layerscope.orchestrator.planning.checks.head_checks import is_plain
 from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 from layerscope.orchestrator.planning.sources.sources import AnnotatedSource, TaskSource
+from layerscope.orchestrator.planning.stages.effective_recipes import is_plain
 from layerscope.orchestrator.planning.stages.sentence_stages import sentences_of
 from layerscope.orchestrator.planning.stages.tuning_checkpoints import at
 from layerscope.orchestrator.planning.stages.view_stages import view_of
