@@ -21,7 +21,7 @@ from layerscope.orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
     from layerscope.jobs.model_card import Facts
-    from layerscope.orchestrator.running import Outcome
+    from layerscope.orchestrator.outcome import Outcome
     from layerscope.orchestrator.search.cells import Progress
     from layerscope.orchestrator.tracking.tracker import Page
 
