@@ -37,7 +37,7 @@ from layerscope.orchestrator.planning.sources.measure_plugins import plugins_of
 from layerscope.orchestrator.planning.sources.sources import AnnotatedSource, Sources, TaskSource
 from layerscope.orchestrator.planning.sources.task_data import look_at_corpus, look_at_task
 
-Source = TypeVar("Source", TaskSource, AnnotatedSource, TaskSource | AnnotatedSource)
+Source = TypeVar("Source", bound=TaskSource | AnnotatedSource)
 Written = TypeVar("Written", bound=Task)
 
 
@@ -125,8 +125,8 @@ def _located(
     try:
         located = locate_encoder(source, fetch_mlflow=fetch_mlflow, memory=memory)
         _ = located.facts
-    except PrerequisiteMissing as error:
-        raise PrerequisiteMissing(told(Fault(path, str(error)))) from error
+    except PrerequisiteMissing as missing:
+        raise PrerequisiteMissing(told(Fault(path, str(missing)))) from missing
     except (ConfigurationError, ValueError) as error:
         raise ConfigurationError(told(Fault(path, str(error)))) from error
     return located
@@ -140,8 +140,8 @@ def _looked_at(
     for index, task in enumerate(tasks):
         try:
             found[task.task] = look(task)
-        except Refused as error:
-            faults.append(replace(error.fault, path=(part, index, *error.fault.path)))
+        except Refused as refused:
+            faults.append(replace(refused.fault, path=(part, index, *refused.fault.path)))
         except (ValueError, OSError) as error:
             faults.append(Fault((), f"{kind} {task.task}: {error}"))
     return found

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
 from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
-from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec
+from layerscope.jobs.specs.features import FeatureHeadSpec
+from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
 from layerscope.orchestrator.experiment.rules.pretrainings import name_and_step
 from layerscope.orchestrator.experiment.variants import Variant, varied_factors
@@ -36,7 +37,7 @@ def _plan_variant(
     experiment: Experiment,
     sources: Sources,
     variant: Variant,
-    pretrained: Callable[[LocatedEncoder, str, str], Stage],
+    pretrained: Callable[[LocatedEncoder, str, str], Stage[PretrainSpec]],
     varied: Sequence[str],
 ) -> PlannedVariant:
     recipe = variant.recipe
@@ -54,9 +55,9 @@ def _plan_variant(
         snapshot = snapshot_of(experiment, recipe.pretraining)
         stages["pretrain"] = pretrained(encoder, variant.task, name)
         start = {"encoder": stages["pretrain"]}
-    tuned = None
+    tuned: Stage[FinetuneSpec] | None = None
     if recipe.features is not None:
-        stages["finetune"] = feature_head(
+        trained: Stage[FinetuneSpec | FeatureHeadSpec] = feature_head(
             experiment,
             encoder,
             recipe,
@@ -82,8 +83,8 @@ def _plan_variant(
             selected_by=selecting_metric(source.task),
         )
         pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
-        tuned = make_stage(spec, parents={"data": data} | start, files=weights | pooler)
-        stages["finetune"] = tuned
+        trained = tuned = make_stage(spec, parents={"data": data} | start, files=weights | pooler)
+    stages["finetune"] = trained
     stages |= measures_of(
         experiment,
         encoder,
@@ -95,7 +96,7 @@ def _plan_variant(
         declared=sources.measures,
         snapshot=snapshot,
     )
-    shown = _shown_recipe(recipe, data, stages["finetune"])
+    shown = _shown_recipe(recipe, data, trained)
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied)
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
 
@@ -105,18 +106,22 @@ def _joint(
     sources: Sources,
     encoder: LocatedEncoder,
     name: str,
-    pretrained: Callable[[LocatedEncoder, str, str], Stage],
+    pretrained: Callable[[LocatedEncoder, str, str], Stage[PretrainSpec]],
 ) -> dict[str, Stage]:
     """A joint training, and before it the pretraining that it comes after."""
     after = experiment.multi_task[name].after
-    before = {}
+    before: dict[str, Stage] = {}
     if after is not None:
         before["pretrain"] = pretrained(encoder, joint_tasks(experiment, name)[0], after)
     joint = joint_training(experiment, sources, encoder, name, after=before.get("pretrain"))
     return before | {"multitask": joint}
 
 
-def _shown_recipe(recipe: Recipe, data: Stage, finetune: Stage) -> dict[str, object]:
+def _shown_recipe(
+    recipe: Recipe,
+    data: Stage[PrepareSpec | TokeniseAnnotationsSpec],
+    finetune: Stage[FinetuneSpec | FeatureHeadSpec],
+) -> dict[str, object]:
     """The recipe as it was written, with nothing in place of what has no effect."""
     spec, tuned = data.spec, finetune.spec
     shown = recipe.model_dump()

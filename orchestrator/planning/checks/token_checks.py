@@ -120,10 +120,10 @@ def unknown_notes(encoders: Iterable[LocatedEncoder], source: TaskSource | Annot
 
 
 def _unknown_told(found: Unknown) -> Iterator[str]:
-    if found.num_lost:
+    if found.lost is not None:
         left = "no token" if found.token is None else f"no token but {found.token}"
         yield f"{found.num_lost:,} have {left}, as {_shown(found.lost)}"
-    if found.share >= MUCH_UNKNOWN:
+    if found.most is not None and found.share >= MUCH_UNKNOWN:
         yield f"{found.share:.0%} of all tokens are {found.token}, most in {_shown(found.most)}"
 
 

@@ -119,14 +119,13 @@ def _columns(task: Task | Corpus, *, has_label: bool) -> list[str]:
 
 def _look_at_files(task: Task, files: Files) -> TaskSource:
     paths = _paths(files)
-    reading = {"predict": task.predict, "layout": files.layout}
-    noted = {role: noted_rows(path, task.columns, **reading) for role, path in paths.items()}
-    rows = {role: of.found for role, of in noted.items()}
+    read = partial(noted_rows, columns=task.columns, predict=task.predict, layout=files.layout)
+    noted = {role: read(path) for role, path in paths.items()}
+    rows: dict[str, Sequence[Row]] = {role: of.found for role, of in noted.items()}
     target = target_of(task.columns, task.predict)
     labels = check_targets(rows, target, names={role: path.name for role, path in paths.items()})
     check_metric(task, with_last(labels, task.positive))
-    layout = _identity(list(paths.values()), files.layout)
-    data = FilesData(layout=layout, **{role: digest(path) for role, path in paths.items()})
+    data = _digests(paths, files.layout)
     located = {role: str(path) for role, path in paths.items()}
     rows = sampled(rows, task.sample, target)
     source = TaskSource(
@@ -148,6 +147,16 @@ def _look_at_files(task: Task, files: Files) -> TaskSource:
         return _first_crowded(by_file, encoder.tokenizer, budget, overlap)
 
     return replace(source, crowded=crowded)
+
+
+def _digests(paths: Mapping[str, Path], layout: Layout) -> FilesData:
+    digests = {role: digest(path) for role, path in paths.items()}
+    return FilesData(
+        train=digests["train"],
+        test=digests["test"],
+        validation=digests.get("validation"),
+        layout=_identity(list(paths.values()), layout),
+    )
 
 
 def _identity(paths: Sequence[Path], written: Layout, *, is_corpus: bool = False) -> Layout | None:
@@ -172,7 +181,13 @@ def _identity(paths: Sequence[Path], written: Layout, *, is_corpus: bool = False
 def _look_at_annotations(task: Task, files: AnnotatedFiles) -> AnnotatedSource:
     paths = _paths(files)
     sentences = {role: noted_annotations(path, files.label) for role, path in paths.items()}
-    data = AnnotatedFilesData(label=files.label, **{role: digest(path) for role, path in paths.items()})
+    digests = {role: digest(path) for role, path in paths.items()}
+    data = AnnotatedFilesData(
+        label=files.label,
+        train=digests["train"],
+        test=digests["test"],
+        validation=digests.get("validation"),
+    )
     return _annotated(task, data, paths, sentences)
 
 
@@ -183,8 +198,7 @@ def _look_at_spans(task: Task, files: Files) -> AnnotatedSource:
     if len(labels) < 2:
         raise ValueError(f"{paths['train'].name} has one label only: there is nothing to predict")
     check_metric(task, sorted(labels))
-    layout = _identity(list(paths.values()), files.layout)
-    data = FilesData(layout=layout, **{role: digest(path) for role, path in paths.items()})
+    data = _digests(paths, files.layout)
     return _annotated(task, data, paths, sentences)
 
 
@@ -220,8 +234,9 @@ def _look_at_sample(task: Task, data: SampleData) -> TaskSource:
     from layerscope.jobs.text.sample_corpus.sample_documents import VERSION, sample_rows
 
     train, test = sample_rows(**data.model_dump(exclude={"source"}))
-    rows = {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}
-    rows = sampled(rows, task.sample)
+    rows = sampled(
+        {"train": [Row(**row) for row in train], "test": [Row(**row) for row in test]}, task.sample
+    )
     return TaskSource(
         task,
         data,

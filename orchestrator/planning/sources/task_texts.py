@@ -33,14 +33,14 @@ def texts_of(task: Task, rows_by_split: Mapping[str, Sequence[Row]]) -> TaskText
     if "validation" in rows_by_split:
         return TaskTexts(len(train), rows_by_split)
     alike = strata(train, target_of(task.columns, task.predict))
-    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
-    kept, _ = split_of_texts(alike, texts_of_rows(train), **drawing)
+    drawn = task.validation
+    kept, _ = split_of_texts(alike, texts_of_rows(train), fraction=drawn.fraction, seed=drawn.seed)
     return TaskTexts(len(kept), rows_by_split)
 
 
 def num_kept(texts: Sequence[Hashable], task: Task) -> int:
     """Of annotated sentences to train on, by what they say, those in the sample that do not validate."""
     places = stratified_sample([""] * len(texts), size=task.sample.train, seed=task.sample.seed)
-    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
-    kept, _ = split_of_texts([""] * len(places), [texts[place] for place in places], **drawing)
+    sample, drawn = [texts[place] for place in places], task.validation
+    kept, _ = split_of_texts([""] * len(sample), sample, fraction=drawn.fraction, seed=drawn.seed)
     return len(kept)

@@ -33,8 +33,9 @@ def feature_head(
     snapshot: int | None,
     seed: int,
     selected_by: MetricName | None,
-) -> Stage:
+) -> Stage[FeatureHeadSpec]:
     """The training of a head on the features of a view; heads, sizes and seeds share one set of features."""
+    assert recipe.features is not None
     features = make_stage(
         FeaturesSpec(
             encoder=encoder.digest,
@@ -46,8 +47,10 @@ def feature_head(
         limits={BUDGET: experiment.feature_budget_gb},
     )
     factors = {name: getattr(recipe, name) for name in HEAD_FACTORS}
+    if recipe.head == "linear":
+        factors["pooling"] = recipe.pooling
     spec = FeatureHeadSpec(
-        training=Training(**factors, **({"pooling": recipe.pooling} if recipe.head == "linear" else {})),
+        training=Training(**factors),
         head=recipe.head,
         head_hidden=recipe.head_hidden if recipe.head == "bilstm" else Recipe().head_hidden,
         seed=seed,

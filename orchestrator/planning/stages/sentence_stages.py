@@ -8,7 +8,7 @@ from layerscope.orchestrator.planning.sources.sources import AnnotatedSource
 
 def sentences_of(
     source: AnnotatedSource, encoder: LocatedEncoder, *, sentence_length: int, are_tuned_on: bool
-) -> Stage:
+) -> Stage[TokeniseAnnotationsSpec]:
     """The sentences of a task and their units.
 
     Args:
