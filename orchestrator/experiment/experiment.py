@@ -154,7 +154,8 @@ Grid = create_model(
     "Grid",
     __base__=Strict,
     __doc__="Values of each factor; every combination is one condition.",
-    **_factors(lambda kind: Annotated[tuple[kind, ...], Field(min_length=1)] | None),
+    # A type checker knows no types that are made at run time.
+    **_factors(lambda kind: Annotated[tuple[kind, ...], Field(min_length=1)] | None),  # type: ignore[valid-type]
 )
 Space = create_model(
     "Space",

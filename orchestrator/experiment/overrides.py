@@ -19,6 +19,9 @@ from layerscope.orchestrator.experiment.schema_in_words import (
 from layerscope.orchestrator.experiment.yaml.parsing import parse
 from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, child_of, with_child
 
+Action = Literal["set", "add", "put", "delete"]
+
+_ACTION_BY_SIGN: dict[str | None, Action] = {None: "set", "+": "add", "++": "put", "~": "delete"}
 _SPELLING = re.compile(r"(\+\+|\+|~)?([^=+~\s][^=\s]*)(?:=(.*))?", re.DOTALL)
 
 
@@ -31,7 +34,7 @@ class Override:
     replaces what is there; null goes back to the default.
     """
 
-    action: Literal["set", "add", "put", "delete"]
+    action: Action
     path: tuple[str, ...]
     value: Node
     place: Place
@@ -75,11 +78,10 @@ def _parsed(text: str, place: Place, faults: list[PlacedFault]) -> Override:
         raise ValueError(
             "~key deletes and takes no value" if sign == "~" else f"has no value: write {text}=VALUE"
         )
-    action = {None: "set", "+": "add", "++": "put", "~": "delete"}[sign]
     found: list[PlacedFault] = []
     value = _value(written or "", place, found)
     faults.extend(replace(fault, path=dotted((*path, fault.path)).removesuffix(".")) for fault in found)
-    return Override(action, path, value, place)
+    return Override(_ACTION_BY_SIGN[sign], path, value, place)
 
 
 def _value(written: str, place: Place, faults: list[PlacedFault]) -> Node:
@@ -93,6 +95,7 @@ def _value(written: str, place: Place, faults: list[PlacedFault]) -> Node:
 def _changed(node: Node, annotation: Any, steps: tuple[str, ...], override: Override) -> Node:
     step, *rest = steps
     where = ".".join(override.path[: len(override.path) - len(steps)])
+    key: str | int
     match node.value:
         case dict():
             _check_written(node, step, override.action if not rest else "put", where)
@@ -113,8 +116,9 @@ def _changed(node: Node, annotation: Any, steps: tuple[str, ...], override: Over
 
 def _merged(current: Node | None, annotation: Any, override: Override) -> Node:
     new = override.value
-    mergeable = len(alternatives(annotation)) == 1 and current is not None
-    if not (mergeable and isinstance(new.value, dict) and isinstance(current.value, dict)):
+    if current is None or len(alternatives(annotation)) != 1:
+        return new
+    if not (isinstance(new.value, dict) and isinstance(current.value, dict)):
         return new
     for key, value in new.value.items():
         part = replace(override, action="put", path=(*override.path, key), value=value)

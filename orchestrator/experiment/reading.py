@@ -38,7 +38,7 @@ from layerscope.orchestrator.experiment.yaml.yaml_tree import (
 )
 
 _FOLDER_PREFIXES = ("/", "./", "../", "${")
-_STAND_INS = {
+_STAND_INS: dict[PathTo, Any] = {
     ("experiment",): "unnamed",
     ("encoder",): {"hub": "unnamed"},
     ("tasks",): [{"task": "unnamed", "data": {"source": "sample", "target": "topic"}}],
@@ -216,7 +216,7 @@ def _laid_out(value: Any) -> Any:
     match value:
         case dict(entries):
             laid_out: Any = CommentedMap({key: _laid_out(each) for key, each in entries.items()})
-            parts, fits_a_line = entries.values(), len(entries) <= 3
+            parts, fits_a_line = list(entries.values()), len(entries) <= 3
         case list(items):
             laid_out = CommentedSeq(map(_laid_out, items))
             parts, fits_a_line = items, True

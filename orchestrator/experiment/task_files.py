@@ -43,5 +43,7 @@ def _is_path(path: PathTo) -> bool:
 
 def _is_corpus(tree: Node) -> bool:
     data = child_of(tree, "data")
-    source = None if data is None else child_of(data, "source")
+    if data is None:
+        return False
+    source = child_of(data, "source")
     return source is not None and source.value == "files" and child_of(data, "test") is None

@@ -1,11 +1,11 @@
 """What must hold between the parts of an experiment, each of which is sound by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from layerscope.jobs.specs.faults import Fault, PathTo, dotted
 from layerscope.jobs.specs.roles import AT, RANDOM, START
-from layerscope.orchestrator.experiment.experiment import MAIN, MOST_LETTERS, Experiment
+from layerscope.orchestrator.experiment.experiment import MAIN, MOST_LETTERS, EncoderSource, Experiment
 from layerscope.orchestrator.experiment.faults import suggestion
 from layerscope.orchestrator.experiment.rules.factors import factor_faults
 from layerscope.orchestrator.experiment.rules.grid_and_search import (
@@ -38,7 +38,7 @@ def _name(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _encoder(experiment: Experiment) -> Iterator[Fault]:
-    sources = {("encoder",): experiment.encoder}
+    sources: dict[PathTo, EncoderSource] = {("encoder",): experiment.encoder}
     sources |= {("encoders", name): source for name, source in experiment.encoders.items()}
     for path, source in sources.items():
         if not (source.folder or source.hub or source.package or source.mlflow or source.scratch):
@@ -64,7 +64,9 @@ def _encoder(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _tasks(experiment: Experiment) -> Iterator[Fault]:
-    named = [(("tasks", index), task.task) for index, task in enumerate(experiment.tasks)]
+    named: list[tuple[PathTo, str]] = [
+        (("tasks", index), task.task) for index, task in enumerate(experiment.tasks)
+    ]
     named += [(("corpora", index), corpus.task) for index, corpus in enumerate(experiment.corpora)]
     yield from _repeated_names(named)
     yield from _repeated_names(
@@ -107,7 +109,7 @@ def _measures(experiment: Experiment) -> Iterator[Fault]:
         yield Fault(("measures", "random_encoder"), message, rests_on=(("measures", "probe"),))
 
 
-def _repeated_names(named: list[tuple[PathTo, str]]) -> Iterator[Fault]:
+def _repeated_names(named: Sequence[tuple[PathTo, str]]) -> Iterator[Fault]:
     first: dict[str, PathTo] = {}
     for path, name in named:
         if name in first:

@@ -1,6 +1,6 @@
 """Values of the recipe's factors that do not go together, wherever they are written."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
@@ -108,7 +108,7 @@ def _early_stopping(experiment: Experiment) -> Iterator[Fault]:
 def _exclusive(experiment: Experiment) -> Iterator[Fault]:
     """Values of two factors that no variant may have together."""
     adapters = "adapters (lora_rank) leave the encoder's own weights as they are, so"
-    pairs = [
+    pairs: list[tuple[str, Callable[[Any], bool], str, Callable[[Any], bool], str]] = [
         ("frozen_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
         ("reinitialised_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
         (

@@ -100,8 +100,9 @@ class _Reading:
                 return tuple(self.node(item, (*path, index)) for index, item in enumerate(node.value))
             case ScalarNode():
                 return self._scalar(node, path)
-        self._refuse_tag(node, path)
-        return None
+            case _:
+                self._refuse_tag(node, path)
+                return None
 
     def _entries(self, node: MappingNode, path: PathTo) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -110,6 +111,7 @@ class _Reading:
                 self._fault(key, path, "a key must be a word, not a list or a mapping")
             elif key.value in entries:
                 first = entries[key.value].key_place
+                assert first is not None
                 self._fault(key, (*path, key.value), f"the key stands here twice, first in line {first.line}")
             else:
                 entries[key.value] = self.node(value, (*path, key.value), self.place(key.start_mark))

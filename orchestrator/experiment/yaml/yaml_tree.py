@@ -42,11 +42,12 @@ def child_of(node: Node, step: str | int) -> Node | None:
     """What stands under a key or at an index, if anything does."""
     match node.value, step:
         case dict(entries), str(key):
-            return entries.get(key)
+            child: Node | None = entries.get(key)
         case tuple(items), int(index) if 0 <= index < len(items):
-            return items[index]
+            child = items[index]
         case _:
-            return None
+            child = None
+    return child
 
 
 def with_child(node: Node, step: str | int, child: Node | None) -> Node:
@@ -56,6 +57,7 @@ def with_child(node: Node, step: str | int, child: Node | None) -> Node:
         if child is None:
             del entries[step]
         return replace(node, value=entries)
+    assert isinstance(step, int)
     items = node.value
     return replace(node, value=items[:step] + (() if child is None else (child,)) + items[step + 1 :])
 
@@ -72,8 +74,11 @@ def without(root: Node, path: PathTo) -> Node:
 def with_value(root: Node, path: PathTo, value: Any) -> Node:
     """The tree with a plain value at a path whose last step may be new; its place is that of the parent."""
     step, *rest = path
-    child = with_value(child_of(root, step), tuple(rest), value) if rest else _wrapped(value, root.place)
-    return with_child(root, step, child)
+    if not rest:
+        return with_child(root, step, _wrapped(value, root.place))
+    child = child_of(root, step)
+    assert child is not None
+    return with_child(root, step, with_value(child, tuple(rest), value))
 
 
 def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) -> PlacedFault:
