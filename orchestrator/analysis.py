@@ -49,7 +49,8 @@ def analysis(
     if len(name) > MOST_LETTERS:
         raise ConfigurationError(f"--name: must have at most {MOST_LETTERS} letters, not {len(name)}")
     sources = _named(models, store, trust_remote_code=trust_remote_code)
-    texts, of_units = [], []
+    texts: list[str] = []
+    of_units: list[str] = []
     for path in tasks:
         (of_units if read_task(path, os.environ).has_units else texts).append(str(path.absolute()))
     if not texts:

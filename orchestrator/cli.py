@@ -316,7 +316,7 @@ def publish(
     """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
     from layerscope.jobs.report.ranking import rank_conditions
     from layerscope.jobs.study_report import study_figures, write_report
-    from layerscope.orchestrator.running import final_pages
+    from layerscope.orchestrator.live_pages import final_pages
     from layerscope.orchestrator.showing import described_refusals
     from layerscope.orchestrator.tracking.mlflow_runs import MlflowTracker
     from layerscope.orchestrator.tracking.publishing import publish_each

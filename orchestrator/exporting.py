@@ -122,7 +122,7 @@ def _refitted(store: Store, record: dict[str, Any]) -> Path:
             "measures.refit=true first"
         )
     best = max(heads, key=lambda one: one["metrics"]["train/examples"])
-    return store.root / "refit" / best["key"]
+    return store.root / "refit" / str(best["key"])
 
 
 def _prepared(store: Store, record: dict[str, Any]) -> dict[str, Any]:

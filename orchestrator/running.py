@@ -2,62 +2,20 @@
 
 import signal
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
-from layerscope.jobs.report.study import Study
 from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.cluster import Cluster
+from layerscope.orchestrator.live_pages import LivePages, final_pages
+from layerscope.orchestrator.outcome import Outcome
 from layerscope.orchestrator.planning.plan import Stage
 from layerscope.orchestrator.store.cleaning import remove_leftovers
 from layerscope.orchestrator.tracking.terminal import Reporter, counted
-from layerscope.orchestrator.tracking.tracker import Page, Tracker
+from layerscope.orchestrator.tracking.tracker import Tracker
 from layerscope.orchestrator.workspace import Workspace
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from layerscope.orchestrator.search.cells import Progress
-
-PUBLISHING_PAUSE = 3.0
-"""Seconds between two publications of what has changed; longer where making the pages takes long."""
-CLOSING_PATIENCE = 20.0
-"""Seconds without a page published after which a run no longer waits for the tracker at its end."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    stages: Mapping[str, int]
-    """computed, stored, failed, blocked."""
-    variants: Mapping[str, int]
-    """done, stopped, failed."""
-    report: Path
-    num_unpublished: int
-    search: "tuple[Progress, ...]" = ()
-    """How far each study of a search is."""
-
-    def as_json(self) -> dict[str, Any]:
-        """What the last JSON line of a run says."""
-        return {
-            "stages": dict(self.stages),
-            "variants": dict(self.variants),
-            "report": str(self.report),
-            "unpublished": self.num_unpublished,
-            **({"search": [asdict(one) for one in self.search]} if self.search else {}),
-        }
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing failed and all was published."""
-        return not (
-            self.stages["failed"] or self.stages["blocked"] or self.variants["failed"] or self.num_unpublished
-        )
 
 
 def run_experiment(
@@ -76,7 +34,7 @@ def run_experiment(
         remove_leftovers(workspace.store)
         listener = _Listener(reporter)
         schedule = workspace.schedule(listener)
-        shown = _Shown(workspace, schedule, tracker)
+        shown = LivePages(workspace, schedule, tracker)
         stack.callback(shown.give_up)
         listener.begin(schedule, shown)
         _announce(workspace, schedule, reporter)
@@ -138,7 +96,7 @@ def _announce(workspace: Workspace, schedule: Schedule, reporter: Reporter) -> N
         reporter({"event": "message", "text": note})
 
 
-def _conclude(workspace: Workspace, schedule: Schedule, shown: "_Shown") -> Outcome:
+def _conclude(workspace: Workspace, schedule: Schedule, shown: LivePages) -> Outcome:
     from layerscope.jobs.report.ranking import rank_conditions
     from layerscope.jobs.study_report import study_figures, write_report
 
@@ -168,9 +126,9 @@ class _Listener:
 
     reporter: Reporter
     _schedule: Schedule | None = field(default=None)
-    _shown: "_Shown | None" = field(default=None)
+    _shown: LivePages | None = field(default=None)
 
-    def begin(self, schedule: Schedule, shown: "_Shown") -> None:
+    def begin(self, schedule: Schedule, shown: LivePages) -> None:
         self._schedule, self._shown = schedule, shown
         watch = getattr(self.reporter, "watch", None)
         if watch is not None:
@@ -189,51 +147,6 @@ class _Listener:
             progress = {name: result[name] for name in ("evaluations", "num_evaluations")}
             begun = {"seconds_to_begin": round(result["seconds_to_begin"], 3)}
             self({"event": "trial_result"} | where | progress | scores | begun)
-
-
-class _Shown:
-    """What the tracker shows of a run, brought up to date now and then."""
-
-    def __init__(self, workspace: Workspace, schedule: Schedule, tracker: Tracker) -> None:
-        from layerscope.orchestrator.tracking.publishing import Publisher
-
-        self._workspace, self._schedule = workspace, schedule
-        self._publisher = Publisher(tracker, workspace.experiment.experiment)
-        self._next = 0.0
-        self._is_closed = False
-
-    def refresh(self) -> None:
-        """Publish what there is, unless that was done a moment ago."""
-        from layerscope.orchestrator.tracking.pages import study_pages
-
-        began = time.monotonic()
-        if began < self._next:
-            return
-        study = self._workspace.study(self._schedule)
-        self._publisher.offer(study_pages(study, study_key=self._workspace.study_key))
-        ended = time.monotonic()
-        self._next = ended + max(PUBLISHING_PAUSE, 10 * (ended - began))
-
-    def finish(self, pages: list[Page]) -> int:
-        """Publish the last pages; returns how many the tracker could not be given."""
-        self._publisher.offer(pages)
-        self._is_closed = True
-        return self._publisher.close(CLOSING_PATIENCE)
-
-    def give_up(self) -> None:
-        """End the publisher of a run that does not come to its end."""
-        if not self._is_closed:
-            self._publisher.close(0.0)
-
-
-def final_pages(
-    workspace: Workspace, study: Study, figures: "Mapping[str, Figure]", report: Path
-) -> list[Page]:
-    """All pages of a study that nothing works on any more, with figures and report."""
-    from layerscope.orchestrator.tracking.pages import study_pages
-
-    html = report.read_text(encoding="utf-8")
-    return study_pages(study, study_key=workspace.study_key, figures=figures, live=False, report_html=html)
 
 
 @contextmanager

@@ -7,8 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerscope.jobs.measures.similarity.specs import BETWEEN
+from layerscope.jobs.measures.plugin.specs import PluginSpec
+from layerscope.jobs.measures.similarity.specs import BETWEEN, CkaSpec, SimilaritySpec
 from layerscope.jobs.report.study import Study
+from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
+from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec
+from layerscope.jobs.specs.multitask import MultitaskSpec
+from layerscope.jobs.specs.recipe import Pretraining
+from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec, TextStatesSpec
 from layerscope.jobs.text.pretraining.pretraining_texts import CORPUS
 from layerscope.orchestrator.execution.scheduler import Schedule
 from layerscope.orchestrator.experiment.experiment import Experiment
@@ -21,7 +27,7 @@ from layerscope.orchestrator.workspace import Workspace
 
 if TYPE_CHECKING:
     from layerscope.jobs.model_card import Facts
-    from layerscope.orchestrator.running import Outcome
+    from layerscope.orchestrator.outcome import Outcome
     from layerscope.orchestrator.search.cells import Progress
     from layerscope.orchestrator.tracking.tracker import Page
 
@@ -253,39 +259,37 @@ def _reason(schedule: Schedule, stage: Stage) -> str:
 def _describe(stage: Stage, users: Sequence[PlannedVariant]) -> str:
     """What a reader would call the stage."""
     tasks = ", ".join(dict.fromkeys(variant.task for variant in users))
-    match stage.kind:
-        case "prepare":
-            length = stage.spec.max_length
-            view = "whole texts" if length is None else f"{stage.spec.truncation} to {length} tokens"
-            view = "a corpus" if stage.spec.text_only else view
+    match stage.spec:
+        case PrepareSpec(max_length=length) as spec:
+            view = "whole texts" if length is None else f"{spec.truncation} to {length} tokens"
+            view = "a corpus" if spec.text_only else view
             return f"{tasks}: {view}"
-        case "tokenise_annotations":
-            return f"{tasks}: sentences of at most {stage.spec.max_length} tokens"
-        case "pretrain":
-            return f"{tasks}: {_described_pretraining(stage)}"
-        case "multitask":
+        case TokeniseAnnotationsSpec(max_length=length):
+            return f"{tasks}: sentences of at most {length} tokens"
+        case PretrainSpec(training=training):
+            return f"{tasks}: {_described_pretraining(stage, training)}"
+        case MultitaskSpec(training=training):
             joined = [role.removeprefix("data/") for role in stage.parents if role.startswith("data/")]
-            return f"{tasks}: joint training of {', '.join(joined)}, {stage.spec.training.sampling}"
-        case "features":
-            return f"{tasks}: token states of layers {', '.join(map(str, stage.spec.layers))}"
-        case "finetune" | "feature_head":
+            return f"{tasks}: joint training of {', '.join(joined)}, {training.sampling}"
+        case FeaturesSpec(layers=layers):
+            return f"{tasks}: token states of layers {', '.join(map(str, layers))}"
+        case FinetuneSpec() | FeatureHeadSpec():
             cells = f" ({users[0].num_cells} cells)" if users[0].num_cells > 1 else ""
             return f"{tasks}: {users[0].condition} seed={users[0].seed}{cells}"
-        case "text_states":
+        case TextStatesSpec():
             return f"{tasks}: {_model(stage)}"
-        case "cka":
-            return f"{tasks}: against {stage.spec.against}"
-        case "similarity":
-            return f"{tasks}: {stage.spec.measure} against {stage.spec.against}"
-        case "plugin":
-            return f"{tasks}: {stage.spec.name}"
+        case CkaSpec(against=against):
+            return f"{tasks}: against {against}"
+        case SimilaritySpec(measure=measure, against=against):
+            return f"{tasks}: {measure} against {against}"
+        case PluginSpec(name=name):
+            return f"{tasks}: {name}"
         case _:
             return tasks
 
 
-def _described_pretraining(stage: Stage) -> str:
+def _described_pretraining(stage: Stage, training: Pretraining) -> str:
     num_corpora = sum(role.startswith(CORPUS) for role in stage.parents)
-    training = stage.spec.training
     parts = [f"{num_corpora} {'corpus' if num_corpora == 1 else 'corpora'}", counted(training.steps, "step")]
     parts += ["next sentences too"] if training.next_sentence else []
     parts += [f"after {stage.parents['encoder'].key}"] if "encoder" in stage.parents else []
@@ -294,5 +298,5 @@ def _described_pretraining(stage: Stage) -> str:
 
 def _model(stage: Stage) -> str:
     """Which model an extraction is of."""
-    kind = stage.parents["model"].kind if "model" in stage.parents else None
+    kind = stage.parents["model"].kind if "model" in stage.parents else ""
     return {"finetune": "tuned", "random_encoder": "fresh weights"}.get(kind, "start")

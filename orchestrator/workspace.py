@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerscope.jobs.report.study import Study
-from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
+from layerscope.orchestrator.errors import PrerequisiteMissing
 from layerscope.orchestrator.execution.scheduler import Listener, Schedule
 from layerscope.orchestrator.experiment.experiment import Experiment
-from layerscope.orchestrator.experiment.late_errors import at_places
+from layerscope.orchestrator.experiment.placing import placed
 from layerscope.orchestrator.experiment.reading import read_with_places
 from layerscope.orchestrator.experiment.variants import Variant, grid_variants
 from layerscope.orchestrator.planning.fingerprint import fingerprint
+from layerscope.orchestrator.planning.looking import look_at
 from layerscope.orchestrator.planning.plan import Plan
 from layerscope.orchestrator.planning.planner import make_plan
 from layerscope.orchestrator.planning.sources.encoder_folders import FetchMlflow
-from layerscope.orchestrator.planning.sources.sources import Sources, look_at
+from layerscope.orchestrator.planning.sources.sources import Sources
 from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.tracking.study_builder import stand
 
@@ -108,8 +109,7 @@ def open_workspace(
     if must_exist and not opened.root.exists():
         raise PrerequisiteMissing(f"there is no store {opened.root}: name one with --store")
     memory = opened.root / DIGESTS if opened.root.is_dir() else None
-    try:
-        sources = look_at(experiment, memory=memory, fetch_mlflow=fetch_mlflow)
-    except (ConfigurationError, PrerequisiteMissing) as error:
-        raise type(error)(at_places(str(error), written)) from error
+    sources = look_at(
+        experiment, memory=memory, fetch_mlflow=fetch_mlflow, told=lambda fault: str(placed(written, fault))
+    )
     return Workspace(experiment, sources, opened)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from layerscope.jobs.specs.encoders import EncoderFacts
+from layerscope.jobs.specs.faults import Fault
 from layerscope.jobs.specs.roles import RANDOM, START, TUNED, Role
 from layerscope.jobs.specs.spec import Spec
 from layerscope.jobs.specs.targets import TARGET_FACTS, Target, TargetFacts
@@ -118,7 +119,7 @@ class LayerMeasure:
     """Whether it is of tasks with labels alone."""
 
 
-def _no_faults(settings: Any, facts: EncoderFacts, name: str) -> Iterator[str]:
+def _no_faults(settings: Any, facts: EncoderFacts, name: str) -> Iterator[Fault]:
     yield from ()
 
 
@@ -143,8 +144,8 @@ class Measure:
     """Whether curves without words are drawn as they are, one figure each; else the folder's report draws."""
     axis: str = LAYER
     """What the steps of its curves are."""
-    faults: Callable[[Any, EncoderFacts, str], Iterator[str]] = field(default=_no_faults)
-    """What an encoder of a name cannot have measured, in words."""
+    faults: Callable[[Any, EncoderFacts, str], Iterator[Fault]] = field(default=_no_faults)
+    """What an encoder of a name cannot have measured."""
 
     def curve(self, name: str) -> Curve:
         """A declared curve.

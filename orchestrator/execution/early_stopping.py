@@ -36,7 +36,7 @@ class OfEachTask(FIFOScheduler):
     """A scheduler for the trials of each task, made when its first one comes."""
 
     def __init__(self, make: Callable[[], TrialScheduler]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray leaves it without annotations
         self._by_task: defaultdict[str | None, TrialScheduler] = defaultdict(make)
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
@@ -45,10 +45,10 @@ class OfEachTask(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         self._of(trial).on_trial_error(tune_controller, trial)
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         return self._of(trial).on_trial_result(tune_controller, trial, result)
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict) -> None:
+    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         self._of(trial).on_trial_complete(tune_controller, trial, result)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:

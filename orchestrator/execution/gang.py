@@ -82,11 +82,13 @@ class Gang:
 
         Returns `num_evaluations` of the whole training.
         """
-        return self._all("begin", stage, store, dict(labels))
+        begun: dict[str, Any] = self._all("begin", stage, store, dict(labels))
+        return begun
 
     def advance(self, *, save: bool) -> dict[str, Any]:
         """Train to the next evaluation, or point of the curves; after the last the artifact is committed."""
-        return self._all("advance", save)
+        result: dict[str, Any] = self._all("advance", save)
+        return result
 
     def close(self) -> None:
         """End the processes."""
@@ -179,7 +181,9 @@ class GangProcess:
                 workers=self._num_processes,
                 device=str(self._accelerator.device.type),
             )
-            self._store.commit(self._stage, self._context.out, metrics=metrics, provenance=origin | labels)
+            self._store.commit(
+                self._stage, self._context.out, metrics=metrics, provenance={**origin, **labels}
+            )
 
     def _release(self) -> None:
         from layerscope.jobs.processes import release

@@ -27,7 +27,7 @@ from layerscope.orchestrator.execution.tune_trials import Order, Trial, resource
 from layerscope.orchestrator.execution.worker import first_line, lost
 from layerscope.orchestrator.experiment.cluster import Cluster
 from layerscope.orchestrator.experiment.experiment import EarlyStopping
-from layerscope.orchestrator.planning.checks.metric_checks import metric_of
+from layerscope.orchestrator.planning.metrics import metric_of
 from layerscope.orchestrator.planning.plan import Stage
 
 TUNE_SETTINGS = {
@@ -209,13 +209,15 @@ class _Conductor(Callback):
         """Tune pickles its callbacks for `Tuner.restore`, which is not used."""
         return {}
 
-    def on_step_begin(self, iteration: int, trials: list, **info: Any) -> None:
+    def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
         self._tasks.poll()
 
-    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
         self._on_result(_stage_of(trial), result)
 
-    def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         stage, result = _stage_of(trial), trial.last_result
         if "failure" in result:
             self._schedule.fail(stage, result["failure"])
@@ -227,11 +229,11 @@ class _Conductor(Callback):
                 stage, f"stopped after {result['evaluations']} evaluations at validation {name} {best:.4f}"
             )
 
-    def on_trial_recover(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._losses[_stage_of(trial).key] += 1
         self._lost_at[trial.trial_id] = iteration
 
-    def on_trial_error(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         stage = _stage_of(trial)
         if self._lost_at.get(trial.trial_id) != iteration:
             self._losses[stage.key] += 1
@@ -254,4 +256,5 @@ def _reason_of_loss(trial: Any) -> str:
 
 
 def _stage_of(trial: Any) -> Stage:
-    return trial.config["order"].stage
+    stage: Stage = trial.config["order"].stage
+    return stage

@@ -52,7 +52,7 @@ class RayTasks:
     def _submit(self, stage: Stage, *, losses: int) -> None:
         cluster, store = self._cluster, self._schedule.store
         task = _compute.options(num_cpus=cluster.task_cpus, num_gpus=cluster.task_gpus)
-        reference = task.remote(stage, store, use_gpu=cluster.task_gpus > 0)
+        reference = task.remote(stage, store, cluster.task_gpus > 0)
         self._flights[reference] = _Flight(stage, losses)
 
     def _collect(self, reference: Any) -> None:
@@ -71,7 +71,7 @@ class RayTasks:
 
 
 @ray.remote(max_retries=0)
-def _compute(stage: Stage, store: Store, *, use_gpu: bool) -> dict[str, float]:
+def _compute(stage: Stage, store: Store, use_gpu: bool) -> dict[str, float]:
     if not use_gpu:
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
     send_output_to(store.scratch(stage) / LOG)

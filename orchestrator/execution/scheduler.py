@@ -5,7 +5,7 @@ Each event costs what it changes: a run of thousands of variants has tens of tho
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from heapq import heapify, heappop, heappush
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from layerscope.orchestrator.execution.stage_states import IN_STORE, StageState, StageStates, parent_keys
 from layerscope.orchestrator.planning.plan import START_ROLES, Plan, PlannedVariant, Stage, labels_of, merge
@@ -183,6 +183,10 @@ class Schedule:
                     state, reason = "blocked", self._reason[parent.key]
                 case "stopped":
                     state, reason = "stopped", f"{parent.kind} {parent.key} was stopped early"
+                case "stored" | "todo" | "running" | "computed" | "unneeded":
+                    pass
+                case never:
+                    assert_never(never)
         if state in WAITING:
             return False
         self._reason[stage.key] = reason

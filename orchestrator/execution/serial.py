@@ -39,7 +39,7 @@ def quieten() -> None:
 
     transformers asks the Hub's library, which planning has imported by now: too late for its variable.
     """
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     disable_progress_bars()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

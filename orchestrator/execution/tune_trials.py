@@ -36,9 +36,12 @@ class Trial(tune.Trainable):
     process rightly in a step alone.
     """
 
+    _gang: Gang | None = None
+    _about: dict[str, Any] | None = None
+    """What is known of the stage once it has begun."""
+
     def setup(self, config: dict[str, Any]) -> None:
         """Take the first stage."""
-        self._gang: Gang | None = None
         self._take(config["order"])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -67,14 +70,15 @@ class Trial(tune.Trainable):
 
     def _take(self, order: Order) -> None:
         self._order = order
-        self._about: dict[str, Any] | None = None
-        """What is known of the stage once it has begun."""
+        self._about = None
 
     def _begin(self) -> dict[str, Any]:
         order, started = self._order, time.monotonic()
         self._saved = started
         if self._gang is None:
-            self._gang = Gang(order.cluster, ray.util.get_current_placement_group())
+            group = ray.util.get_current_placement_group()
+            assert group is not None
+            self._gang = Gang(order.cluster, group)
         about = self._gang.begin(order.stage, order.store, order.labels)
         return about | {"seconds_to_begin": time.monotonic() - started}
 

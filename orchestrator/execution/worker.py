@@ -45,7 +45,8 @@ def compute(
             context.micro_batch_size = micro_batch_size
         else:
             forget_curves(context.scratch)
-        metrics = importlib.import_module(module_of(stage.kind)).run(stage.spec, context)
+        run = importlib.import_module(module_of(stage.kind)).run
+        metrics: dict[str, float] = run(stage.spec, context)
         seconds = time.time() - started
         origin = provenance(started=started, seconds=seconds, device=device)
         origin |= {"variant": dict(labels)} if labels else {}

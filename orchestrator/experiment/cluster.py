@@ -9,7 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.faults import Fault, refuse
+from layerscope.orchestrator.experiment.faults import PlacedFault, refuse
 from layerscope.orchestrator.experiment.validation import validated
 from layerscope.orchestrator.experiment.yaml.environment import with_environment
 from layerscope.orchestrator.experiment.yaml.parsing import read_file
@@ -86,7 +86,7 @@ def read_cluster(path: Path | None, environ: Mapping[str, str]) -> Cluster:
     """The cluster of a file, a laptop's where none is given; raises ConfigurationError with all faults."""
     if path is None:
         return Cluster()
-    faults: list[Fault] = []
+    faults: list[PlacedFault] = []
     tree = read_file(Path(path), faults)
     tree = with_environment(
         tree, environ, is_path=lambda where: where == ("address",), where="address", faults=faults

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from layerscope.jobs.measures import MeasureSettings
+from layerscope.jobs.specs.faults import PathTo
 from layerscope.jobs.specs.features import FeatureHead, FeatureLayers
 from layerscope.jobs.specs.multitask import JointTraining
 from layerscope.jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
@@ -74,6 +75,11 @@ class EncoderSource(Strict):
 
 MAIN = "main"
 """What a recipe calls the experiment's own encoder, beside those under `encoders`."""
+
+
+def path_of_encoder(name: str) -> PathTo:
+    """Where an experiment says which encoder has a name."""
+    return ("encoder",) if name == MAIN else ("encoders", name)
 
 
 class Recipe(Training):
@@ -148,7 +154,8 @@ Grid = create_model(
     "Grid",
     __base__=Strict,
     __doc__="Values of each factor; every combination is one condition.",
-    **_factors(lambda kind: Annotated[tuple[kind, ...], Field(min_length=1)] | None),
+    # A type checker knows no types that are made at run time.
+    **_factors(lambda kind: Annotated[tuple[kind, ...], Field(min_length=1)] | None),  # type: ignore[valid-type]
 )
 Space = create_model(
     "Space",

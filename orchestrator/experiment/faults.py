@@ -1,4 +1,4 @@
-"""Faults in what was written, each with its place; all of them are reported at once."""
+"""Faults with their places in what was written; all of them are reported at once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Fault:
+class PlacedFault:
     """What is wrong at a place; `path` is dotted, as in an override."""
 
     place: Place
@@ -28,19 +28,17 @@ class Fault:
     message: str
 
     def __str__(self) -> str:
-        already_named = self.place.line is None and self.path in self.place.source
-        return f"{self.place}: {self.message}" if already_named else self._in_full()
-
-    def _in_full(self) -> str:
-        return ": ".join(part for part in (str(self.place), self.path, self.message) if part)
+        is_named = self.place.line is None and self.path in self.place.source
+        parts = (str(self.place), "" if is_named else self.path, self.message)
+        return ": ".join(filter(None, parts))
 
 
-def refuse(faults: Iterable[Fault]) -> None:
+def refuse(faults: Iterable[PlacedFault]) -> None:
     """Raises one ConfigurationError with a line for each fault, or returns if there is none.
 
     Of several faults of the same value only the first is told. Files come before the command line.
     """
-    first = {}
+    first: dict[tuple[Place, str], PlacedFault] = {}
     for fault in faults:
         first.setdefault((fault.place, fault.path), fault)
     if first:
@@ -53,6 +51,6 @@ def suggestion(word: str, known: Iterable[str]) -> str:
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 
-def _order(fault: Fault) -> tuple[bool, str, int, int]:
+def _order(fault: PlacedFault) -> tuple[bool, str, int, int]:
     place = fault.place
     return place.line is None, place.source, place.line or 0, place.column or 0

@@ -11,36 +11,34 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
+from layerscope.jobs.specs.faults import Fault, PathTo, dotted
 from layerscope.orchestrator.errors import ConfigurationError
 from layerscope.orchestrator.experiment.experiment import Experiment
-from layerscope.orchestrator.experiment.faults import Fault, Place, refuse, suggestion
-from layerscope.orchestrator.experiment.reference import reference_contradictions, with_used_parts
-from layerscope.orchestrator.experiment.rules.consistency import contradictions
-from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
-from layerscope.orchestrator.experiment.rules.target_rules import target_contradictions
-from layerscope.orchestrator.experiment.validation import validated
-from layerscope.orchestrator.experiment.yaml.environment import with_environment
-from layerscope.orchestrator.experiment.yaml.overrides import (
+from layerscope.orchestrator.experiment.faults import Place, PlacedFault, refuse, suggestion
+from layerscope.orchestrator.experiment.overrides import (
     Override,
     applied,
     parse_overrides,
     profile_overrides,
 )
+from layerscope.orchestrator.experiment.placing import placed
+from layerscope.orchestrator.experiment.reference import reference_faults, with_used_parts
+from layerscope.orchestrator.experiment.rules.consistency import consistency_faults
+from layerscope.orchestrator.experiment.rules.target_rules import target_faults
+from layerscope.orchestrator.experiment.validation import validated
+from layerscope.orchestrator.experiment.yaml.environment import with_environment
 from layerscope.orchestrator.experiment.yaml.parsing import read_file
 from layerscope.orchestrator.experiment.yaml.yaml_tree import (
     Node,
-    PathTo,
     child_of,
-    dotted,
     fault_at,
-    follow,
     got,
     with_child,
     without,
 )
 
 _FOLDER_PREFIXES = ("/", "./", "../", "${")
-_STAND_INS = {
+_STAND_INS: dict[PathTo, Any] = {
     ("experiment",): "unnamed",
     ("encoder",): {"hub": "unnamed"},
     ("tasks",): [{"task": "unnamed", "data": {"source": "sample", "target": "topic"}}],
@@ -58,7 +56,7 @@ def read_with_places(
     Of a reference only the tables and claims that are used are kept.
     """
     path = Path(path)
-    faults: list[Fault] = []
+    faults: list[PlacedFault] = []
     reader = _Reader(path.parent, environ)
     written = read_file(path, faults)
     profiles = _profiles(written, faults)
@@ -87,8 +85,8 @@ class _Reader:
 
     def checked(
         self, tree: Node, steps: Iterable[list[Override]] = ()
-    ) -> tuple[Experiment | None, Node, list[Fault]]:
-        faults: list[Fault] = []
+    ) -> tuple[Experiment | None, Node, list[PlacedFault]]:
+        faults: list[PlacedFault] = []
         for changes in steps:
             tree = self.expanded(applied(tree, changes, Experiment, faults), faults)
         where = "paths: a task's train, test and validation, an encoder's folder and tokenizer, and plug-ins"
@@ -96,14 +94,14 @@ class _Reader:
         experiment = validated(Experiment, tree, faults, stand_ins=_STAND_INS)
         if experiment is not None:
             found = chain(
-                contradictions(experiment),
-                target_contradictions(experiment),
-                reference_contradictions(experiment),
+                consistency_faults(experiment),
+                target_faults(experiment),
+                reference_faults(experiment),
             )
-            faults += [_told(tree, each) for each in found if not _is_open(each, faults)]
+            faults += [placed(tree, each) for each in found if not _is_open(each, faults)]
         return experiment, tree, faults
 
-    def faults_of_profiles(self, tree: Node, profiles: Mapping[str, list[Override]]) -> list[Fault]:
+    def faults_of_profiles(self, tree: Node, profiles: Mapping[str, list[Override]]) -> list[PlacedFault]:
         """What is wrong only under a profile."""
         if not profiles:
             return []
@@ -118,7 +116,7 @@ class _Reader:
             ]
         return faults
 
-    def expanded(self, tree: Node, faults: list[Fault]) -> Node:
+    def expanded(self, tree: Node, faults: list[PlacedFault]) -> Node:
         """The tree with encoders, tasks and a paper that were given by name written out."""
         encoder, encoders = tree.value.get("encoder"), tree.value.get("encoders")
         reference = tree.value.get("reference")
@@ -140,7 +138,7 @@ class _Reader:
             tree = with_child(tree, "reference", with_child(reference, "paper", paper))
         return tree
 
-    def _file_of(self, kind: str, tree: Node, path: PathTo, node: Node, faults: list[Fault]) -> Node:
+    def _file_of(self, kind: str, tree: Node, path: PathTo, node: Node, faults: list[PlacedFault]) -> Node:
         if not isinstance(node.value, str):
             return node
         file = self._named_file(f"{kind}s", node.value)
@@ -176,7 +174,7 @@ def _no_such_file(kind: str, name: str, file: Path) -> str:
     return f"there is no {kind} '{name}'{suggestion(name, known)}; {listed}"
 
 
-def _profiles(written: Node, faults: list[Fault]) -> dict[str, list[Override]]:
+def _profiles(written: Node, faults: list[PlacedFault]) -> dict[str, list[Override]]:
     profiles = written.value.get("profiles")
     if profiles is None:
         return {}
@@ -196,13 +194,13 @@ def _profiles(written: Node, faults: list[Fault]) -> dict[str, list[Override]]:
 
 
 def _asked_profile(
-    profiles: Mapping[str, list[Override]], name: str | None, path: Path, faults: list[Fault]
+    profiles: Mapping[str, list[Override]], name: str | None, path: Path, faults: list[PlacedFault]
 ) -> list[Override]:
     if name is None or name in profiles:
         return profiles[name] if name else []
     known = f"it has {', '.join(profiles)}" if profiles else "it has none"
     message = f"{path} has no profile '{name}'{suggestion(name, profiles)}; {known}"
-    faults.append(Fault(Place(f"--profile {name}"), "", message))
+    faults.append(PlacedFault(Place(f"--profile {name}"), "", message))
     return []
 
 
@@ -211,7 +209,7 @@ def _laid_out(value: Any) -> Any:
     match value:
         case dict(entries):
             laid_out: Any = CommentedMap({key: _laid_out(each) for key, each in entries.items()})
-            parts, fits_a_line = entries.values(), len(entries) <= 3
+            parts, fits_a_line = list(entries.values()), len(entries) <= 3
         case list(items):
             laid_out = CommentedSeq(map(_laid_out, items))
             parts, fits_a_line = items, True
@@ -222,19 +220,10 @@ def _laid_out(value: Any) -> Any:
     return laid_out
 
 
-def _told(tree: Node, contradiction: Contradiction) -> Fault:
-    """The fault, at the override from which it follows if there is one."""
-    fault = fault_at(tree, contradiction.path, contradiction.message, of_key=contradiction.of_key)
-    for path in contradiction.rests_on:
-        nodes = follow(tree, path)
-        if len(nodes) == len(path) + 1 and nodes[-1].place.line is None:
-            return replace(fault, place=nodes[-1].place)
-    return fault
-
-
-def _is_open(contradiction: Contradiction, faults: Iterable[Fault]) -> bool:
-    about = [f"{dotted(path)}." for path in (contradiction.path, *contradiction.rests_on)]
-    wrong = [f"{fault.path}." for fault in faults]
+def _is_open(fault: Fault, faults: Iterable[PlacedFault]) -> bool:
+    """Whether it need not be so, since something that it is about is at fault."""
+    about = [f"{dotted(path)}." for path in (fault.path, *fault.rests_on)]
+    wrong = [f"{each.path}." for each in faults]
     return any(one.startswith(other) or other.startswith(one) for one in about for other in wrong)
 
 

@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
+from layerscope.jobs.specs.faults import Fault, PathTo
 from layerscope.jobs.specs.references import Paper
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.faults import suggestion
-from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
-from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 
-def reference_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+def reference_faults(experiment: Experiment) -> Iterator[Fault]:
     """What a reference names and nobody has, and what its paper's parts do not agree in."""
     reference = experiment.reference
     if reference is None:
@@ -25,12 +24,12 @@ def reference_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
         # A profile may have other tasks than the file, so a name that is none of ours is no fault by itself.
         named = next(iter(reference.tasks))
         message = f"names none of the tasks{suggestion(named, ours)}; they are {', '.join(ours)}"
-        yield Contradiction(("reference", "tasks"), message, rests_on=(("tasks",),))
+        yield Fault(("reference", "tasks"), message, rests_on=(("tasks",),))
     for name, paper_name in reference.tasks.items():
         path: PathTo = ("reference", "tasks", name)
         if paper_name not in theirs:
             known = f"{suggestion(paper_name, theirs)}; it has {', '.join(theirs)}"
-            yield Contradiction(path, f"{paper.paper} has no data set '{paper_name}'{known}")
+            yield Fault(path, f"{paper.paper} has no data set '{paper_name}'{known}")
 
 
 def with_used_parts(experiment: Experiment) -> Experiment:
@@ -51,7 +50,7 @@ def _is_used(name: str, named: Iterable[str] | None) -> bool:
     return named is None or name in named
 
 
-def _of_paper(paper: Paper, above: PathTo) -> Iterator[Contradiction]:
+def _of_paper(paper: Paper, above: PathTo) -> Iterator[Fault]:
     yield from _twice((*above, "tables"), "table", [table.table for table in paper.tables])
     yield from _twice((*above, "claims"), "claim", [claim.claim for claim in paper.claims])
     for index, table in enumerate(paper.tables):
@@ -61,7 +60,7 @@ def _of_paper(paper: Paper, above: PathTo) -> Iterator[Contradiction]:
         for position, task in enumerate(claim.tasks):
             if known and task not in known:
                 message = f"no table has the data set '{task}'{suggestion(task, known)}"
-                yield Contradiction((*above, "claims", index, "tasks", position), message)
+                yield Fault((*above, "claims", index, "tasks", position), message)
 
 
 def _data_sets(paper: Paper) -> list[str]:
@@ -69,17 +68,17 @@ def _data_sets(paper: Paper) -> list[str]:
     return list(dict.fromkeys([*paper.data, *in_tables]))
 
 
-def _twice(path: PathTo, kind: str, names: list[str]) -> Iterator[Contradiction]:
+def _twice(path: PathTo, kind: str, names: list[str]) -> Iterator[Fault]:
     seen: Counter[str] = Counter()
     for index, name in enumerate(names):
         if seen[name]:
-            yield Contradiction((*path, index, kind), f"two {kind}s are called '{name}'")
+            yield Fault((*path, index, kind), f"two {kind}s are called '{name}'")
         seen[name] += 1
 
 
-def _unknown(part: str, named: Iterable[str] | None, known: list[str], paper: str) -> Iterator[Contradiction]:
+def _unknown(part: str, named: Iterable[str] | None, known: list[str], paper: str) -> Iterator[Fault]:
     for index, name in enumerate(named or ()):
         if name not in known:
             kind = part.removesuffix("s")
             has = f"{suggestion(name, known)}; it has {', '.join(known) or 'none'}"
-            yield Contradiction(("reference", part, index), f"{paper} has no {kind} '{name}'{has}")
+            yield Fault(("reference", part, index), f"{paper} has no {kind} '{name}'{has}")

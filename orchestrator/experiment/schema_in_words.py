@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from layerscope.jobs.specs.faults import PathTo
 from layerscope.jobs.specs.layers import LAYER_WORDS
 from layerscope.orchestrator.experiment.faults import suggestion
-from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, child_of
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, child_of
 
 _PATTERNS = {
     r"^[A-Za-z0-9][A-Za-z0-9_.-]*$": "a name (letters, digits, '_', '.', '-'; first a letter or digit)",
@@ -73,7 +74,7 @@ def item_of(annotation: Any, node: Node) -> Any:
     return get_args(option)[0 if get_origin(option) is tuple else 1]
 
 
-def is_model(annotation: Any) -> bool:
+def is_model(annotation: Any) -> TypeGuard[type[BaseModel]]:
     """Whether this is a pydantic model."""
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
@@ -108,7 +109,7 @@ def locate(annotation: Any, root: Node, location: PathTo) -> tuple[PathTo, Any] 
         if step == "[key]":
             return path, get_args(option_above)[0]
         if is_model(option):
-            field = option.model_fields.get(step)
+            field = option.model_fields.get(str(step))
             annotation = annotation_of(field) if field else None
         else:
             annotation = get_args(option)[0 if get_origin(option) is tuple else 1]
@@ -158,7 +159,7 @@ def _words(annotation: Any) -> str:
     if bare in (int, float):
         return ("a whole number" if bare is int else "a number") + _interval(limits)
     if bare is str:
-        return _PATTERNS.get(limits.get("pattern"), "text")
+        return _PATTERNS.get(limits.get("pattern", ""), "text")
     if bare is bool:
         return "true or false"
     if is_model(bare):

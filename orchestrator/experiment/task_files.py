@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from layerscope.jobs.specs.faults import PathTo
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.faults import Fault, refuse
-from layerscope.orchestrator.experiment.rules.target_rules import task_contradictions
+from layerscope.orchestrator.experiment.faults import PlacedFault, refuse
+from layerscope.orchestrator.experiment.rules.target_rules import task_faults
 from layerscope.orchestrator.experiment.tasks import Corpus, Task
 from layerscope.orchestrator.experiment.validation import validated
 from layerscope.orchestrator.experiment.yaml.environment import with_environment
 from layerscope.orchestrator.experiment.yaml.parsing import read_file
-from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, child_of, fault_at
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, child_of, fault_at
 
 _PATHS = {("data", role) for role in ("train", "test", "validation")}
 
@@ -21,7 +22,7 @@ def read_task(path: Path, environ: Mapping[str, str]) -> Task:
     Raises:
         ConfigurationError: all faults of the file, one a line; or it is an experiment's, and that alone.
     """
-    faults: list[Fault] = []
+    faults: list[PlacedFault] = []
     tree = read_file(Path(path), faults)
     if child_of(tree, "experiment") is not None:
         message = f"this is an experiment file, not a task's: `layerscope plan {path}` checks it"
@@ -30,7 +31,7 @@ def read_task(path: Path, environ: Mapping[str, str]) -> Task:
     tree = with_environment(tree, environ, is_path=_is_path, where=where, faults=faults)
     task = validated(Corpus if _is_corpus(tree) else Task, tree, faults)
     if task is not None and not faults:
-        faults += [fault_at(tree, each.path, each.message) for each in task_contradictions((), task)]
+        faults += [fault_at(tree, each.path, each.message) for each in task_faults((), task)]
     refuse(faults)
     assert task is not None
     return task
@@ -42,5 +43,7 @@ def _is_path(path: PathTo) -> bool:
 
 def _is_corpus(tree: Node) -> bool:
     data = child_of(tree, "data")
-    source = None if data is None else child_of(data, "source")
+    if data is None:
+        return False
+    source = child_of(data, "source")
     return source is not None and source.value == "files" and child_of(data, "test") is None

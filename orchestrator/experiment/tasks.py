@@ -104,7 +104,7 @@ class Task(Strict):
 class CorpusFiles(Files):
     """Texts in files; only those to train on are read."""
 
-    test: str | None = None
+    test: str | None = None  # type: ignore[assignment]  # no test split of a corpus is read
 
 
 class Corpus(Task):

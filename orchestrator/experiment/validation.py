@@ -6,8 +6,10 @@ from itertools import takewhile
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
-from layerscope.orchestrator.experiment.faults import Fault, suggestion
+from layerscope.jobs.specs.faults import PathTo
+from layerscope.orchestrator.experiment.faults import PlacedFault, suggestion
 from layerscope.orchestrator.experiment.schema_in_words import (
     alternatives,
     entries_of,
@@ -20,7 +22,6 @@ from layerscope.orchestrator.experiment.schema_in_words import (
 )
 from layerscope.orchestrator.experiment.yaml.yaml_tree import (
     Node,
-    PathTo,
     fault_at,
     follow,
     got,
@@ -29,14 +30,14 @@ from layerscope.orchestrator.experiment.yaml.yaml_tree import (
     without,
 )
 
-Wrong = tuple[dict[str, Any], PathTo, Any]
+Wrong = tuple[ErrorDetails, PathTo, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
 _NOTHING: Mapping[PathTo, Any] = {}
 
 
 def validated(
-    model: type[Model], tree: Node, faults: list[Fault], *, stand_ins: Mapping[PathTo, Any] = _NOTHING
+    model: type[Model], tree: Node, faults: list[PlacedFault], *, stand_ins: Mapping[PathTo, Any] = _NOTHING
 ) -> Model | None:
     """The model of a tree. What is wrong goes to `faults`, and the model is then that of the sound rest.
 
@@ -70,20 +71,22 @@ def _wrong(model: type[BaseModel], tree: Node) -> list[Wrong]:
     return []
 
 
-def _counts_only_sound_items(tree: Node, error: dict[str, Any], path: PathTo, annotation: Any) -> bool:
+def _counts_only_sound_items(tree: Node, error: ErrorDetails, path: PathTo, annotation: Any) -> bool:
     """Whether pydantic calls a list too short because of items that are faults of their own."""
     items = follow(tree, path)[-1].value
-    return error["type"] == "too_short" and len(items) >= error["ctx"]["min_length"]
+    return error["type"] == "too_short" and bool(len(items) >= error["ctx"]["min_length"])
 
 
-def _fault(model: type[BaseModel], tree: Node, error: dict[str, Any], path: PathTo, annotation: Any) -> Fault:
+def _fault(
+    model: type[BaseModel], tree: Node, error: ErrorDetails, path: PathTo, annotation: Any
+) -> PlacedFault:
     key = error["type"] == "extra_forbidden" or error["loc"][-1:] == ("[key]",)
     if error["type"] in ("union_tag_not_found", "union_tag_invalid"):
         path = (*path, error["ctx"]["discriminator"].strip("'"))
     return fault_at(tree, path, _message(model, tree, error, path, annotation), of_key=key)
 
 
-def _message(model: type[BaseModel], tree: Node, error: dict[str, Any], path: PathTo, annotation: Any) -> str:
+def _message(model: type[BaseModel], tree: Node, error: ErrorDetails, path: PathTo, annotation: Any) -> str:
     match error["type"]:
         case "missing":
             return f"is missing; it must be {in_words(annotation)}"
@@ -96,6 +99,8 @@ def _message(model: type[BaseModel], tree: Node, error: dict[str, Any], path: Pa
             return _not_one_of(_tags(annotation, path[-1]), follow(tree, path)[-1])
         case "value_error":
             return str(error["ctx"]["error"])
+        case _:
+            pass
     if error["loc"][-1:] == ("[key]",):
         return f"the key must be {in_words(annotation)}"
     node = follow(tree, path)[-1]
@@ -143,7 +148,7 @@ def _reads_as_number(text: str) -> bool:
     return True
 
 
-def _what_to_drop(error: dict[str, Any], path: PathTo) -> PathTo:
+def _what_to_drop(error: ErrorDetails, path: PathTo) -> PathTo:
     """The wrong value; a list as a whole, so that the indices of what is left stay those of the file."""
     names = tuple(takewhile(lambda step: isinstance(step, str), path))
     return path[:-1] if error["type"] == "missing" and names == path else names

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+from layerscope.jobs.specs.faults import PathTo
 from layerscope.orchestrator.experiment.experiment import Choices, Experiment, Grid, Range, Recipe
-from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,8 @@ def written_values(experiment: Experiment, factor: str) -> Iterator[tuple[PathTo
             yield ("search", "space", factor, "high"), high
         case Choices(choices=choices):
             yield from ((("search", "space", factor, "choices", i), value) for i, value in enumerate(choices))
+        case None:
+            pass
     if enumerated is None and searched is None:
         yield ("recipe", factor), getattr(experiment.recipe, factor)
 

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Generic
+
+from typing_extensions import TypeVar
 
 from layerscope.jobs.specs.spec import Spec
 from layerscope.orchestrator.planning.fingerprint import stage_key
@@ -16,11 +18,15 @@ START_ROLES = ("pretrain", "multitask")
 """Roles of the trainings that a variant's own one starts from; none is done for its own sake."""
 
 
+SpecT = TypeVar("SpecT", bound=Spec)
+SpecT_co = TypeVar("SpecT_co", bound=Spec, covariant=True, default=Spec)
+
+
 @dataclass(frozen=True)
-class Stage:
+class Stage(Generic[SpecT_co]):
     """A spec and its parents by role; resources are not part of it."""
 
-    spec: Spec
+    spec: SpecT_co
     key: str
     parents: Mapping[str, "Stage"] = field(default_factory=dict, repr=False)
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -35,12 +41,12 @@ class Stage:
 
 
 def make_stage(
-    spec: Spec,
+    spec: SpecT,
     *,
     parents: Mapping[str, Stage] | None = None,
     files: Mapping[str, str] | None = None,
     limits: Mapping[str, float] | None = None,
-) -> Stage:
+) -> Stage[SpecT]:
     """A stage with its key."""
     parents = dict(parents or {})
     key = stage_key(spec, {role: parent.key for role, parent in parents.items()})

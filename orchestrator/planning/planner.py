@@ -4,11 +4,12 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
 
 from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
-from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec
+from layerscope.jobs.specs.features import FeatureHeadSpec
+from layerscope.jobs.specs.stages import FinetuneSpec, PrepareSpec, PretrainSpec
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
 from layerscope.orchestrator.experiment.rules.pretrainings import name_and_step
 from layerscope.orchestrator.experiment.variants import Variant, varied_factors
-from layerscope.orchestrator.planning.checks.metric_checks import selecting_metric
+from layerscope.orchestrator.planning.metrics import selecting_metric
 from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, make_stage, merge
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 from layerscope.orchestrator.planning.sources.sources import Sources
@@ -36,7 +37,7 @@ def _plan_variant(
     experiment: Experiment,
     sources: Sources,
     variant: Variant,
-    pretrained: Callable[[LocatedEncoder, str, str], Stage],
+    pretrained: Callable[[LocatedEncoder, str, str], Stage[PretrainSpec]],
     varied: Sequence[str],
 ) -> PlannedVariant:
     recipe = variant.recipe
@@ -57,9 +58,9 @@ def _plan_variant(
     own = sources.own_metrics.get(variant.task)
     selected_by = own.spec if own else selecting_metric(source.task)
     scoring = {"metric": own.path} if own else {}
-    tuned = None
+    tuned: Stage[FinetuneSpec] | None = None
     if recipe.features is not None:
-        stages["finetune"] = feature_head(
+        trained: Stage[FinetuneSpec | FeatureHeadSpec] = feature_head(
             experiment,
             encoder,
             recipe,
@@ -86,8 +87,9 @@ def _plan_variant(
             selected_by=selected_by,
         )
         pooler = {"pooler": str(encoder.folder)} if training.pooling == "pooler" else {}
-        tuned = make_stage(spec, parents={"data": data} | start, files=weights | pooler | scoring)
-        stages["finetune"] = tuned
+        files = weights | pooler | scoring
+        trained = tuned = make_stage(spec, parents={"data": data} | start, files=files)
+    stages["finetune"] = trained
     stages |= measures_of(
         experiment,
         encoder,
@@ -99,7 +101,7 @@ def _plan_variant(
         declared=sources.measures,
         snapshot=snapshot,
     )
-    shown = _shown_recipe(recipe, data, stages["finetune"])
+    shown = _shown_recipe(recipe, data, trained)
     condition = " ".join(f"{name}={_shown(shown[name])}" for name in varied)
     return PlannedVariant(variant.task, variant.seed, shown, condition or "recipe", stages)
 
@@ -109,18 +111,22 @@ def _joint(
     sources: Sources,
     encoder: LocatedEncoder,
     name: str,
-    pretrained: Callable[[LocatedEncoder, str, str], Stage],
+    pretrained: Callable[[LocatedEncoder, str, str], Stage[PretrainSpec]],
 ) -> dict[str, Stage]:
     """A joint training, and before it the pretraining that it comes after."""
     after = experiment.multi_task[name].after
-    before = {}
+    before: dict[str, Stage] = {}
     if after is not None:
         before["pretrain"] = pretrained(encoder, joint_tasks(experiment, name)[0], after)
     joint = joint_training(experiment, sources, encoder, name, after=before.get("pretrain"))
     return before | {"multitask": joint}
 
 
-def _shown_recipe(recipe: Recipe, data: Stage, finetune: Stage) -> dict[str, object]:
+def _shown_recipe(
+    recipe: Recipe,
+    data: Stage[PrepareSpec | TokeniseAnnotationsSpec],
+    finetune: Stage[FinetuneSpec | FeatureHeadSpec],
+) -> dict[str, object]:
     """The recipe as it was written, with nothing in place of what has no effect."""
     spec, tuned = data.spec, finetune.spec
     shown: dict[str, object] = {name: getattr(recipe, name) for name in type(recipe).model_fields}

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import fmean
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import optuna
@@ -27,6 +27,8 @@ from layerscope.orchestrator.search.cells import Cell, KnownVariant, Planner, ce
 from layerscope.orchestrator.search.untried import MOST_DRAWS, combinations
 from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.store.databases import ensure_database
+
+Direction = Literal["minimize", "maximize"]
 
 STORAGE = "optuna.db"
 MOST_ATTEMPTS = 20
@@ -89,7 +91,7 @@ def stored_variants(experiment: Experiment, planner: Planner, store: Store) -> l
     ]
 
 
-def direction_of(cell: Cell) -> str:
+def direction_of(cell: Cell) -> Direction:
     """In which the objective improves, as Optuna says it."""
     return "minimize" if cell.objective == f"validation/{LOSS.name}" else "maximize"
 
@@ -197,7 +199,7 @@ class _Study:
         stage, store, objective = variant.stages["finetune"], self._schedule.store, self._cell.objective
         match self._schedule.state(stage):
             case "stored" | "computed":
-                return store.record(stage)["metrics"].get(objective, math.nan)
+                return float(store.record(stage)["metrics"].get(objective, math.nan))
             case "stopped":
                 points = read_curves(store.scratch_path(stage))
                 values = [one.value for one in points if one.metric == objective and math.isfinite(one.value)]
@@ -207,13 +209,13 @@ class _Study:
                 return math.nan
 
     def _trial(self, condition: _Condition, state: TrialState) -> FrozenTrial:
-        is_pruned = state == TrialState.PRUNED and condition.value is not None
+        reached = condition.value if state == TrialState.PRUNED else None
         return create_trial(
             params=dict(condition.factors),
             distributions=self._cell.distributions,
             value=condition.value,
             state=state,
-            intermediate_values={0: condition.value} if is_pruned else {},
+            intermediate_values={} if reached is None else {0: reached},
             user_attrs={"condition": condition.variants[0].condition},
         )
 
@@ -240,7 +242,7 @@ def _make_storage(path: Path) -> None:
     storage.engine.dispose()
 
 
-def _new_mirror(storage: optuna.storages.BaseStorage, name: str, direction: str) -> optuna.Study:
+def _new_mirror(storage: optuna.storages.BaseStorage, name: str, direction: Direction) -> optuna.Study:
     """An empty study of this name: what the store knows is written into it again."""
     if name in optuna.study.get_all_study_names(storage):
         optuna.delete_study(study_name=name, storage=storage)

@@ -56,7 +56,7 @@ def _tracking_at(uri: str) -> Iterator[None]:
     try:
         yield
     finally:
-        mlflow.set_tracking_uri(None)
+        mlflow.set_tracking_uri(None)  # type: ignore[arg-type]  # it takes None for the default
         if before is not None:
             os.environ[TRACKING_URI] = before
 

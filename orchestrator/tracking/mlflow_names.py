@@ -18,8 +18,9 @@ def accepted_name(name: str) -> str:
 
 def accepted_path(path: str) -> str:
     """The same for an artifact, whose ending must stay for the UI to show it."""
-    stem, ending = re.fullmatch(r"(.*?)((?:\.\w{1,5})?)", path, re.DOTALL).groups()
-    return accepted_name(stem) + ending
+    parts = re.fullmatch(r"(.*?)((?:\.\w{1,5})?)", path, re.DOTALL)
+    assert parts is not None
+    return accepted_name(parts[1]) + parts[2]
 
 
 def accepted_value(value: str, limit: int) -> str:

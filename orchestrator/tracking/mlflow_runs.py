@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import zip_longest
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from layerscope.jobs.artifacts.curves import Point
 from layerscope.orchestrator.errors import PrerequisiteMissing, TrackerUnavailable, first_line
@@ -30,6 +30,7 @@ from layerscope.orchestrator.tracking.mlflow_names import (
     shortened,
 )
 from layerscope.orchestrator.tracking.tracker import (
+    Dataset,
     Page,
     check_tracking_uri,
     metrics_not_finite,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     import mlflow.entities
     from mlflow import MlflowClient
 
+Entry = TypeVar("Entry")
 log = logging.getLogger(__name__)
 
 KEY = "layerscope.key"
@@ -117,7 +119,7 @@ class MlflowTracker:
     def close(self) -> None:
         """Close the connections to a database."""
         store = self._opened._tracking_client.store if self._opened else None
-        if hasattr(store, "engine"):
+        if store is not None and hasattr(store, "engine"):
             store.engine.dispose()
 
     @property
@@ -231,15 +233,15 @@ class MlflowTracker:
             self._client.set_terminated(run.run_id, status, ended)
             run.ended = ended
         if page.dataset and page.dataset.digest not in run.datasets:
-            self._send_dataset(run, page)
+            self._send_dataset(run, page.dataset)
         self._client.set_tag(run.run_id, DIGEST, tags[DIGEST])
         run.name, run.status, run.tags[DIGEST] = name, status, tags[DIGEST]
 
-    def _send_dataset(self, run: _Run, page: Page) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
+    def _send_dataset(self, run: _Run, shown: Dataset) -> None:
+        from mlflow import entities
+        from mlflow.entities import DatasetInput, InputTag
 
-        shown = page.dataset
-        dataset = Dataset(shown.name, shown.digest, "local", json.dumps({"uri": shown.source}))
+        dataset = entities.Dataset(shown.name, shown.digest, "local", json.dumps({"uri": shown.source}))
         self._client.log_inputs(
             run.run_id, [DatasetInput(dataset, [InputTag("mlflow.data.context", "training")])]
         )
@@ -329,7 +331,7 @@ def _known(run: "mlflow.entities.Run") -> _Run:
         ended=run.info.end_time,
         params=dict(run.data.params),
         tags=dict(run.data.tags),
-        datasets={given.dataset.digest for given in run.inputs.dataset_inputs},
+        datasets={given.dataset.digest for given in (run.inputs.dataset_inputs if run.inputs else [])},
         unread=set(run.data.metrics),
         artifacts=json.loads(run.data.tags.get(ARTIFACTS, "{}")),
     )
@@ -360,7 +362,7 @@ def _milliseconds(seconds: float) -> int:
     return max(0, int(seconds * 1000))
 
 
-def _chunks(entries: Sequence, size: int) -> Iterator[Sequence]:
+def _chunks(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
     return (entries[start : start + size] for start in range(0, len(entries), size))
 
 
@@ -380,4 +382,5 @@ def _is_outage(error: BaseException | None) -> bool:
             return True
         case MlflowException(error_code="TEMPORARILY_UNAVAILABLE"):
             return True
-    return _is_outage(error.__cause__ or error.__context__)
+        case _:
+            return _is_outage(error.__cause__ or error.__context__)

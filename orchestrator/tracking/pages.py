@@ -255,7 +255,8 @@ def _params(variant: VariantResult) -> dict[str, str]:
 
 
 def _shown(variant: VariantResult) -> _Shown:
-    training, summary = [], []
+    training: list[Point] = []
+    summary: list[Point] = []
     for role, folder in variant.folders.items():
         if role == "view":  # it is of many variants, and was there before them
             continue
@@ -279,9 +280,8 @@ def _ended(folder: Path) -> float:
     if "started" not in provenance:
         return path.stat().st_mtime
     started = datetime.fromisoformat(provenance["started"])
-    return (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp() + provenance.get(
-        "seconds", 0.0
-    )
+    seconds: float = provenance.get("seconds", 0.0)
+    return (started if started.tzinfo else started.replace(tzinfo=UTC)).timestamp() + seconds
 
 
 def _dataset(variant: VariantResult) -> Dataset | None:

@@ -100,9 +100,9 @@ def _view(stage: Stage) -> Stage | None:
 
 
 def _notes(experiment: Experiment, schedule: Schedule, measures: Mapping[str, Measure]) -> list[str]:
-    frozen, tuned = [], []
-    for one in schedule.plan.variants:
-        (frozen if one.stages["finetune"].kind == "feature_head" else tuned).append(one)
+    variants = schedule.plan.variants
+    frozen = [one for one in variants if one.stages["finetune"].kind == "feature_head"]
+    tuned = [one for one in variants if one.stages["finetune"].kind != "feature_head"]
     cells, runs = sum(variant.num_cells for variant in tuned), len(tuned)
     notes = []
     if cells > runs:

@@ -13,7 +13,7 @@ from rich.table import Column
 
 from layerscope.orchestrator.errors import ReaderGone
 from layerscope.orchestrator.execution.scheduler import Schedule
-from layerscope.orchestrator.planning.checks.metric_checks import metric_of
+from layerscope.orchestrator.planning.metrics import metric_of
 from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
 
 
@@ -99,6 +99,8 @@ class _Lines:
                 self._move_row(event)
             case "message":
                 self._console.print(event["text"], highlight=False, markup=False, soft_wrap=True)
+            case _:
+                pass
         self._count()
 
     def close(self) -> None:
@@ -144,7 +146,8 @@ class _Lines:
     def _seconds(self, event: Mapping[str, Any]) -> float:
         """How long the stage was computed; it may have waited for room on the cluster before."""
         assert self._schedule is not None
-        return self._schedule.store.record(self._stage(event["key"]))["provenance"]["seconds"]
+        record = self._schedule.store.record(self._stage(event["key"]))
+        return float(record["provenance"]["seconds"])
 
     def _stage(self, key: str) -> Stage:
         assert self._schedule is not None

@@ -17,8 +17,8 @@ from layerscope.orchestrator.experiment.tasks import Files
 from layerscope.orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
 from layerscope.orchestrator.planning.checks.task_checks import check_task
 from layerscope.orchestrator.planning.fingerprint import fingerprint
+from layerscope.orchestrator.planning.looking import look_at
 from layerscope.orchestrator.planning.planner import make_plan
-from layerscope.orchestrator.planning.sources.sources import look_at
 from tests.tiny import read_experiment
 
 ROOT = Path(__file__).parents[2]

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from layerscope.jobs.specs.encoders import EncoderFacts
+from layerscope.jobs.specs.faults import Fault
 from layerscope.jobs.specs.measure import Curve, Measure, States, Subject, TunedModel, Wanted
 from layerscope.jobs.specs.roles import TUNED, Role
 from layerscope.jobs.specs.spec import Spec, Strict
@@ -57,9 +58,9 @@ def _stages(settings: LayerDroppingSettings, subject: Subject) -> Iterator[Wante
         yield Wanted(REFITTED_HEAD, RefitSpec(target=subject.target), {"states": States(TUNED)})
 
 
-def _faults(settings: LayerDroppingSettings, facts: EncoderFacts, name: str) -> Iterator[str]:
+def _faults(settings: LayerDroppingSettings, facts: EncoderFacts, name: str) -> Iterator[Fault]:
     if settings.depth and facts.cut_fault is not None:
-        yield f"measures.depth: {name}: {facts.cut_fault}: must be false"
+        yield Fault(("measures", "depth"), f"{name}: {facts.cut_fault}: must be false")
 
 
 DEPTH = Measure(

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from layerscope.jobs.specs.encoders import EncoderFacts
+from layerscope.jobs.specs.faults import Fault
 from layerscope.jobs.specs.measure import Curve, Examples, Measure, States, Subject, Wanted
 from layerscope.jobs.specs.roles import START, TUNED, Role
 from layerscope.jobs.specs.spec import PositiveInt, Share, Spec, Strict
@@ -126,12 +127,13 @@ def _between(settings: SimilaritySettings, subject: Subject) -> Iterator[Wanted]
     yield from ()
 
 
-def _faults(settings: SimilaritySettings, facts: EncoderFacts, name: str) -> Iterator[str]:
+def _faults(settings: SimilaritySettings, facts: EncoderFacts, name: str) -> Iterator[Fault]:
     if "pwcca" in settings.similarity and settings.num_test <= 2 * facts.width:
-        yield (
-            f"measures.similarity: pwcca of {name} needs more examples than two layers have "
-            f"directions: num_test above {2 * facts.width}, not {settings.num_test}"
+        message = (
+            f"pwcca of {name} needs more examples than two layers have directions: "
+            f"num_test above {2 * facts.width}, not {settings.num_test}"
         )
+        yield Fault(("measures", "similarity"), message)
 
 
 _PAIRS = ("next_layer", "same_layer")

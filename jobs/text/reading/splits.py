@@ -4,6 +4,8 @@ from collections.abc import Hashable, Mapping, Sequence
 
 import numpy as np
 
+from layerscope.jobs.specs.faults import Fault, Refused
+
 
 def stratified_split(labels: Sequence[str], *, fraction: float, seed: int) -> tuple[list[int], list[int]]:
     """Positions of the rows that stay in training and of those that validate, each in ascending order.
@@ -26,9 +28,11 @@ def stratified_split(labels: Sequence[str], *, fraction: float, seed: int) -> tu
     return np.setdiff1d(np.arange(len(label_N)), validation).tolist(), validation
 
 
-def too_large_sample(split: str, size: int, number: int) -> str:
-    """What is said of a sample that asks for more rows, or sentences, than there are."""
-    return f"sample.{split}: must be at most {number:,}, which is all that there are, not {size:,}"
+def check_sample(split: str, size: int | None, number: int) -> None:
+    """Raises Refused where a sample asks for more rows, or sentences, than there are."""
+    if size is not None and size > number:
+        message = f"must be at most {number:,}, which is all that there are, not {size:,}"
+        raise Refused(Fault(("sample", split), message))
 
 
 def split_of_texts(
@@ -68,10 +72,9 @@ def stratified_sample(
     A label with two rows or more keeps at least one.
 
     Raises:
-        ValueError: the split has fewer rows.
+        Refused: the split has fewer rows.
     """
-    if size is not None and size > len(labels):
-        raise ValueError(too_large_sample(split, size, len(labels)))
+    check_sample(split, size, len(labels))
     if size is None or size == len(labels):
         return list(range(len(labels)))
     _, drawn = stratified_split(labels, fraction=size / len(labels), seed=seed)

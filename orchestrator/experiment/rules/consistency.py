@@ -1,71 +1,72 @@
 """What must hold between the parts of an experiment, each of which is sound by itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from layerscope.jobs.specs.faults import Fault, PathTo, dotted
 from layerscope.jobs.specs.roles import AT, RANDOM, START
-from layerscope.orchestrator.experiment.experiment import MAIN, MOST_LETTERS, Experiment
+from layerscope.orchestrator.experiment.experiment import MAIN, MOST_LETTERS, EncoderSource, Experiment
 from layerscope.orchestrator.experiment.faults import suggestion
-from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
-from layerscope.orchestrator.experiment.rules.factors import factor_contradictions
+from layerscope.orchestrator.experiment.rules.factors import factor_faults
 from layerscope.orchestrator.experiment.rules.grid_and_search import (
-    grid_contradictions,
-    search_contradictions,
+    grid_faults,
+    search_faults,
 )
-from layerscope.orchestrator.experiment.rules.pretrainings import pretraining_contradictions
+from layerscope.orchestrator.experiment.rules.pretrainings import pretraining_faults
 from layerscope.orchestrator.experiment.variants import grid_cells, written_values
-from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo, dotted
 
 
-def contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+def consistency_faults(experiment: Experiment) -> Iterator[Fault]:
     """Everything in an experiment that does not go together."""
     yield from _name(experiment)
     yield from _encoder(experiment)
     yield from _tasks(experiment)
     yield from _measures(experiment)
     yield from _repeated_values(experiment)
-    yield from grid_contradictions(experiment)
-    yield from search_contradictions(experiment)
-    yield from pretraining_contradictions(experiment)
+    yield from grid_faults(experiment)
+    yield from search_faults(experiment)
+    yield from pretraining_faults(experiment)
     yield from _multi_task(experiment)
-    yield from factor_contradictions(experiment)
+    yield from factor_faults(experiment)
     yield from _between(experiment)
 
 
-def _name(experiment: Experiment) -> Iterator[Contradiction]:
+def _name(experiment: Experiment) -> Iterator[Fault]:
     if (length := len(experiment.experiment)) > MOST_LETTERS:
         message = f"a name must have at most {MOST_LETTERS} letters, and this one has {length}"
-        yield Contradiction(("experiment",), message)
+        yield Fault(("experiment",), message)
 
 
-def _encoder(experiment: Experiment) -> Iterator[Contradiction]:
-    sources = {("encoder",): experiment.encoder}
+def _encoder(experiment: Experiment) -> Iterator[Fault]:
+    sources: dict[PathTo, EncoderSource] = {("encoder",): experiment.encoder}
     sources |= {("encoders", name): source for name, source in experiment.encoders.items()}
     for path, source in sources.items():
         if not (source.folder or source.hub or source.package or source.mlflow or source.scratch):
-            yield Contradiction(path, "names no source: give folder, hub, package, mlflow or scratch")
+            yield Fault(path, "names no source: give folder, hub, package, mlflow or scratch")
         others = [name for name in ("package", "mlflow", "scratch") if getattr(source, name) is not None]
         if source.trust_remote_code and others:
             message = (
                 "code is run of a folder or of a repository on the Hub, and of nothing that is tried after "
                 f"them: leave out {' and '.join(others)}, or this"
             )
-            yield Contradiction((*path, "trust_remote_code"), message)
+            yield Fault((*path, "trust_remote_code"), message)
         if (built := source.scratch) and built.width % built.heads:
             message = f"must divide the width, which is {built.width}, not {built.heads}"
-            yield Contradiction((*path, "scratch", "heads"), message)
+            yield Fault((*path, "scratch", "heads"), message)
     if MAIN in experiment.encoders:
         message = f"the name '{MAIN}' stands for the encoder above: choose another"
-        yield Contradiction(("encoders", MAIN), message, of_key=True)
+        yield Fault(("encoders", MAIN), message, of_key=True)
     known = (MAIN, *(name for name in experiment.encoders if name != MAIN))
     for path, name in written_values(experiment, "encoder"):
         if name not in known:
             message = f"there is no encoder '{name}'{suggestion(str(name), known)}; known: {', '.join(known)}"
-            yield Contradiction(path, message, rests_on=(("encoders", str(name)),))
+            yield Fault(path, message, rests_on=(("encoders", str(name)),))
 
 
-def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
-    named = [(("tasks", index), task.task) for index, task in enumerate(experiment.tasks)]
+def _tasks(experiment: Experiment) -> Iterator[Fault]:
+    named: list[tuple[PathTo, str]] = [
+        (("tasks", index), task.task) for index, task in enumerate(experiment.tasks)
+    ]
     named += [(("corpora", index), corpus.task) for index, corpus in enumerate(experiment.corpora)]
     yield from _repeated_names(named)
     yield from _repeated_names(
@@ -75,49 +76,49 @@ def _tasks(experiment: Experiment) -> Iterator[Contradiction]:
         for index, task in enumerate(tasks):
             path = (part, index, "columns", "text_pair")
             if task.columns.text_pair is not None and task.data.source == "sample":
-                yield Contradiction(path, "the generator's documents are single texts: leave it out")
+                yield Fault(path, "the generator's documents are single texts: leave it out")
             elif task.columns.text_pair == task.columns.text:
-                yield Contradiction(path, f"is the same column as text, '{task.columns.text}'")
+                yield Fault(path, f"is the same column as text, '{task.columns.text}'")
     for index, task in enumerate(experiment.probing):
         if task.task == START:
-            yield Contradiction(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
+            yield Fault(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
         elif task.task == RANDOM:
-            yield Contradiction(("probing", index, "task"), f"'{RANDOM}' stands for fresh weights")
+            yield Fault(("probing", index, "task"), f"'{RANDOM}' stands for fresh weights")
         elif task.task.startswith(AT):
             message = f"a name that begins with '{AT}' stands for a checkpoint along the training"
-            yield Contradiction(("probing", index, "task"), message)
+            yield Fault(("probing", index, "task"), message)
 
 
-def _measures(experiment: Experiment) -> Iterator[Contradiction]:
+def _measures(experiment: Experiment) -> Iterator[Fault]:
     measures = experiment.measures
     annotated = any(task.has_units for task in (*experiment.tasks, *experiment.probing))
     if measures.control and not measures.probes:
         message = "there is no probe to control: must be false where probe is"
-        yield Contradiction(("measures", "control"), message, rests_on=(("measures", "probe"),))
+        yield Fault(("measures", "control"), message, rests_on=(("measures", "probe"),))
     elif measures.control and not annotated:
         message = "labels are drawn for each word: name a task of annotated sentences"
-        yield Contradiction(("measures", "control"), message, rests_on=(("probing",),))
+        yield Fault(("measures", "control"), message, rests_on=(("probing",),))
     if "partial_cka" in measures.similarity:
         for index, task in enumerate(experiment.tasks):
             if task.has_units:
                 message = "its inputs are texts, and this task has units of sentences: leave it out"
                 where = ("measures", "similarity", measures.similarity.index("partial_cka"))
-                yield Contradiction(where, message, rests_on=(("tasks", index),))
+                yield Fault(where, message, rests_on=(("tasks", index),))
     if measures.random_encoder and not (measures.probes or measures.description_length):
         message = "nothing is measured of fresh weights: must be false without probe and description_length"
-        yield Contradiction(("measures", "random_encoder"), message, rests_on=(("measures", "probe"),))
+        yield Fault(("measures", "random_encoder"), message, rests_on=(("measures", "probe"),))
 
 
-def _repeated_names(named: list[tuple[PathTo, str]]) -> Iterator[Contradiction]:
+def _repeated_names(named: Sequence[tuple[PathTo, str]]) -> Iterator[Fault]:
     first: dict[str, PathTo] = {}
     for path, name in named:
         if name in first:
             message = f"two tasks are called '{name}'; the other is {dotted(first[name])}"
-            yield Contradiction((*path, "task"), message)
+            yield Fault((*path, "task"), message)
         first.setdefault(name, path)
 
 
-def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
+def _repeated_values(experiment: Experiment) -> Iterator[Fault]:
     lists: dict[PathTo, tuple[Any, ...]] = {
         ("seeds",): experiment.seeds,
         ("measures", "checkpoints"): experiment.measures.checkpoints,
@@ -132,32 +133,32 @@ def _repeated_values(experiment: Experiment) -> Iterator[Contradiction]:
     for path, values in lists.items():
         for index, value in enumerate(values):
             if value in values[:index]:
-                yield Contradiction((*path, index), f"{value} stands here twice")
+                yield Fault((*path, index), f"{value} stands here twice")
 
 
-def _multi_task(experiment: Experiment) -> Iterator[Contradiction]:
+def _multi_task(experiment: Experiment) -> Iterator[Fault]:
     tasks = tuple(task.task for task in experiment.tasks)
     for name, joint in experiment.multi_task.items():
         path = ("multi_task", name)
         if name == "none" or name in experiment.pretraining:
             message = f"the name '{name}' is taken by pretraining: choose another"
-            yield Contradiction(path, message, of_key=True, rests_on=(("pretraining", name),))
+            yield Fault(path, message, of_key=True, rests_on=(("pretraining", name),))
         if (joint.epochs is None) == (joint.steps is None):
             given = "neither epochs nor steps is" if joint.steps is None else "epochs and steps are both"
-            yield Contradiction(path, f"{given} given: say one of them")
+            yield Fault(path, f"{given} given: say one of them")
         for index, task in enumerate(joint.tasks or ()):
             if task not in tasks:
                 message = f"there is no task '{task}'{suggestion(task, tasks)}; known: {', '.join(tasks)}"
-                yield Contradiction((*path, "tasks", index), message, rests_on=(("tasks",),))
+                yield Fault((*path, "tasks", index), message, rests_on=(("tasks",),))
             elif task in (joint.tasks or ())[:index]:
-                yield Contradiction((*path, "tasks", index), f"{task} stands here twice")
+                yield Fault((*path, "tasks", index), f"{task} stands here twice")
         if joint.head_tokens is not None and joint.head_tokens >= joint.max_length:
             message = f"must be below max_length, which is {joint.max_length}, not {joint.head_tokens}"
-            yield Contradiction((*path, "head_tokens"), message, rests_on=((*path, "max_length"),))
+            yield Fault((*path, "head_tokens"), message, rests_on=((*path, "max_length"),))
         yield from _after(experiment, name)
 
 
-def _after(experiment: Experiment, name: str) -> Iterator[Contradiction]:
+def _after(experiment: Experiment, name: str) -> Iterator[Fault]:
     joint, path = experiment.multi_task[name], ("multi_task", name, "after")
     if joint.after is None:
         return
@@ -165,29 +166,29 @@ def _after(experiment: Experiment, name: str) -> Iterator[Contradiction]:
     if joint.after not in known:
         message = f"there is no pretraining '{joint.after}'{suggestion(joint.after, known)}; known: "
         message += ", ".join(known) or "none"
-        yield Contradiction(path, message, rests_on=(("pretraining", joint.after),))
+        yield Fault(path, message, rests_on=(("pretraining", joint.after),))
     elif experiment.pretraining[joint.after].corpus == "within-task":
         tasks = joint.tasks or tuple(task.task for task in experiment.tasks)
         if len(tasks) > 1:
             message = (
                 f"'{joint.after}' reads the texts of one task, not of {len(tasks)}: name one under tasks"
             )
-            yield Contradiction(path, message, rests_on=((*path[:2], "tasks"), ("tasks",)))
+            yield Fault(path, message, rests_on=((*path[:2], "tasks"), ("tasks",)))
 
 
-def _between(experiment: Experiment) -> Iterator[Contradiction]:
+def _between(experiment: Experiment) -> Iterator[Fault]:
     """Pairs of models that the experiment does not have."""
     for index, kind in enumerate(experiment.measures.cka_between):
         path = ("measures", "cka_between", index)
         if kind == "seeds" and len(experiment.seeds) < 2:
-            yield Contradiction(path, "there is one seed: give more under seeds", rests_on=(("seeds",),))
+            yield Fault(path, "there is one seed: give more under seeds", rests_on=(("seeds",),))
         if kind == "conditions" and experiment.search is not None:
             message = "conditions that a search proposes are not compared: enumerate them under grid"
-            yield Contradiction(path, message, rests_on=(("search",),))
+            yield Fault(path, message, rests_on=(("search",),))
         elif kind == "conditions" and len(grid_cells(experiment)) < 2:
-            yield Contradiction(path, "there is one condition: give more under grid", rests_on=(("grid",),))
+            yield Fault(path, "there is one condition: give more under grid", rests_on=(("grid",),))
         if kind == "tasks" and len(experiment.tasks) < 2:
-            yield Contradiction(path, "there is one task: give more under tasks", rests_on=(("tasks",),))
+            yield Fault(path, "there is one task: give more under tasks", rests_on=(("tasks",),))
         if kind == "tasks" and not experiment.probing:
             message = "models of two tasks are compared over the same texts: name such texts under probing"
-            yield Contradiction(path, message, rests_on=(("probing",),))
+            yield Fault(path, message, rests_on=(("probing",),))

@@ -1,11 +1,11 @@
 """Values of the recipe's factors that do not go together, wherever they are written."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import inf
 from typing import Any
 
+from layerscope.jobs.specs.faults import Fault
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
-from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
 from layerscope.orchestrator.experiment.variants import (
     grid_cells,
     places_of,
@@ -16,7 +16,7 @@ from layerscope.orchestrator.experiment.variants import (
 )
 
 
-def factor_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+def factor_faults(experiment: Experiment) -> Iterator[Fault]:
     """Factors of which one rules a value of another out."""
     yield from _heads(experiment)
     yield from _head_tokens(experiment)
@@ -26,7 +26,7 @@ def factor_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
     yield from _adapters(experiment)
 
 
-def _heads(experiment: Experiment) -> Iterator[Contradiction]:
+def _heads(experiment: Experiment) -> Iterator[Fault]:
     """A head with an LSTM stands on frozen features only, and those are of texts that are one sequence."""
     cells = grid_cells(experiment)
     together = {
@@ -43,7 +43,7 @@ def _heads(experiment: Experiment) -> Iterator[Contradiction]:
         )
         for path, head in written_values(experiment, "head"):
             if head == "bilstm":
-                yield Contradiction(path, message, rests_on=places_of("features"))
+                yield Fault(path, message, rests_on=places_of("features"))
     is_paired = any(task.columns.text_pair is not None for task in experiment.tasks)
     in_windows = any(features is not None and cut == "windows" for features, _, cut in together)
     reasons = {"the tasks have pairs of texts": is_paired, "windows are read": in_windows}
@@ -51,18 +51,18 @@ def _heads(experiment: Experiment) -> Iterator[Contradiction]:
         for path, features in written_values(experiment, "features"):
             if features is not None:
                 message = f"frozen features are of single texts in one sequence, and {what}: must be null"
-                yield Contradiction(path, message, rests_on=places_of("truncation"))
+                yield Fault(path, message, rests_on=places_of("truncation"))
 
 
-def _head_tokens(experiment: Experiment) -> Iterator[Contradiction]:
+def _head_tokens(experiment: Experiment) -> Iterator[Fault]:
     shortest = min(_numbers(experiment, "max_length"), default=inf)
     for path, tokens in written_values(experiment, "head_tokens"):
         if isinstance(tokens, int | float) and tokens >= shortest:
             message = f"must be below max_length, which is {tidy(shortest)}, not {tidy(tokens)}"
-            yield Contradiction(path, message, rests_on=places_of("max_length"))
+            yield Fault(path, message, rests_on=places_of("max_length"))
 
 
-def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
+def _pooler(experiment: Experiment) -> Iterator[Fault]:
     yield from _pooler_of_features(experiment)
     others = [layers for layers in possible_values(experiment, "layers") if layers != "last"]
     for path, pooling in written_values(experiment, "pooling"):
@@ -71,10 +71,10 @@ def _pooler(experiment: Experiment) -> Iterator[Contradiction]:
                 "the pooler reads the last layer alone: must be cls, mean or last with layers "
                 f"{tidy(others[0])}"
             )
-            yield Contradiction(path, message, rests_on=places_of("layers"))
+            yield Fault(path, message, rests_on=places_of("layers"))
 
 
-def _pooler_of_features(experiment: Experiment) -> Iterator[Contradiction]:
+def _pooler_of_features(experiment: Experiment) -> Iterator[Fault]:
     together = {
         (features is not None, pooling, head)
         for cell in grid_cells(experiment)
@@ -87,10 +87,10 @@ def _pooler_of_features(experiment: Experiment) -> Iterator[Contradiction]:
     for path, pooling in written_values(experiment, "pooling"):
         if pooling == "pooler":
             message = "frozen features are states of layers, without the pooler: must be cls, mean or last"
-            yield Contradiction(path, message, rests_on=places_of("features"))
+            yield Fault(path, message, rests_on=places_of("features"))
 
 
-def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:
+def _early_stopping(experiment: Experiment) -> Iterator[Fault]:
     if experiment.early_stopping is None:
         return
     each = max(_numbers(experiment, "evaluations_per_epoch"), default=inf)
@@ -102,13 +102,13 @@ def _early_stopping(experiment: Experiment) -> Iterator[Contradiction]:
             f"(epochs x evaluations_per_epoch), not {grace_period}"
         )
         path = ("early_stopping", "grace_period")
-        yield Contradiction(path, message, rests_on=places_of("epochs", "evaluations_per_epoch"))
+        yield Fault(path, message, rests_on=places_of("epochs", "evaluations_per_epoch"))
 
 
-def _exclusive(experiment: Experiment) -> Iterator[Contradiction]:
+def _exclusive(experiment: Experiment) -> Iterator[Fault]:
     """Values of two factors that no variant may have together."""
     adapters = "adapters (lora_rank) leave the encoder's own weights as they are, so"
-    pairs = [
+    pairs: list[tuple[str, Callable[[Any], bool], str, Callable[[Any], bool], str]] = [
         ("frozen_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
         ("reinitialised_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
         (
@@ -130,10 +130,10 @@ def _exclusive(experiment: Experiment) -> Iterator[Contradiction]:
         if any(map(is_cause, possible_values(experiment, other))):
             for path, value in written_values(experiment, factor):
                 if is_wrong(value):
-                    yield Contradiction(path, f"{message}, not {tidy(value)}", rests_on=places_of(other))
+                    yield Fault(path, f"{message}, not {tidy(value)}", rests_on=places_of(other))
 
 
-def _adapters(experiment: Experiment) -> Iterator[Contradiction]:
+def _adapters(experiment: Experiment) -> Iterator[Fault]:
     """Settings of adapters where no variant has any; the usual ones stand in every file that is resolved."""
     if any(map(_is_given, possible_values(experiment, "lora_rank"))):
         return
@@ -141,7 +141,7 @@ def _adapters(experiment: Experiment) -> Iterator[Contradiction]:
         for path, value in written_values(experiment, factor):
             if value != Recipe.model_fields[factor].default:
                 message = "changes nothing without adapters: give lora_rank a number, or leave it out"
-                yield Contradiction(path, message, rests_on=places_of("lora_rank"))
+                yield Fault(path, message, rests_on=places_of("lora_rank"))
 
 
 def _is_given(value: Any) -> bool:

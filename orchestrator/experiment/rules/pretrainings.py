@@ -2,11 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
+from layerscope.jobs.specs.faults import Fault, PathTo
 from layerscope.orchestrator.experiment.experiment import Experiment, FurtherPretraining
 from layerscope.orchestrator.experiment.faults import suggestion
-from layerscope.orchestrator.experiment.rules.contradiction import Contradiction
 from layerscope.orchestrator.experiment.variants import written_values
-from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 NONE = "none"
 
@@ -41,12 +40,12 @@ def corpora_of(experiment: Experiment, pretraining: FurtherPretraining, task: st
             return list(dict.fromkeys(names))
 
 
-def pretraining_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
+def pretraining_faults(experiment: Experiment) -> Iterator[Fault]:
     """Chains, corpora, snapshots and starts of recipes that do not go together."""
     values = [(path, str(value)) for path, value in written_values(experiment, "pretraining")]
     if NONE in experiment.pretraining:
         message = f"the name '{NONE}' stands for no further pretraining: choose another"
-        yield Contradiction(("pretraining", NONE), message, of_key=True)
+        yield Fault(("pretraining", NONE), message, of_key=True)
     for name, pretraining in experiment.pretraining.items():
         yield from _of_chain(experiment, name, pretraining)
         yield from _of_corpus(experiment, name, pretraining)
@@ -56,7 +55,7 @@ def pretraining_contradictions(experiment: Experiment) -> Iterator[Contradiction
     yield from _of_domains(experiment, values)
 
 
-def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Contradiction]:
+def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Fault]:
     name, step = name_and_step(start)
     if start in experiment.multi_task:
         return
@@ -64,7 +63,7 @@ def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Cont
     known = (NONE, *(name for name in starts if name != NONE))
     if name not in known or (name not in experiment.pretraining and step is not None):
         message = f"there is no pretraining '{start}'{suggestion(name, known)}; known: {', '.join(known)}"
-        yield Contradiction(path, message, rests_on=(("pretraining", name), ("multi_task", name)))
+        yield Fault(path, message, rests_on=(("pretraining", name), ("multi_task", name)))
     elif name != NONE and step is not None:
         pretraining = experiment.pretraining[name]
         kept = sorted({*pretraining.snapshots, pretraining.steps})
@@ -73,25 +72,25 @@ def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Cont
                 f"pretraining '{name}' keeps no encoder of step {step}: it has "
                 f"{', '.join(f'{name}@{one}' for one in kept)} (pretraining.{name}.snapshots)"
             )
-            yield Contradiction(path, message, rests_on=(("pretraining", name),))
+            yield Fault(path, message, rests_on=(("pretraining", name),))
 
 
-def _of_chain(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
+def _of_chain(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
     path, after = ("pretraining", name, "after"), pretraining.after
     if after is None:
         return
     if after not in experiment.pretraining:
         others = [other for other in experiment.pretraining if other != name]
         message = f"there is no pretraining '{after}'{suggestion(after, others)}; known: {', '.join(others)}"
-        yield Contradiction(path, message)
+        yield Fault(path, message)
         return
     links = chain(experiment, name)
     # Every link of a circle sees the circle; the first one written tells it.
     if experiment.pretraining[links[0]].after == name == min(links, key=list(experiment.pretraining).index):
-        yield Contradiction(path, f"goes round in a circle: {' after '.join([*reversed(links), name])}")
+        yield Fault(path, f"goes round in a circle: {' after '.join([*reversed(links), name])}")
 
 
-def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
+def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
     if isinstance(pretraining.corpus, str):
         return
     known = [one.task for one in (*experiment.tasks, *experiment.corpora)]
@@ -101,22 +100,22 @@ def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretrainin
             message = (
                 f"there is no task or corpus '{corpus}'{suggestion(corpus, known)}; known: {', '.join(known)}"
             )
-            yield Contradiction(path, message, rests_on=(("tasks",), ("corpora",)))
+            yield Fault(path, message, rests_on=(("tasks",), ("corpora",)))
         elif corpus in pretraining.corpus[:index]:
-            yield Contradiction(path, f"{corpus} stands here twice")
+            yield Fault(path, f"{corpus} stands here twice")
 
 
-def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[Contradiction]:
+def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
     for index, step in enumerate(pretraining.snapshots):
         path = ("pretraining", name, "snapshots", index)
         if step > pretraining.steps:
             message = f"must be at most steps, which is {pretraining.steps}, not {step}"
-            yield Contradiction(path, message, rests_on=(("pretraining", name, "steps"),))
+            yield Fault(path, message, rests_on=(("pretraining", name, "steps"),))
         elif step in pretraining.snapshots[:index]:
-            yield Contradiction(path, f"{step} stands here twice")
+            yield Fault(path, f"{step} stands here twice")
 
 
-def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) -> Iterator[Contradiction]:
+def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) -> Iterator[Fault]:
     """Every task is trained on from every start that the recipes name."""
     used = {link for _, start in values for link in chain(experiment, name_and_step(start)[0])}
     without = [task.task for task in experiment.tasks if task.domain is None]
@@ -126,4 +125,4 @@ def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) ->
                 f"in-domain needs to know the domain of each task: give domain in {', '.join(without)}, "
                 "as domain: sentiment"
             )
-            yield Contradiction(("pretraining", name, "corpus"), message, rests_on=(("tasks",),))
+            yield Fault(("pretraining", name, "corpus"), message, rests_on=(("tasks",),))

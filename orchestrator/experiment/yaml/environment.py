@@ -4,8 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from layerscope.orchestrator.experiment.faults import Fault
-from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, fault_at
+from layerscope.jobs.specs.faults import PathTo
+from layerscope.orchestrator.experiment.faults import PlacedFault
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, fault_at
 
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
@@ -16,7 +17,7 @@ def with_environment(
     *,
     is_path: Callable[[PathTo], bool],
     where: str,
-    faults: list[Fault],
+    faults: list[PlacedFault],
 ) -> Node:
     """The tree with every reference replaced; `where` names the fields that `is_path` accepts."""
 

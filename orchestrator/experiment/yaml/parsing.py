@@ -13,9 +13,10 @@ from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 from ruamel.yaml.nodes import Node as YamlNode
 from ruamel.yaml.reader import ReaderError
 
+from layerscope.jobs.specs.faults import PathTo, dotted
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.faults import Fault, Place, suggestion
-from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, dotted, got
+from layerscope.orchestrator.experiment.faults import Place, PlacedFault, suggestion
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, got
 
 _PREFIX = "tag:yaml.org,2002:"
 _SCALARS = {_PREFIX + name for name in ("null", "bool", "int", "float", "str")}
@@ -30,7 +31,7 @@ _JARGON = {
 }
 
 
-def read_file(path: Path, faults: list[Fault]) -> Node:
+def read_file(path: Path, faults: list[PlacedFault]) -> Node:
     """The mapping in a YAML file; what is wrong but does not keep it from being read goes to `faults`.
 
     Raises ConfigurationError when there is no such file, or nothing that can be read as a mapping.
@@ -51,7 +52,7 @@ def read_file(path: Path, faults: list[Fault]) -> Node:
     return node
 
 
-def parse(text: str, place: Callable[[Any], Place], faults: list[Fault]) -> Node | None:
+def parse(text: str, place: Callable[[Any], Place], faults: list[PlacedFault]) -> Node | None:
     """The nodes of one YAML document, None if it is empty; raises ValueError where it is not YAML."""
     yaml = YAML(typ="safe", pure=True)
     try:
@@ -76,7 +77,7 @@ class _Mark:
 class _Reading:
     yaml: YAML
     place: Callable[[Any], Place]
-    faults: list[Fault]
+    faults: list[PlacedFault]
     above: tuple[YamlNode, ...] = ()
 
     def node(self, node: YamlNode, path: PathTo, key_place: Place | None = None) -> Node:
@@ -99,8 +100,9 @@ class _Reading:
                 return tuple(self.node(item, (*path, index)) for index, item in enumerate(node.value))
             case ScalarNode():
                 return self._scalar(node, path)
-        self._refuse_tag(node, path)
-        return None
+            case _:
+                self._refuse_tag(node, path)
+                return None
 
     def _entries(self, node: MappingNode, path: PathTo) -> dict[str, Node]:
         entries: dict[str, Node] = {}
@@ -109,6 +111,7 @@ class _Reading:
                 self._fault(key, path, "a key must be a word, not a list or a mapping")
             elif key.value in entries:
                 first = entries[key.value].key_place
+                assert first is not None
                 self._fault(key, (*path, key.value), f"the key stands here twice, first in line {first.line}")
             else:
                 entries[key.value] = self.node(value, (*path, key.value), self.place(key.start_mark))
@@ -137,7 +140,7 @@ class _Reading:
         self._fault(node, path, message)
 
     def _fault(self, node: YamlNode, path: PathTo, message: str) -> None:
-        self.faults.append(Fault(self.place(node.start_mark), dotted(path), message))
+        self.faults.append(PlacedFault(self.place(node.start_mark), dotted(path), message))
 
 
 def _text(path: Path) -> str:

@@ -3,9 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layerscope.orchestrator.experiment.faults import Fault, Place
-
-PathTo = tuple[str | int, ...]
+from layerscope.jobs.specs.faults import PathTo, dotted
+from layerscope.orchestrator.experiment.faults import Place, PlacedFault
 
 
 @dataclass(frozen=True)
@@ -43,11 +42,12 @@ def child_of(node: Node, step: str | int) -> Node | None:
     """What stands under a key or at an index, if anything does."""
     match node.value, step:
         case dict(entries), str(key):
-            return entries.get(key)
+            child: Node | None = entries.get(key)
         case tuple(items), int(index) if 0 <= index < len(items):
-            return items[index]
+            child = items[index]
         case _:
-            return None
+            child = None
+    return child
 
 
 def with_child(node: Node, step: str | int, child: Node | None) -> Node:
@@ -57,6 +57,7 @@ def with_child(node: Node, step: str | int, child: Node | None) -> Node:
         if child is None:
             del entries[step]
         return replace(node, value=entries)
+    assert isinstance(step, int)
     items = node.value
     return replace(node, value=items[:step] + (() if child is None else (child,)) + items[step + 1 :])
 
@@ -73,11 +74,14 @@ def without(root: Node, path: PathTo) -> Node:
 def with_value(root: Node, path: PathTo, value: Any) -> Node:
     """The tree with a plain value at a path whose last step may be new; its place is that of the parent."""
     step, *rest = path
-    child = with_value(child_of(root, step), tuple(rest), value) if rest else _wrapped(value, root.place)
-    return with_child(root, step, child)
+    if not rest:
+        return with_child(root, step, _wrapped(value, root.place))
+    child = child_of(root, step)
+    assert child is not None
+    return with_child(root, step, with_value(child, tuple(rest), value))
 
 
-def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) -> Fault:
+def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) -> PlacedFault:
     """A fault at the last node that exists along the path.
 
     The path of what stands in a file of its own (a task) is told from that file's root.
@@ -87,12 +91,7 @@ def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) ->
     start = 0
     if place.line is not None and place.source != root.place.source:
         start = [node.place.source for node in nodes].index(place.source)
-    return Fault(place, dotted(path[start:]), message)
-
-
-def dotted(path: PathTo) -> str:
-    """A path as overrides spell it."""
-    return ".".join(map(str, path))
+    return PlacedFault(place, dotted(path[start:]), message)
 
 
 def got(node: Node) -> str:

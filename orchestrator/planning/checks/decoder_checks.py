@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 
+from layerscope.jobs.specs.faults import Fault, factor_fault
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.variants import grid_cells, values_in
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 
 
-def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[str]:
-    """Heads on the first token and masked tokens, in words; none for other models.
+def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[Fault]:
+    """Heads on the first token and masked tokens; none for other models.
 
     Args:
         name: Of the encoder in the experiment.
@@ -20,15 +21,18 @@ def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -
     if any(not task.has_units for task in (*experiment.tasks, *experiment.probing)):
         poolings = {value for cell in cells for value in values_in(experiment, cell, "pooling")}
         for pooling in sorted(poolings & {"cls", "pooler"}):
-            yield f"pooling: {why}: the first token sees no other, so must be last or mean, not {pooling}"
+            message = f"{why}: the first token sees no other, so must be last or mean, not {pooling}"
+            yield factor_fault("pooling", message)
     starts = {str(value) for cell in cells for value in values_in(experiment, cell, "pretraining")}
     for start in sorted(starts - {"none"}):
         first = start.partition("@")[0]
         if first not in experiment.multi_task:
-            yield f"pretraining: {why}: it cannot predict masked tokens, so must be none, not {start}"
+            message = f"{why}: it cannot predict masked tokens, so must be none, not {start}"
+            yield factor_fault("pretraining", message)
             continue
         joint = experiment.multi_task[first]
         if joint.pooling == "cls":
-            yield f"multi_task.{first}.pooling: {why}: must be last or mean, not cls"
+            yield Fault(("multi_task", first, "pooling"), f"{why}: must be last or mean, not cls")
         if joint.after is not None:
-            yield f"multi_task.{first}.after: {why}: it cannot predict masked tokens: leave it out"
+            message = f"{why}: it cannot predict masked tokens: leave it out"
+            yield Fault(("multi_task", first, "after"), message)

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from layerscope.jobs.specs.faults import Fault, factor_fault
 from layerscope.jobs.specs.layers import layers_read
 from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.variants import grid_cells, possible_values, values_in
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 
 
-def depth_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> list[str]:
+def depth_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> list[Fault]:
     """What a recipe, grid or search asks of layers that are not there, that are cut off, or that share their
-    weights, in words.
+    weights.
 
     Args:
         name: Of the encoder in the experiment.
@@ -22,36 +23,38 @@ def depth_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> 
     return beyond or list(dict.fromkeys(_beyond_cuts(experiment, encoder, name)))
 
 
-def _of_shared_layers(experiment: Experiment, name: str) -> Iterator[str]:
+def _of_shared_layers(experiment: Experiment, name: str) -> Iterator[Fault]:
     why = f"the layers of {name} share their weights, as ALBERT's do, so"
     decay = min(possible_values(experiment, "layer_decay"))
     if decay < 1:
-        yield f"layer_decay: {why} they have one rate: must be 1, not {decay:g}"
+        yield factor_fault("layer_decay", f"{why} they have one rate: must be 1, not {decay:g}")
     if frozen := _most_layers(experiment, "frozen_layers"):
-        yield f"frozen_layers: {why} all or none are frozen: must be 0 or all, not {frozen}"
+        yield factor_fault("frozen_layers", f"{why} all or none are frozen: must be 0 or all, not {frozen}")
     if anew := _most_layers(experiment, "reinitialised_layers"):
-        yield f"reinitialised_layers: {why} all or none begin anew: must be 0, not {anew}"
+        yield factor_fault("reinitialised_layers", f"{why} all or none begin anew: must be 0, not {anew}")
     ranks = [rank for rank in possible_values(experiment, "lora_rank") if rank is not None]
     if ranks:
-        yield f"lora_rank: {why} no layer has adapters of its own: must be null, not {max(ranks):g}"
+        message = f"{why} no layer has adapters of its own: must be null, not {max(ranks):g}"
+        yield factor_fault("lora_rank", message)
 
 
-def _beyond(experiment: Experiment, name: str, num_layers: int) -> Iterator[str]:
+def _beyond(experiment: Experiment, name: str, num_layers: int) -> Iterator[Fault]:
     frozen, anew = (_most_layers(experiment, factor) for factor in ("frozen_layers", "reinitialised_layers"))
     faults = [
-        f"{factor}: {name} has {num_layers} layers, not {asked}"
+        factor_fault(factor, f"{name} has {num_layers} layers, not {asked}")
         for factor, asked in (("frozen_layers", frozen), ("reinitialised_layers", anew))
         if asked > num_layers
     ]
     yield from faults
     if not faults and frozen and anew and frozen + anew > num_layers:
-        yield (
-            f"reinitialised_layers: {anew} from above and {frozen} frozen ones from below are more than the "
-            f"{num_layers} layers of {name}: new layers would never be trained; at most {num_layers - frozen}"
+        message = (
+            f"{anew} from above and {frozen} frozen ones from below are more than the {num_layers} layers of "
+            f"{name}: new layers would never be trained; at most {num_layers - frozen}"
         )
+        yield factor_fault("reinitialised_layers", message)
 
 
-def _beyond_cuts(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[str]:
+def _beyond_cuts(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[Fault]:
     """Of the cells in which the encoder is trained and cut off above the layers that the head reads."""
     for cell in grid_cells(experiment):
         is_trained = None in values_in(experiment, cell, "features")
@@ -64,23 +67,24 @@ def _beyond_cuts(experiment: Experiment, encoder: LocatedEncoder, name: str) -> 
                 yield from _more_than(experiment, cell, highest, why)
 
 
-def _more_than(experiment: Experiment, cell: Mapping[str, Any], num_layers: int, why: str) -> Iterator[str]:
+def _more_than(experiment: Experiment, cell: Mapping[str, Any], num_layers: int, why: str) -> Iterator[Fault]:
     asked = {
         factor: _most(values_in(experiment, cell, factor))
         for factor in ("frozen_layers", "reinitialised_layers")
     }
     faults = [
-        f"{factor}: {why}: must be at most {num_layers}, not {number}"
+        factor_fault(factor, f"{why}: must be at most {num_layers}, not {number}")
         for factor, number in asked.items()
         if number > num_layers
     ]
     yield from faults
     frozen, anew = asked.values()
     if not faults and frozen and anew and frozen + anew > num_layers:
-        yield (
-            f"reinitialised_layers: {why}, of which {frozen} are frozen: new layers would never be trained; "
-            f"at most {num_layers - frozen}, not {anew}"
+        message = (
+            f"{why}, of which {frozen} are frozen: new layers would never be trained; at most "
+            f"{num_layers - frozen}, not {anew}"
         )
+        yield factor_fault("reinitialised_layers", message)
 
 
 def _highest_read(layers: Any, num_layers: int) -> int:

@@ -3,8 +3,9 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from layerscope.jobs.specs.annotations import SampleAnnotationsData
 from layerscope.jobs.specs.stages import SampleData, target_of
@@ -22,10 +23,10 @@ from layerscope.jobs.text.reading.rows import Row
 from layerscope.jobs.text.reading.span_rows import columns_of_spans, noted_span_sentences, span_sentences
 from layerscope.jobs.text.reading.unit_labels import check_unit_labels
 from layerscope.orchestrator.errors import ConfigurationError
-from layerscope.orchestrator.experiment.tasks import AnnotatedFiles, Corpus, CorpusFiles, Files, Hub, Task
-from layerscope.orchestrator.planning.checks.data_notes import notes_on_rows, notes_on_sentences
-from layerscope.orchestrator.planning.checks.metric_checks import check_metric
+from layerscope.orchestrator.experiment.tasks import AnnotatedFiles, Corpus, Files, Hub, Task
+from layerscope.orchestrator.planning.sources.data_notes import notes_on_rows, notes_on_sentences
 from layerscope.orchestrator.planning.sources.hub_data import resolve_revision
+from layerscope.orchestrator.planning.sources.task_data import check_metric
 
 LABELS_SHOWN = 20
 Found = TypeVar("Found")
@@ -137,67 +138,83 @@ def _each(readers: Mapping[str, Callable[[], Found]]) -> dict[str, Found]:
 
 
 def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Noted[Row]]]:
-    reading = {"predict": task.predict, "has_label": has_label}
     match task.data:
         case SampleData() as data:
             from layerscope.jobs.text.sample_corpus.sample_documents import sample_rows
 
             parts = sample_rows(**data.model_dump(exclude={"source"}))
+            made = ([Row(**row) for row in of] for of in parts)
             return {
-                split: lambda of=of: Noted([Row(**row) for row in of], ())
-                for split, of in zip(("train", "test"), parts, strict=True)
+                split: partial(Noted, rows, ()) for split, rows in zip(("train", "test"), made, strict=True)
             }
-        case Files() | CorpusFiles():
-            return {
-                split: lambda path=path: noted_rows(path, task.columns, layout=task.data.layout, **reading)
-                for split, path in _files(task.data).items()
-            }
-        case Hub() as data:
-            asked = {
-                "subset": data.subset,
-                "revision": resolve_revision(data.name, data.revision),
-                "columns": task.columns,
-            }
-            names = _splits(data) if has_label else {"train": data.train}
-            return {
-                split: lambda name=name: Noted(read_hub(data.name, split=name, **asked, **reading), ())
-                for split, name in names.items()
-            }
-    raise AssertionError("sentences have units")
+        case Files() as files:
+            read = partial(
+                noted_rows,
+                columns=task.columns,
+                predict=task.predict,
+                has_label=has_label,
+                layout=files.layout,
+            )
+            return {split: partial(read, path) for split, path in _files(files).items()}
+        case Hub() as hub:
+            revision = resolve_revision(hub.name, hub.revision)
+
+            def read_split(name: str) -> Noted[Row]:
+                rows = read_hub(
+                    hub.name,
+                    subset=hub.subset,
+                    revision=revision,
+                    split=name,
+                    columns=task.columns,
+                    predict=task.predict,
+                    has_label=has_label,
+                )
+                return Noted(rows, ())
+
+            names = _splits(hub) if has_label else {"train": hub.train}
+            return {split: partial(read_split, name) for split, name in names.items()}
+        case AnnotatedFiles() | SampleAnnotationsData():
+            raise AssertionError("sentences have units")
+        case never:
+            assert_never(never)
 
 
 def _sentence_readers(task: Task) -> dict[str, Callable[[], Noted[AnnotatedSentence]]]:
     match task.data:
-        case SampleAnnotationsData() as data:
-            sizes = {"train": data.num_train, "test": data.num_test}
-            return {
-                split: lambda split=split, size=size: Noted(
-                    sample_annotations(label=data.label, num_sentences=size, seed=data.seed, part=split), ()
+        case SampleAnnotationsData() as made:
+
+            def generate(split: str, size: int) -> Noted[AnnotatedSentence]:
+                return Noted(
+                    sample_annotations(label=made.label, num_sentences=size, seed=made.seed, part=split), ()
                 )
-                for split, size in sizes.items()
-            }
-        case AnnotatedFiles() as data:
+
+            sizes = {"train": made.num_train, "test": made.num_test}
+            return {split: partial(generate, split, size) for split, size in sizes.items()}
+        case AnnotatedFiles() as annotated:
             return {
-                split: lambda path=path: noted_annotations(path, data.label)
-                for split, path in _files(data).items()
+                split: partial(noted_annotations, path, annotated.label)
+                for split, path in _files(annotated).items()
             }
-        case Files() as data:
+        case Files() as files:
             return {
-                split: lambda path=path: noted_span_sentences(path, task.columns, data.layout)
-                for split, path in _files(data).items()
+                split: partial(noted_span_sentences, path, task.columns, files.layout)
+                for split, path in _files(files).items()
             }
-        case Hub() as data:
-            revision = resolve_revision(data.name, data.revision)
+        case Hub() as hub:
+            revision = resolve_revision(hub.name, hub.revision)
             columns = columns_of_spans(task.columns)
 
             def read(name: str) -> Noted[AnnotatedSentence]:
                 records = hub_records(
-                    data.name, subset=data.subset, revision=revision, split=name, columns=columns
+                    hub.name, subset=hub.subset, revision=revision, split=name, columns=columns
                 )
-                return span_sentences(records, f"{data.name}/{name}", task.columns)
+                return span_sentences(records, f"{hub.name}/{name}", task.columns)
 
-            return {split: lambda name=name: read(name) for split, name in _splits(data).items()}
-    raise AssertionError("rows without spans have no units")
+            return {split: partial(read, name) for split, name in _splits(hub).items()}
+        case SampleData():
+            raise AssertionError("rows without spans have no units")
+        case never:
+            assert_never(never)
 
 
 def _files(data: Files | AnnotatedFiles) -> dict[str, Path]:
@@ -217,4 +234,7 @@ def _names(task: Task) -> dict[str, str]:
             return {split: path.name for split, path in _files(task.data).items()}
         case Hub() as data:
             return {split: f"{data.name}/{name}" for split, name in _splits(data).items()}
-    return {}
+        case SampleData() | SampleAnnotationsData():
+            return {}
+        case never:
+            assert_never(never)

@@ -2,21 +2,19 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from layerscope.jobs.artifacts.token_sample import Texts
+from layerscope.jobs.specs.faults import Fault, factor_fault
 from layerscope.jobs.text.tokenising.same_tokens import is_known
 from layerscope.jobs.text.tokenising.special_tokens import frame_of
 from layerscope.jobs.text.tokenising.token_samples import sample_of, sequences_in
 from layerscope.jobs.text.tokenising.tokenless import tokenless
 from layerscope.jobs.text.tokenising.unknown_tokens import Unknown, unknown_in
-from layerscope.orchestrator.experiment.experiment import MAIN, Experiment
+from layerscope.orchestrator.experiment.experiment import Experiment, path_of_encoder
 from layerscope.orchestrator.experiment.variants import grid_cells, values_in
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 from layerscope.orchestrator.planning.sources.fresh_process import call_apart
-
-if TYPE_CHECKING:
-    from layerscope.orchestrator.planning.sources.sources import AnnotatedSource, TaskSource
+from layerscope.orchestrator.planning.sources.sources import AnnotatedSource, TaskSource
 
 MOST_TOLD = 10
 """Rows of a task that are named."""
@@ -27,9 +25,9 @@ LETTERS_SHOWN = 60
 
 
 def token_faults(
-    encoders: Mapping[str, LocatedEncoder], sources: Sequence["TaskSource | AnnotatedSource"]
-) -> dict[str, str]:
-    """Of the encoders whose tokenizer cannot be used, or gives some text other tokens, why, by their name.
+    encoders: Mapping[str, LocatedEncoder], sources: Sequence[TaskSource | AnnotatedSource]
+) -> dict[str, Fault]:
+    """The faults of encoders whose tokenizer cannot be used, or gives some text other tokens, by their name.
 
     After it, loading the tokenizer of any other encoder needs no transformers. What has passed is remembered.
     """
@@ -47,14 +45,14 @@ def token_faults(
         code_by_folder={folder: encoders[name].code for name, (folder, _) in asked.items()},
     )
     return {
-        name: f"{'encoder' if name == MAIN else f'encoders.{name}'}: {told[folder]}"
+        name: Fault(path_of_encoder(name), told[folder])
         for name, (folder, _) in asked.items()
         if folder in told
     }
 
 
-def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[str]:
-    """What is asked of the special tokens around a text, where the tokenizer does not put them, in words.
+def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[Fault]:
+    """What is asked of the special tokens around a text, where the tokenizer does not put them.
 
     Args:
         name: Of the encoder in the experiment.
@@ -69,25 +67,27 @@ def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> 
         pooled = [cell for cell in cells if _pools(experiment, cell)]
         asked = {str(value) for cell in pooled for value in values_in(experiment, cell, "pooling")}
         for pooling in sorted(asked & {"cls", "pooler"}):
-            yield (
-                f"pooling: {why} such as [CLS] before a text, so {pooling} would read its first word: use "
-                f"mean, {mend}"
+            message = (
+                f"{why} such as [CLS] before a text, so {pooling} would read its first word: use mean, {mend}"
             )
+            yield factor_fault("pooling", message)
     starts = {str(value) for cell in cells for value in values_in(experiment, cell, "pretraining")}
     for first in sorted({start.partition("@")[0] for start in starts} - {"none"}):
         joint = experiment.multi_task.get(first)
         if joint is None:
-            yield (
-                f"pretraining.{first}: {why}s such as [CLS] and [SEP] around a text, as its blocks need: "
+            message = (
+                f"{why}s such as [CLS] and [SEP] around a text, as its blocks need: "
                 f"{mend.removeprefix('or ')}"
             )
+            yield Fault(("pretraining", first), message)
         elif joint.pooling == "cls" and not before:
-            yield f"multi_task.{first}.pooling: {why} such as [CLS] before a text: use mean, {mend}"
+            message = f"{why} such as [CLS] before a text: use mean, {mend}"
+            yield Fault(("multi_task", first, "pooling"), message)
 
 
 def tokenless_faults(
-    encoder: LocatedEncoder, sources: Mapping[str, "TaskSource | AnnotatedSource"]
-) -> Iterator[str]:
+    encoder: LocatedEncoder, sources: Mapping[str, TaskSource | AnnotatedSource]
+) -> Iterator[Fault]:
     """Rows of which the tokenizer leaves nothing; none where it puts special tokens around texts."""
     tokenizer = encoder.tokenizer
     for name, source in sources.items():
@@ -98,17 +98,16 @@ def tokenless_faults(
         ]
         rows = list(dict.fromkeys(places))
         for row in rows[:MOST_TOLD]:
-            yield (
+            message = (
                 f"task {name}: {row}: the tokenizer of {encoder.name} makes no token of this text, and puts "
                 "none around it: leave it out, or give it words"
             )
+            yield Fault((), message)
         if len(rows) > MOST_TOLD:
-            yield f"task {name}: and {len(rows) - MOST_TOLD} more such rows"
+            yield Fault((), f"task {name}: and {len(rows) - MOST_TOLD} more such rows")
 
 
-def unknown_notes(
-    encoders: Iterable[LocatedEncoder], source: "TaskSource | AnnotatedSource"
-) -> Iterator[str]:
+def unknown_notes(encoders: Iterable[LocatedEncoder], source: TaskSource | AnnotatedSource) -> Iterator[str]:
     """What of a task's texts the encoders' tokenizers do not know, where it is much."""
     sequences = [texts for of in _sequences_by_split(source).values() for texts in of]
     texts = list(dict.fromkeys(text for sequence in sequences for text in sequence))
@@ -121,10 +120,10 @@ def unknown_notes(
 
 
 def _unknown_told(found: Unknown) -> Iterator[str]:
-    if found.num_lost:
+    if found.lost is not None:
         left = "no token" if found.token is None else f"no token but {found.token}"
         yield f"{found.num_lost:,} have {left}, as {_shown(found.lost)}"
-    if found.share >= MUCH_UNKNOWN:
+    if found.most is not None and found.share >= MUCH_UNKNOWN:
         yield f"{found.share:.0%} of all tokens are {found.token}, most in {_shown(found.most)}"
 
 
@@ -137,23 +136,23 @@ def _pools(experiment: Experiment, cell: Mapping[str, object]) -> bool:
     return None in values_in(experiment, cell, "features") or "linear" in values_in(experiment, cell, "head")
 
 
-def _sequences_by_split(source: "TaskSource | AnnotatedSource") -> dict[str, list[Texts]]:
+def _sequences_by_split(source: TaskSource | AnnotatedSource) -> dict[str, list[Texts]]:
     """What an encoder reads of a task; nothing where the planner did not look at its texts."""
-    if hasattr(source, "sentences"):
+    if isinstance(source, AnnotatedSource):
         return {split: [one.texts() for one in of] for split, of in source.sentences.items()}
     rows_by_split = {} if source.texts is None else source.texts.rows_by_split
     return {split: sequences_in(rows) for split, rows in rows_by_split.items()}
 
 
-def _places(source: "TaskSource | AnnotatedSource", split: str, places: Iterator[int]) -> Iterator[str]:
+def _places(source: TaskSource | AnnotatedSource, split: str, places: Iterator[int]) -> Iterator[str]:
     """File and row, or split and row where there is no file, of sequences by their place."""
     file = Path(source.files[split]).name if split in source.files else split
     ids = _ids_of_sequences(source, split)
     return (f"{file}:{ids[place]}" for place in places)
 
 
-def _ids_of_sequences(source: "TaskSource | AnnotatedSource", split: str) -> list[str]:
-    if hasattr(source, "sentences"):
+def _ids_of_sequences(source: TaskSource | AnnotatedSource, split: str) -> list[str]:
+    if isinstance(source, AnnotatedSource):
         return [sentence.id for sentence in source.sentences[split]]
     assert source.texts is not None
     return [row.id for row in source.texts.rows_by_split[split] for _ in row.choices or (None,)]

@@ -9,6 +9,8 @@ import os
 import time
 from pathlib import Path
 
+Entry = tuple[int, int, str]
+"""Size, time of change in nanoseconds, and digest of a file."""
 SETTLED_SECONDS = 2.0
 """A file that changed so recently is not remembered: another change might leave the same time behind."""
 
@@ -22,27 +24,28 @@ def sha256_of(path: Path, *, memory: Path | None = None) -> str:
     """
     status = path.stat()
     known = _known(memory)
-    state = [status.st_size, status.st_mtime_ns]
-    entry = known.get(str(path.resolve()))
-    if entry is not None and entry[:2] == state:
-        return entry[2]
+    state = (status.st_size, status.st_mtime_ns)
+    *remembered, digest = known.get(str(path.resolve()), (0, 0, ""))
+    if tuple(remembered) == state:
+        return digest
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if memory is not None and time.time() - status.st_mtime > SETTLED_SECONDS:
-        _remember(memory, known | {str(path.resolve()): [*state, digest]})
+        _remember(memory, known | {str(path.resolve()): (*state, digest)})
     return digest
 
 
-def _known(memory: Path | None) -> dict[str, list]:
+def _known(memory: Path | None) -> dict[str, Entry]:
     if memory is None or not memory.is_file():
         return {}
     try:
-        return json.loads(memory.read_text(encoding="utf-8"))
+        known: dict[str, Entry] = json.loads(memory.read_text(encoding="utf-8"))
     except ValueError:  # Only a shortcut: one that cannot be read is written anew.
         return {}
+    return known
 
 
-def _remember(memory: Path, known: dict[str, list]) -> None:
+def _remember(memory: Path, known: dict[str, Entry]) -> None:
     aside = memory.with_name(f"{memory.name}.{os.getpid()}")
     try:
         memory.parent.mkdir(parents=True, exist_ok=True)

@@ -189,6 +189,7 @@ def _from_hub(source: EncoderSource) -> Path:
 
     if constants.HF_HUB_OFFLINE:
         raise _NotHereError("switched off by HF_HUB_OFFLINE")
+    assert source.hub is not None
     name, commit = source.hub, _commit(source.hub, source.revision)
     patterns = ["config.json", *TOKENIZER_FILES, *(["*.py"] if source.trust_remote_code else [])]
     folder = _snapshot(name, commit, allow_patterns=[*patterns, WEIGHTS[0]])
@@ -227,7 +228,8 @@ def _snapshot(name: str, revision: str, **options: Any) -> Path:
 
 @contextmanager
 def _hub_errors_as_absence() -> Iterator[None]:
-    from huggingface_hub.errors import HFValidationError, HTTPError  # HTTPError: of its HTTP client
+    # HTTPError is of its HTTP client, which is not told to be passed on.
+    from huggingface_hub.errors import HFValidationError, HTTPError  # type: ignore[attr-defined]
 
     try:
         yield

@@ -45,4 +45,5 @@ def _called_apart(target: str, arguments: dict[str, Any]) -> dict[str, Any]:
     if done.returncode != 0:
         trace = "\n".join(done.stderr.strip().splitlines()[-LINES_OF_TRACE:])
         raise LayerscopeError(f"{target} ended with {done.returncode}:\n{trace}")
-    return json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

@@ -46,8 +46,9 @@ def check_columns(data: HubData, columns: Sequence[str]) -> None:
         ValueError: columns are missing; names those that are there.
     """
     there = _cached_columns(data)
-    missing = [] if there is None else [name for name in dict.fromkeys(columns) if name not in there]
-    if missing:
+    if there is None:
+        return
+    if missing := [name for name in dict.fromkeys(columns) if name not in there]:
         place = f"{data.name}{f' ({data.subset})' if data.subset else ''} at {data.revision}"
         raise ValueError(listed([f"{place}{lacking(name, there)}" for name in missing]))
 
@@ -55,7 +56,7 @@ def check_columns(data: HubData, columns: Sequence[str]) -> None:
 def _cached_columns(data: HubData) -> tuple[str, ...] | None:
     """None where the cache does not say it: the data set is read when it is prepared, which tells it then."""
     pattern = f"*/{escape(data.subset or USUAL_SUBSET)}/*/{data.revision}/dataset_info.json"
-    found = set()
+    found: set[tuple[str, ...]] = set()
     for path in _datasets_cache().glob(pattern):
         try:
             features = json.loads(path.read_text(encoding="utf-8"))["features"]

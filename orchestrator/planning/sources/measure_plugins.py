@@ -9,6 +9,7 @@ from pathlib import Path
 from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.measures.plugin.loading import ATTRIBUTE
 from layerscope.jobs.measures.plugin.specs import PluginSpec, plugin_measure
+from layerscope.jobs.specs.faults import Fault
 from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.roles import NOT_MEASURES, RANDOM, START
 from layerscope.jobs.user_code import Source, digest_of
@@ -20,7 +21,7 @@ RESERVED = (*MEASURES, *NOT_MEASURES, START, RANDOM, "factors", "learning", "map
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
-def plugins_of(written: Sequence[str], faults: list[str]) -> Mapping[str, Measure]:
+def plugins_of(written: Sequence[str], faults: list[Fault]) -> Mapping[str, Measure]:
     """The measures by name; faults are added to the list, each at its place in the experiment."""
     found: dict[str, Measure] = {}
     for number, plugin in enumerate(written):
@@ -29,7 +30,7 @@ def plugins_of(written: Sequence[str], faults: list[str]) -> Mapping[str, Measur
             if measure.name in found:
                 raise ValueError(f"another plug-in is called {measure.name} too: rename one")
         except ValueError as error:
-            faults.append(f"measures.plugins.{number}: {error}")
+            faults.append(Fault(("measures", "plugins", number), str(error)))
         else:
             found[measure.name] = measure
     return found

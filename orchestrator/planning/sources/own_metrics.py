@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from layerscope.jobs.specs.faults import Fault
 from layerscope.jobs.specs.stages import target_of
 from layerscope.jobs.specs.targets import TARGET_FACTS, Metric, OwnMetric, is_own
 from layerscope.jobs.user_code import Source, digest_of
@@ -22,7 +23,7 @@ class OwnMetricSource:
     declared: Metric
 
 
-def own_metrics_of(tasks: Sequence[Task], faults: list[str]) -> Mapping[str, OwnMetricSource]:
+def own_metrics_of(tasks: Sequence[Task], faults: list[Fault]) -> Mapping[str, OwnMetricSource]:
     """The user's own metrics by task; faults are added to the list, each at its place in the experiment."""
     found: dict[str, OwnMetricSource] = {}
     for number, task in enumerate(tasks):
@@ -31,7 +32,7 @@ def own_metrics_of(tasks: Sequence[Task], faults: list[str]) -> Mapping[str, Own
         try:
             found[task.task] = _own_metric(task)
         except ValueError as error:
-            faults.append(f"tasks.{number}.metric: {error}")
+            faults.append(Fault(("tasks", number, "metric"), str(error)))
     faults += _same_names(found)
     return found
 
@@ -51,11 +52,10 @@ def _own_metric(task: Task) -> OwnMetricSource:
         )
     # A number is neither right nor wrong, so nothing can be counted of the same examples.
     are_numbers = any(metric.compares == "correlations" for metric in TARGET_FACTS[target].metrics)
-    compares = "nothing" if are_numbers else "right answers"
     metric = Metric(
         name,
         scale=tuple(declared["scale"]),
-        compares=compares,
+        compares="nothing" if are_numbers else "right answers",
         on_layers=TARGET_FACTS[target].selected_by,
     )
     return OwnMetricSource(spec, path, metric)
@@ -72,9 +72,10 @@ def _in_package(written: str) -> Source:
     return Source(Path(found.origin), written)
 
 
-def _same_names(found: Mapping[str, OwnMetricSource]) -> Iterator[str]:
+def _same_names(found: Mapping[str, OwnMetricSource]) -> Iterator[Fault]:
     first: dict[str, tuple[str, OwnMetricSource]] = {}
     for task, source in found.items():
         other, known = first.setdefault(source.spec.name, (task, source))
         if known.spec != source.spec:
-            yield f"task {task}: its metric has the name of another one, of task {other}: rename its file"
+            message = f"task {task}: its metric has the name of another one, of task {other}: rename its file"
+            yield Fault((), message)

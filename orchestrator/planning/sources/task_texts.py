@@ -9,9 +9,7 @@ from layerscope.jobs.text.reading.row_targets import strata
 from layerscope.jobs.text.reading.rows import Row
 from layerscope.jobs.text.reading.splits import split_of_texts, stratified_sample
 from layerscope.jobs.text.tokenising.truncation import count_tokens
-from layerscope.orchestrator.experiment.experiment import Experiment
 from layerscope.orchestrator.experiment.tasks import Task
-from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 
 
@@ -35,26 +33,14 @@ def texts_of(task: Task, rows_by_split: Mapping[str, Sequence[Row]]) -> TaskText
     if "validation" in rows_by_split:
         return TaskTexts(len(train), rows_by_split)
     alike = strata(train, target_of(task.columns, task.predict))
-    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
-    kept, _ = split_of_texts(alike, texts_of_rows(train), **drawing)
+    drawn = task.validation
+    kept, _ = split_of_texts(alike, texts_of_rows(train), fraction=drawn.fraction, seed=drawn.seed)
     return TaskTexts(len(kept), rows_by_split)
 
 
 def num_kept(texts: Sequence[Hashable], task: Task) -> int:
     """Of annotated sentences to train on, by what they say, those in the sample that do not validate."""
     places = stratified_sample([""] * len(texts), size=task.sample.train, seed=task.sample.seed)
-    drawing = {"fraction": task.validation.fraction, "seed": task.validation.seed}
-    kept, _ = split_of_texts([""] * len(places), [texts[place] for place in places], **drawing)
+    sample, drawn = [texts[place] for place in places], task.validation
+    kept, _ = split_of_texts([""] * len(sample), sample, fraction=drawn.fraction, seed=drawn.seed)
     return len(kept)
-
-
-def train_size_faults(experiment: Experiment, num_train_by_task: Mapping[str, int]) -> list[str]:
-    """Sizes that are more than a task has texts, or sentences, in words."""
-    sizes = [size for size in possible_values(experiment, "train_size") if size is not None]
-    largest = max(sizes, default=0)
-    return [
-        f"train_size: task {task} has {num_train} training texts, not {largest:g}: at most "
-        f"{num_train}, or a share below 1"
-        for task, num_train in num_train_by_task.items()
-        if largest > num_train
-    ]

@@ -71,7 +71,8 @@ def _states(experiment: Experiment, sources: Sources, one: Planned, examples: St
     """Those of a variant's model; on its own texts where no other examples are given."""
     variant, planned = one
     finetune, pretraining = planned.stages["finetune"], variant.recipe.pretraining
-    model, snapshot = finetune, None
+    model: Stage | None = finetune
+    snapshot = None
     if finetune.kind == "feature_head":
         starts = [planned.stages[role] for role in ("multitask", "pretrain") if role in planned.stages]
         model = starts[0] if starts else None

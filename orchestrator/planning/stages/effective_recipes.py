@@ -1,11 +1,12 @@
 """Recipes without the factors that have no effect: those that train alike are one stage."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
+from layerscope.jobs.specs.layers import layers_read
 from layerscope.jobs.specs.recipe import Training
 from layerscope.orchestrator.experiment.experiment import Recipe
-from layerscope.orchestrator.planning.checks.head_checks import read_by_head
 from layerscope.orchestrator.planning.plan import Stage
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 from layerscope.orchestrator.planning.stages.feature_stages import (
@@ -29,6 +30,29 @@ def training_of(
     idle = _idle_factors(recipe) | ({"pooling"} if of_units else set())
     defaults = {name: Training.model_fields[name].default for name in idle}
     return Training(**given | defaults | read_by_head(recipe, encoder, in_windows=in_windows))
+
+
+def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> dict[str, Any]:
+    """The factors of the head without what has no effect: what reads the same is written the same.
+
+    Args:
+        in_windows: Whether a text is several sequences.
+    """
+    fields: dict[str, Any] = {"layers": "last"}
+    if recipe.layers != "last":
+        total = encoder.facts.num_layers
+        layers = layers_read(recipe.layers, total)
+        fields["layers"] = "last" if layers == (total,) else layers
+    if fields["layers"] == "last" or len(fields["layers"]) == 1:
+        fields["layer_pooling"] = None
+    if not in_windows:
+        fields["window_pooling"] = None
+    return fields
+
+
+def is_plain(training: Training) -> bool:
+    """Whether the head is a linear one on the highest layer that is kept, and a text one sequence."""
+    return training.pooling != "pooler" and training.layer_pooling is None and training.window_pooling is None
 
 
 def without_effect(recipe: Recipe, data: Stage) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Frozen features and the heads trained on them as stages, and whether their files stay within the budget."""
+"""Frozen features and the heads trained on them as stages."""
 
 from collections.abc import Iterator, Mapping
 
@@ -6,10 +6,8 @@ from layerscope.jobs.specs.features import FeatureHeadSpec, FeaturesSpec, chosen
 from layerscope.jobs.specs.recipe import Training
 from layerscope.jobs.specs.targets import MetricName, OwnMetric
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
-from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.plan import Stage, make_stage
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
-from layerscope.orchestrator.planning.sources.task_texts import TaskTexts
 
 HEAD_FACTORS = (
     "learning_rate",
@@ -23,8 +21,6 @@ HEAD_FACTORS = (
 )
 """Factors of training that concern a head alone; of a frozen encoder the others change nothing."""
 BUDGET = "feature_budget_gb"
-BYTES = 2
-"""Of a number in float16."""
 
 
 def feature_head(
@@ -38,8 +34,9 @@ def feature_head(
     seed: int,
     selected_by: MetricName | OwnMetric | None,
     files: Mapping[str, str],
-) -> Stage:
+) -> Stage[FeatureHeadSpec]:
     """The training of a head on the features of a view; heads, sizes and seeds share one set of features."""
+    assert recipe.features is not None
     features = make_stage(
         FeaturesSpec(
             encoder=encoder.digest,
@@ -51,8 +48,10 @@ def feature_head(
         limits={BUDGET: experiment.feature_budget_gb},
     )
     factors = {name: getattr(recipe, name) for name in HEAD_FACTORS}
+    if recipe.head == "linear":
+        factors["pooling"] = recipe.pooling
     spec = FeatureHeadSpec(
-        training=Training(**factors, **({"pooling": recipe.pooling} if recipe.head == "linear" else {})),
+        training=Training(**factors),
         head=recipe.head,
         head_hidden=recipe.head_hidden if recipe.head == "bilstm" else Recipe().head_hidden,
         seed=seed,
@@ -69,31 +68,3 @@ def without_effect(recipe: Recipe) -> Iterator[str]:
         yield "pooling"
     else:
         yield "head_hidden"
-
-
-def feature_faults(
-    experiment: Experiment, encoder: LocatedEncoder, texts_by_task: Mapping[str, TaskTexts]
-) -> list[str]:
-    """Layers that the encoder lacks, and features that would be larger than the budget, in words."""
-    asked = [value for value in possible_values(experiment, "features") if value is not None]
-    if not asked:
-        return []
-    depth, width = encoder.facts.num_layers, encoder.facts.width
-    faults, num_layers = [], 0
-    for value in asked:
-        try:
-            num_layers = max(num_layers, len(chosen_layers(value, depth)))
-        except ValueError as error:
-            faults.append(f"features: {encoder.name}: {error}")
-    longest = max(int(value) for value in possible_values(experiment, "max_length"))
-    row = width * num_layers * BYTES
-    budget = experiment.feature_budget_gb
-    for task, texts in texts_by_task.items() if row else ():
-        gigabytes = texts.count_tokens(encoder, longest, int(budget * 1e9 / row)) * row / 1e9
-        if gigabytes > budget:
-            faults.append(
-                f"features: task {task} takes up to {gigabytes:.3g} GB at {longest} tokens and "
-                f"{num_layers} x {width} numbers each, over {BUDGET} {budget:g}: a shorter max_length, fewer "
-                "layers, a higher budget, or training end to end (features: null) would be right"
-            )
-    return faults

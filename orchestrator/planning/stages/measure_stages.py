@@ -20,10 +20,10 @@ from layerscope.jobs.specs.stages import (
 )
 from layerscope.jobs.specs.targets import TARGET_FACTS, Target
 from layerscope.orchestrator.experiment.experiment import Experiment, Measures, Recipe
-from layerscope.orchestrator.planning.checks.head_checks import is_plain
 from layerscope.orchestrator.planning.plan import PlannedVariant, Stage, make_stage
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 from layerscope.orchestrator.planning.sources.sources import AnnotatedSource, TaskSource
+from layerscope.orchestrator.planning.stages.effective_recipes import is_plain
 from layerscope.orchestrator.planning.stages.sentence_stages import sentences_of
 from layerscope.orchestrator.planning.stages.tuning_checkpoints import at
 from layerscope.orchestrator.planning.stages.view_stages import view_of
@@ -35,7 +35,7 @@ def measures_of(
     recipe: Recipe,
     *,
     data: Stage,
-    finetune: Stage | None,
+    finetune: Stage[FinetuneSpec] | None,
     start: Mapping[str, Stage],
     probing: Mapping[str, TaskSource | AnnotatedSource],
     declared: Mapping[str, Measure] = MEASURES,
@@ -53,9 +53,8 @@ def measures_of(
     measures = experiment.measures
     begun_from = start.get("encoder")
     states = partial(states_of, encoder=encoder, recipe=recipe, measures=measures)
-    models = {}
+    models: dict[str, Callable[[Stage], Stage]] = {}
     if finetune is not None:
-        assert isinstance(finetune.spec, FinetuneSpec)
         models[TUNED] = partial(states, model=finetune)
     models[TUNED if finetune is None else START] = partial(states, model=begun_from, snapshot=snapshot)
     if finetune is not None:
@@ -64,7 +63,7 @@ def measures_of(
         }
     if measures.random_encoder:
         models[RANDOM] = partial(states, model=_random_encoder(encoder))
-    examples = {"": data} | {
+    examples: dict[str, Stage] = {"": data} | {
         name: probed_examples(source, encoder, recipe, measures) for name, source in probing.items()
     }
     has_plain_head = finetune is not None and is_plain(finetune.spec.training)
@@ -167,7 +166,7 @@ def _depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> s
     )
 
 
-def _random_encoder(encoder: LocatedEncoder) -> Stage:
+def _random_encoder(encoder: LocatedEncoder) -> Stage[RandomEncoderSpec]:
     return make_stage(RandomEncoderSpec(encoder=encoder.digest), files={"encoder": str(encoder.folder)})
 
 
@@ -219,18 +218,22 @@ def states_of(
     snapshot: Checkpoint | None = None,
 ) -> Stage:
     """Layers of a model, or of the encoder as it came, over the examples of a stage."""
-    common = {
-        "encoder": encoder.digest,
-        "snapshot": snapshot,
-        "num_train": measures.num_train,
-        "num_test": measures.num_test,
-    }
+    spec: SpanStatesSpec | TextStatesSpec
     if isinstance(data.spec, TokeniseAnnotationsSpec):
-        spec = SpanStatesSpec(**common)
+        spec = SpanStatesSpec(
+            encoder=encoder.digest,
+            snapshot=snapshot,
+            num_train=measures.num_train,
+            num_test=measures.num_test,
+        )
     else:
-        pooling = "cls" if recipe.pooling == "pooler" else recipe.pooling
         spec = TextStatesSpec(
-            pooling=pooling, choices_apart=TARGET_FACTS[predicted_of(data)].choices_apart, **common
+            encoder=encoder.digest,
+            snapshot=snapshot,
+            pooling="cls" if recipe.pooling == "pooler" else recipe.pooling,
+            num_train=measures.num_train,
+            num_test=measures.num_test,
+            choices_apart=TARGET_FACTS[predicted_of(data)].choices_apart,
         )
     if model is None:
         return make_stage(spec, parents={"data": data}, files={"encoder": str(encoder.folder)})

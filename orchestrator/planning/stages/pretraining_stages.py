@@ -1,5 +1,7 @@
 """Further pretrainings as stages: which texts, in which order, after what, and which tests they leave out."""
 
+from collections.abc import Iterable
+
 from layerscope.jobs.specs.recipe import Pretraining
 from layerscope.jobs.specs.stages import PretrainSpec
 from layerscope.jobs.text.pretraining.pretraining_texts import CORPUS, TEST
@@ -13,10 +15,10 @@ from layerscope.orchestrator.planning.stages.view_stages import whole_texts
 
 def pretraining_stage(
     experiment: Experiment, sources: Sources, encoder: LocatedEncoder, task: str, name: str
-) -> Stage:
+) -> Stage[PretrainSpec]:
     """A further pretraining as a task has it; where the texts are the same it is one stage for many tasks."""
     pretraining = experiment.pretraining[name]
-    everything = sources.tasks | sources.corpora
+    everything = {**sources.tasks, **sources.corpora}
     views = {one: whole_texts(experiment, source, encoder) for one, source in everything.items()}
     parents = _numbered(CORPUS, [views[one] for one in corpora_of(experiment, pretraining, task)])
     parents |= _numbered(TEST, [views[one] for one in sources.tasks])
@@ -32,7 +34,7 @@ def snapshot_of(experiment: Experiment, start: str) -> int | None:
     return None if step is None or step == experiment.pretraining[name].steps else step
 
 
-def _numbered(prefix: str, stages: list[Stage]) -> dict[str, Stage]:
+def _numbered(prefix: str, stages: Iterable[Stage]) -> dict[str, Stage]:
     """Roles that do not depend on the order or the names in the experiment."""
     by_key = {stage.key: stage for stage in stages}
     return {f"{prefix}{number}": by_key[key] for number, key in enumerate(sorted(by_key))}

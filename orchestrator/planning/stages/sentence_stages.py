@@ -1,18 +1,14 @@
 """Annotated sentences as a stage: those that are fine-tuned on have a part that validates."""
 
-from typing import TYPE_CHECKING
-
 from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
 from layerscope.orchestrator.planning.plan import Stage, make_stage
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
-
-if TYPE_CHECKING:
-    from layerscope.orchestrator.planning.sources.sources import AnnotatedSource
+from layerscope.orchestrator.planning.sources.sources import AnnotatedSource
 
 
 def sentences_of(
-    source: "AnnotatedSource", encoder: LocatedEncoder, *, sentence_length: int, are_tuned_on: bool
-) -> Stage:
+    source: AnnotatedSource, encoder: LocatedEncoder, *, sentence_length: int, are_tuned_on: bool
+) -> Stage[TokeniseAnnotationsSpec]:
     """The sentences of a task and their units.
 
     Args:

@@ -1,7 +1,9 @@
 """Views: a task's data as one recipe sees them, tokenised and cut; identical ones are one stage."""
 
-from typing import Any
+from functools import partial
+from typing import Any, assert_never
 
+from layerscope.jobs.specs.annotations import TokeniseAnnotationsSpec
 from layerscope.jobs.specs.stages import PrepareSpec
 from layerscope.jobs.text.tokenising.truncation import middle_head
 from layerscope.orchestrator.experiment.experiment import Experiment, Recipe
@@ -13,32 +15,36 @@ from layerscope.orchestrator.planning.stages.sentence_stages import sentences_of
 
 def tuned_on(
     experiment: Experiment, source: TaskSource | AnnotatedSource, encoder: LocatedEncoder, recipe: Recipe
-) -> Stage:
+) -> Stage[PrepareSpec | TokeniseAnnotationsSpec]:
     """What a task's variants with a recipe learn from: a view of its texts, or its annotated sentences."""
     if isinstance(source, AnnotatedSource):
         return annotated(experiment, source, encoder)
     return view_of(source, encoder, recipe)
 
 
-def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stage:
+def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stage[PrepareSpec]:
     """The texts as a recipe sees them; `whole` where none is longer than the limit."""
     if not source.exceeds(encoder, recipe.max_length):
         return _prepare(source, encoder, truncation="whole", max_length=None)
-    cut = {"truncation": recipe.truncation, "max_length": recipe.max_length}
+    cut = partial(_prepare, source, encoder, max_length=recipe.max_length)
     match recipe.truncation:
         case "head+tail":
-            cut["head_tokens"] = recipe.head_tokens
+            return cut(truncation="head+tail", head_tokens=recipe.head_tokens)
         case "middle" if not source.are_pairs:
             head = middle_head(recipe.max_length - source.num_special(encoder))
-            cut |= {"truncation": "head+tail", "head_tokens": head}
+            return cut(truncation="head+tail", head_tokens=head)
         case "windows":
-            cut |= {"window_overlap": recipe.window_overlap, "max_windows": recipe.max_windows}
-    return _prepare(source, encoder, **cut)
+            overlap, most = recipe.window_overlap, recipe.max_windows
+            return cut(truncation="windows", window_overlap=overlap, max_windows=most)
+        case "head" | "tail" | "middle":
+            return cut(truncation=recipe.truncation)
+        case never:
+            assert_never(never)
 
 
 def whole_texts(
     experiment: Experiment, source: TaskSource | AnnotatedSource, encoder: LocatedEncoder
-) -> Stage:
+) -> Stage[PrepareSpec | TokeniseAnnotationsSpec]:
     """The texts uncut, those of a pair each by itself, without choices; of annotated sentences the words.
 
     Answers are read, since there is no label beside them.
@@ -62,13 +68,15 @@ def are_pairs(data: Stage) -> bool:
     return isinstance(data.spec, PrepareSpec) and data.spec.columns.text_pair is not None
 
 
-def annotated(experiment: Experiment, source: AnnotatedSource, encoder: LocatedEncoder) -> Stage:
+def annotated(
+    experiment: Experiment, source: AnnotatedSource, encoder: LocatedEncoder
+) -> Stage[TokeniseAnnotationsSpec]:
     """The sentences of an annotated task that is fine-tuned on; no factor of a recipe changes them."""
     length = experiment.measures.sentence_length
     return sentences_of(source, encoder, sentence_length=length, are_tuned_on=True)
 
 
-def _prepare(source: TaskSource, encoder: LocatedEncoder, **fields: Any) -> Stage:
+def _prepare(source: TaskSource, encoder: LocatedEncoder, **fields: Any) -> Stage[PrepareSpec]:
     given = {"columns": source.task.columns} | fields
     spec = PrepareSpec(
         data=source.data,

@@ -63,7 +63,7 @@ class Gangs:
 def gangs(monkeypatch):
     gangs = Gangs()
     monkeypatch.setattr(tune_trials, "Gang", gangs.start)
-    monkeypatch.setattr("ray.util.get_current_placement_group", lambda: None)
+    monkeypatch.setattr("ray.util.get_current_placement_group", object)
     return gangs
 
 

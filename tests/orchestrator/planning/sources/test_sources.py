@@ -67,7 +67,7 @@ def test_a_file_that_may_not_be_read_is_a_fault_and_no_crash(bench, monkeypatch)
     def refuse(path, *columns, **options):
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("layerscope.orchestrator.planning.sources.sources.noted_rows", refuse)
+    monkeypatch.setattr("layerscope.orchestrator.planning.sources.task_data.noted_rows", refuse)
     assert "task locked: [Errno 13] Permission denied" in faults(bench, task)
 
 

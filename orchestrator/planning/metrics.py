@@ -1,24 +1,11 @@
-"""Whether a task can be scored by its metric, and what follows from it for its trainings."""
+"""By which metric a training is judged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from layerscope.jobs.specs.stages import target_of
-from layerscope.jobs.specs.targets import METRICS, TARGET_FACTS, MetricName, is_own, selecting_name
+from layerscope.jobs.specs.targets import TARGET_FACTS, MetricName, selecting_name
 from layerscope.orchestrator.experiment.tasks import Task
 from layerscope.orchestrator.planning.plan import Stage
-
-
-def check_metric(task: Task, labels: Sequence[str]) -> None:
-    """What only the data can tell; the rest is a matter of the experiment file.
-
-    Raises:
-        ValueError: the metric is of one of two labels, and there are not two.
-    """
-    if not is_own(task.metric) and METRICS[task.metric].of_two_labels and len(labels) != 2:
-        raise ValueError(
-            f"metric: {task.metric} is that of one of two labels, and there are {len(labels)}: "
-            "macro_f1 would be right"
-        )
 
 
 def metric_of(stage: Stage, scores: Iterable[str], split: str) -> str | None:

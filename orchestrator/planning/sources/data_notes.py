@@ -1,6 +1,6 @@
 """What is no fault of a task's data, but worth knowing: copies of texts, labels that may be one."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
 from layerscope.jobs.specs.stages import target_of
@@ -23,7 +23,7 @@ def notes_on_rows(task: Task, noted_by_split: Mapping[str, Noted[Row]]) -> tuple
     rows = {split: noted.found for split, noted in noted_by_split.items()}
     target = target_of(task.columns, task.predict)
     is_drawn = "validation" not in rows
-    notes = _of_files(noted_by_split.values())
+    notes = _of_files(noted.notes for noted in noted_by_split.values())
     if TARGET_FACTS[target].has_labels:
         labels = sorted({row.label for row in rows["train"] if row.label is not None})
         notes += islice(alike(labels), MAX_FAULTS)
@@ -38,20 +38,20 @@ def notes_on_sentences(noted_by_split: Mapping[str, Noted[AnnotatedSentence]]) -
     labels = sorted({unit.label for of in sentences.values() for one in of for unit in one.units})
     examples = {split: examples_of_sentences(of) for split, of in sentences.items()}
     return (
-        *_of_files(noted_by_split.values()),
+        *_of_files(noted.notes for noted in noted_by_split.values()),
         *islice(alike(labels), MAX_FAULTS),
         *copies_told(examples, "sentences", is_drawn="validation" not in sentences),
     )
 
 
-def _of_files(noted: Iterable[Noted]) -> list[str]:
+def _of_files(notes: Iterable[Sequence[str]]) -> list[str]:
     """Once each: two splits may be one file."""
-    return list(dict.fromkeys(note for of in noted for note in of.notes))
+    return list(dict.fromkeys(note for of in notes for note in of))
 
 
 def _of_single_texts(train: Sequence[Row]) -> Iterator[str]:
     """Labels whose rows all have one text, so that they cannot be in both training and validation."""
-    texts: dict[str | None, set] = {}
+    texts: dict[str | None, set[Hashable]] = {}
     for row, text in zip(train, texts_of_rows(train), strict=True):
         texts.setdefault(row.label, set()).add(text)
     single = [str(label) for label, of in texts.items() if len(of) == 1]

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_origin
 
-from layerscope.orchestrator.experiment.faults import Fault, Place, suggestion
+from layerscope.jobs.specs.faults import dotted
+from layerscope.orchestrator.experiment.faults import Place, PlacedFault, suggestion
 from layerscope.orchestrator.experiment.schema_in_words import (
     alternatives,
     chosen,
@@ -16,8 +17,11 @@ from layerscope.orchestrator.experiment.schema_in_words import (
     unknown_key,
 )
 from layerscope.orchestrator.experiment.yaml.parsing import parse
-from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, child_of, dotted, with_child
+from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, child_of, with_child
 
+Action = Literal["set", "add", "put", "delete"]
+
+_ACTION_BY_SIGN: dict[str | None, Action] = {None: "set", "+": "add", "++": "put", "~": "delete"}
 _SPELLING = re.compile(r"(\+\+|\+|~)?([^=+~\s][^=\s]*)(?:=(.*))?", re.DOTALL)
 
 
@@ -30,13 +34,13 @@ class Override:
     replaces what is there; null goes back to the default.
     """
 
-    action: Literal["set", "add", "put", "delete"]
+    action: Action
     path: tuple[str, ...]
     value: Node
     place: Place
 
 
-def parse_overrides(texts: Iterable[str], faults: list[Fault]) -> list[Override]:
+def parse_overrides(texts: Iterable[str], faults: list[PlacedFault]) -> list[Override]:
     """Overrides of the command line, values read as YAML; what cannot be read goes to `faults`."""
     overrides = []
     for text in texts:
@@ -44,7 +48,7 @@ def parse_overrides(texts: Iterable[str], faults: list[Fault]) -> list[Override]
         try:
             overrides.append(_parsed(text, place, faults))
         except ValueError as error:
-            faults.append(Fault(place, "", str(error)))
+            faults.append(PlacedFault(place, "", str(error)))
     return overrides
 
 
@@ -55,17 +59,17 @@ def profile_overrides(profile: Node) -> list[Override]:
     ]
 
 
-def applied(tree: Node, overrides: Iterable[Override], model: Any, faults: list[Fault]) -> Node:
+def applied(tree: Node, overrides: Iterable[Override], model: Any, faults: list[PlacedFault]) -> Node:
     """The tree after all changes in their order; those that fit nowhere in the model go to `faults`."""
     for override in overrides:
         try:
             tree = _changed(tree, model, override.path, override)
         except ValueError as error:
-            faults.append(Fault(override.place, ".".join(override.path), str(error)))
+            faults.append(PlacedFault(override.place, ".".join(override.path), str(error)))
     return tree
 
 
-def _parsed(text: str, place: Place, faults: list[Fault]) -> Override:
+def _parsed(text: str, place: Place, faults: list[PlacedFault]) -> Override:
     match = _SPELLING.fullmatch(text)
     if match is None or "" in match[2].split("."):
         raise ValueError("is not written as key.sub=value, +key=value or ~key")
@@ -74,14 +78,13 @@ def _parsed(text: str, place: Place, faults: list[Fault]) -> Override:
         raise ValueError(
             "~key deletes and takes no value" if sign == "~" else f"has no value: write {text}=VALUE"
         )
-    action = {None: "set", "+": "add", "++": "put", "~": "delete"}[sign]
-    found: list[Fault] = []
+    found: list[PlacedFault] = []
     value = _value(written or "", place, found)
     faults.extend(replace(fault, path=dotted((*path, fault.path)).removesuffix(".")) for fault in found)
-    return Override(action, path, value, place)
+    return Override(_ACTION_BY_SIGN[sign], path, value, place)
 
 
-def _value(written: str, place: Place, faults: list[Fault]) -> Node:
+def _value(written: str, place: Place, faults: list[PlacedFault]) -> Node:
     try:
         node = parse(written, lambda mark: place, faults)
     except ValueError as error:
@@ -92,6 +95,7 @@ def _value(written: str, place: Place, faults: list[Fault]) -> Node:
 def _changed(node: Node, annotation: Any, steps: tuple[str, ...], override: Override) -> Node:
     step, *rest = steps
     where = ".".join(override.path[: len(override.path) - len(steps)])
+    key: str | int
     match node.value:
         case dict():
             _check_written(node, step, override.action if not rest else "put", where)
@@ -112,8 +116,9 @@ def _changed(node: Node, annotation: Any, steps: tuple[str, ...], override: Over
 
 def _merged(current: Node | None, annotation: Any, override: Override) -> Node:
     new = override.value
-    mergeable = len(alternatives(annotation)) == 1 and current is not None
-    if not (mergeable and isinstance(new.value, dict) and isinstance(current.value, dict)):
+    if current is None or len(alternatives(annotation)) != 1:
+        return new
+    if not (isinstance(new.value, dict) and isinstance(current.value, dict)):
         return new
     for key, value in new.value.items():
         part = replace(override, action="put", path=(*override.path, key), value=value)
