@@ -17,7 +17,6 @@ from layerscope.orchestrator.planning.checks.feature_checks import feature_fault
 from layerscope.orchestrator.planning.checks.head_checks import head_faults
 from layerscope.orchestrator.planning.checks.layer_checks import depth_faults
 from layerscope.orchestrator.planning.checks.length_checks import length_faults
-from layerscope.orchestrator.planning.checks.measure_checks import measure_faults
 from layerscope.orchestrator.planning.checks.objective_checks import objective_faults
 from layerscope.orchestrator.planning.checks.size_checks import size_faults
 from layerscope.orchestrator.planning.checks.token_checks import (
@@ -93,7 +92,8 @@ def look_at(
         faults += depth_faults(experiment, encoder, name)
         faults += length_faults(experiment, encoder, exceeds)
         faults += head_faults(experiment, encoder)
-        faults += measure_faults(experiment, encoder)
+        for measure in MEASURES.values():
+            faults += measure.faults(experiment.measures, encoder.facts, encoder.name)
         faults += window_faults(experiment, encoder, texts)
         faults += feature_faults(experiment, encoder, seen)
     plugins = plugins_of(experiment.measures.plugins, faults)
