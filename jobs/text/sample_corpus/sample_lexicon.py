@@ -42,7 +42,8 @@ class Domain:
         """The content words in their base form: keys NOUN, VERB and ADJ."""
         phrases = self.places + tuple(phrase for process in self.processes for phrase in process.phrases)
         nouns = {*self.people, *(noun for _, _, noun in phrases)}
-        verbs, adjectives = set(), set(self.people_adjectives)
+        verbs: set[str] = set()
+        adjectives = set(self.people_adjectives)
         for frame in self.frames:
             nouns.update(frame.objects, frame.instruments)
             verbs.update(frame.verbs)
