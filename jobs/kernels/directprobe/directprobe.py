@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from scipy.spatial.distance import cdist
 
+from layerscope.jobs.kernels.arrays import Booleans
 from layerscope.jobs.kernels.directprobe.conflicting_labels import (
     Duplicates,
     listed,
@@ -109,7 +110,8 @@ class DirectProbe:
         """Pairs of clusters of different labels whose distance interval is wider than this part of itself."""
         different_KK = self.label_of_cluster_K[:, None] < self.label_of_cluster_K[None]
         width_KK = self.distance_upper_KK - self.distance_lower_KK
-        return np.argwhere(different_KK & (width_KK > tolerance * self.distance_upper_KK))
+        open_KK: Booleans = different_KK & (width_KK > tolerance * self.distance_upper_KK)
+        return np.argwhere(open_KK)
 
     @property
     def culprits(self) -> np.ndarray:
@@ -121,7 +123,7 @@ class DirectProbe:
         """Points of two labels over dimensions + 1. At 1 or less every labelling of points in general
         position is separable, and at less than 2 most are (Cover 1965): a linear result then says little."""
         points_CC = self.num_points_C[:, None] + self.num_points_C[None]
-        capacity_CC = points_CC / (self.rank + 1)
+        capacity_CC: np.ndarray = points_CC / (self.rank + 1)
         np.fill_diagonal(capacity_CC, np.nan)
         return capacity_CC
 
@@ -256,7 +258,7 @@ def _clusters(
     points_ND: np.ndarray, whitened: Whitened, class_N: np.ndarray, planes: LabelPlanes
 ) -> _Clusters:
     """Numbered by label and then by lowest row. Only labels in conflict are clustered."""
-    rows = np.flatnonzero(planes.conflicts_CC.any(axis=1)[class_N])
+    rows = np.flatnonzero(np.any(planes.conflicts_CC, axis=1)[class_N])
     raw_N = len(class_N) + class_N
     found = None
     if len(rows):

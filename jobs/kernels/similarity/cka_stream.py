@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.similarity.activations import check_layer, is_rounding
 from layerscope.jobs.kernels.similarity.hsic import debiased_hsic, norms, refuse_few_examples
 
@@ -26,7 +27,7 @@ class CkaStream:
 
     def __init__(self) -> None:
         self.num_examples = 0
-        self._shapes: tuple[list[int], list[int]] | None = None
+        self._shapes: tuple[list[tuple[int, ...]], list[tuple[int, ...]]] | None = None
 
     def add(self, layers_a: Sequence[np.ndarray], layers_b: Sequence[np.ndarray] | None = None) -> None:
         """Add the same examples of all layers, one or more; without `layers_b`, of one model with itself.
@@ -123,7 +124,8 @@ class CkaStream:
 
     def _centred_traces(self) -> np.ndarray:
         means = self._means()
-        return self._traces_M - self.num_examples * np.array([float(mean @ mean) for mean in means])
+        mean_squares_M: Floats = np.array([float(mean @ mean) for mean in means])
+        return self._traces_M - self.num_examples * mean_squares_M
 
     def _diagonal_products(self) -> np.ndarray:
         """Sums of |x - m|^2 |y - k|^2, from |x|^2 - 2 m'x + |m|^2 multiplied out; m and k are means."""
@@ -133,7 +135,7 @@ class CkaStream:
             [weighted @ mean for weighted, mean in zip(self._weighted, means, strict=True)], 1
         )
         """Row: whose squared norms weigh; column: whose mean meets its rows."""
-        products_MM = self._squares_MM - 2 * weighted_MM - 2 * weighted_MM.T
+        products_MM: np.ndarray = self._squares_MM - 2 * weighted_MM - 2 * weighted_MM.T
         products_MM += np.outer(self._traces_M, mean_squares_M) + np.outer(mean_squares_M, self._traces_M)
         products_MM -= 3 * n * np.outer(mean_squares_M, mean_squares_M)
         for (i, j), cross in self._crosses.items():
