@@ -5,6 +5,7 @@ from typing import Literal
 
 from layerscope.jobs.artifacts.sentences import (
     SENTENCES,
+    LabelledUnit,
     read_annotated,
     read_annotated_labels,
     read_sentences,
@@ -48,7 +49,7 @@ def are_annotated(folder: Path) -> bool:
 
 def _sentences(folder: Path, name: SplitName) -> Split:
     split = read_annotated(folder, name)
-    units_of = {unit.sentence: [] for unit in split.units}
+    units_of: dict[int, list[LabelledUnit]] = {unit.sentence: [] for unit in split.units}
     for unit in split.units:
         units_of[unit.sentence].append(unit)
     return Split(

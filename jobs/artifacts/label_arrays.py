@@ -2,16 +2,20 @@
 
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-Record = TypeVar("Record")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
 
 
-def write_record(path: Path, record: Any) -> None:
+def write_record(path: Path, record: "DataclassInstance") -> None:
     """Write every field of a dataclass, of which `labels` are texts."""
-    np.savez(path, **{field.name: np.asarray(getattr(record, field.name)) for field in fields(record)})
+    arrays = {field.name: np.asarray(getattr(record, field.name)) for field in fields(record)}
+    np.savez(path, allow_pickle=True, **arrays)
 
 
 def read_record(path: Path, kind: type[Record]) -> Record:

@@ -30,5 +30,6 @@ def write_label_clusters(folder: Path, layer: int, probe: DirectProbe) -> None:
         plane_offset_S=probe.planes.offset_S,
         plane_margin_S=probe.planes.margin_S,
         veto_KK=probe.veto_KK,
+        allow_pickle=True,
         **vetoes,
     )

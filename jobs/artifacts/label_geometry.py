@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from layerscope.jobs.kernels.arrays import Floats
+
 GEOMETRY = "geometry.npz"
 PARTS = ("train", "test")
 
@@ -19,24 +21,24 @@ class LabelDistances:
     NaN for a label that has no examples there, and in layers where fewer than two labels are left.
     """
 
-    least_lower_LCC: np.ndarray
-    least_upper_LCC: np.ndarray
+    least_lower_LCC: Floats
+    least_upper_LCC: Floats
     """Of the nearest two clusters of two labels."""
-    mean_lower_LCC: np.ndarray
-    mean_upper_LCC: np.ndarray
+    mean_lower_LCC: Floats
+    mean_upper_LCC: Floats
     """Mean over the cluster pairs of two labels, which is what Zhou and Srikumar (2022) report; where all
     labels are one cluster it is the least too."""
-    nearest_lower_LC: np.ndarray
-    nearest_upper_LC: np.ndarray
+    nearest_lower_LC: Floats
+    nearest_upper_LC: Floats
     """Each label's smallest mean distance to another one."""
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Floats:
         """The middle of the interval of the mean: (L, C, C)."""
         return (self.mean_lower_LCC + self.mean_upper_LCC) / 2
 
     @property
-    def nearest(self) -> np.ndarray:
+    def nearest(self) -> Floats:
         """The middle of the interval of the nearest: (L, C)."""
         return (self.nearest_lower_LC + self.nearest_upper_LC) / 2
 

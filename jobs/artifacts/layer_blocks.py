@@ -52,7 +52,9 @@ def write_no_blocks(folder: Path, layers: Sequence[int], *, reason: str) -> None
 def read_layer_blocks(folder: Path) -> LayerBlocks | None:
     """What was written; nothing where there is no segmentation."""
     path = folder / BLOCKS
-    content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"reason": "no file"}
+    if not path.exists():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
     if "reason" in content:
         return None
     numbers = {name: content.get(name, nan) for name in NUMBERS}

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
@@ -56,12 +57,12 @@ def read_layers(folder: Path, name: str, *, depths: Iterable[int] | None = None)
 
 def read_num_layers(folder: Path) -> int:
     """How many layers there are, the embeddings among them."""
-    return _content(folder)["num_layers"]
+    return int(_content(folder)["num_layers"])
 
 
 def read_num_labels(folder: Path) -> int:
     """How many labels the task has."""
-    return _content(folder)["num_labels"]
+    return int(_content(folder)["num_labels"])
 
 
 def _example_rows(part: Part) -> dict[str, object]:
@@ -69,8 +70,9 @@ def _example_rows(part: Part) -> dict[str, object]:
     return rows if part.rows_per_example == 1 else rows | {ROWS_PER_EXAMPLE: part.rows_per_example}
 
 
-def _content(folder: Path) -> dict:
-    return json.loads((folder / EXAMPLES).read_text(encoding="utf-8"))
+def _content(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / EXAMPLES).read_text(encoding="utf-8"))
+    return content
 
 
 def _path(folder: Path, depth: int) -> Path:

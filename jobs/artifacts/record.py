@@ -17,7 +17,8 @@ def write_record(folder: Path, record: Mapping[str, Any]) -> None:
 
 def read_record(folder: Path) -> dict[str, Any]:
     """Kind, key, spec, keys of the parents, metrics and provenance of a complete artifact."""
-    return json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    return record
 
 
 def read_metrics(folder: Path) -> dict[str, float]:

@@ -117,4 +117,5 @@ def read_sentences(
 
 def read_annotated_labels(folder: Path) -> list[str]:
     """Names of the labels; a label's id is its position."""
-    return json.loads((folder / SENTENCES).read_text(encoding="utf-8"))["labels"]
+    labels: list[str] = json.loads((folder / SENTENCES).read_text(encoding="utf-8"))["labels"]
+    return labels

@@ -57,7 +57,8 @@ def write_about_tokens(folder: Path, *, layers: Sequence[int], dropout: float) -
 
 def read_dropout(folder: Path) -> float:
     """The dropout of a head on the encoder whose states these are."""
-    return json.loads((folder / ABOUT).read_text(encoding="utf-8"))["dropout"]
+    dropout: float = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["dropout"]
+    return dropout
 
 
 class TokenStates:
@@ -73,7 +74,8 @@ class TokenStates:
 
     def text(self, row: int) -> torch.Tensor:
         """States (T, D) of one text."""
-        return self._states[self._offsets[row] : self._offsets[row + 1]]
+        states_TD: torch.Tensor = self._states[self._offsets[row] : self._offsets[row + 1]]
+        return states_TD
 
     def padded(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
         """States (B, T, D) in float32 with zeros after each text, and a mask (B, T), 1 on tokens."""

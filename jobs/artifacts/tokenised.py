@@ -54,11 +54,8 @@ class Split:
 
     def rows(self, rows: Sequence[int]) -> "Split":
         """Some of the rows, in the order asked for."""
-
-        def chosen(column):
-            return None if column is None else [column[row] for row in rows]
-
-        return Split(**{name: chosen(column) for name, column in vars(self).items()})
+        columns = {name: column for name, column in vars(self).items() if column is not None}
+        return Split(**{name: [column[row] for row in rows] for name, column in columns.items()})
 
     def targets(self) -> list[Any]:
         """What is to be predicted, row after row: the label or answers of each, or the label of each unit."""
@@ -134,7 +131,8 @@ def read_texts(
 
 def read_labels(folder: Path) -> list[str]:
     """Names of the labels or choices; a label's id is its position. Of numbers there are none."""
-    return json.loads((folder / LABELS).read_text(encoding="utf-8"))
+    labels: list[str] = json.loads((folder / LABELS).read_text(encoding="utf-8"))
+    return labels
 
 
 def read_prepared_target(folder: Path) -> Target:

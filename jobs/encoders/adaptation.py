@@ -81,7 +81,7 @@ def reinitialise_top(encoder: PreTrainedModel, num_layers: int, *, seed: int) ->
         for layer in layers_of(encoder)[-num_layers:]:
             # transformers marks weights that were loaded, and does not draw them again.
             for part in [*layer.modules(), *layer.parameters(), *layer.buffers()]:
-                part._is_hf_initialized = False
+                part._is_hf_initialized = False  # type: ignore[attr-defined]  # transformers' own mark
             layer.apply(encoder._init_weights)
 
 
@@ -100,7 +100,7 @@ def add_adapters(encoder: PreTrainedModel, *, rank: int, alpha: float, dropout: 
     }
     config = LoraConfig(
         r=rank,
-        lora_alpha=alpha,
+        lora_alpha=alpha,  # type: ignore[arg-type]  # it scales by alpha / rank, whole or not
         lora_dropout=dropout,
         target_modules=[name for name, part in encoder.named_modules() if id(part) in linear],
         fan_in_fan_out=all(linear.values()),

@@ -20,6 +20,7 @@ from transformers import (
 from layerscope.jobs.artifacts.tokenised import Split
 from layerscope.jobs.encoders.architecture import takes_token_types
 from layerscope.jobs.encoders.heads import pool
+from layerscope.jobs.encoders.layout import encoder_under
 from layerscope.jobs.specs.recipe import TokenPooling
 from layerscope.jobs.specs.targets import Kind
 from layerscope.jobs.text.tokenising.inputs import inputs_of
@@ -43,7 +44,8 @@ def has_class(config: PreTrainedConfig, kind: Kind) -> bool:
 
 def new_model(config: PreTrainedConfig, kind: Kind) -> PreTrainedModel:
     """Of this configuration, with random weights."""
-    return AUTO_CLASSES[kind].from_config(config).eval()
+    model: PreTrainedModel = AUTO_CLASSES[kind].from_config(config).eval()
+    return model
 
 
 def load_model(folder: Path, kind: Kind, *, key_mapping: dict[str, str] | None = None) -> PreTrainedModel:
@@ -55,7 +57,8 @@ def load_model(folder: Path, kind: Kind, *, key_mapping: dict[str, str] | None =
     """
     options = {"key_mapping": key_mapping} if key_mapping else {}
     loading = AUTO_CLASSES[kind].from_pretrained
-    return loading(folder, dtype="float32", weights_only=True, **options).eval()
+    model: PreTrainedModel = loading(folder, dtype="float32", weights_only=True, **options).eval()
+    return model
 
 
 def text_logits(
@@ -64,7 +67,7 @@ def text_logits(
     """The logits of texts (B, K), as one padded batch; those of tokens are pooled."""
     ids_BT, mask_BT, types_BT, *_ = inputs_of(split, pad_id)
     inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
-    if types_BT is not None and takes_token_types(model.base_model):
+    if types_BT is not None and takes_token_types(encoder_under(model)):
         inputs["token_type_ids"] = types_BT
     if kind == "choices":
         inputs = {name: value.unsqueeze(1) for name, value in inputs.items()}

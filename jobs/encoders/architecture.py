@@ -63,13 +63,15 @@ def keep_layers(encoder: PreTrainedModel, number: int) -> None:
     for name in layout.layers[0] if layout.layers else ():
         above, _, place = name.rpartition(".")
         assert place == "0", "the lowest layer is the first of its list"
-        del encoder.get_submodule(above)[number:]
+        layers = encoder.get_submodule(above)
+        assert isinstance(layers, nn.ModuleList), "as the layout finds them"
+        del layers[number:]
     for module in encoder.modules():
         for field in _DEPTH_FIELDS:
             if vars(module).get(field) == layout.num_layers:
                 setattr(module, field, number)
-    if hasattr(encoder, "contact_head"):  # ESM's, which reads the attention of all layers, lowest first.
-        regression = encoder.contact_head.regression
+    regression = getattr(getattr(encoder, "contact_head", None), "regression", None)
+    if isinstance(regression, nn.Linear):  # ESM's, which reads the attention of all layers, lowest first.
         regression.in_features = number * encoder.config.num_attention_heads
         regression.weight.data = regression.weight.data[:, : regression.in_features].clone()
     _shorten(encoder.config, layout.num_layers, number)

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import CONFIG_MAPPING, AutoConfig, PreTrainedConfig, PreTrainedModel
 
-from layerscope.jobs.encoders.layout import layout_of
+from layerscope.jobs.encoders.layout import encoder_under, layout_of
 from layerscope.jobs.encoders.own_classes import own_class
 from layerscope.jobs.own_code import allow_code, how_to_allow, own_classes
 from layerscope.jobs.specs.encoders import ADAPTER, adapter_fault
@@ -43,7 +43,7 @@ def read_config(folder: Path, *, code: str | None = None) -> PreTrainedConfig:
         raise ValueError(adapter_fault(folder))
     runs_code = allow_code(folder, code)
     try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=runs_code)
+        config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=runs_code)
     except Exception as error:  # Whatever a configuration's own checks raise.
         kind, own = written.get("model_type"), own_classes(folder)
         if own and kind not in CONFIG_MAPPING and not runs_code:
@@ -86,7 +86,7 @@ def load_checked(
             f"the weights in {folder} cannot be read, or its config.json not built: "
             f"{type(error).__name__}: {error}"
         ) from error
-    encoder = model.base_model
+    encoder = encoder_under(model)
     prefix = "" if encoder is model else f"{model.base_model_prefix}."
     other_shapes = {name: (stored, own) for name, stored, own in found["mismatched_keys"]}
     _refuse_not_finite(model, folder)
@@ -126,11 +126,13 @@ def load_with_findings(
     """
     loading = OPTIONS | {"output_loading_info": True, "ignore_mismatched_sizes": True}
     own = None if code is None else own_class(kind, config, folder)
-    if own is None:
-        return kind.from_pretrained(folder, **loading, **options)
-    for name in [name for name in options if hasattr(config, name)]:
-        setattr(config, name, options.pop(name))  # As `Auto...` classes do; others are the constructor's.
-    return own.from_pretrained(folder, config=config, **loading, **options)
+    if own is not None:
+        kind = own
+        for name in [name for name in options if hasattr(config, name)]:
+            setattr(config, name, options.pop(name))  # As `Auto...` classes do; others are the constructor's.
+        options["config"] = config
+    model, found = kind.from_pretrained(folder, **loading, **options)
+    return model, found
 
 
 def freeze_unread(encoder: PreTrainedModel, *, but: tuple[str, ...] = ()) -> None:

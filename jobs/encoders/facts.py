@@ -162,14 +162,15 @@ def _built_anew(encoder: PreTrainedModel) -> PreTrainedModel:
     """From a copy of the configuration, as loading a stored folder builds it."""
     config = type(encoder.config).from_dict(encoder.config.to_dict())
     with no_init_weights():
-        model = type(encoder)(config)
+        model: PreTrainedModel = type(encoder)(config)
     lacking, left_over = model.load_state_dict(encoder.state_dict(), strict=False)
     if left_over or any(POOLER not in name.split(".") for name in lacking):
         raise ValueError(
             f"{_name(encoder)} cut to {encoder.config.num_hidden_layers} layers cannot be built from its "
             f"configuration again: {', '.join([*left_over, *lacking][:4])}"
         )
-    return model.eval()
+    model.eval()
+    return model
 
 
 class _EmbeddedIds(TorchFunctionMode):

@@ -9,20 +9,22 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from layerscope.jobs.encoders.heads import pool
 from layerscope.jobs.specs.features import FeatureHeadSpec
-from layerscope.jobs.specs.recipe import Pooling
+from layerscope.jobs.specs.recipe import TokenPooling
 
 
 def make_head(spec: FeatureHeadSpec, *, width: int, num_labels: int, dropout: float) -> nn.Module:
     """A module from states (B, T, D) and a mask (B, T) to logits (B, K)."""
     if spec.head == "bilstm":
         return BilstmHead(width, hidden=spec.head_hidden, num_labels=num_labels, dropout=dropout)
-    return LinearHead(width, num_labels=num_labels, pooling=spec.training.pooling, dropout=dropout)
+    pooling = spec.training.pooling
+    assert pooling != "pooler", "frozen features have no pooler"
+    return LinearHead(width, num_labels=num_labels, pooling=pooling, dropout=dropout)
 
 
 class LinearHead(nn.Module):
     """A linear classifier over pooled token states."""
 
-    def __init__(self, width: int, *, num_labels: int, pooling: Pooling, dropout: float) -> None:
+    def __init__(self, width: int, *, num_labels: int, pooling: TokenPooling, dropout: float) -> None:
         super().__init__()
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
@@ -30,7 +32,8 @@ class LinearHead(nn.Module):
 
     def forward(self, states_BTD: torch.Tensor, mask_BT: torch.Tensor) -> torch.Tensor:
         """Logits (B, K)."""
-        return self.classifier(self.dropout(pool(states_BTD, mask_BT, self.pooling)))
+        logits_BK: torch.Tensor = self.classifier(self.dropout(pool(states_BTD, mask_BT, self.pooling)))
+        return logits_BK
 
 
 class BilstmHead(nn.Module):
@@ -51,4 +54,6 @@ class BilstmHead(nn.Module):
         hidden_BTH, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
         score_BT = self.context(torch.tanh(self.attention(hidden_BTH))).squeeze(-1)
         weight_BT = score_BT.masked_fill(mask_BT == 0, -torch.inf).softmax(1)
-        return self.classifier(self.dropout(torch.einsum("bt,bth->bh", weight_BT, hidden_BTH)))
+        vectors_BH = self.dropout(torch.einsum("bt,bth->bh", weight_BT, hidden_BTH))
+        logits_BK: torch.Tensor = self.classifier(vectors_BH)
+        return logits_BK

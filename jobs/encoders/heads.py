@@ -95,8 +95,8 @@ class Classifier(nn.Module):
 
     def head_parts(self) -> nn.Module:
         """Everything but the encoder: the linear classifier, and by name what else there is below it."""
-        below = {"pooler": self.pooler, "attention": self.attention}
-        below = {name: part for name, part in below.items() if part is not None}
+        parts = {"pooler": self.pooler, "attention": self.attention}
+        below: dict[str, nn.Module] = {name: part for name, part in parts.items() if part is not None}
         return nn.ModuleDict({"classifier": self.head} | below) if below else self.head
 
     def forward(
@@ -112,35 +112,41 @@ class Classifier(nn.Module):
             assert spans_B is not None, "units have spans"
             slots = slots_of(units_of(spans_B), num_tokens=ids_WT.shape[1], device=ids_WT.device)
             layers = [span_means(state, slots) for state in self._states(ids_WT, mask_WT, types_WT)]
-            return self.head(self.dropout(_pool_layers(layers, self.layer_pooling)))
+            return self._logits(_pool_layers(layers, self.layer_pooling))
         vectors_WF = self._vectors(ids_WT, mask_WT, types_WT)
         if self.num_choices is not None:
             assert num_windows_B is not None, "the windows of a text are its choices"
-            return logits_of_choices(self.head(self.dropout(vectors_WF)), num_windows_B, self.num_choices)
+            return logits_of_choices(self._logits(vectors_WF), num_windows_B, self.num_choices)
         if self.window_pooling is None:
             assert num_windows_B is None, "a text is one sequence where nothing pools windows"
-            return self.head(self.dropout(vectors_WF))
+            return self._logits(vectors_WF)
         counts = num_windows_B or (1,) * len(vectors_WF)
         match self.window_pooling:
             case "mean":
-                return self.head(self.dropout(mean_of_windows(vectors_WF, counts)))
+                return self._logits(mean_of_windows(vectors_WF, counts))
             case "max":
-                return self.head(self.dropout(max_of_windows(vectors_WF, counts)))
+                return self._logits(max_of_windows(vectors_WF, counts))
             case "attention":
-                return self.head(self.dropout(self.attention(vectors_WF, counts)))
+                assert self.attention is not None, "made where it pools windows"
+                return self._logits(self.attention(vectors_WF, counts))
             case "vote" if not self.training:
                 return vote_of_windows(self.head(vectors_WF), counts)
             case "logits" | "vote":
-                return mean_of_windows(self.head(self.dropout(vectors_WF)), counts)
+                return mean_of_windows(self._logits(vectors_WF), counts)
             case never:
                 assert_never(never)
+
+    def _logits(self, vectors_UF: torch.Tensor) -> torch.Tensor:
+        """(U, K)."""
+        logits_UK: torch.Tensor = self.head(self.dropout(vectors_UF))
+        return logits_UK
 
     def _states(
         self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None
     ) -> list[torch.Tensor]:
         """The layers that are read (W, T, D)."""
         reads_many = len(self.layers) > 1
-        options = {"output_hidden_states": True} if reads_many else {}
+        options: dict[str, object] = {"output_hidden_states": True} if reads_many else {}
         if types_WT is not None and self._takes_token_types:
             options["token_type_ids"] = types_WT
         output = self.encoder(input_ids=ids_WT, attention_mask=mask_WT, **options)
@@ -154,7 +160,8 @@ class Classifier(nn.Module):
     ) -> torch.Tensor:
         """What of the layers the classifier reads (W, F)."""
         states = self._states(ids_WT, mask_WT, types_WT)
-        if self.pooler is not None:
+        if self.pooling == "pooler":
+            assert self.pooler is not None, "made where it pools"
             return torch.tanh(self.pooler(pool(states[0], mask_WT, "cls")))
         return _pool_layers([pool(state, mask_WT, self.pooling) for state in states], self.layer_pooling)
 

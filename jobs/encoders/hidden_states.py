@@ -39,7 +39,7 @@ def pooled_layers(
         type_ids, window_lengths: As in `Split`.
     """
     encoder = encoder.eval().to(device)
-    split = Split(range(len(texts)), texts, range(len(texts)), type_ids, window_lengths)
+    split = Split([""] * len(texts), texts, range(len(texts)), type_ids, window_lengths)
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     layers: list[np.ndarray] = []
     with torch.inference_mode():

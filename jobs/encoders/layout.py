@@ -3,16 +3,16 @@
 Axes: B texts, T tokens, D features.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 from transformers import PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutput
 
 NUM_TOKENS = 6
 """Of the small pass."""
@@ -37,6 +37,13 @@ class Layout:
     """Parameters that the states do not depend on."""
 
 
+class Output(Protocol):
+    """What a pass with `output_hidden_states` gives."""
+
+    last_hidden_state: torch.Tensor
+    hidden_states: tuple[torch.Tensor, ...]
+
+
 _LAYOUTS: "WeakKeyDictionary[PreTrainedModel, Layout]" = WeakKeyDictionary()
 
 
@@ -57,7 +64,12 @@ def find_layout_again(encoder: PreTrainedModel) -> None:
     _LAYOUTS[encoder] = _found(encoder)
 
 
-def layer_states(encoder: PreTrainedModel, output: BaseModelOutput) -> list[torch.Tensor]:
+def encoder_under(model: PreTrainedModel) -> PreTrainedModel:
+    """What the heads of a model read; the model itself where it has none."""
+    return model.base_model  # type: ignore[return-value]  # transformers calls it any module
+
+
+def layer_states(encoder: PreTrainedModel, output: Output) -> list[torch.Tensor]:
     """The state of every layer (B, T, D), 0 the embeddings, as the encoder cut off above it would give it.
 
     What the state of the top layer passes (a normalisation), every other state passes too.
@@ -73,7 +85,7 @@ def sample_ids(encoder: PreTrainedModel, num_tokens: int = NUM_TOKENS) -> torch.
     """Token ids (1, T) without special ones, in no order."""
     config = encoder.config
     special = {getattr(config, f"{name}_token_id", None) for name in _SPECIAL}
-    rows = encoder.get_input_embeddings().weight.shape[0]
+    rows = encoder.get_input_embeddings().get_parameter("weight").shape[0]
     plain = [token for token in range(min(rows, 64)) if token not in special] or [0]
     step = next(step for step in (7, 5, 3, 1) if len(plain) % step) if len(plain) > 1 else 1
     return torch.tensor([[plain[(1 + step * place) % len(plain)] for place in range(num_tokens)]])
@@ -145,7 +157,7 @@ def _found(encoder: PreTrainedModel) -> Layout:
     )
 
 
-def _pass(encoder: PreTrainedModel) -> tuple[list[_Call], BaseModelOutput, int]:
+def _pass(encoder: PreTrainedModel) -> tuple[list[_Call], Output, int]:
     try:
         ids_1T = sample_ids(encoder).to(encoder.device)
         return *_recorded(encoder, ids_1T), ids_1T.shape[1]
@@ -168,17 +180,19 @@ def _every_parameter_trained(encoder: PreTrainedModel) -> Iterator[None]:
             parameter.requires_grad_(False)
 
 
-def _recorded(encoder: PreTrainedModel, ids_1T: torch.Tensor) -> tuple[list[_Call], BaseModelOutput]:
-    clock, begun, calls = count(), {}, []
+def _recorded(encoder: PreTrainedModel, ids_1T: torch.Tensor) -> tuple[list[_Call], Output]:
+    clock = count()
+    begun: dict[str, list[int]] = {}
+    calls: list[_Call] = []
 
-    def begin(name: str):
-        def hook(module: nn.Module, arguments: object) -> None:
+    def begin(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def hook(module: nn.Module, arguments: tuple[Any, ...]) -> None:
             begun.setdefault(name, []).append(next(clock))
 
         return hook
 
-    def end(name: str):
-        def hook(module: nn.Module, arguments: tuple[object, ...], output: object) -> None:
+    def end(name: str) -> Callable[[nn.Module, tuple[Any, ...], Any], None]:
+        def hook(module: nn.Module, arguments: tuple[Any, ...], output: Any) -> None:
             calls.append(_Call(name, begun[name].pop(), next(clock), len(arguments), output))
 
         return hook
@@ -223,7 +237,7 @@ def _above(
     encoder: PreTrainedModel,
     calls: Sequence[_Call],
     layers: Sequence[Sequence[str]],
-    output: BaseModelOutput,
+    output: Output,
 ) -> tuple[str, ...]:
     """What is called after the top layer and gives the last state; of nested modules the outermost."""
     top = layers[-1] if layers else ()
@@ -231,21 +245,23 @@ def _above(
     if last is None:
         return ()
     found: list[_Call] = []
+    state: torch.Tensor | None = None
     for call in calls:
-        is_state = (
-            call.num_inputs == 1
+        if (
+            call.begin > last
+            and call.num_inputs == 1
             and isinstance(call.output, torch.Tensor)
             and call.output.shape[:-1] == output.last_hidden_state.shape[:-1]
-        )
-        if call.begin > last and is_state and not any(call.end < outer.end for outer in found):
+            and not any(call.end < outer.end for outer in found)
+        ):
             found.append(call)
-    names = tuple(call.name for call in found)
-    if found and not torch.equal(found[-1].output, output.last_hidden_state):
+            state = call.output
+    if state is not None and not torch.equal(state, output.last_hidden_state):
         raise ValueError(
             f"{type(encoder).__name__} changes the state of its top layer in a way that no module of it "
             "computes"
         )
-    return names
+    return tuple(call.name for call in found)
 
 
 def _passed(modules: Sequence[nn.Module], state_BTD: torch.Tensor) -> torch.Tensor:
@@ -285,15 +301,15 @@ def _depths_outside(
         first_call.setdefault(call.name, call)
     depths = {}
     for name, _ in encoder.named_parameters():
-        call = first_call.get(name.rpartition(".")[0])
+        first = first_call.get(name.rpartition(".")[0])
         if any(_is_inside(name, modules) for modules in layers):
             continue
         if _is_inside(name, above) or name not in read_by_state[-1]:
             depths[name] = len(layers) + 1
-        elif call is None:
+        elif first is None:
             depths[name] = _first_changed(name, read_by_state)
         else:
-            depths[name] = _layer_begun(call, spans)
+            depths[name] = _layer_begun(first, spans)
     return depths
 
 

@@ -24,6 +24,7 @@ from layerscope.jobs.encoders.checked_loading import (
     pooler_of,
     read_config,
 )
+from layerscope.jobs.encoders.layout import encoder_under
 from layerscope.jobs.encoders.own_classes import own_class
 from layerscope.jobs.own_code import code_files
 from layerscope.jobs.specs.stages import Checkpoint
@@ -81,7 +82,7 @@ def load_for_pretraining(folder: Path, *, next_sentence: bool, code: str | None 
     """
     kind = AutoModelForPreTraining if next_sentence else AutoModelForMaskedLM
     model = load_checked(kind, folder, code=code, heads_may_be_new=True)
-    freeze_unread(model.base_model, but=(POOLER,) if next_sentence else ())
+    freeze_unread(encoder_under(model), but=(POOLER,) if next_sentence else ())
     return model
 
 
@@ -130,22 +131,22 @@ def save_pretrained_further(
             since the training did not use it, is written as it was.
     """
     encoder = model.base_model
-    lacks_pooler = getattr(encoder, "pooler", False) is None
+    lacks_pooler = getattr(encoder, POOLER, False) is None
     if lacks_pooler:
-        encoder.pooler = _stored_pooler(start, code)
+        setattr(encoder, POOLER, _stored_pooler(start, code))
     try:
         save_encoder(model, folder, tokenizer_from=start)
     finally:
         if lacks_pooler:
-            encoder.pooler = None
+            setattr(encoder, POOLER, None)
 
 
 def _stored_pooler(folder: Path, code: str | None) -> nn.Module | None:
     # Loading draws what is not stored: a training that goes on must not find its random numbers changed.
     with torch.random.fork_rng(devices=[]):
         encoder, dense = load_with_pooler(folder, code=code)
-    return None if dense is None else encoder.pooler
+    return None if dense is None else encoder.get_submodule(POOLER)
 
 
-def _takes_pooling_layer(kind: type[PreTrainedModel]) -> bool:
-    return "add_pooling_layer" in inspect.signature(kind.__init__).parameters
+def _takes_pooling_layer(kind: type[PreTrainedModel] | tuple[type | None, ...]) -> bool:
+    return isinstance(kind, type) and "add_pooling_layer" in inspect.signature(kind.__init__).parameters

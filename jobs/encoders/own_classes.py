@@ -23,7 +23,7 @@ def own_class(kind: Any, config: PreTrainedConfig, folder: Path) -> type[PreTrai
     """
     named = _auto_map(config).get(kind.__name__)
     if named is not None:
-        found = get_class_from_dynamic_module(named, str(folder))
+        found: type[PreTrainedModel] = get_class_from_dynamic_module(named, str(folder))
         found.register_for_auto_class(kind.__name__)  # So that what is saved carries its code.
         return found
     if type(config) not in kind._model_mapping:

@@ -4,6 +4,7 @@ Axes: B texts, T tokens, M masked tokens, V vocabulary, L losses.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn
@@ -26,7 +27,7 @@ class PretrainingLosses(nn.Module):
         labels_BT = batch["labels"]
         chosen_BT = labels_BT != -100
 
-        def keep_chosen(encoder, inputs, output):
+        def keep_chosen(encoder: nn.Module, inputs: tuple[Any, ...], output: Any) -> Any:
             output.last_hidden_state = output.last_hidden_state[chosen_BT].unsqueeze(0)
             return output
 

@@ -23,8 +23,9 @@ class SharedEncoder(nn.Module):
         self.pooling = pooling
         self._takes_token_types = takes_token_types(encoder)
         self.dropout = nn.Dropout(getattr(encoder.config, "hidden_dropout_prob", 0.1))
-        self.heads = nn.ModuleList(nn.Linear(encoder.config.hidden_size, number) for number in num_labels)
-        for head in self.heads:
+        heads = [nn.Linear(encoder.config.hidden_size, number) for number in num_labels]
+        self.heads = nn.ModuleList(heads)
+        for head in heads:
             nn.init.normal_(head.weight, std=getattr(encoder.config, "initializer_range", 0.02))
             nn.init.zeros_(head.bias)
 
@@ -41,7 +42,8 @@ class SharedEncoder(nn.Module):
         if types_BT is not None and self._takes_token_types:
             options["token_type_ids"] = types_BT
         hidden_BTD = self.encoder(input_ids=ids_BT, attention_mask=mask_BT, **options).last_hidden_state
-        logits_BK = self.heads[task](self.dropout(pool(hidden_BTD, mask_BT, self.pooling)))
+        vectors_BD = self.dropout(pool(hidden_BTD, mask_BT, self.pooling))
+        logits_BK: torch.Tensor = self.heads[task](vectors_BD)
         if not self.training:
             return logits_BK
         # Data-parallel training waits for a gradient of every parameter: the other heads get one of zeros.

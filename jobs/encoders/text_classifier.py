@@ -203,7 +203,7 @@ def _two_maps(
     normalisation is above it, they are what it sees.
     """
     num_labels = head.num_labels
-    bias_K = head.bias_K if upper.bias is None else np.zeros_like(head.bias_K)
+    bias_K = head.bias_K if getattr(upper, "bias", None) is None else np.zeros_like(head.bias_K)
     z_BK = trial.promised_BK - (head.bias_K - bias_K)
     largest = float(np.abs(z_BK).max())
     difference_KJ = np.concatenate([np.eye(num_labels), -np.eye(num_labels)], axis=1)

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from layerscope.jobs.artifacts.layer_heads import read_layer_head, read_pooler, read_tuned_head
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.specs.recipe import Pooling, TokenPooling
 
 
@@ -18,8 +19,8 @@ class TextHead:
     """Logits are linear in the pooled states, or in what the encoder's pooler makes of the first token's."""
 
     pooling: TokenPooling
-    weight_KD: np.ndarray
-    bias_K: np.ndarray
+    weight_KD: Floats
+    bias_K: Floats
     pooler: tuple[np.ndarray, np.ndarray] | None = None
     """Weight (D, D) and bias (D,) below a tanh."""
 
@@ -40,7 +41,7 @@ class TextHead:
     def num_labels(self) -> int:
         return len(self.bias_K)
 
-    def logits(self, states_ND: np.ndarray) -> np.ndarray:
+    def logits(self, states_ND: Floats) -> Floats:
         """(N, K) of states that are pooled as the head reads them."""
         if self.pooler is not None:
             weight_DD, bias_D = self.pooler

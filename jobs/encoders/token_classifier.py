@@ -34,7 +34,7 @@ def token_classifier(encoder: PreTrainedModel, config: PreTrainedConfig, head: T
         )
     model = new_model(config, "tokens")
     linear = getattr(model, "classifier", getattr(model, "score", None))
-    if not isinstance(linear, nn.Linear) or linear.bias is None or hasattr(model, "head"):
+    if not isinstance(linear, nn.Linear) or getattr(linear, "bias", None) is None or hasattr(model, "head"):
         raise ValueError(
             f"{type(model).__name__} is not a linear layer on the encoder's states, so no model of "
             "transformers' own computes this head"

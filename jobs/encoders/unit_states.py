@@ -44,9 +44,10 @@ def unit_layers(
         for first in range(0, len(order), batch_size):
             batch = order[first : first + batch_size]
             rows = [row for sentence in batch for row, _ in units_by_sentence[sentence]]
-            spans = [[spans for _, spans in units_by_sentence[sentence]] for sentence in batch]
+            spans_of_batch = [[spans for _, spans in units_by_sentence[place]] for place in batch]
             types = None if type_ids is None else [type_ids[place] for place in batch]
-            pooled = _pooled(encoder, [sentences[place] for place in batch], spans, types, pad_id, device)
+            texts = [sentences[place] for place in batch]
+            pooled = _pooled(encoder, texts, spans_of_batch, types, pad_id, device)
             if not layers:
                 layers = [np.empty((len(units), part.shape[1]), np.float32) for part in pooled]
             for layer, part in zip(layers, pooled, strict=True):

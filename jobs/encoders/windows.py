@@ -22,7 +22,8 @@ class WindowAttention(nn.Module):
     def forward(self, values_WF: torch.Tensor, num_windows_B: Sequence[int]) -> torch.Tensor:
         """One vector a text (B, F)."""
         values_BMF, is_window_BM1 = _by_text(values_WF, num_windows_B)
-        scores_BM1 = self.score(torch.tanh(self.hidden(values_BMF))).masked_fill(~is_window_BM1, -torch.inf)
+        scores_BM1: torch.Tensor = self.score(torch.tanh(self.hidden(values_BMF)))
+        scores_BM1 = scores_BM1.masked_fill(~is_window_BM1, -torch.inf)
         return (scores_BM1.softmax(dim=1) * values_BMF).sum(dim=1)
 
 

@@ -20,7 +20,7 @@ def fast_float32_products() -> Iterator[None]:
     bfloat16, a permission of which oneDNN makes use on tile units (AMX) only. So it is given where products
     under it are seen to be right to float32, and nothing changes elsewhere.
     """
-    settings = torch.backends.mkldnn.matmul
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set when torch is imported
     before = settings.fp32_precision
     settings.fp32_precision = "bf16" if permission_leaves_float32() else before
     try:
@@ -34,7 +34,7 @@ def permission_leaves_float32() -> bool:
     """Whether products under the permission are seen to be right to float32; tried once in a process."""
     if not torch.backends.mkldnn.is_available():
         return False
-    settings = torch.backends.mkldnn.matmul
+    settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # as above
     before = settings.fp32_precision
     generator = torch.Generator().manual_seed(0)
     left, right = (torch.rand(2, 256, 256, generator=generator) for _ in range(2))

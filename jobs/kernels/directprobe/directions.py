@@ -5,6 +5,8 @@ Axes: P directions, K clusters, N points, R coordinates; V some of the clusters.
 
 import numpy as np
 
+from layerscope.jobs.kernels.arrays import Booleans
+
 NONE = -1
 
 ENOUGH = 1280
@@ -100,11 +102,12 @@ class Directions:
         self.known_KK[cluster, others_V] = direction_V
         self.known_KK[others_V, cluster] = direction_V
 
-    def apart(self, direction_V, left: int, right: int, others_V) -> np.ndarray:
+    def apart(self, direction_V: np.ndarray, left: int, right: int, others_V: np.ndarray) -> Booleans:
         low_V = np.minimum(self._low_PK[direction_V, left], self._low_PK[direction_V, right])
         high_V = np.maximum(self._high_PK[direction_V, left], self._high_PK[direction_V, right])
-        above_V = self._low_PK[direction_V, others_V] - high_V > self.resolution
-        return above_V | (low_V - self._high_PK[direction_V, others_V] > self.resolution)
+        above_V: Booleans = self._low_PK[direction_V, others_V] - high_V > self.resolution
+        below_V: Booleans = low_V - self._high_PK[direction_V, others_V] > self.resolution
+        return above_V | below_V
 
     def _in_pool(self, left: int, right: int, others_V: np.ndarray) -> np.ndarray:
         low_P1 = np.minimum(self.lows[:, left], self.lows[:, right])[:, None]

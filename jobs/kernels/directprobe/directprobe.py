@@ -110,7 +110,7 @@ class DirectProbe:
         """Points of two labels over dimensions + 1. At 1 or less every labelling of points in general
         position is separable, and at less than 2 most are (Cover 1965): a linear result then says little."""
         points_CC = self.num_points_C[:, None] + self.num_points_C[None]
-        capacity_CC = points_CC / (self.rank + 1)
+        capacity_CC: np.ndarray = points_CC / (self.rank + 1)
         np.fill_diagonal(capacity_CC, np.nan)
         return capacity_CC
 
@@ -245,7 +245,7 @@ def _clusters(
     points_ND: np.ndarray, whitened: Whitened, class_N: np.ndarray, planes: LabelPlanes
 ) -> _Clusters:
     """Numbered by label and then by lowest row. Only labels in conflict are clustered."""
-    rows = np.flatnonzero(planes.conflicts_CC.any(axis=1)[class_N])
+    rows = np.flatnonzero(np.any(planes.conflicts_CC, axis=1)[class_N])
     raw_N = len(class_N) + class_N
     found = None
     if len(rows):

@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.spatial.distance import cdist
 
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.statistics.intervals import Interval
 
 _FEWEST_LABELS = 6
@@ -143,7 +145,7 @@ def shift_plane(vector_KD: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def follow_centroids(
-    states_TND: Sequence[np.ndarray], labels_N: Sequence[int], *, num_labels: int, num_components: int = 2
+    states_TND: Sequence[np.ndarray], labels: ArrayLike, *, num_labels: int, num_components: int = 2
 ) -> CentroidPaths:
     """Paths of the centroids through the principal components of the states of all steps together.
 
@@ -166,7 +168,7 @@ def follow_centroids(
     share_C = variances_D[::-1][:num_components] / (total if total > nothing else np.nan)
     position_TKC = np.stack(
         [
-            (centroids(states_ND, labels_N, num_labels=num_labels) - mean_D) @ directions_DC
+            (centroids(states_ND, labels, num_labels=num_labels) - mean_D) @ directions_DC
             for states_ND in states_TND
         ]
     )
@@ -175,7 +177,8 @@ def follow_centroids(
 
 def path_lengths(centroid_TKD: np.ndarray) -> np.ndarray:
     """How far each centroid went from step to step, all in all: (K,)."""
-    return np.linalg.norm(np.diff(centroid_TKD, axis=0), axis=2).sum(axis=0)
+    length_K: np.ndarray = np.linalg.norm(np.diff(centroid_TKD, axis=0), axis=2).sum(axis=0)
+    return length_K
 
 
 def closest_labels(centroid_KD: np.ndarray, *, num_closest: int) -> list[int]:
@@ -195,12 +198,12 @@ def closest_labels(centroid_KD: np.ndarray, *, num_closest: int) -> list[int]:
     return sorted(known[taken].tolist())
 
 
-def centroids(states_ND: np.ndarray, labels_N: Sequence[int], *, num_labels: int) -> np.ndarray:
+def centroids(states_ND: np.ndarray, labels: ArrayLike, *, num_labels: int) -> np.ndarray:
     """Mean state of each label, float64 (K, D); NaN for a label without examples.
 
     Raises ValueError unless there is a label in 0..num_labels - 1 for each finite state.
     """
-    states_ND, labels_N = np.asarray(states_ND, dtype=np.float64), np.asarray(labels_N)
+    states_ND, labels_N = np.asarray(states_ND, dtype=np.float64), np.asarray(labels)
     if states_ND.ndim != 2 or labels_N.shape != (len(states_ND),) or not len(states_ND):
         raise ValueError(
             f"states must be (examples, features) with a label each, got {states_ND.shape} and "
@@ -246,8 +249,10 @@ def _pearson(a_P: np.ndarray, b_P: np.ndarray, weights_RP: np.ndarray) -> np.nda
     varies_R = (squares_a > _rounding(a_P, weights_RP)) & (squares_b > _rounding(b_P, weights_RP))
     norms_R = np.sqrt(squares_a * squares_b)
     products_R = (weights_RP * centred_a * centred_b).sum(axis=1)
-    return np.divide(products_R, norms_R, out=np.full(len(norms_R), np.nan), where=varies_R)
+    correlation_R: Floats = np.divide(products_R, norms_R, out=np.full(len(norms_R), np.nan), where=varies_R)
+    return correlation_R
 
 
-def _rounding(values_P: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
-    return np.finfo(np.float64).eps ** 1.5 * (weights_RP * values_P**2).sum(axis=1)
+def _rounding(values_P: np.ndarray, weights_RP: np.ndarray) -> Floats:
+    rounding_R: Floats = np.finfo(np.float64).eps ** 1.5 * (weights_RP * values_P**2).sum(axis=1)
+    return rounding_R

@@ -175,7 +175,7 @@ class _Search:
         height_W, is_left_W = height_M[self.points_W], self.sign_M[self.points_W] > 0
         gap = height_W[is_left_W].min() - height_W[~is_left_W].max()
         distance = np.linalg.norm(self.weights_W @ self.signed_WD)
-        return distance - gap <= self.tolerance * distance
+        return bool(distance - gap <= self.tolerance * distance)
 
     def _cross_over(self) -> None:
         """Offer the ends that the nearest faces give, from weights that come close to them."""
@@ -209,7 +209,7 @@ class _Search:
         if not length:
             return np.zeros(len(self.sign_M))
         normal_D = direction_D / length
-        height_M = self.rows_MD @ normal_D
+        height_M: np.ndarray = self.rows_MD @ normal_D
         low, high = height_M[: self.num_left].min(), height_M[self.num_left :].max()
         if low - high > self.lower:
             self.lower, self.normal_D, self.offset = float(low - high), normal_D, float(low + high) / 2

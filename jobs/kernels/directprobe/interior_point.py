@@ -29,7 +29,7 @@ def nearest_combinations(
     is below `tolerance` of the squared distance, the distance below `smallest`, or rounding stops the steps.
     """
     side_W2 = np.stack([is_left_W, ~is_left_W], axis=1).astype(np.float64)
-    weights_W = side_W2 @ (1 / side_W2.sum(axis=0))
+    weights_W: np.ndarray = side_W2 @ (1 / side_W2.sum(axis=0))
     apart_D = weights_W @ signed_WD
     height_W = signed_WD @ apart_D
     spread = max(float(np.ptp(height_W)), float(apart_D @ apart_D), np.finfo(float).tiny)
@@ -57,7 +57,9 @@ def _lowest(height_W: np.ndarray, is_left_W: np.ndarray) -> np.ndarray:
     return np.array([height_W[is_left_W].min(), height_W[~is_left_W].min()])
 
 
-def _step(gram_WW, side_W2, weights_W, slack_W) -> tuple[np.ndarray, np.ndarray] | None:
+def _step(
+    gram_WW: np.ndarray, side_W2: np.ndarray, weights_W: np.ndarray, slack_W: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The step of the weights and of the slacks, or None where the system is singular in float64."""
     system_WW = gram_WW.copy()
     system_WW[np.diag_indices_from(system_WW)] += slack_W / weights_W
@@ -86,7 +88,7 @@ def _step(gram_WW, side_W2, weights_W, slack_W) -> tuple[np.ndarray, np.ndarray]
         return None
 
 
-def _reach(weights_W, step_W, slack_W, slack_step_W) -> float:
+def _reach(weights_W: np.ndarray, step_W: np.ndarray, slack_W: np.ndarray, slack_step_W: np.ndarray) -> float:
     """How far, at most 1, both stay at or above zero."""
     values = np.concatenate([weights_W, slack_W])
     steps = np.concatenate([step_W, slack_step_W])

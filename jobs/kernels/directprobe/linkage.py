@@ -166,4 +166,5 @@ class _LabelLinkage:
 
 def _squared_distances(points_KD: np.ndarray) -> np.ndarray:
     """All squared Euclidean distances, from differences and not products: near ties stay as they are."""
-    return cdist(points_KD, points_KD, "sqeuclidean")
+    square_KK: np.ndarray = cdist(points_KD, points_KD, "sqeuclidean")
+    return square_KK

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from layerscope.jobs.kernels.arrays import Booleans, Floats
+
 _CARRIES = 1e-6
 """A point with less than this part of the largest weight is not one of the first faces."""
 
@@ -83,10 +85,11 @@ class _Search:
             self.faces_F = np.append(self.faces_F, joined)
             self.weights_F = np.append(self.weights_F, np.zeros(len(joined)))
 
-    def _scaled(self, weights_F: np.ndarray) -> np.ndarray:
+    def _scaled(self, weights_F: Floats) -> Floats:
         """The weights with sum 1 on each side."""
         is_left_F = self.is_left_W[self.faces_F]
-        return weights_F / np.where(is_left_F, weights_F[is_left_F].sum(), weights_F[~is_left_F].sum())
+        total_F: Floats = np.where(is_left_F, weights_F[is_left_F].sum(), weights_F[~is_left_F].sum())
+        return weights_F / total_F
 
     def _nearest_in_affine_spaces(self) -> tuple[np.ndarray, np.ndarray]:
         """The difference of the nearest points, and the weights of the faces' points there; a point that lies
@@ -145,8 +148,9 @@ class _Search:
         height_F, is_left_F = height_W[self.faces_F], self.is_left_W[self.faces_F]
         face_W = np.where(self.is_left_W, height_F[is_left_F].min(), height_F[~is_left_F].min())
         before_W = face_W - height_W
-        farthest = np.argsort(-before_W, kind="stable")[:count]
-        return farthest[before_W[farthest] > 0]
+        farthest: np.ndarray = np.argsort(-before_W, kind="stable")[:count]
+        is_before: Booleans = before_W[farthest] > 0
+        return farthest[is_before]
 
 
 def _shortened(apart_D: np.ndarray, along_KD: np.ndarray, flat: float) -> tuple[np.ndarray, np.ndarray]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import linalg
 
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.directprobe.hulls import hull_distance
 from layerscope.jobs.kernels.directprobe.line_search import minimise_along
 
@@ -138,7 +139,7 @@ class _Search:
         return Meeting(left_P, right_Q, weights_R / length if length else weights_R)
 
 
-def _newton_step(signed_AR: np.ndarray, deficit_A: np.ndarray) -> np.ndarray:
+def _newton_step(signed_AR: Floats, deficit_A: Floats) -> Floats:
     """The shortest step that minimises |deficit - signed step|, in the smaller of both spaces."""
     num_open, width = signed_AR.shape
     if num_open < width:
@@ -146,7 +147,7 @@ def _newton_step(signed_AR: np.ndarray, deficit_A: np.ndarray) -> np.ndarray:
     return _solve(signed_AR.T @ signed_AR, signed_AR.T @ deficit_A)
 
 
-def _solve(gram: np.ndarray, right_hand: np.ndarray) -> np.ndarray:
+def _solve(gram: Floats, right_hand: Floats) -> Floats:
     diagonal = np.einsum("ii->i", gram)
     mean = diagonal.mean()
     ridge = _RIDGE
@@ -157,7 +158,8 @@ def _solve(gram: np.ndarray, right_hand: np.ndarray) -> np.ndarray:
         except linalg.LinAlgError:
             ridge *= 100
             continue
-        return linalg.cho_solve(factor, right_hand, check_finite=False)
+        solution: Floats = linalg.cho_solve(factor, right_hand, check_finite=False)
+        return solution
 
 
 def _decided_by_distance(rows_MR: np.ndarray, num_left: int, resolution: float) -> Separation | Meeting:

@@ -9,7 +9,7 @@ import numpy as np
 
 from layerscope.jobs.kernels.directprobe.directions import NONE, Directions
 from layerscope.jobs.kernels.directprobe.linkage import FreeLinkage, VetoedLinkage, free_linkage
-from layerscope.jobs.kernels.directprobe.separability import RESOLUTION, Meeting, separate
+from layerscope.jobs.kernels.directprobe.separability import RESOLUTION, Meeting, Separation, separate
 
 _CLOSE_ENOUGH = 24
 """Merges that are left to single steps when the first veto is sought by bisection."""
@@ -110,7 +110,14 @@ def _last_clean_state(
 class _State:
     """Clusters of whitened points, and what is known of who is apart from whom."""
 
-    def __init__(self, whitened_NR, label_N, conflicts_CC, cluster_N, directions_QR):
+    def __init__(
+        self,
+        whitened_NR: np.ndarray,
+        label_N: np.ndarray,
+        conflicts_CC: np.ndarray,
+        cluster_N: np.ndarray,
+        directions_QR: np.ndarray,
+    ) -> None:
         self.points_NR = whitened_NR
         self.label_N = label_N
         self.cluster_N = cluster_N.copy()
@@ -194,7 +201,9 @@ class _State:
         """The directions that had to be solved for; they help with other states of the same points."""
         return np.array(self._solved[-_KEPT_DIRECTIONS:]).reshape(-1, self.points_NR.shape[1])
 
-    def _ask(self, together: np.ndarray, left: int, targets: np.ndarray):
+    def _ask(
+        self, together: np.ndarray, left: int, targets: np.ndarray
+    ) -> tuple[Separation | Meeting, np.ndarray]:
         """Are these points apart from all target clusters together? The answer and the targets' rows."""
         is_target_K = np.zeros(len(self.label_K), dtype=bool)
         is_target_K[targets] = True

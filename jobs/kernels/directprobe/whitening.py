@@ -58,12 +58,14 @@ def _triangular_map(centred_ND: torch.Tensor) -> torch.Tensor | None:
     if failed or not diagonal_D.min() > _WELL_CONDITIONED * diagonal_D.max():
         return None
     unit_DD = torch.eye(width, dtype=centred_ND.dtype, device=centred_ND.device)
-    return torch.linalg.solve_triangular(factor_DD.mT, unit_DD, upper=True)
+    map_DD: torch.Tensor = torch.linalg.solve_triangular(factor_DD.mT, unit_DD, upper=True)
+    return map_DD
 
 
 def _principal_basis(centred_ND: torch.Tensor) -> torch.Tensor:
     num_points, width = centred_ND.shape
     if num_points >= width:
-        return torch.linalg.eigh(centred_ND.mT @ centred_ND).eigenvectors
-    span_DN = torch.linalg.qr(centred_ND.mT).Q
+        basis_DD: torch.Tensor = torch.linalg.eigh(centred_ND.mT @ centred_ND).eigenvectors
+        return basis_DD
+    span_DN: torch.Tensor = torch.linalg.qr(centred_ND.mT).Q
     return span_DN @ _principal_basis(centred_ND @ span_DN)

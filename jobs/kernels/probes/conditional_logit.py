@@ -6,6 +6,7 @@ Axes: L layers, Q questions, C choices, N = Q * C choices of all questions one a
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import solve
 from scipy.special import log_softmax, softmax
 
@@ -24,7 +25,7 @@ _SUFFICIENT_DECREASE = 1e-4
 
 def choice_heads(
     train_LND: Sequence[np.ndarray],
-    rights: Sequence[int],
+    rights: ArrayLike,
     *,
     num_choices: int,
     penalties: Sequence[float],

@@ -6,28 +6,25 @@ much of its accuracy on the real labels needs no knowledge in the representation
 Axes: N examples, C classes.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def control_labels(
-    types_N: Sequence[int], train_labels: Sequence[int], *, num_classes: int, seed: int
-) -> np.ndarray:
+def control_labels(types: ArrayLike, train_labels: ArrayLike, *, num_classes: int, seed: int) -> np.ndarray:
     """A label for each example, drawn for its type from the shares of `train_labels`: int64 (N,).
 
     A type's label depends on its id, the shares and the seed, not on the other types, so train and test agree
     when each is labelled by itself with the labels of train. Raises ValueError unless types are integers of
     at least 0 and labels lie in 0..num_classes - 1.
     """
-    types_N, train_labels = np.asarray(types_N), np.asarray(train_labels)
+    types_N, train_labels_N = np.asarray(types), np.asarray(train_labels)
     if types_N.ndim != 1 or not np.issubdtype(types_N.dtype, np.integer) or (types_N < 0).any():
         raise ValueError("types must be a list of integers of at least 0, one for each example.")
-    if not len(train_labels) or train_labels.min() < 0 or train_labels.max() >= num_classes:
+    if not len(train_labels_N) or train_labels_N.min() < 0 or train_labels_N.max() >= num_classes:
         raise ValueError(f"train labels must be one or more integers in 0 to {num_classes - 1}.")
     distinct, positions_N = np.unique(types_N, return_inverse=True)
     drawn = np.array([np.random.default_rng([seed, type_id]).random() for type_id in distinct.tolist()])
-    shares_C = np.bincount(train_labels, minlength=num_classes) / len(train_labels)
+    shares_C = np.bincount(train_labels_N, minlength=num_classes) / len(train_labels_N)
     # The last shown class takes what rounding leaves of 1.
-    bounds_C = np.cumsum(shares_C)[: train_labels.max()]
+    bounds_C = np.cumsum(shares_C)[: train_labels_N.max()]
     return np.searchsorted(bounds_C, drawn, side="right")[positions_N].astype(np.int64)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.special import logsumexp, softmax
 
 from layerscope.jobs.kernels.probes.labelled_layers import check_labelled, standardised
@@ -36,7 +37,7 @@ class DescriptionLength:
 
 def online_code(
     layers_LND: Sequence[np.ndarray],
-    labels: Sequence[int],
+    labels: ArrayLike,
     *,
     portions: Sequence[float] = PORTIONS,
     penalties: Sequence[float] = PENALTIES,
@@ -57,20 +58,20 @@ def online_code(
     Raises ValueError for labels outside 0..num_classes - 1, values that are not finite, fewer than 2 classes,
     and portions that do not rise to 1.
     """
-    labels = np.asarray(labels)
-    check_labelled(layers_LND, labels, "the code", num_classes)
+    labels_N = np.asarray(labels)
+    check_labelled(layers_LND, labels_N, "the code", num_classes)
     _check_settings(portions, penalties, num_classes)
-    order_N = np.random.default_rng(seed).permutation(len(labels))
-    ends_S = np.unique(np.ceil(np.asarray(portions) * len(labels)).astype(np.int64))
+    order_N = np.random.default_rng(seed).permutation(len(labels_N))
+    ends_S = np.unique(np.ceil(np.asarray(portions) * len(labels_N)).astype(np.int64))
     bits_LGS = np.stack(
         [
-            _bits(layer_ND[order_N], labels[order_N], ends_S, penalties, num_classes, device)
+            _bits(layer_ND[order_N], labels_N[order_N], ends_S, penalties, num_classes, device)
             for layer_ND in layers_LND
         ]
     )
     bits_LG = bits_LGS.sum(axis=2)
     bits_L = -logsumexp(-bits_LG * np.log(2), b=1 / len(penalties), axis=1) / np.log(2)
-    uniform_bits = len(labels) * np.log2(num_classes)
+    uniform_bits = len(labels_N) * np.log2(num_classes)
     return DescriptionLength(
         bits_L=bits_L,
         uniform_bits=float(uniform_bits),

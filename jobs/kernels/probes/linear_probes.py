@@ -7,7 +7,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
+from layerscope.jobs.kernels.arrays import Floats, Integers
 from layerscope.jobs.kernels.probes.labelled_layers import (
     check_penalties,
     check_train_and_test,
@@ -22,9 +24,9 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 def linear_probes(
     train_LND: Sequence[np.ndarray],
-    train_labels: Sequence[int],
+    train_labels: ArrayLike,
     test_LND: Sequence[np.ndarray],
-    test_labels: Sequence[int],
+    test_labels: ArrayLike,
     *,
     penalties: Sequence[float] = PENALTIES,
     num_classes: int,
@@ -44,15 +46,15 @@ def linear_probes(
     Labels are integers in 0..num_classes - 1, layers are (examples, features) of one width. Raises ValueError
     for anything else, for values that are not finite, and where nothing can be held out to choose a penalty.
     """
-    train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
-    check_train_and_test(train_LND, train_labels, test_LND, test_labels, num_classes)
+    train_labels_N, test_labels_N = np.asarray(train_labels), np.asarray(test_labels)
+    check_train_and_test(train_LND, train_labels_N, test_LND, test_labels_N, num_classes)
     check_penalties(penalties)
 
-    penalty_L = choose_penalties(train_LND, train_labels, penalties, seed, device)
+    penalty_L = choose_penalties(train_LND, train_labels_N, penalties, seed, device)
     return score_probes(
-        _fit_and_predict(train_LND, train_labels, test_LND, penalty_L[:, None], device),
-        train_labels,
-        test_labels,
+        _fit_and_predict(train_LND, train_labels_N, test_LND, penalty_L[:, None], device),
+        train_labels_N,
+        test_labels_N,
         penalty_L=penalty_L,
         sizes_L=((),) * len(train_LND),
     )
@@ -66,7 +68,7 @@ def choose_penalties(
     device: str,
 ) -> np.ndarray:
     """The penalty with the best accuracy on held-out examples, per layer."""
-    strongest_first = np.sort(np.asarray(penalties, dtype=np.float64))[::-1]
+    strongest_first: Floats = np.sort(np.asarray(penalties, dtype=np.float64))[::-1]
     if len(strongest_first) == 1:
         return np.repeat(strongest_first, len(layers_LND))
     held_out_N = hold_out(labels, seed=seed)
@@ -75,7 +77,8 @@ def choose_penalties(
     penalty_LG = np.tile(strongest_first, (len(layers_LND), 1))
     predictions_LGN = _fit_and_predict(fitted_LND, labels[~held_out_N], held_out_LND, penalty_LG, device)
     accuracy_LG = (predictions_LGN == labels[held_out_N]).mean(axis=2)
-    return strongest_first[accuracy_LG.argmax(axis=1)]
+    best_L: Integers = accuracy_LG.argmax(axis=1)
+    return strongest_first[best_L]
 
 
 def _fit_and_predict(
@@ -92,4 +95,5 @@ def _fit_and_predict(
     fits = fit_logistic(
         train, torch.from_numpy(positions).to(device), torch.from_numpy(penalty_LG).to(device)
     )
-    return shown[predict_classes(fits, test).cpu().numpy()].astype(np.int64)
+    classes_LGN: np.ndarray = shown[predict_classes(fits, test).cpu().numpy()].astype(np.int64)
+    return classes_LGN

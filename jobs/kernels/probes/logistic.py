@@ -75,8 +75,9 @@ def _principal_basis(features_LND: torch.Tensor) -> torch.Tensor:
     """
     num_examples, width = features_LND.shape[1:]
     if num_examples >= width:
-        return torch.linalg.eigh(features_LND.mT @ features_LND).eigenvectors
-    span_LDR = torch.linalg.qr(features_LND.mT).Q
+        basis_LDR: torch.Tensor = torch.linalg.eigh(features_LND.mT @ features_LND).eigenvectors
+        return basis_LDR
+    span_LDR: torch.Tensor = torch.linalg.qr(features_LND.mT).Q
     return span_LDR @ _principal_basis(features_LND @ span_LDR)
 
 
@@ -196,7 +197,9 @@ def _backtrack(
 
 def _times(left_LCGX: torch.Tensor, right_LXY: torch.Tensor) -> torch.Tensor:
     """One product per feature set, over its classes and penalties together: (L, C, G, Y)."""
-    return (left_LCGX.flatten(1, 2) @ right_LXY).unflatten(1, left_LCGX.shape[1:3])
+    flat_LMY = left_LCGX.flatten(1, 2) @ right_LXY
+    product_LCGY: torch.Tensor = flat_LMY.unflatten(1, left_LCGX.shape[1:3])
+    return product_LCGY
 
 
 def _dot(left_LCGR: torch.Tensor, right_LCGR: torch.Tensor) -> torch.Tensor:

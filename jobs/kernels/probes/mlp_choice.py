@@ -6,7 +6,7 @@ is best in the end is seldom among the worse in the beginning, so these need not
 Axes: L layers, N examples, C classes, M networks (members).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +78,7 @@ def choose_member(
         epochs_M=torch.zeros(len(members), dtype=torch.int64, device=device),
         waited_M=torch.zeros(len(members), dtype=torch.int64, device=device),
     )
-    cohorts = begin_cohorts(examples, members, schedule=schedule, seed=seed)
+    cohorts: Iterable[Cohort] = begin_cohorts(examples, members, schedule=schedule, seed=seed)
     contenders, trained = np.arange(len(members)), 0
     for until in _ends(schedule, len(examples.labels_N)):
         epochs = range(trained + 1, until + 1)

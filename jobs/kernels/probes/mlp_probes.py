@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from layerscope.jobs.kernels.probes.labelled_layers import check_train_and_test, hold_out, standardised
 from layerscope.jobs.kernels.probes.mlp_choice import Choice, Validation, choose_member
@@ -20,9 +21,9 @@ DECAYS = (1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 def mlp_probes(
     train_LND: Sequence[np.ndarray],
-    train_labels: Sequence[int],
+    train_labels: ArrayLike,
     test_LND: Sequence[np.ndarray],
-    test_labels: Sequence[int],
+    test_labels: ArrayLike,
     *,
     sizes: Sequence[tuple[int, int]] = SIZES,
     decays: Sequence[float] = DECAYS,
@@ -48,11 +49,11 @@ def mlp_probes(
     Labels are integers in 0..num_classes - 1, layers are (examples, features) of one width. Raises ValueError
     for anything else, for values that are not finite, and where nothing can be held out.
     """
-    train_labels, test_labels = np.asarray(train_labels), np.asarray(test_labels)
-    check_train_and_test(train_LND, train_labels, test_LND, test_labels, num_classes)
+    train_labels_N, test_labels_N = np.asarray(train_labels), np.asarray(test_labels)
+    check_train_and_test(train_LND, train_labels_N, test_LND, test_labels_N, num_classes)
     schedule = schedule or Schedule()
     _check_settings(sizes, decays, num_starts, schedule)
-    shown, positions_N = np.unique(train_labels, return_inverse=True)
+    shown, positions_N = np.unique(train_labels_N, return_inverse=True)
     chosen_L = _choose(train_LND, positions_N, sizes, decays, schedule, seed, device)
     examples, asked_LND = _standardised(train_LND, positions_N, test_LND, device)
     predictions_MN = train_members(
@@ -65,15 +66,15 @@ def mlp_probes(
     )
     return score_probes(
         shown[predictions_MN].reshape(len(chosen_L), num_starts, -1).astype(np.int64),
-        train_labels,
-        test_labels,
+        train_labels_N,
+        test_labels_N,
         penalty_L=np.array([chosen.member.decay for chosen in chosen_L]),
         sizes_L=tuple(chosen.member.sizes for chosen in chosen_L),
     )
 
 
 def _check_settings(
-    sizes: Sequence[tuple[int, int]], decays: Sequence[float], num_starts: int, schedule: Schedule
+    sizes: Sequence[tuple[int, ...]], decays: Sequence[float], num_starts: int, schedule: Schedule
 ) -> None:
     if not len(sizes) or any(len(pair) != 2 or min(pair) < 1 for pair in sizes):
         raise ValueError(f"sizes must be one or more pairs of positive widths, got {list(sizes)}.")

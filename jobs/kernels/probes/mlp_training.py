@@ -10,11 +10,12 @@ its own. Behind the features examples stand in columns, so that all this is done
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch.optim.adam import adam
 
 from layerscope.jobs.kernels.float32_products import fast_float32_products
@@ -92,19 +93,19 @@ class Cohort:
         """Those chosen; itself where that is all."""
         if chosen_M.all():
             return self
-        values = (getattr(self, field.name) for field in fields(self))
-        return Cohort(
-            *(
-                tuple(part[chosen_M] for part in value) if isinstance(value, tuple) else value[chosen_M]
-                for value in values
-            )
+        weights, means, squares = (
+            tuple(part[chosen_M] for part in parts) for parts in (self.weights, self.means, self.squares)
         )
+        index_M, layer_M, decay_M11 = (
+            part[chosen_M] for part in (self.index_M, self.layer_M, self.decay_M11)
+        )
+        return Cohort(index_M, layer_M, decay_M11, weights, means, squares)
 
 
 def train_members(
     examples: Examples,
     members: Sequence[Member],
-    epochs_M: Sequence[int],
+    epochs: ArrayLike,
     asked_LND: torch.Tensor,
     *,
     schedule: Schedule,
@@ -118,7 +119,7 @@ def train_members(
     left free: scikit-learn's `alpha` has this meaning.
     """
     predictions_MN = np.zeros((len(members), asked_LND.shape[1]), dtype=np.int64)
-    epochs_M = torch.as_tensor(epochs_M, device=asked_LND.device)
+    epochs_M = torch.as_tensor(epochs, device=asked_LND.device)
     assert (epochs_M >= 1).all()
     for cohort in begin_cohorts(examples, members, schedule=schedule, seed=seed):
         epoch = 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.statistics.scores import accuracy, macro_f1
 
 
@@ -14,13 +15,13 @@ from layerscope.jobs.kernels.statistics.scores import accuracy, macro_f1
 class ProbeResult:
     """Scores, and what was chosen for each layer."""
 
-    accuracy_L: np.ndarray
+    accuracy_L: Floats
     """Mean over the fits."""
-    accuracy_deviation_L: np.ndarray
+    accuracy_deviation_L: Floats
     """Sample deviation over the fits; 0 for one fit, as of a probe whose objective has one minimum."""
-    macro_f1_L: np.ndarray
+    macro_f1_L: Floats
     """Mean F1 over the classes that occur in the test labels or in the predictions, and over the fits."""
-    penalty_L: np.ndarray
+    penalty_L: Floats
     """The L2 penalty chosen for each layer, in the terms of the probe."""
     sizes_L: tuple[tuple[int, ...], ...]
     """The chosen sizes of the hidden layers; () for a linear probe."""

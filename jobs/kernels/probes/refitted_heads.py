@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 
 from layerscope.jobs.kernels.probes.labelled_layers import check_labelled, check_penalties, mean_and_scale
 from layerscope.jobs.kernels.probes.linear_probes import choose_penalties
@@ -34,7 +35,7 @@ class RefittedHeads:
 
 def refitted_heads(
     train_LND: Sequence[np.ndarray],
-    labels: Sequence[int],
+    labels: ArrayLike,
     *,
     penalties: Sequence[float],
     num_classes: int,
@@ -46,15 +47,15 @@ def refitted_heads(
 
     Raises ValueError as `linear_probes` does.
     """
-    labels = np.asarray(labels)
-    check_labelled(train_LND, labels, "train", num_classes)
+    labels_N = np.asarray(labels)
+    check_labelled(train_LND, labels_N, "train", num_classes)
     check_penalties(penalties)
-    penalty_L = choose_penalties(train_LND, labels, penalties, seed, device)
+    penalty_L = choose_penalties(train_LND, labels_N, penalties, seed, device)
     units = [mean_and_scale(layer_ND) for layer_ND in train_LND]
     standard_LND = np.stack(
         [(layer_ND - mean_D) * scale_D for layer_ND, (mean_D, scale_D) in zip(train_LND, units, strict=True)]
     )
-    shown, positions = np.unique(labels, return_inverse=True)
+    shown, positions = np.unique(labels_N, return_inverse=True)
     fits = fit_logistic(
         torch.from_numpy(standard_LND).to(device),
         torch.from_numpy(positions).to(device),

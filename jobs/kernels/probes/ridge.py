@@ -6,13 +6,14 @@ Axes: L layers, N examples, D features, R singular directions, G penalties.
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from layerscope.jobs.kernels.probes.labelled_layers import check_layers, check_penalties, mean_and_scale
 from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
 
 
 def ridge_heads(
-    train_LND: Sequence[np.ndarray], numbers: Sequence[float], *, penalties: Sequence[float]
+    train_LND: Sequence[np.ndarray], numbers: ArrayLike, *, penalties: Sequence[float]
 ) -> RefittedHeads:
     """Minimise half the mean squared error + penalty / 2 * (sum of squared weights) on each layer.
 

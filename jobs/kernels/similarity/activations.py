@@ -31,11 +31,11 @@ class CentredLayer:
 
     @property
     def num_examples(self) -> int:
-        return self.values_ND.shape[0]
+        return len(self.values_ND)
 
     @property
     def width(self) -> int:
-        return self.values_ND.shape[1]
+        return int(self.values_ND.shape[1])
 
     @property
     def is_constant(self) -> bool:
@@ -131,7 +131,7 @@ def is_rounding(spread: float, mean_norm: float, num_examples: int, dtype: np.dt
     precision = float(np.finfo(np.float32).eps)
     if np.issubdtype(dtype, np.floating):
         precision = max(precision, float(np.finfo(dtype).eps))
-    return spread <= precision * np.sqrt(num_examples) * mean_norm
+    return bool(spread <= precision * np.sqrt(num_examples) * mean_norm)
 
 
 def _centred(name: str, layer_ND: np.ndarray) -> CentredLayer:

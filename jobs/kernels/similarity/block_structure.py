@@ -7,6 +7,7 @@ counts only beyond that of a map with the same mean at every lag, and its p-valu
 that drift without a jump.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ _SMALLEST = 2
 FEWEST_LAYERS = 2 * _SMALLEST
 """Of a map in which blocks can be told."""
 
-_LENGTHS = (
+_LENGTHS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda similarity: 1 - similarity,
     lambda similarity: np.sqrt(1 - similarity),
     lambda similarity: -np.log(similarity),
@@ -214,11 +215,12 @@ def _line_fit(
 def _residual(
     similarity_LL: np.ndarray, steps: np.ndarray, known: np.ndarray, values: np.ndarray
 ) -> np.ndarray:
-    residual_LL = similarity_LL - np.interp(_distances(steps), known, values)
+    residual_LL: np.ndarray = similarity_LL - np.interp(_distances(steps), known, values)
     np.fill_diagonal(residual_LL, 0)
     return residual_LL
 
 
 def _distances(steps: np.ndarray) -> np.ndarray:
     positions = np.append(0, np.cumsum(steps))
-    return np.abs(positions - positions[:, None])
+    distances: np.ndarray = np.abs(positions - positions[:, None])
+    return distances

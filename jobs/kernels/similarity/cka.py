@@ -119,7 +119,8 @@ def _hsic(
             return _linear_hsic(a, b, debiased=debiased)
         case "rbf":
             return _rbf_hsic(a, b, debiased=debiased, bandwidth=bandwidth)
-    raise ValueError(f"CKA kernel {kernel!r} does not exist: there is {', '.join(KERNELS)}.")
+        case _:
+            raise ValueError(f"CKA kernel {kernel!r} does not exist: there is {', '.join(KERNELS)}.")
 
 
 def _linear_hsic(a: list[CentredLayer], b: list[CentredLayer], *, debiased: bool) -> _Hsic:
@@ -166,4 +167,5 @@ def _add(products: GramProducts, diagonals_a: np.ndarray, diagonals_b: np.ndarra
 def _root_participation(layers: list[CentredLayer]) -> np.ndarray:
     diagonals = square_norms(layers)
     squares = own_products(layers) + np.square(diagonals).sum(axis=1)
-    return diagonals.sum(axis=1) / norms(squares, squares)
+    participation: np.ndarray = diagonals.sum(axis=1) / norms(squares, squares)
+    return participation

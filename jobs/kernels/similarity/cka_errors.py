@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.similarity.activations import CentredLayer, centred_pair
 from layerscope.jobs.kernels.similarity.cka import cka_map
 from layerscope.jobs.kernels.similarity.gram_products import square_norms
@@ -72,25 +73,21 @@ def _biased_rows(x: CentredLayer, y: CentredLayer, _x: np.ndarray, _y: np.ndarra
     return _row_sums(x, y)
 
 
-def _debiased_rows(
-    x: CentredLayer, y: CentredLayer, squares_x: np.ndarray, squares_y: np.ndarray
-) -> np.ndarray:
+def _debiased_rows(x: CentredLayer, y: CentredLayer, squares_x: Floats, squares_y: Floats) -> Floats:
     """What each example gives to n (n - 3) HSIC_1 of a pair of layers: float64 (N,)."""
     n = x.num_examples
     sums_N = _row_sums(x, y) - squares_x * squares_y
-    return (
-        sums_N
-        - 2 / (n - 2) * squares_x * squares_y
-        + (squares_x * squares_y.sum() + squares_y * squares_x.sum()) / (2 * (n - 1) * (n - 2))
-    )
+    across_N: Floats = squares_x * squares_y.sum() + squares_y * squares_x.sum()
+    return sums_N - 2 / (n - 2) * squares_x * squares_y + across_N / (2 * (n - 1) * (n - 2))
 
 
-def _row_sums(x: CentredLayer, y: CentredLayer) -> np.ndarray:
+def _row_sums(x: CentredLayer, y: CentredLayer) -> Floats:
     """Sums of K_ij L_ij over all j, as x_i' (X'Y) y_i, or from the Gram matrices if those are less."""
     n = x.num_examples
     if n < x.width * y.width / (x.width + y.width):
         gram = (x.rows() @ x.rows().T).astype(np.float64)
-        return np.einsum("nm,nm->n", gram, y.rows() @ y.rows().T)
+        sum_N: Floats = np.einsum("nm,nm->n", gram, y.rows() @ y.rows().T)
+        return sum_N
     cross_DE = np.zeros((x.width, y.width))
     for start in range(0, n, 4096):
         cross_DE += x.rows(start, start + 4096).T @ y.rows(start, start + 4096)

@@ -32,7 +32,8 @@ class UsualSteps:
         tail = (1 - _USUAL) / len(steps_S)
         spread = self.deviation * np.sqrt(1 + 1 / self.num_seen)
         longest = self.mean + spread * stats.t.isf(tail, self.num_seen - 2)
-        return np.clip(steps_S, _LEAST, max(longest, np.cbrt(_LEAST)) ** 3)
+        cut_S: np.ndarray = np.clip(steps_S, _LEAST, max(longest, np.cbrt(_LEAST)) ** 3)
+        return cut_S
 
     def draw(self, num_steps: int, rng: np.random.Generator) -> np.ndarray:
         """Usual steps. Few were seen, so each draw has a mean and a deviation that fit them as well."""
@@ -40,7 +41,8 @@ class UsualSteps:
         deviation = self.deviation * np.sqrt(freedom / rng.chisquare(freedom))
         mean = self.mean + deviation / np.sqrt(self.num_seen) * rng.standard_normal()
         roots_S = mean + deviation * rng.standard_normal(num_steps)
-        return np.maximum(roots_S, np.cbrt(_LEAST)) ** 3
+        drawn_S: np.ndarray = np.maximum(roots_S, np.cbrt(_LEAST)) ** 3
+        return drawn_S
 
 
 def usual_steps(steps_S: np.ndarray) -> UsualSteps:

@@ -164,7 +164,8 @@ def _from_features(
         del wide_NF  # two groups at once would hold twice as much
     if a is b:
         return cross, cross.diagonal(), cross.diagonal()
-    return cross, *(np.array([_own_norm(layer) for layer in side]) for side in (a, b))
+    own_a, own_b = (np.array([_own_norm(layer) for layer in side]) for side in (a, b))
+    return cross, own_a, own_b
 
 
 def _groups(layers: Sequence[CentredLayer]) -> Iterator[slice]:
@@ -221,6 +222,6 @@ def _own_norm(layer: CentredLayer) -> float:
     return float(np.vdot(total, total))
 
 
-def _block_norms(matrix: np.ndarray, row_starts: Sequence[int]) -> np.ndarray:
+def _block_norms(matrix: np.ndarray, row_starts: np.ndarray) -> np.ndarray:
     """Squared Frobenius norm of each block of rows."""
     return np.add.reduceat(np.einsum("fd,fd->f", matrix, matrix), row_starts)

@@ -40,7 +40,8 @@ def half_sample_errors(
         order = rng.permutation(num_examples)
         first, second = (np.sort(half) for half in np.array_split(order, 2))
         differences_RS.append(statistic(first) - statistic(second))
-    return np.sqrt(np.square(differences_RS).mean(axis=0)) / 2
+    error_S: np.ndarray = np.sqrt(np.square(differences_RS).mean(axis=0)) / 2
+    return error_S
 
 
 def half_sample_factor(num_halves: int, *, level: float = 0.95) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _BAND_ENTRIES = 8_000_000
 """Squared distances held at once (64 MB)."""
@@ -121,9 +122,9 @@ def two_nn_dimension(layer_ND: np.ndarray) -> float:
     return float(rises @ kept / (kept @ kept)) if kept.any() else float("nan")
 
 
-def between_within_ratio(layer_ND: np.ndarray, labels_N: Sequence[int]) -> float:
+def between_within_ratio(layer_ND: np.ndarray, labels: ArrayLike) -> float:
     """Traces of the scatter between and within labels, each over N; infinite where labels are points."""
-    labels_N = np.asarray(labels_N)
+    labels_N = np.asarray(labels)
     if labels_N.shape != (len(layer_ND),):
         raise ValueError(f"{len(layer_ND)} examples need as many labels, got an array of {labels_N.shape}.")
     total = np.square(layer_ND - layer_ND.mean(axis=0)).sum()

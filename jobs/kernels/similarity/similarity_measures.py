@@ -16,15 +16,17 @@ in what else they ignore and in what they give to unrelated layers:
 """
 
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 from scipy import stats
 
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.similarity.activations import CentredLayer, centred_pair
 from layerscope.jobs.kernels.similarity.cka import cka_map
 
 Measure = Literal["cka", "procrustes", "svcca", "pwcca", "rsa", "mutual_knn"]
+Prepared = TypeVar("Prepared")
 
 _KEPT_VARIANCE = 0.99
 _RANK = 1e-6
@@ -60,7 +62,7 @@ def similarity_map(
     )
 
 
-def _prepared(layer: CentredLayer, prepare: Callable):
+def _prepared(layer: CentredLayer, prepare: Callable[[np.ndarray], Prepared]) -> Prepared | None:
     return None if layer.is_constant else prepare(layer.rows().astype(np.float64))
 
 
@@ -150,12 +152,12 @@ def _mutual_knn(a_NN: np.ndarray, b_NN: np.ndarray) -> float:
     return float(np.count_nonzero(a_NN & b_NN) / np.count_nonzero(a_NN))
 
 
-def _square_distances(layer_ND: np.ndarray) -> np.ndarray:
-    squares_N = np.square(layer_ND).sum(axis=1)
+def _square_distances(layer_ND: Floats) -> Floats:
+    squares_N: Floats = np.square(layer_ND).sum(axis=1)
     return squares_N[:, None] + squares_N - 2 * layer_ND @ layer_ND.T
 
 
-_MEASURES: dict[str, tuple[Callable, Callable]] = {
+_MEASURES: dict[str, tuple[Callable[[np.ndarray], Any], Callable[[Any, Any], float]]] = {
     "procrustes": (_same, _procrustes),
     "svcca": (_kept_basis, _svcca),
     "pwcca": (_basis, _pwcca),

@@ -7,6 +7,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
+from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.statistics.intervals import Interval
 from layerscope.jobs.kernels.statistics.scores import pearson, spearman
 
@@ -82,17 +83,17 @@ def _correlation(numbers_N: np.ndarray, predictions_N: np.ndarray, correlation: 
 
 def _resampled(
     numbers_N: np.ndarray, predictions_N: np.ndarray, counts_RN: np.ndarray, correlation: Correlation
-) -> np.ndarray:
+) -> Floats:
     """The correlation in each resample (R,), in which an example stands as often as it is counted."""
     match correlation:
         case "pearson":
             return _weighted_pearson(numbers_N[None], predictions_N[None], counts_RN)
         case "spearman":
-            ranks = (_ranks(values_N, counts_RN) for values_N in (numbers_N, predictions_N))
-            return _weighted_pearson(*ranks, counts_RN)
+            number_ranks, predicted_ranks = (_ranks(of_N, counts_RN) for of_N in (numbers_N, predictions_N))
+            return _weighted_pearson(number_ranks, predicted_ranks, counts_RN)
         case "pearson_spearman":
             both = (_resampled(numbers_N, predictions_N, counts_RN, one) for one in ("pearson", "spearman"))
-            return sum(both) / 2
+            return sum(both, start=np.zeros(len(counts_RN))) / 2
         case never:
             assert_never(never)
 
@@ -108,13 +109,16 @@ def _ranks(values_N: np.ndarray, counts_RN: np.ndarray) -> np.ndarray:
     return ranks_RN
 
 
-def _weighted_pearson(x: np.ndarray, y: np.ndarray, counts_RN: np.ndarray) -> np.ndarray:
+def _weighted_pearson(x: np.ndarray, y: np.ndarray, counts_RN: np.ndarray) -> Floats:
     """Of values (1 or R, N); 0 where one of them does not vary, as in `scores.pearson`."""
     x, x_varies_R = _centred(x, counts_RN)
     y, y_varies_R = _centred(y, counts_RN)
     cross_R = np.sum(counts_RN * x * y, axis=1)
     norm_R = np.sqrt(np.sum(counts_RN * x * x, axis=1) * np.sum(counts_RN * y * y, axis=1))
-    return np.divide(cross_R, norm_R, out=np.zeros_like(cross_R), where=x_varies_R & y_varies_R)
+    correlation_R: Floats = np.divide(
+        cross_R, norm_R, out=np.zeros_like(cross_R), where=x_varies_R & y_varies_R
+    )
+    return correlation_R
 
 
 def _centred(values: np.ndarray, counts_RN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

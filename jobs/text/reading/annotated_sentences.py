@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from layerscope.jobs.artifacts.tokenised import Span
 from layerscope.jobs.specs.annotations import AnnotatedLabel, SampleLabel
-from layerscope.jobs.text.reading.data_faults import Fault, Noted, lacking, listed
+from layerscope.jobs.text.reading.data_faults import Fault, Note, Noted, lacking, listed
 from layerscope.jobs.text.reading.lines import has_suffix, numbered_lines
 from layerscope.jobs.text.reading.row_faults import unwritable
 from layerscope.jobs.text.reading.text_formats import records
@@ -147,21 +147,20 @@ def _json_sentences(path: Path, label: str) -> list[AnnotatedSentence]:
     units: dict[tuple[str, tuple[str, ...]], list[Unit]] = {}
     faults = []
     for number, fields in records(path, ["tokens", "span", label]):
-        reason = _fault_of(fields, label)
-        if reason is not None:
+        if isinstance(fields, Fault | Note):
+            faults.append(f"{path.name}:{number}: {fields.reason}")
+        elif reason := _fault_of(fields, label):
             faults.append(f"{path.name}:{number}: {reason}")
-            continue
-        sentence = str(fields.get("sent_id", number)), tuple(fields["tokens"])
-        spans = tuple(tuple(fields[name]) for name in ("span", "span2") if name in fields)
-        units.setdefault(sentence, []).append(Unit(spans, fields[label]))
+        else:
+            sentence = str(fields.get("sent_id", number)), tuple(fields["tokens"])
+            spans = tuple(tuple(fields[name]) for name in ("span", "span2") if name in fields)
+            units.setdefault(sentence, []).append(Unit(spans, fields[label]))
     if faults:
         raise ValueError(listed(faults))
     return [AnnotatedSentence(name, words, tuple(of)) for (name, words), of in units.items()]
 
 
-def _fault_of(fields: Mapping[str, Any] | Fault, label: str) -> str | None:
-    if isinstance(fields, Fault):
-        return fields.reason
+def _fault_of(fields: Mapping[str, Any], label: str) -> str | None:
     words = fields.get("tokens")
     if not isinstance(words, list) or not words or not all(isinstance(w, str) and w.strip() for w in words):
         return f"tokens must be a list of words{lacking('tokens', fields)}"
@@ -235,7 +234,9 @@ def _sentences(
 ) -> list[AnnotatedSentence]:
     """Sentences of tab-separated lines with the units of one column; only relations need heads."""
     found, faults = [], []
-    names, rows, began = [], [], 0
+    names: list[str] = []
+    rows: list[list[str]] = []
+    began = 0
 
     def close() -> None:
         nonlocal names, rows

@@ -53,7 +53,7 @@ def choice_fault(fields: Mapping[str, Any], columns: Columns, *, has_label: bool
             pass
         case other:
             return f"choices of type {type(other).__name__}, not a list or a mapping"
-    choices = choices_of(fields, columns)
+    choices: Sequence[tuple[str, object]] = choices_of(fields, columns)
     if len(choices) < 2 and columns.answers is None:
         return f"choices: {len(choices)}, and at least two are needed"
     if not choices:
@@ -64,8 +64,8 @@ def choice_fault(fields: Mapping[str, Any], columns: Columns, *, has_label: bool
             return f"choice {name} is no text: {text!r}"
         if reason := unwritable("choice", text) or unwritable("label", name):
             return reason
-    if name := twice(names):
-        return f"two choices are called {name!r}"
+    if (recurring := twice(names)) is not None:
+        return f"two choices are called {recurring!r}"
     if has_label and columns.answers is None and (label := label_of(fields, columns)) not in names:
         return f"label {label!r} is none of the choices {', '.join(names)}"
     return None

@@ -129,7 +129,7 @@ def sampled(
         return dict(rows_by_split)
     from layerscope.jobs.text.reading.splits import stratified_sample  # numpy is not needed to read
 
-    kept = {}
+    kept: dict[str, Sequence[Row]] = {}
     for split, rows in rows_by_split.items():
         positions = stratified_sample(
             strata(rows, target), size=getattr(sample, split), seed=sample.seed, split=split
@@ -170,11 +170,11 @@ def _rows(numbered: Iterable[Record], place: str, reading: _Reading) -> Noted[Ro
     for number, fields in numbered:
         if isinstance(fields, Note):
             notes.append(fields.reason)
+        elif isinstance(fields, Fault):
+            faults.append((number, fields.reason))
+        elif is_skipped(fields, reading.columns, has_label=reading.has_label):
             continue
-        if not isinstance(fields, Fault) and is_skipped(fields, reading.columns, has_label=reading.has_label):
-            continue
-        reason = _fault_of(fields, reading)
-        if reason:
+        elif reason := _fault_of(fields, reading):
             faults.append((number, reason))
         else:
             rows.append(_row(number, fields, reading))
@@ -199,9 +199,7 @@ def _row(number: int, fields: Mapping[str, Any], reading: _Reading) -> Row:
     )
 
 
-def _fault_of(fields: Mapping[str, Any] | Fault, reading: _Reading) -> str | None:
-    if isinstance(fields, Fault):
-        return fields.reason
+def _fault_of(fields: Mapping[str, Any], reading: _Reading) -> str | None:
     columns = reading.columns
     reason = text_fault(fields, columns.text, "text")
     if reason is None and columns.text_pair is not None:

@@ -3,8 +3,8 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from layerscope.jobs.text.reading.data_faults import Fault
 from layerscope.jobs.text.reading.file_kinds import (
@@ -46,7 +46,7 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str | Fault]]:
             is_known = False
             for number, line in _raw_lines(file, raw):
                 text = line if isinstance(line, Fault) else _decoded(number, line)
-                if isinstance(text, NotUtf8) and not is_known:
+                if isinstance(line, bytes) and isinstance(text, NotUtf8) and not is_known:
                     text, is_known = Fault(text.reason + _encoding_hint(path, head + line)), True
                 yield number, text
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
@@ -63,7 +63,7 @@ def _encoding_hint(path: Path, sample: bytes) -> str:
     return "" if encoding is None else f"; it may be {encoding}: {conversion(path, encoding)}"
 
 
-def _unpacked(path: Path, raw: BinaryIO) -> "gzip.GzipFile | BinaryIO":
+def _unpacked(path: Path, raw: BufferedReader) -> gzip.GzipFile | BufferedReader:
     if path.suffix.lower() != ".gz":
         return raw
     head = raw.peek(SAMPLE)[:SAMPLE]
@@ -73,7 +73,9 @@ def _unpacked(path: Path, raw: BinaryIO) -> "gzip.GzipFile | BinaryIO":
     return gzip.GzipFile(fileobj=raw)
 
 
-def _raw_lines(file: BinaryIO, raw: BinaryIO) -> Iterator[tuple[int, bytes | Fault]]:
+def _raw_lines(
+    file: gzip.GzipFile | BufferedReader, raw: BufferedReader
+) -> Iterator[tuple[int, bytes | Fault]]:
     """Lines as bytes, as long as neither one of them nor what gzip makes of the file has no end."""
     number, num_bytes = 0, 0
     while line := file.readline(MAX_LINE + 1):

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from layerscope.jobs.text.reading.data_faults import listed
 
@@ -61,7 +61,7 @@ def _number(label: str) -> float | None:
 
 
 def _difference(label: str, other: str) -> str:
-    same = {
+    same: dict[str, Callable[[str], str]] = {
         "white space": lambda text: " ".join(text.split()),
         "how accents are written (Unicode's NFC and NFD)": lambda text: unicodedata.normalize("NFC", text),
         "characters that take no room": lambda text: INVISIBLE.sub("", text),

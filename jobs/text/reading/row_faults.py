@@ -68,7 +68,7 @@ def label_fault(fields: Mapping[str, Any], column: str) -> str | None:
 def number_fault(fields: Mapping[str, Any], column: str) -> str | None:
     """Of a label that is a number."""
     value = fields.get(column)
-    if is_missing(value):
+    if value is None or is_missing(value):
         return f"no number{lacking(column, fields)}"
     try:
         # Python takes 1_000 for a thousand; in data it is as likely a slip.

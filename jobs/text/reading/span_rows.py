@@ -29,7 +29,7 @@ Characters = tuple[int, int]
 
 def columns_of_spans(columns: Columns) -> list[str]:
     """All columns that are read."""
-    named = [*columns_of(columns.text), *columns_of(columns.text_pair), columns.label]
+    named: list[str | None] = [*columns_of(columns.text), *columns_of(columns.text_pair), columns.label]
     for span in columns.spans or ():
         named += [span.start, span.end, span.first_word, span.words]
     return [name for name in named if name is not None]
@@ -55,21 +55,21 @@ def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> 
     Raises:
         ValueError: rows are at fault, a span among them that does not stand in its text; or there are none.
     """
-    sentences, faults, reasons, notes = [], [], [], []
+    sentences, faults, notes = [], [], []
     for number, fields in numbered:
         if isinstance(fields, Note):
             notes.append(fields.reason)
+        elif isinstance(fields, Fault):
+            faults.append((number, fields.reason))
+        elif is_skipped(fields, columns):
             continue
-        if not isinstance(fields, Fault) and is_skipped(fields, columns):
-            continue
-        reason = _fault_of(fields, columns)
-        if reason is None:
-            sentences.append(_sentence(str(number), fields, columns))
+        elif reason := _fault_of(fields, columns):
+            faults.append((number, reason))
         else:
-            reasons.append(reason)
-            faults.append(f"{place}:{number}: {reason}")
+            sentences.append(_sentence(str(number), fields, columns))
     if faults:
-        raise ValueError(listed(faults) + ("" if sentences else hint_of_hidden(reasons)))
+        told = listed([f"{place}:{number}: {reason}" for number, reason in faults])
+        raise ValueError(told if sentences else told + hint_of_hidden([reason for _, reason in faults]))
     if not sentences:
         raise ValueError(f"{place}: no rows")
     return Noted(sentences, tuple(notes))
@@ -94,7 +94,7 @@ def _sentence(id: str, fields: Mapping[str, Any], columns: Columns) -> Annotated
 
 def _pieces(text: str, borders: set[int]) -> list[Characters]:
     """Where the words of a text stand; a span that begins or ends inside a word parts it."""
-    found = []
+    found: list[Characters] = []
     for word in re.finditer(r"\S+", text):
         cuts = sorted({word.start(), word.end(), *(b for b in borders if word.start() < b < word.end())})
         found += zip(cuts, cuts[1:], strict=False)
@@ -121,9 +121,7 @@ def _characters(fields: Mapping[str, Any], span: SpanColumns, texts: Sequence[st
     return words[first].start(), words[first + len(fields[span.words].split()) - 1].end()
 
 
-def _fault_of(fields: Mapping[str, Any] | Fault, columns: Columns) -> str | None:
-    if isinstance(fields, Fault):
-        return fields.reason
+def _fault_of(fields: Mapping[str, Any], columns: Columns) -> str | None:
     reason = text_fault(fields, columns.text, "text")
     if reason is None and columns.text_pair is not None:
         reason = text_fault(fields, columns.text_pair, "second text")

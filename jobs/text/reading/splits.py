@@ -88,12 +88,14 @@ def _validation_sizes(count_K: np.ndarray, fraction: float) -> list[int]:
     num_left = max(0, int(np.floor(count_K.sum() * fraction + 0.5)) - int(size_K.sum()))
     remainder_K = np.where(size_K < most_K, exact_K - size_K, -np.inf)
     size_K[np.argsort(-remainder_K, kind="stable")[:num_left]] += 1
-    return np.minimum(size_K, most_K).tolist()
+    sizes: list[int] = np.minimum(size_K, most_K).tolist()
+    return sizes
 
 
 def _copies_within(first_G: np.ndarray, copies: Mapping[int, Sequence[int]], size: int) -> list[int]:
     """Rows of texts in their order, at most so many; of several texts at least the one with fewest rows."""
-    firsts, drawn = first_G.tolist(), []
+    firsts = first_G.tolist()
+    drawn: list[int] = []
     for first in firsts:
         if len(drawn) + len(copies[first]) <= size:
             drawn += copies[first]

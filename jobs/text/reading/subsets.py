@@ -28,11 +28,10 @@ def subset_size(size: int | float | None, num_texts: int) -> int:
     Raises:
         ValueError: more than there are.
     """
-    match size:
-        case None:
-            return num_texts
-        case float():
-            return max(1, math.floor(size * num_texts + 0.5))
+    if size is None:
+        return num_texts
+    if isinstance(size, float):
+        return max(1, math.floor(size * num_texts + 0.5))
     if size > num_texts:
         raise ValueError(
             f"train_size {size} is more than the {num_texts} training texts: at most {num_texts}, or null "
@@ -64,4 +63,5 @@ def stratified_subset(labels: Sequence[int], *, size: int, seed: int) -> list[in
     # The j-th row of a label with n rows has its turn at (j + 1/2) / n of the whole.
     turn_N = np.where(place_N == 0, -1.0, (place_N + 0.5) / share_N)
     order_N = by_label_N[np.lexsort((inverse_N[by_label_N], -share_N, turn_N))]
-    return np.sort(order_N[:size]).tolist()
+    positions: list[int] = np.sort(order_N[:size]).tolist()
+    return positions

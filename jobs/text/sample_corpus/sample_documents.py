@@ -7,7 +7,7 @@ what a truncation strategy can reach is known. The texts are artificial: they do
 from collections.abc import Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import Literal
+from typing import Literal, TypedDict
 
 from layerscope.jobs.text.sample_corpus.sample_lexicon import DOMAIN_BY_TOPIC, EVERYDAY, MOOD_BY_SENTIMENT
 from layerscope.jobs.text.sample_corpus.sample_phrases import Sentence
@@ -41,6 +41,14 @@ class Document:
     """Where topic and sentiment show: `head`, `tail`, `both`, or `all` for a short document."""
 
 
+class SampleRow(TypedDict):
+    """A document as a row of a task."""
+
+    id: str
+    text: str
+    label: str
+
+
 def sample_documents(
     *, num_documents: int, seed: int, length: Length, evidence: Evidence = "mixed"
 ) -> list[Document]:
@@ -56,7 +64,7 @@ def sample_rows(
     num_train: int,
     num_test: int,
     seed: int,
-) -> tuple[list[dict], list[dict]]:
+) -> tuple[list[SampleRow], list[SampleRow]]:
     """Train and test rows {"id", "text", "label"}: no text in both, labels of each balanced to within one.
 
     The test rows do not depend on `num_train`.
@@ -131,7 +139,7 @@ def _evidence(rng: Random, topic: str, sentiment: str) -> tuple[Sentence, ...]:
     while True:
         match rng.choice(("rated", "plain, reaction", "rated, reaction")):
             case "rated":
-                sentences = (rated_sentence(rng, domain, mood),)
+                sentences: tuple[Sentence, ...] = (rated_sentence(rng, domain, mood),)
             case "plain, reaction":
                 sentences = (plain_sentence(rng, domain), reaction(rng, mood))
             case _:
@@ -157,6 +165,6 @@ def _num_words(sentences: Iterable[Sentence]) -> int:
     return sum(sentence.num_words for sentence in sentences)
 
 
-def _row(document: Document, target: Literal["topic", "sentiment"]) -> dict:
+def _row(document: Document, target: Literal["topic", "sentiment"]) -> SampleRow:
     label = document.topic if target == "topic" else document.sentiment
     return {"id": document.id, "text": document.text, "label": label}

@@ -7,7 +7,7 @@ construction. Relations and tags follow Universal Dependencies 2; most roles hav
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from layerscope.jobs.text.sample_corpus import sample_inflection as inflection
 from layerscope.jobs.text.sample_corpus import sample_lexicon as lexicon
@@ -67,7 +67,7 @@ def draw_sentence(rng: Random, build: Callable[[], Node]) -> Sentence:
     """Build until no content word occurs twice ("the chef with the chefs")."""
     while True:
         root = build()
-        rows: list[list] = []
+        rows: list[list[Any]] = []
         _flatten(root._replace(right=(*root.right, Node(".", "PUNCT", "punct"))), rows)
         content = [form.rstrip("s") for form, tag, *_ in rows if tag in {"NOUN", "VERB", "ADJ", "PROPN"}]
         if len(set(content)) == len(content):
@@ -82,7 +82,7 @@ def draw_sentence(rng: Random, build: Callable[[], Node]) -> Sentence:
     )
 
 
-def _flatten(node: Node, rows: list[list]) -> int:
+def _flatten(node: Node, rows: list[list[Any]]) -> int:
     """Append the node's subtree in order of the sentence, heads filled in, and return the node's place."""
     children = [_flatten(child, rows) for child in node.left]
     place = len(rows)

@@ -99,7 +99,7 @@ def written_tokenizer(folder: Path, *, code: str | None = None) -> str:
     backend.no_truncation()
     backend.no_padding()
     try:
-        content = backend.to_str()
+        content: str = backend.to_str()
     except Exception as error:  # The library raises nothing narrower.
         raise ValueError(
             f"{folder}: {type(read).__name__} has parts in Python, which no tokenizer.json can hold "
@@ -132,7 +132,8 @@ def _with_type_0(part: Any) -> Any:
             return {name: 0 if name == "type_id" else _with_type_0(inner) for name, inner in part.items()}
         case list():
             return [_with_type_0(inner) for inner in part]
-    return part
+        case _:
+            return part
 
 
 def name_class(folder: Path, name: str) -> None:
@@ -156,12 +157,12 @@ def _declared_class(folder: Path) -> str | None:
     """The class that the folder names, or that belongs to its model."""
     config = _json(folder / "config.json")
     written = _json(folder / "tokenizer_config.json").get("tokenizer_class") or config.get("tokenizer_class")
-    return written or TOKENIZER_MAPPING_NAMES.get(config.get("model_type"))
+    return written or TOKENIZER_MAPPING_NAMES.get(config.get("model_type", ""))
 
 
 def _is_fast(name: str) -> bool:
     """Whether a class makes fast tokenizers; names that transformers does not know are its to judge."""
-    found = tokenizer_class_from_name(name)
+    found: object = tokenizer_class_from_name(name)  # A function of transformers has a name too.
     return found is None or not isinstance(found, type) or issubclass(found, PreTrainedTokenizerFast)
 
 

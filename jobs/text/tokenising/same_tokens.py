@@ -123,7 +123,7 @@ def _num_types(folder: Path) -> int:
     from transformers import CONFIG_MAPPING
 
     config = _config(folder)
-    kind = config.get("model_type")
+    kind = config.get("model_type", "")
     usual = getattr(CONFIG_MAPPING[kind], "type_vocab_size", 0) if kind in CONFIG_MAPPING else 0
     return config.get("type_vocab_size", usual) or 0
 
@@ -135,7 +135,8 @@ def _config(folder: Path) -> dict[str, Any]:
 
 def _called(tokenizer: "PreTrainedTokenizerBase", one: Tokenised, folder: Path) -> dict[str, list[int]]:
     try:
-        return tokenizer(*one.texts)
+        called: dict[str, list[int]] = tokenizer(*one.texts)
+        return called
     except (
         Exception
     ) as error:  # Classes of pages, tables and speech ask for more than texts, each in its way.

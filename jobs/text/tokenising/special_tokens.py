@@ -44,7 +44,8 @@ def frame_of(tokenizer: "Tokenizer", *, num_parts: int) -> Frame:
     Raises:
         ValueError: the tokenizer makes no token of any text.
     """
-    encoding = tokenizer.encode(*[_some_text(tokenizer)] * num_parts)
+    text = _some_text(tokenizer)
+    encoding = tokenizer.encode(text, text if num_parts == 2 else None)
     part_of_token = encoding.sequence_ids
     places = [
         [place for place, part in enumerate(part_of_token) if part == number] for number in range(num_parts)

@@ -117,7 +117,7 @@ def _kept(
     if strategy == "windows":
         return _Kept(*part_windows(parts, budget=budget, overlap=overlap, most=most))
     if len(parts) == 1:
-        kept = (cut(parts[0], budget=budget, strategy=strategy, head_tokens=head_tokens),)
+        kept: Parts = (cut(parts[0], budget=budget, strategy=strategy, head_tokens=head_tokens),)
     else:
         shares = longest_first(len(parts[0]), len(parts[1]), budget=budget)
         kept = tuple(

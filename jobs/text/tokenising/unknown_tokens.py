@@ -59,7 +59,9 @@ def count_unknown(texts: Sequence[str], tokenizer: "Tokenizer") -> Unknown:
     """Of all of the texts."""
     unknown = _unknown_id(tokenizer)
     encoded = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
-    counts = [(encoding.ids.count(unknown), len(encoding.ids)) for encoding in encoded]
+    counts = [
+        (0 if unknown is None else encoding.ids.count(unknown), len(encoding.ids)) for encoding in encoded
+    ]
     lost = [text for text, (num_unknown, number) in zip(texts, counts, strict=True) if num_unknown == number]
     shares = [num_unknown / number if number else 0.0 for num_unknown, number in counts]
     largest = max(range(len(texts)), key=shares.__getitem__, default=None)

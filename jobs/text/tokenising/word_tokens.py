@@ -25,21 +25,20 @@ def encode_words(sentences: Sequence[AnnotatedSentence], tokenizer: "Tokenizer")
 
 
 def _encoded(sentence: AnnotatedSentence, texts: tuple[str, ...], encoding: "Encoding") -> EncodedSentence:
-    tokens_of_words = _tokens_of_words(sentence, encoding)
+    tokens = _tokens_by_word(sentence, encoding)
     units = []
     for unit in sentence.units:
-        places = [tokens_of_words[first:last] for first, last in unit.spans]
-        if all(place is not None for of in places for place in of):
-            spans = tuple((of[0][0], of[-1][1]) for of in places)
+        if all(word in tokens for span in unit.spans for word in range(*span)):
+            spans = tuple((tokens[first][0], tokens[last - 1][1]) for first, last in unit.spans)
             first, last = unit.spans[0]
             units.append(EncodedUnit(spans, unit.label, " ".join(sentence.words[first:last]).lower()))
     type_ids = tuple(encoding.type_ids) if len(texts) == 2 else None
     return EncodedSentence(sentence.id, texts, tuple(encoding.ids), tuple(units), type_ids)
 
 
-def _tokens_of_words(sentence: AnnotatedSentence, encoding: "Encoding") -> list[Span | None]:
-    """The tokens that share a character with each word; special tokens are of no text."""
-    found: list[Span | None] = []
+def _tokens_by_word(sentence: AnnotatedSentence, encoding: "Encoding") -> dict[int, Span]:
+    """The tokens that share a character with each word that has any; special tokens are of no text."""
+    found: dict[int, Span] = {}
     for text, (first_word, last_word) in enumerate(sentence.parts()):
         places = [
             (at, *characters)
@@ -51,6 +50,7 @@ def _tokens_of_words(sentence: AnnotatedSentence, encoding: "Encoding") -> list[
             begin += word > first_word and sentence.follows_space(word)
             end = begin + len(sentence.words[word])
             tokens = [at for at, first, last in places if first < end and last > begin]
-            found.append((tokens[0], tokens[-1] + 1) if tokens else None)
+            if tokens:
+                found[word] = tokens[0], tokens[-1] + 1
             begin = end
     return found
