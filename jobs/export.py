@@ -7,11 +7,11 @@ predicted or a choice is scored), D features.
 import copy
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import median
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -150,7 +150,7 @@ def export_model(
     return facts
 
 
-def _refuse_other_heads(reading: dict) -> None:
+def _refuse_other_heads(reading: Mapping[str, Any]) -> None:
     parts = {
         "several layers": len(reading["layers"]) > 1,
         "windows": reading["window_pooling"] is not None,
@@ -167,7 +167,8 @@ def _padding(tokenizer: PreTrainedTokenizerBase) -> tuple[str | None, int]:
     that ends a text, or another special one; which it is changes nothing, since no token sees those behind
     it. No word becomes one: it would no longer be read as before."""
     token = tokenizer.pad_token or tokenizer.eos_token or next(iter(tokenizer.all_special_tokens), None)
-    return token, 0 if token is None else tokenizer.convert_tokens_to_ids(token)
+    number = 0 if token is None else tokenizer.convert_tokens_to_ids(token)
+    return token, number  # type: ignore[return-value]  # of one token it is one number
 
 
 def _name_padding(folder: Path, pad_token: str | None) -> None:
@@ -222,7 +223,7 @@ def _trial(encoder: PreTrainedModel, test: Split, head: TextHead, *, layers: int
 
     types = None if whole.type_ids is None else and_halves(whole.type_ids)
     texts = and_halves(whole.texts)
-    split = Split(range(len(texts)), texts, range(len(texts)), types)
+    split = Split([""] * len(texts), texts, range(len(texts)), types)
     return Trial(split, pad_id, head.pooling, head.logits(_states(encoder, split, head.pooling)[layers]))
 
 

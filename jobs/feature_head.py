@@ -122,7 +122,8 @@ class FeatureHeadTraining(Learner):
     def _logits(self, model: nn.Module, states: TokenStates, rows: Sequence[int]) -> torch.Tensor:
         states_BTD, mask_BT = states.padded(rows)
         device = self.optimisation.accelerator.device
-        return model(states_BTD.to(device), mask_BT.to(device))
+        logits_BK: torch.Tensor = model(states_BTD.to(device), mask_BT.to(device))
+        return logits_BK
 
     def _write(self, test: Split, logits_NK: np.ndarray) -> None:
         write_head(self._context.out, self.optimisation.module.state_dict())

@@ -2,6 +2,7 @@
 
 import math
 
+from layerscope.jobs.artifacts.examples import SplitName
 from layerscope.jobs.artifacts.token_states import write_about_tokens, write_tokens
 from layerscope.jobs.artifacts.tokenised import read_split
 from layerscope.jobs.context import StageContext
@@ -10,7 +11,7 @@ from layerscope.jobs.encoders.token_states import token_states
 from layerscope.jobs.own_code import code_of
 from layerscope.jobs.specs.features import FeaturesSpec
 
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 BUDGET = "feature_budget_gb"
 """The limit that the experiment sets on what is written, in 10^9 bytes."""
 

@@ -58,6 +58,8 @@ def begin(spec: FinetuneSpec, context: StageContext) -> TrainingLoop:
 class Finetuning(Learner):
     """An encoder with a head on the examples of a task."""
 
+    optimisation: Optimisation[Classifier]
+
     def __init__(self, spec: FinetuneSpec, context: StageContext) -> None:
         self._spec, self._context = spec, context
         training, data = spec.training, context.inputs["data"]
@@ -164,7 +166,8 @@ class Finetuning(Learner):
     def _forward(self, model: nn.Module, split: Split, rows: Sequence[int]) -> torch.Tensor:
         device = self.optimisation.accelerator.device
         with computing_in(self._spec.training.precision, device):
-            return model(*inputs_of(split.rows(rows), self._pad_id).to(device)).float()
+            logits_BK: torch.Tensor = model(*inputs_of(split.rows(rows), self._pad_id).to(device))
+            return logits_BK.float()
 
     def _logits(self, split: Split) -> np.ndarray:
         """Logits (N, K), on every process."""

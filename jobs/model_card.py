@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from layerscope.jobs.specs.recipe import Pooling, TokenPooling
+from layerscope.jobs.specs.recipe import Pooling
 from layerscope.jobs.specs.targets import TARGET_FACTS, Kind, MetricName, Target
 from layerscope.jobs.targets.all import TARGETS
 from layerscope.jobs.targets.task_type import Export
@@ -16,7 +16,7 @@ _AUTO: dict[Kind, str] = {
     "choices": "AutoModelForMultipleChoice",
     "tokens": "AutoModelForTokenClassification",
 }
-_LOGITS: dict[TokenPooling, str] = {
+_LOGITS: dict[Pooling, str] = {
     "cls": "logits = model(**inputs).logits[:, 0]",
     "last": (
         'last = inputs["attention_mask"].sum(1) - 1\nlogits = model(**inputs).logits[range(len(last)), last]'
@@ -26,7 +26,7 @@ _LOGITS: dict[TokenPooling, str] = {
         "logits = (model(**inputs).logits * mask).sum(1) / mask.sum(1)"
     ),
 }
-_READING: dict[TokenPooling, str] = {
+_READING: dict[Pooling, str] = {
     "cls": "The logits of a text are those of its first token",
     "last": "The logits of a text are those of its last token",
     "mean": "The logits of a text are the mean of those of its tokens",

@@ -62,6 +62,8 @@ def begin(spec: MultitaskSpec, context: StageContext) -> TrainingLoop:
 class TrainingOfSeveralTasks(Learner):
     """One encoder under a head for each task, and the tasks' texts by turns."""
 
+    optimisation: Optimisation[SharedEncoder]
+
     def __init__(self, spec: MultitaskSpec, context: StageContext) -> None:
         training = spec.training
         self._training, self._context = training, context
@@ -155,7 +157,8 @@ class TrainingOfSeveralTasks(Learner):
         device = self.optimisation.accelerator.device
         ids_BT, mask_BT, types_BT, *_ = inputs_of(split.rows(rows), self._pad_id).to(device)
         with computing_in(self._training.precision, device):
-            return model(ids_BT, mask_BT, types_BT, task=position).float()
+            logits_BK: torch.Tensor = model(ids_BT, mask_BT, types_BT, task=position)
+            return logits_BK.float()
 
 
 @dataclass(frozen=True)

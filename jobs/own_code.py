@@ -110,15 +110,11 @@ def _encoder_in_words(folder: Path) -> str:
 
 
 def _names(value: Any) -> Iterator[str]:
-    match value:
-        case str():
-            yield value
-        case dict():
-            for inner in value.values():
-                yield from _names(inner)
-        case list():
-            for inner in value:
-                yield from _names(inner)
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _names(inner)
 
 
 def _modules(folder: Path) -> tuple[str, ...]:
@@ -152,7 +148,7 @@ def _place(folder: Path) -> None:
     the same, it leaves alone.
     """
     from transformers.dynamic_module_utils import get_cached_module_file
-    from transformers.utils import HF_MODULES_CACHE
+    from transformers.utils import HF_MODULES_CACHE  # type: ignore[attr-defined]  # it is imported there
 
     try:
         with _one_at_a_time(Path(HF_MODULES_CACHE)):

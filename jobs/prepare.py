@@ -117,7 +117,6 @@ def _refuse_changed_files(spec: PrepareSpec, context: StageContext) -> None:
 
 def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
     data = spec.data
-    read = {"columns": spec.columns, "predict": spec.predict, "has_label": not spec.text_only}
     match data:
         case SampleData():
             rows_by_split = _sample(data)
@@ -126,8 +125,16 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
             return {"train": [replace(row, label=None) for row in rows_by_split["train"]]}
         case FilesData():
             splits = [split for split in ("train", "validation", "test") if getattr(data, split) is not None]
-            read["layout"] = data.layout or USUAL_LAYOUT
-            return {split: read_rows(context.inputs[split], **read) for split in splits}
+            return {
+                split: read_rows(
+                    context.inputs[split],
+                    spec.columns,
+                    predict=spec.predict,
+                    has_label=not spec.text_only,
+                    layout=data.layout or USUAL_LAYOUT,
+                )
+                for split in splits
+            }
         case HubData():
             name_by_split = {"train": data.train, "validation": data.validation}
             if not spec.text_only:
@@ -138,7 +145,9 @@ def _read(spec: PrepareSpec, context: StageContext) -> dict[str, Sequence[Row]]:
                     subset=data.subset,
                     revision=data.revision,
                     split=name,
-                    **read,
+                    columns=spec.columns,
+                    predict=spec.predict,
+                    has_label=not spec.text_only,
                 )
                 for split, name in name_by_split.items()
                 if name is not None
@@ -160,12 +169,10 @@ def _sample(data: SampleData) -> dict[str, Sequence[Row]]:
 def _with_validation(
     spec: PrepareSpec, rows_by_split: dict[str, Sequence[Row]], target: Target
 ) -> dict[str, Sequence[Row]]:
-    train = rows_by_split["train"]
-    alike, drawing = (
-        strata(train, target),
-        {"fraction": spec.validation.fraction, "seed": spec.validation.seed},
+    train, drawing = rows_by_split["train"], spec.validation
+    kept, held_out = split_of_texts(
+        strata(train, target), texts_of_rows(train), fraction=drawing.fraction, seed=drawing.seed
     )
-    kept, held_out = split_of_texts(alike, texts_of_rows(train), **drawing)
     drawn = {
         "train": [train[position] for position in kept],
         "validation": [train[position] for position in held_out],

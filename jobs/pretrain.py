@@ -60,6 +60,8 @@ def begin(spec: PretrainSpec, context: StageContext) -> TrainingLoop:
 class ContinuedPretraining(Learner):
     """An encoder with its heads for masked tokens and next sentences, on the texts of some corpora."""
 
+    optimisation: Optimisation[PretrainingLosses]
+
     def __init__(self, spec: PretrainSpec, context: StageContext) -> None:
         training = spec.training
         self._training, self._context = training, context
@@ -147,7 +149,8 @@ class ContinuedPretraining(Learner):
     def _losses(self, model: nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
         device = self.optimisation.accelerator.device
         with computing_in(self._training.precision, device):
-            return model({name: values.to(device) for name, values in batch.items()})
+            losses_L: torch.Tensor = model({name: values.to(device) for name, values in batch.items()})
+            return losses_L
 
     def _score_held_out(self) -> dict[str, float]:
         """Mean losses on the validation texts, masked and paired the same way each time; 0 of no texts."""

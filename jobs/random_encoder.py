@@ -27,5 +27,7 @@ def _fresh(folder: Path, code: str | None) -> PreTrainedModel:
     config = read_config(folder, code=code)
     own = None if code is None else own_class(AutoModel, config, folder)
     if own is None:
-        return AutoModel.from_config(config, dtype=torch.float32)
-    return own._from_config(config, dtype=torch.float32)
+        fresh: PreTrainedModel = AutoModel.from_config(config, dtype=torch.float32)
+    else:
+        fresh = own._from_config(config, dtype=torch.float32)
+    return fresh

@@ -9,7 +9,9 @@ Axes: U units, D features.
 from collections.abc import Sequence
 
 import numpy as np
+from transformers import PreTrainedModel
 
+from layerscope.jobs.artifacts.examples import SplitName
 from layerscope.jobs.artifacts.layers import Part, write_layers
 from layerscope.jobs.artifacts.sentences import (
     AnnotatedSplit,
@@ -29,8 +31,9 @@ def run(spec: SpanStatesSpec, context: StageContext) -> dict[str, float]:
     data = context.inputs["data"]
     model = context.inputs.get("model") or context.inputs["encoder"]
     encoder = load_encoder(snapshot_folder(model, spec.snapshot), code=code_of(spec.encoder))
-    parts = {}
-    for name, size in (("train", spec.num_train), ("test", spec.num_test)):
+    sizes: dict[SplitName, int] = {"train": spec.num_train, "test": spec.num_test}
+    parts: dict[str, Part] = {}
+    for name, size in sizes.items():
         split = read_annotated(data, name)
         units = _drawn(split.units, size, spec.seed)
         layers = _states(encoder, split, units, context)
@@ -49,7 +52,7 @@ def _drawn(units: Sequence[LabelledUnit], size: int, seed: int) -> list[Labelled
 
 
 def _states(
-    encoder, split: AnnotatedSplit, units: Sequence[LabelledUnit], context: StageContext
+    encoder: PreTrainedModel, split: AnnotatedSplit, units: Sequence[LabelledUnit], context: StageContext
 ) -> list[np.ndarray]:
     places = sorted({unit.sentence for unit in units})
     row_of = {sentence: row for row, sentence in enumerate(places)}

@@ -48,7 +48,7 @@ def run(spec: TextStatesSpec, context: StageContext) -> dict[str, float]:
 
 def _sample(split: Split, size: int, seed: int) -> Split:
     order = np.random.default_rng(seed).permutation(len(split.ids))[:size]
-    return split.rows(order)
+    return split.rows(order.tolist())
 
 
 def _joined(first: Column, second: Column) -> Column:

@@ -96,8 +96,8 @@ def _with_validation(
 ) -> dict[str, list[EncodedSentence]]:
     """Sentences are drawn whole: neither words of one sentence nor two sentences with the same text are
     on both sides."""
-    alike, drawing = [""] * len(train), {"fraction": validation.fraction, "seed": validation.seed}
-    kept, held_out = split_of_texts(alike, texts, **drawing)
+    alike = [""] * len(train)
+    kept, held_out = split_of_texts(alike, texts, fraction=validation.fraction, seed=validation.seed)
     return {"train": [train[place] for place in kept], "validation": [train[place] for place in held_out]}
 
 

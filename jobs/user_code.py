@@ -52,10 +52,10 @@ def _attribute(source: Source, attribute: str) -> Any:
     specification = spec_from_file_location(name, source.path)
     if specification is None or specification.loader is None:
         raise ValueError("not a Python file: its name must end with .py")
-    module = module_from_spec(specification)
-    sys.modules[name] = module
-    specification.loader.exec_module(module)
-    return getattr(module, attribute, None)
+    loaded = module_from_spec(specification)
+    sys.modules[name] = loaded
+    specification.loader.exec_module(loaded)
+    return getattr(loaded, attribute, None)
 
 
 def _place(path: Path, error: Exception) -> str:

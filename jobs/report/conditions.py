@@ -46,11 +46,7 @@ def varied_factors(variants: Iterable[VariantResult]) -> dict[str, tuple[str, ..
             if factor not in named:
                 continue
             values_by_factor.setdefault(factor, {})[value_label(value)] = value
-    return {
-        factor: tuple(sorted(values, key=values.get) if _all_numbers(values.values()) else values)
-        for factor, values in values_by_factor.items()
-        if len(values) > 1
-    }
+    return {factor: _in_order(values) for factor, values in values_by_factor.items() if len(values) > 1}
 
 
 def value_label(value: object) -> str:
@@ -113,8 +109,14 @@ def level_by_label(labels: Sequence[str]) -> dict[str, str]:
     return {label: f"{ends[t][0]} to {ends[t][-1]}" for label, t in zip(labels, third, strict=True)}
 
 
-def _all_numbers(values: Iterable[object]) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
+def _in_order(values: Mapping[str, object]) -> tuple[str, ...]:
+    """By size where all are numbers."""
+    numbers = {
+        label: value
+        for label, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+    return tuple(sorted(numbers, key=numbers.__getitem__) if len(numbers) == len(values) else values)
 
 
 def _numbers(labels: Sequence[str]) -> list[float] | None:

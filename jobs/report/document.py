@@ -5,9 +5,10 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
@@ -42,6 +43,8 @@ from layerscope.jobs.report.ranking import RankedCondition
 from layerscope.jobs.report.recipe_tables import cuts, rates
 from layerscope.jobs.report.study import Study
 from layerscope.jobs.specs.measure import Measure
+
+Item = TypeVar("Item")
 
 TEMPLATE = "report.html.jinja"
 
@@ -213,13 +216,13 @@ def _remarks(ranked: RankedCondition) -> str:
     return ", ".join(remarks)
 
 
-def _grouped(items: Iterable, key) -> list[tuple]:
+def _grouped(items: Iterable[Item], key: Callable[[Item], str]) -> list[tuple[str, list[Item]]]:
     return [(name, list(group)) for name, group in itertools.groupby(items, key)]
 
 
 def _sections(
     figures: Mapping[str, Figure], measures: Mapping[str, Measure], reports: Mapping[str, MeasureReport]
-) -> list[dict]:
+) -> list[dict[str, object]]:
     """Figures by section and task, sections in order: measures, then what folders of measures add."""
     headings = dict(FIRST_SECTIONS)
     headings |= {name: (measure.title, measure.words) for name, measure in measures.items()}

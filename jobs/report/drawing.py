@@ -3,14 +3,17 @@
 import math
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+from matplotlib.typing import FillStyleType, LineStyleType, MarkerType, RcKeyType
 
 from layerscope.jobs.report.series import Band, mean_band
 
@@ -20,13 +23,20 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
 """The palette of Okabe and Ito (2008) less black and yellow, which vanish on a dark or a light page."""
 FRAME = COLOURS[4]
 """Stands out from both ends of the colours of a map."""
-DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
+DASHES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
-REFERENCE_DASHES = ((0, (6, 2)), (0, (1, 1.5)), "-")
+REFERENCE_DASHES: tuple[LineStyleType, ...] = ((0, (6, 2)), (0, (1, 1.5)), "-")
 """Of lines in ink that curves are set beside."""
 
-_START = {"marker": "o", "markersize": 7, "fillstyle": "none"}
-_END = {"marker": "*", "markersize": 10}
+
+class _Mark(TypedDict):
+    marker: MarkerType
+    markersize: float
+    fillstyle: NotRequired[FillStyleType]
+
+
+_START: _Mark = {"marker": "o", "markersize": 7, "fillstyle": "none"}
+_END: _Mark = {"marker": "*", "markersize": 10}
 """Of paths."""
 
 LABEL_WIDTH = 62
@@ -35,7 +45,7 @@ LABEL_WIDTH = 62
 WIDTH = 4.8
 """Inches: about as wide as a phone, so that nothing has to shrink much."""
 
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "axes.edgecolor": INK,
     "axes.facecolor": "none",
     "axes.labelcolor": INK,
@@ -185,7 +195,7 @@ def heat_maps(
     """
     columns = min(3, len(maps))
     rows = math.ceil(len(maps) / columns)
-    with rc_context(STYLE | {"axes.grid": False}):
+    with rc_context({**STYLE, "axes.grid": False}):
         figure, panels, scale = _map_panels(title, rows, columns)
         for axes, (label, values) in zip(panels, maps.items(), strict=False):
             image = _draw_map(axes, label, values, width=22 if columns > 1 else 60)
@@ -237,8 +247,8 @@ def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
         if curve is not main:
             style = "-" if curve.is_finished else ":"
             axes.plot(curve.steps, curve.mean, style, color=colour, alpha=0.45, linewidth=0.8)
-        finite = np.flatnonzero(np.isfinite(curve.mean)) if curve.trouble else []
-        if len(finite):
+        finite = np.flatnonzero(np.isfinite(curve.mean))
+        if curve.trouble and len(finite):
             axes.plot(curve.steps[finite[-1]], curve.mean[finite[-1]], "x", color=colour, markersize=7)
     if main is not None:
         axes.plot(main.steps, main.mean, linestyle=DASHES[index], color=colour, linewidth=2.2)
@@ -320,7 +330,7 @@ def _map_panels(title: str, rows: int, columns: int) -> tuple[Figure, list[Axes]
     return figure, panels, figure.add_axes((0.25, 0.45 / height, 0.5, 0.12 / height))
 
 
-def _draw_map(axes: Axes, label: str, values: np.ndarray, *, width: int):
+def _draw_map(axes: Axes, label: str, values: np.ndarray, *, width: int) -> AxesImage:
     axes.patch.set(facecolor="#b0b0b0", edgecolor="#6a6a6a", hatch="////")
     image = axes.imshow(
         np.ma.masked_invalid(values), cmap="cividis", vmin=0, vmax=1, origin="lower", interpolation="nearest"

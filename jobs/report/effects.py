@@ -54,7 +54,7 @@ def _effects_of(
     values = factors.pop(factor, ())
     if not 2 <= len(values) <= MAX_LEVELS:
         return []
-    scores: dict[str, dict[tuple, float]] = defaultdict(dict)
+    scores: dict[str, dict[tuple[object, ...], float]] = defaultdict(dict)
     for variant, score in scored:
         rest = (variant.seed, *(factor_label(variant, other) for other in factors))
         scores[factor_label(variant, factor)][rest] = score
@@ -65,8 +65,8 @@ def _effects_of(
 
 
 def _effect(
-    own: dict[tuple, float],
-    reference: dict[tuple, float],
+    own: dict[tuple[object, ...], float],
+    reference: dict[tuple[object, ...], float],
     task: str,
     factor: str,
     value: str,

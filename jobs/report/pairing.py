@@ -59,7 +59,7 @@ def _are_numbers(table: Predictions) -> bool:
 
 def _correct(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
     correct_N = np.array(
-        [_is_right(a, b) for a, b in zip(table.labels, table.predictions, strict=True)], dtype=int
+        [_is_right(a, b) for a, b in zip(table.labels, table.predictions, strict=True)], dtype=np.int64
     )
     ids_N, order = _ids(table)
     return ids_N, correct_N[order]
@@ -77,6 +77,6 @@ def _ids(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
     return ids_N[order], order
 
 
-def _is_right(label: int | list[int], prediction: int) -> bool:
+def _is_right(label: float | list[int], prediction: float) -> bool:
     """Of a choice where several are right, whether it is one of them."""
     return prediction in label if isinstance(label, list) else prediction == label

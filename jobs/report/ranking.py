@@ -3,13 +3,17 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from layerscope.jobs.artifacts.record import read_metrics
 from layerscope.jobs.kernels.statistics.intervals import Interval, mean_interval
-from layerscope.jobs.kernels.statistics.paired_correlations import LEAST_EXAMPLES, correlation_difference
+from layerscope.jobs.kernels.statistics.paired_correlations import (
+    LEAST_EXAMPLES,
+    Correlation,
+    correlation_difference,
+)
 from layerscope.jobs.kernels.statistics.paired_tests import difference_interval, holm
 from layerscope.jobs.report.conditions import conditions_by_task
 from layerscope.jobs.report.pairing import correct_by_seed, matched, numbers_by_seed, sign_test
@@ -166,8 +170,9 @@ def _test(
         if pair is None or pair[0].shape[-1] < LEAST_EXAMPLES:
             return None
         first_S2N, other_S2N = pair
+        correlation: Correlation = next(name for name in get_args(Correlation) if name == metric.name)
         return correlation_difference(
-            first_S2N[0, 0], first_S2N[:, 1], other_S2N[:, 1], correlation=metric.name, seed=0
+            first_S2N[0, 0], first_S2N[:, 1], other_S2N[:, 1], correlation=correlation, seed=0
         )
     pair = matched(correct_by_seed(first), correct_by_seed(other))
     return None if pair is None else (difference_interval(*pair, seed=0), sign_test(*pair))
@@ -175,5 +180,5 @@ def _test(
 
 def _with_comparison(ranked: RankedCondition, difference: Interval, p_value: float) -> RankedCondition:
     is_worse = p_value < SIGNIFICANCE and difference.low > 0
-    standing = "worse" if is_worse else "indistinguishable"
+    standing: Standing = "worse" if is_worse else "indistinguishable"
     return replace(ranked, difference=difference, p_value=p_value, standing=standing)

@@ -1,7 +1,7 @@
 """Curves of a condition: the mean over its seeds, and the range between them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -74,11 +74,11 @@ def thinned(curve: Band, *, max_points: int = 40) -> Band:
     if len(curve.steps) <= max_points:
         return curve
     parts = np.array_split(np.arange(len(curve.steps)), max_points)
-    return Band(
-        *(np.array([array[part].mean() for part in parts]) for array in _arrays(curve)),
-        is_finished=curve.is_finished,
-        trouble=curve.trouble,
+    steps, mean, low, high = (
+        np.array([array[part].mean() for part in parts])
+        for array in (curve.steps, curve.mean, curve.low, curve.high)
     )
+    return replace(curve, steps=steps, mean=mean, low=low, high=high)
 
 
 def mean_band(curves: Sequence[Band]) -> Band | None:
@@ -97,7 +97,3 @@ def mean_band(curves: Sequence[Band]) -> Band | None:
             for curve in finished
         ]
     )
-
-
-def _arrays(curve: Band) -> tuple[np.ndarray, ...]:
-    return curve.steps, curve.mean, curve.low, curve.high

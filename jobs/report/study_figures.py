@@ -42,7 +42,8 @@ def study_figures(
     order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(ranking)}
     for task, conditions in conditions_by_task(study).items():
         metric = study.metric_by_task[task]
-        best_first = dict(sorted(conditions.items(), key=lambda item, task=task: order[task, item[0]]))
+        place = {condition: order[task, condition] for condition in conditions}
+        best_first = {condition: conditions[condition] for condition in sorted(place, key=place.__getitem__)}
         results = TaskResults(task, study.metric_on_layers(task), conditions, best_first)
         figures |= _factor_figures(study, task, metric)
         figures |= _learning_figures(task, metric, conditions)
@@ -68,7 +69,7 @@ def variant_figures(variant: VariantResult, reports: Mapping[str, MeasureReport]
 
 def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:
     bands = {name: bands_by_metric(variants, "finetune") for name, variants in conditions.items()}
-    figures = {}
+    figures: dict[str, Figure] = {}
     for wanted in dict.fromkeys([f"validation/{metric}", "train/loss"]):
         curves = {name: thinned(of[wanted]) for name, of in bands.items() if wanted in of}
         name = f"learning/{task}/{wanted.replace('/', '_')}"
@@ -80,7 +81,7 @@ def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[st
 
 def _layer_figures(task: str, conditions: Conditions, measures: Mapping[str, Measure]) -> dict[str, Figure]:
     """The curves that are drawn as they are, each role by itself."""
-    figures = {}
+    figures: dict[str, Figure] = {}
     for role in roles_of(variants_of(conditions)):
         measure = measures[role.measure]
         if not measure.draws_curves or measure.drawn:
@@ -98,16 +99,21 @@ def _layer_figures(task: str, conditions: Conditions, measures: Mapping[str, Mea
 def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:
     """The test metric over the values of each factor, a dot for each variant."""
     scored = scored_variants(study, task, metric)
-    y_label, figures = f"test {metric}", {}
+    y_label = f"test {metric}"
+    figures: dict[str, Figure] = {}
     for factor, values in varied_factors(variant for variant, _ in scored).items():
         title, name = f"{task}: test {metric} by {factor}", f"factors/{task}/{factor}"
         numbers = [variant.recipe.get(factor) for variant, _ in scored]
-        if len(values) > MAX_LEVELS and all(isinstance(number, int | float) for number in numbers):
-            points = [(number, score) for number, (_, score) in zip(numbers, scored, strict=True)]
+        points = [
+            (number, score)
+            for number, (_, score) in zip(numbers, scored, strict=True)
+            if isinstance(number, int | float)
+        ]
+        if len(values) > MAX_LEVELS and len(points) == len(scored):
             figures[name] = scatter_chart(title, factor, y_label, points)
         else:
             level_of = level_by_label(values)
-            scores = {level: [] for level in dict.fromkeys(level_of.values())}
+            scores: dict[str, list[float]] = {level: [] for level in dict.fromkeys(level_of.values())}
             for variant, score in scored:
                 scores[level_of[factor_label(variant, factor)]].append(score)
             figures[name] = dot_chart(title, y_label, scores)
@@ -126,7 +132,7 @@ def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str)
         shared_label(of, variants) or "further pretraining": series_by_metric(folder, role)
         for folder, of in users_by_folder(variants, role).items()
     }
-    figures = {}
+    figures: dict[str, Figure] = {}
     for metric in dict.fromkeys(
         metric for one in series.values() for metric in one if re.fullmatch(wanted, metric)
     ):

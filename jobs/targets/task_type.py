@@ -16,6 +16,9 @@ from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
 from layerscope.jobs.specs.targets import TARGET_FACTS, Metric, Target, TargetFacts
 from layerscope.jobs.targets.own_metrics import LoadedMetric
 
+Targets = Sequence[Any] | np.ndarray
+"""Those of `jobs.artifacts.tokenised.Split`: places of labels or choices, numbers, or `Answers`."""
+
 
 class HeadShape(NamedTuple):
     """What a classifier's head must be told, as in `jobs.encoders.heads.Classifier`."""
@@ -57,10 +60,7 @@ class Export:
 
 @dataclass(frozen=True)
 class TaskType:
-    """What a task type computes of logits (N, K) and of states of layers.
-
-    Targets are those of `jobs.artifacts.tokenised.Split`: places of labels or choices, numbers, or `Answers`.
-    """
+    """What a task type computes of logits (N, K) and of states of layers."""
 
     name: Target
     head: Callable[[int], HeadShape]
@@ -91,11 +91,13 @@ class TaskType:
 
     def predictions(self, logits_NK: np.ndarray) -> list[int] | list[float]:
         """As JSON has them."""
-        return self.predict(logits_NK).tolist()
+        predictions: list[int] | list[float] = self.predict(logits_NK).tolist()
+        return predictions
 
-    def metrics(self, targets: Sequence[Any], logits_NK: np.ndarray) -> dict[str, float]:
+    def metrics(self, targets: Targets, logits_NK: np.ndarray) -> dict[str, float]:
         """Every metric by name; those of two labels last, and only where labels are two."""
-        predictions, found = self.predictions(logits_NK), {}
+        predictions = self.predictions(logits_NK)
+        found: dict[str, float] = {}
         for metric in sorted(self.facts.metrics, key=lambda metric: metric.of_two_labels):
             if not metric.of_two_labels or logits_NK.shape[1] == 2:
                 found[metric.name] = _value(metric, targets, predictions, found)
@@ -120,10 +122,10 @@ class TaskType:
         return num_labels if self.facts.choices_apart else 1
 
 
-def _value(
-    metric: Metric, targets: Sequence[Any], predictions: Sequence[Any], found: Mapping[str, float]
-) -> float:
+def _value(metric: Metric, targets: Targets, predictions: Sequence[Any], found: Mapping[str, float]) -> float:
     if metric.mean_of:
         return sum(found[name] for name in metric.mean_of) / len(metric.mean_of)
     module, _, function = metric.function.partition(":")
-    return getattr(import_module(f"layerscope.jobs.{module}"), function)(targets, predictions)
+    compute: Callable[[Targets, Sequence[Any]], float]
+    compute = getattr(import_module(f"layerscope.jobs.{module}"), function)
+    return compute(targets, predictions)

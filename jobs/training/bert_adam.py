@@ -41,7 +41,7 @@ class BertAdam(torch.optim.Optimizer):
         super().__init__(groups, defaults)
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure
         """Move every parameter that has a gradient."""
         assert closure is None
         for group in self.param_groups:

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -62,13 +62,13 @@ class Course:
     logs_learning_rate: bool = False
 
 
-class Learner(Protocol):
+class Learner:
     """What differs between kinds of training: a model, its batches, and what becomes of it.
 
     A kind inherits what it has no need to say.
     """
 
-    optimisation: Optimisation
+    optimisation: Optimisation[Any]
     course: Course
 
     def next_batch(self, step: int) -> Batch:
@@ -117,7 +117,8 @@ class TrainingLoop:
     @property
     def model(self) -> nn.Module:
         """What is trained, as this process scores and stores it."""
-        return self._optimisation.module
+        module: nn.Module = self._optimisation.module
+        return module
 
     @property
     def num_evaluations(self) -> int:
@@ -202,7 +203,7 @@ class TrainingLoop:
         mean = self._optimisation.accelerator.reduce(torch.stack(list(losses)).mean(0), reduction="mean")
         names = [f"train/{name}" for name in self._course.loss_names]
         named = dict(zip(names, mean.reshape(-1).tolist(), strict=True))
-        rate = {"train/learning_rate": self._optimisation.schedule.get_last_lr()[0]}
+        rate = {"train/learning_rate": float(self._optimisation.schedule.get_last_lr()[0])}
         self._context.log(self.progress.step, **named, **(rate if self._course.logs_learning_rate else {}))
         self.progress.first_losses = self.progress.first_losses or named
         self.progress.last_losses = named

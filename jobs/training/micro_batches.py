@@ -40,7 +40,7 @@ class MicroBatches:
 
     def examples_at_once(self, num_rows: int) -> int:
         """The most examples of one pass in one process, of a batch of so many over all processes."""
-        whole = -(-num_rows // self._accelerator.num_processes)
+        whole: int = -(-num_rows // self._accelerator.num_processes)
         return whole if self.size is None else min(self.size, whole)
 
     def backward(
@@ -125,7 +125,7 @@ class MicroBatches:
             raise ValueError(f"nothing reads these parameters, so they cannot be trained: {', '.join(idle)}")
         if self._accelerator.num_processes == 1:
             return
-        for gradients in _of_limited_size([value.grad for value in named.values()]):
+        for gradients in _of_limited_size(value.grad for value in named.values() if value.grad is not None):
             flat = self._accelerator.reduce(torch.cat([g.flatten() for g in gradients]), reduction="mean")
             for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
                 gradient.copy_(part.view_as(gradient))

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple, assert_never
+from typing import Any, Generic, Literal, NamedTuple, TypeVar, assert_never
 
 import torch
 from accelerate import Accelerator
 from torch import nn
+from torch.optim.lr_scheduler import LambdaLR
 from transformers import (
     get_constant_schedule_with_warmup,
     get_cosine_schedule_with_warmup,
@@ -20,6 +21,8 @@ from layerscope.jobs.training.checkpoints import restore_schedule, schedule_stat
 from layerscope.jobs.training.learning_rates import Group
 from layerscope.jobs.training.micro_batches import MicroBatches
 
+Model = TypeVar("Model", bound=nn.Module)
+
 
 class Batch(NamedTuple):
     """What one optimiser step learns from; all processes have the same."""
@@ -31,12 +34,12 @@ class Batch(NamedTuple):
     """What the mean is over: of how many things these rows consist; for several losses (L)."""
 
 
-class Optimisation:
+class Optimisation(Generic[Model]):
     """A model, its optimiser and its schedule on all processes of a training, a step at a time."""
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         groups: Sequence[Group],
         context: StageContext,
         *,
@@ -58,7 +61,8 @@ class Optimisation:
         self.accelerator = context.accelerator
         if kind == "bert-adam":
             optimizer: torch.optim.Optimizer = make_bert_adam(groups, max_grad_norm=max_grad_norm)
-            shape, self._max_grad_norm = "original", math.inf
+            shape: Schedule | Literal["original"] = "original"
+            self._max_grad_norm = math.inf
         else:
             optimizer = make_optimizer(groups)
             shape, self._max_grad_norm = schedule, max_grad_norm
@@ -70,9 +74,10 @@ class Optimisation:
         )
 
     @property
-    def module(self) -> nn.Module:
+    def module(self) -> Model:
         """The model itself, as this process scores and stores it."""
-        return self.accelerator.unwrap_model(self.model)
+        module: Model = self.accelerator.unwrap_model(self.model)
+        return module
 
     def step(self, batch: Batch) -> tuple[torch.Tensor, bool]:
         """This process's part of the loss, whose average over processes is the batch's; and whether the
@@ -113,7 +118,7 @@ def make_schedule(
     num_steps: int,
     warmup: float,
     shape: Schedule | Literal["original"] = "linear",
-) -> torch.optim.lr_scheduler.LambdaLR:
+) -> LambdaLR:
     """Every group's rate rises linearly over the first part of the steps, and then takes its shape.
 
     `linear` and `cosine` end at 0; `original` is that of BERT's first code.
@@ -121,15 +126,16 @@ def make_schedule(
     num_rising = math.ceil(warmup * num_steps)
     match shape:
         case "linear":
-            return get_linear_schedule_with_warmup(optimizer, num_rising, num_steps)
+            schedule: LambdaLR = get_linear_schedule_with_warmup(optimizer, num_rising, num_steps)
         case "cosine":
-            return get_cosine_schedule_with_warmup(optimizer, num_rising, num_steps)
+            schedule = get_cosine_schedule_with_warmup(optimizer, num_rising, num_steps)
         case "constant":
-            return get_constant_schedule_with_warmup(optimizer, num_rising)
+            schedule = get_constant_schedule_with_warmup(optimizer, num_rising)
         case "original":
-            return original_schedule(optimizer, num_steps=num_steps, warmup=warmup)
+            schedule = original_schedule(optimizer, num_steps=num_steps, warmup=warmup)
         case never:
             assert_never(never)
+    return schedule
 
 
 def follow_gradient(
@@ -137,7 +143,7 @@ def follow_gradient(
     accelerator: Accelerator,
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
+    schedule: LambdaLR,
     max_grad_norm: float,
 ) -> bool:
     """One optimiser step along the gradient that is there; false, with nothing changed, if it is not finite.

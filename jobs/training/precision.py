@@ -29,7 +29,7 @@ def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a device computes in bfloat16 itself, with no emulation."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
         capabilities = torch.cpu.get_capabilities()
         return any(capabilities.get(name, False) for name in CPU_CAPABILITIES)

@@ -6,6 +6,7 @@ Axes: L layers, N examples, D features, C labels of the task, K clusters, S plan
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -87,7 +88,9 @@ def _distances(probe: DirectProbe | None, num_labels: int) -> dict[str, np.ndarr
     return found
 
 
-def _ends(probe: DirectProbe | None, over: str) -> Sequence[np.ndarray]:
+def _ends(
+    probe: DirectProbe | None, over: Literal["least", "mean"]
+) -> tuple[np.ndarray, np.ndarray] | tuple[float, float]:
     return (np.nan, np.nan) if probe is None else probe.label_distances(over)
 
 

@@ -107,7 +107,7 @@ def _clusters(task: str, subject: str, conditions: Conditions) -> dict[str, Figu
 
 
 def _distances(task: str, subject: str, conditions: Conditions) -> dict[str, Figure]:
-    figures = {}
+    figures: dict[str, Figure] = {}
     for name, words in (("min_distance", "smallest"), ("mean_distance", "mean")):
         metrics = [f"{name}_{end}" for end in ("lower", "upper")]
         lower, upper = (tuned_curves(conditions, GEOMETRY, subject, metric) for metric in metrics)
@@ -154,7 +154,7 @@ def _correlation(
 
 
 def _movement(task: str, subject: str, conditions: Conditions) -> dict[str, Figure]:
-    figures = {}
+    figures: dict[str, Figure] = {}
     for measure, metric, words in (
         (SHIFT, "centroid_shift", "mean distance that a label's centroid moved"),
         (SHIFT, "mean_change", "mean change of a label's distance to the nearest other one"),

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from layerscope.jobs.specs.measure import Curve, Examples, Measure, States, Subject, Wanted
+from layerscope.jobs.specs.measure import Curve, Examples, Measure, Parent, States, Subject, Wanted
 from layerscope.jobs.specs.roles import START, TUNED, Role
 from layerscope.jobs.specs.spec import PositiveInt, Spec, Strict
 
@@ -73,18 +73,21 @@ def _geometry(settings: GeometrySettings, subject: Subject) -> Iterator[Wanted]:
 def _shift(settings: GeometrySettings, subject: Subject) -> Iterator[Wanted]:
     if START not in subject.models:
         return
-    start = {"other": States(START), "other_geometry": Role("geometry", subject.name, START)}
+    start: dict[str, Parent] = {
+        "other": States(START),
+        "other_geometry": Role("geometry", subject.name, START),
+    }
     for wanted in _geometry(settings, subject):
         if wanted.role.model != START:
             role = Role("shift", subject.name, wanted.role.model)
-            yield Wanted(role, ShiftSpec(), {"states": States(role.model), "geometry": wanted.role} | start)
+            yield Wanted(role, ShiftSpec(), {"states": States(role.model), "geometry": wanted.role, **start})
 
 
 def _paths(settings: GeometrySettings, subject: Subject) -> Iterator[Wanted]:
     along = subject.checkpoints
     if settings.geometry and subject.facts.has_labels and START in subject.models and along:
-        ends = {"start": States(START), "end": States(TUNED), "data": Examples()}
-        parents = ends | {model: States(model) for model in along}
+        parents: dict[str, Parent] = {"start": States(START), "end": States(TUNED), "data": Examples()}
+        parents |= {model: States(model) for model in along}
         yield Wanted(Role("paths", subject.name), PathsSpec(checkpoints=along), parents)
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.specs.faults import Fault
-from layerscope.jobs.specs.measure import Curve, Measure, States, Subject, TunedModel, Wanted
+from layerscope.jobs.specs.measure import Curve, Measure, Parent, States, Subject, TunedModel, Wanted
 from layerscope.jobs.specs.roles import TUNED, Role
 from layerscope.jobs.specs.spec import Spec, Strict
 from layerscope.jobs.specs.targets import METRICS, Target
@@ -52,7 +52,7 @@ def _stages(settings: LayerDroppingSettings, subject: Subject) -> Iterator[Wante
     if not subject.is_own or not subject.has_plain_head or not subject.facts.has_one_answer:
         return
     if settings.depth:
-        parents = {"states": States(TUNED), "model": TunedModel()}
+        parents: dict[str, Parent] = {"states": States(TUNED), "model": TunedModel()}
         yield Wanted(TUNED_HEAD, DepthSpec(target=subject.target), parents)
     if settings.refit:
         yield Wanted(REFITTED_HEAD, RefitSpec(target=subject.target), {"states": States(TUNED)})

@@ -46,8 +46,9 @@ def head_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Fi
     """Both curves of few conditions one by one, of many a thin line each under the mean of each head."""
     curves: dict[str, dict[str, Band]] = {}
     for condition, variants in conditions.items():
-        found = {head: _curve(variants, role, metric) for role, head in HEADS.items()}
-        if all(curve is not None for curve in found.values()):
+        measured = {head: _curve(variants, role, metric) for role, head in HEADS.items()}
+        found = {head: curve for head, curve in measured.items() if curve is not None}
+        if len(found) == len(measured):
             curves[condition_label(condition)] = found
     if not curves:
         return {}
@@ -67,9 +68,10 @@ def drop_rows(study: Study) -> list[DropRow]:
         for condition, variants in conditions.items():
             done = [variant for variant in variants if variant.state == "done"]
             curves = {role: _curve(done, role, metric) for role in HEADS}
-            if curves[TUNED_HEAD] is None:
+            tuned = curves[TUNED_HEAD]
+            if tuned is None:
                 continue
-            full = float(curves[TUNED_HEAD].mean[-1])
+            full = float(tuned.mean[-1])
             rows += [
                 _row(task, condition_label(condition), metric, HEADS[role], curve, full)
                 for role, curve in curves.items()

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from layerscope.jobs.artifacts.curves import read_curves
+from layerscope.jobs.artifacts.examples import SplitName
 from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
 from layerscope.jobs.artifacts.sentences import read_annotated
 from layerscope.jobs.context import StageContext
@@ -19,13 +20,16 @@ def run(spec: ControlProbeSpec, context: StageContext) -> dict[str, float]:
     accurate the same probe is on the true labels."""
     states = context.inputs["states"]
     num_labels = read_num_labels(states)
-    parts = {name: read_layers(states, name) for name in ("train", "test")}
+    splits: tuple[SplitName, ...] = ("train", "test")
+    parts = {name: read_layers(states, name) for name in splits}
     shares = parts["train"].labels
     for name, part in parts.items():
         types_N = word_types(read_annotated(context.inputs["data"], name), part.ids)
         drawn_N = control_labels(types_N, shares, num_classes=num_labels, seed=spec.seed)
         parts[name] = replace(part, labels=drawn_N.tolist())
-    control = probe_layers(spec.probe, **parts, num_labels=num_labels, device=context.device)
+    control = probe_layers(
+        spec.probe, parts["train"], parts["test"], num_labels=num_labels, device=context.device
+    )
     accuracy_by_layer = {
         point.step: point.value
         for point in read_curves(context.inputs["probe"])

@@ -2,8 +2,6 @@
 
 from typing import assert_never
 
-import numpy as np
-
 from layerscope.jobs.artifacts.layers import Part
 from layerscope.jobs.kernels.probes.linear_probes import linear_probes
 from layerscope.jobs.kernels.probes.mlp_probes import mlp_probes
@@ -20,19 +18,31 @@ def probe_layers(
     Raises:
         ValueError: states that are not finite, or too few examples to hold some out.
     """
-    examples = (train.layers, np.asarray(train.labels), test.layers, np.asarray(test.labels))
-    common = {"num_classes": num_labels, "seed": spec.seed, "device": device}
     match spec:
         case ProbeSpec():
-            return linear_probes(*examples, penalties=spec.penalties, **common)
+            return linear_probes(
+                train.layers,
+                train.labels,
+                test.layers,
+                test.labels,
+                penalties=spec.penalties,
+                num_classes=num_labels,
+                seed=spec.seed,
+                device=device,
+            )
         case MlpProbeSpec(networks=networks):
             return mlp_probes(
-                *examples,
+                train.layers,
+                train.labels,
+                test.layers,
+                test.labels,
                 sizes=networks.sizes,
                 decays=networks.decays,
                 num_starts=networks.starts,
                 schedule=Schedule(max_epochs=networks.max_epochs),
-                **common,
+                num_classes=num_labels,
+                seed=spec.seed,
+                device=device,
             )
         case never:
             assert_never(never)

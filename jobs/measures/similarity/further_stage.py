@@ -106,7 +106,8 @@ def _errors(
             return cka_standard_errors(a, b, debiased=is_debiased, rows_per_example=rows_per_example)
         case "procrustes":
             return procrustes_errors(a, b, rows_per_example=rows_per_example)
-    return None
+        case _:
+            return None
 
 
 def _similarity(
@@ -122,7 +123,10 @@ def _similarity(
         case "leverage":
             return cka_without_leverage(a, b)
         case "partial_cka":
+            assert words_NV is not None, "counted for this measure"
             return partial_cka_map(a, b, confounder=words_NV)
+        case "minibatch_cka":
+            raise AssertionError("it has a stream of its own")
         case _:
             return similarity_map(a, b, measure)
 
@@ -151,11 +155,11 @@ def _half_sample_errors(
     spec: SimilaritySpec, a: Layers, b: Layers | None, words_NV: np.ndarray | None
 ) -> np.ndarray:
     def of_rows(rows: np.ndarray) -> np.ndarray:
-        sides = [layer[rows] for layer in a], None if b is None else [layer[rows] for layer in b]
+        rows_a, rows_b = [layer[rows] for layer in a], None if b is None else [layer[rows] for layer in b]
         if spec.measure in ("leverage", "partial_cka"):
             words = None if words_NV is None else words_NV[rows]
-            return np.diagonal(_similarity(spec.measure, *sides, words), _offset(b))
-        pairs = zip(sides[0], sides[0][1:] if b is None else sides[1], strict=False)
+            return np.diagonal(_similarity(spec.measure, rows_a, rows_b, words), _offset(b))
+        pairs = zip(rows_a, rows_a[1:] if rows_b is None else rows_b, strict=False)
         return np.array([_similarity(spec.measure, [one], [other], None)[0, 0] for one, other in pairs])
 
     return half_sample_errors(of_rows, len(a[0]), num_halves=spec.num_halves, seed=spec.seed)

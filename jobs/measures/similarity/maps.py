@@ -59,8 +59,8 @@ def map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     for role in _map_roles(everyone):
         is_start = measure_and_pair(role)[1] == "within/start"
         groups, legend = (_by_start(everyone, role), "") if is_start else _by_condition(conditions)
-        maps = {label: mean_map(variants, role) for label, variants in groups.items()}
-        maps = {label: similarity for label, similarity in maps.items() if similarity is not None}
+        means = {label: mean_map(variants, role) for label, variants in groups.items()}
+        maps = {label: similarity for label, similarity in means.items() if similarity is not None}
         if not maps:
             continue
         shown = dict(list(maps.items())[:MAX_MAPS])

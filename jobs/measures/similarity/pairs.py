@@ -40,8 +40,8 @@ def between_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     for kind, pairs_by_label in _by_kind(conditions).items():
         what, _, texts = kind.partition("/")
         title = f"{task}: CKA of layers between {what}" + (f", on {texts}" if texts else "")
-        maps = {label: _mean_of(pairs) for label, pairs in pairs_by_label.items()}
-        maps = {label: values for label, values in maps.items() if values is not None}
+        means = {label: _mean_of(pairs) for label, pairs in pairs_by_label.items()}
+        maps = {label: values for label, values in means.items() if values is not None}
         if not maps:
             continue
         shown = dict(list(maps.items())[:MAX_MAPS])
@@ -84,8 +84,8 @@ def _kind_and_label(variant: VariantResult, role: str, *, several: bool) -> tupl
 
 
 def _mean_of(pairs: Sequence[_Pair]) -> np.ndarray | None:
-    maps = [mean_map([pair.variant], pair.role) for pair in pairs]
-    maps = [values for values in maps if values is not None]
+    found = [mean_map([pair.variant], pair.role) for pair in pairs]
+    maps = [values for values in found if values is not None]
     return np.mean(maps, axis=0) if maps else None
 
 

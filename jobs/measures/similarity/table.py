@@ -55,14 +55,15 @@ def similarity_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
     figures = {}
     for role in _roles(variants_of(conditions)):
         for curve in (*CURVES, *SHARES):
-            bands = {
+            found = {
                 name: bands_by_metric(of, role).get(f"{role}/{curve}") for name, of in conditions.items()
             }
-            bands = {name: found for name, found in bands.items() if found is not None}
+            bands = {name: one for name, one in found.items() if one is not None}
             if not bands:
                 continue
-            bounded = {name: _with_interval(conditions[name], role, curve) for name in bands}
-            has_intervals = all(bounded.values())
+            intervals = {name: _with_interval(conditions[name], role, curve) for name in bands}
+            bounded = {name: one for name, one in intervals.items() if one is not None}
+            has_intervals = len(bounded) == len(bands)
             shown = {
                 condition_label(name): [bounded[name] if has_intervals else bands[name]]
                 for name in list(bands)[:MAX_LEVELS]

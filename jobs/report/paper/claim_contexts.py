@@ -52,7 +52,7 @@ def contexts_of(
         paper_task = reference.paper_task_by_task.get(task)
         if paper_task is None or (claim.tasks and paper_task not in claim.tasks):
             continue
-        groups: dict[tuple, list[tuple[VariantResult, ...]]] = {}
+        groups: dict[tuple[tuple[str, str], ...], list[tuple[VariantResult, ...]]] = {}
         for variants in conditions.values():
             if any(variant.state == "done" for variant in variants):
                 groups.setdefault(_rest(variants[0], named), []).append(variants)

@@ -132,8 +132,9 @@ class _Checker:
             first, *others = context.candidates
             pairs = [(one, other) for one in first for of in others for other in of if one != other]
             compared = [self._compared(context, one, other) for one, other in pairs]
-            if compared and all(compared):
-                groups.append(compared)
+            found = [comparison for comparison in compared if comparison is not None]
+            if found and len(found) == len(pairs):
+                groups.append(found)
         return _Found(groups, self._missing(contexts, asked, claim))
 
     def _compared(self, context: Context, one: Candidate, other: Candidate) -> Comparison | None:
@@ -345,7 +346,7 @@ def _value(candidate: Candidate, factor: str) -> object:
 def _size(candidate: Candidate, factor: str) -> float:
     """By what the values are ordered; a study has sizes as shares or as counts, and not both."""
     value = candidate.variants[0].recipe.get(factor)
-    return math.inf if value is None else float(value)
+    return float(value) if isinstance(value, int | float) else math.inf
 
 
 def _place(tasks: Sequence[str], rest: Mapping[str, str]) -> str:

@@ -73,7 +73,8 @@ def _factor_in_words(factor: str, value: Value | Bounds) -> str:
             return f"{factor}={_number(value)}"
         case tuple():
             return f"{factor}=[{','.join(map(str, value))}]"
-    return f"{factor}={value}"
+        case _:
+            return f"{factor}={value}"
 
 
 def _number(number: float) -> str:

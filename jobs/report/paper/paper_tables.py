@@ -97,7 +97,11 @@ def smaller_setting(study: Study) -> str:
         layers = f" of {reference.num_layers} layers" if reference.num_layers else ""
         parts.append(f"encoder {study.encoder}{layers} instead of {theirs.encoder} of {theirs.num_layers}")
     lengths = sorted(
-        {variant.recipe.get("max_length") for variant in study.variants} - {None, theirs.max_length}
+        {
+            length
+            for variant in study.variants
+            if isinstance(length := variant.recipe.get("max_length"), int) and length != theirs.max_length
+        }
     )
     if lengths:
         told = " and ".join(map(str, lengths))
@@ -191,6 +195,8 @@ def _reductions(table: Table, tasks: Sequence[BesideTask]) -> list[Reduction]:
     """For each further pretraining over two tasks or more: the paper averages over different ones."""
     starts = {row.row: row.where.get(PRETRAINING) for row in table.rows if row.where is not None}
     plain = next((row for row, start in starts.items() if start == "none"), None)
+    if plain is None:
+        return []
     errors = {task.task: _one_by_row(task.cells) for task in tasks}
     reductions = []
     for row in (row for row, start in starts.items() if start not in (None, "none")):
