@@ -1,4 +1,4 @@
-"""Loads a measure of the user's own: the value `MEASURE` of its file, or an entry point."""
+"""Loads a plug-in measure: the value `MEASURE` of its file, or an entry point."""
 
 import sys
 import traceback
@@ -16,23 +16,23 @@ ATTRIBUTE = "MEASURE"
 
 @dataclass(frozen=True)
 class Source:
-    """Where the measure is."""
+    """Where the measure is defined."""
 
     path: Path
     entry_point: str | None = None
-    """`module:attribute`; none where the file is loaded by itself."""
+    """`module:attribute`; None if the file is loaded by path."""
 
 
 def digest_of(path: Path) -> str:
-    """sha256 of a file, 64 hexadecimal digits."""
+    """SHA-256 of a file, 64 hexadecimal digits."""
     return sha256(path.read_bytes()).hexdigest()
 
 
 def load(source: Source) -> LayerMeasure:
-    """Run the file, and return the measure that it defines.
+    """Execute the file and return the measure that it defines.
 
     Raises:
-        ValueError: it cannot be run, or defines none; says which line.
+        ValueError: it fails (with the line), or defines no measure.
     """
     try:
         found = _attribute(source)
@@ -49,7 +49,7 @@ def load(source: Source) -> LayerMeasure:
 
 
 def declared(path: str, entry_point: str | None) -> dict[str, Any]:
-    """What the measure declares, as JSON has it; for the planner, which runs no code of others itself."""
+    """The measure's declaration as JSON values; for the planner, which executes no user code itself."""
     measure = load(Source(Path(path), entry_point))
     curves = {name: (curve.words, *curve.scale) for name, curve in measure.curves.items()}
     return {
@@ -75,7 +75,7 @@ def _attribute(source: Source) -> Any:
 
 
 def _place(path: Path, error: Exception) -> str:
-    """The file and the last line of it that was run."""
+    """The file and its last executed line."""
     if isinstance(error, SyntaxError) and error.lineno is not None:
         return f"{path}:{error.lineno}"
     lines = [
