@@ -11,7 +11,7 @@ PYTEST  := $(BIN)/python -m pytest
 SHARED  := $(PYTEST) --numprocesses $(WORKERS) --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help quickstart ui develop check lint format imports test-fast test clean
+.PHONY: help quickstart ui develop check lint format imports types test-fast test clean
 
 help:  ## Say what there is
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -27,7 +27,7 @@ ui: $(VENV)/.for-running  ## Serve MLflow's pages of ./runs
 
 develop: $(VENV)/.for-testing  ## Install what is pinned, for tests too
 
-check: lint format imports  ## Lint, formatting and import rules, in seconds
+check: lint format imports types  ## Lint, formatting, import rules and types, in seconds
 
 lint: $(VENV)/.for-testing  ## Lint
 	$(BIN)/ruff check .
@@ -37,6 +37,9 @@ format: $(VENV)/.for-testing  ## Is everything formatted?
 
 imports: $(VENV)/.for-testing  ## Who may import whom
 	$(BIN)/lint-imports
+
+types: $(VENV)/.for-testing  ## mypy, strict
+	$(BIN)/mypy
 
 test-fast: export OMP_NUM_THREADS := 1
 test-fast: $(VENV)/.for-testing  ## Tests without Ray, browsers and what takes long

@@ -1,4 +1,4 @@
-"""The figures and the report of a study, with all measures that there are."""
+"""The figures and the report of a study, with all measures."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -17,27 +17,27 @@ Ranking = Sequence[RankedCondition]
 
 
 def study_figures(study: Study, *, ranking: Ranking | None = None) -> dict[str, Figure]:
-    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data.
+    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those with data.
 
     Args:
-        ranking: That of `rank_conditions` where the conditions are ranked already.
+        ranking: Result of `rank_conditions`, if already computed.
     """
     ranked = rank_conditions(study) if ranking is None else ranking
     return drawn.study_figures(study, ranked, {**MEASURES, **study.plugins}, REPORTS)
 
 
 def variant_figures(variant: VariantResult) -> dict[str, Figure]:
-    """Figures of one variant by name, as `cka_start`; a tracker draws curves by itself."""
+    """Figures of one variant by name, as `cka_start`; trackers plot curves themselves."""
     return drawn.variant_figures(variant, REPORTS)
 
 
 def render_report(
     study: Study, *, figures: Mapping[str, Figure] | None = None, ranking: Ranking | None = None
 ) -> str:
-    """The page as HTML that loads nothing from outside and works without scripts.
+    """The page as HTML; it loads nothing from the network and works without JavaScript.
 
     Args:
-        figures, ranking: Those of `study_figures` and `rank_conditions` where they are made already.
+        figures, ranking: Results of `study_figures` and `rank_conditions`, if already computed.
     """
     ranked = rank_conditions(study) if ranking is None else ranking
     shown = study_figures(study, ranking=ranked) if figures is None else figures
@@ -53,10 +53,10 @@ def write_report(
     figures: Mapping[str, Figure] | None = None,
     ranking: Ranking | None = None,
 ) -> Path:
-    """Write the page at `path`, whole or not at all; folders are made. Returns the path.
+    """Write the page to `path` atomically, creating folders. Returns the path.
 
     Args:
-        figures, ranking: Those of `study_figures` and `rank_conditions` where they are made already.
+        figures, ranking: Results of `study_figures` and `rank_conditions`, if already computed.
     """
     page = render_report(study, figures=figures, ranking=ranking)
     path.parent.mkdir(parents=True, exist_ok=True)

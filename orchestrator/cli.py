@@ -41,9 +41,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="layerscope",
     help="Runs fine-tuning recipes for text encoders and shows, layer by layer, what each did.",
-    epilog="Exit codes: 0 all done, 1 internal error, 2 wrong configuration or data, "
-    "3 finished with failures, 4 something outside is missing, 130 interrupted, "
-    "141 nobody reads the output any more.",
+    epilog="Exit codes: 0 all done, 1 internal error, 2 invalid configuration or data, "
+    "3 finished with failures, 4 missing prerequisite, 130 interrupted, "
+    "141 output pipe closed.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -80,8 +80,8 @@ def options(
 
 
 def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
-    """Exit codes: 0 done, 1 internal, 2 configuration, 3 failures, 4 prerequisites, 130 interrupted, 141 read
-    by nobody."""
+    """Exit codes: 0 done, 1 internal, 2 configuration, 3 failures, 4 prerequisites, 130 interrupted, 141
+    output pipe closed."""
 
     @wraps(command)
     def wrapped(*arguments: Any, **options: Any) -> None:
@@ -93,11 +93,11 @@ def _with_exit_codes(command: Callable[..., int | None]) -> Callable[..., None]:
             print(f"error: {error}" if "\n" not in str(error) else f"error:\n{error}", file=sys.stderr)
             raise typer.Exit(error.exit_code) from None
         except ReaderGone:
-            # What is still to be written would raise once more when Python ends.
+            # Unflushed output would raise again at interpreter exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(ReaderGone.exit_code) from None
         except KeyboardInterrupt:
-            print("interrupted: the same command goes on from here", file=sys.stderr)
+            print("interrupted: run the same command again to resume", file=sys.stderr)
             raise typer.Exit(INTERRUPTED) from None
         raise typer.Exit(code or 0)
 
@@ -117,7 +117,7 @@ def run(
     serial: Annotated[bool, typer.Option("--serial", help="Compute in this process, without Ray.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Compute whatever is missing and write the report; running again is resuming."""
+    """Compute everything that is not cached and write the report. Run again to resume."""
     from layerscope.orchestrator.experiment.cluster import at_address, read_cluster
 
     where = read_cluster(cluster, os.environ)
@@ -139,8 +139,10 @@ def analyze(
             "as owner/name or owner/name@COMMIT.",
         ),
     ],
-    task: Annotated[list[Path], typer.Option(help="Task file; may be repeated. Annotated ones are probed.")],
-    name: Annotated[str, typer.Option(help="What the experiment is called.")] = "analysis",
+    task: Annotated[
+        list[Path], typer.Option(help="Task file; repeatable. Tasks with annotations are probed.")
+    ],
+    name: Annotated[str, typer.Option(help="Name of the experiment.")] = "analysis",
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override, as measures.cka=false.")
     ] = None,
@@ -148,7 +150,7 @@ def analyze(
         bool,
         typer.Option(
             "--trust-remote-code",
-            help="Run code of the models' own, of folders and of the Hub's repositories at a commit.",
+            help="Execute custom model code from folders and from Hub repositories at a commit.",
         ),
     ] = False,
     store: StoreFolder = RUNS,
@@ -157,7 +159,7 @@ def analyze(
     serial: Annotated[bool, typer.Option("--serial", help="Compute in this process, without Ray.")] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Measure the layers of models trained elsewhere, as an experiment that is kept in the store."""
+    """Measure the layers of existing models; the experiment file is written to the store."""
     from tempfile import TemporaryDirectory
 
     from layerscope.orchestrator.analysis import analysis, analysis_yaml
@@ -214,10 +216,10 @@ def plan(
     tracking_uri: TrackingUri = None,
     cluster: ClusterFile = None,
     profile: Profile = None,
-    all_stages: Annotated[bool, typer.Option("--all", help="A line for every measure too.")] = False,
+    all_stages: Annotated[bool, typer.Option("--all", help="Also list every measure stage.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """List every stage: stored or to do, why, and how many variants share it. Starts nothing."""
+    """List every stage: cached or to do, why, and how many variants share it. Runs nothing."""
     from layerscope.orchestrator.showing import plan_object, print_plan
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
@@ -238,7 +240,7 @@ def status(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show where every variant stands."""
+    """Show the state of every variant."""
     from layerscope.orchestrator.showing import print_status, status_object
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster)
@@ -261,7 +263,7 @@ def report(
     profile: Profile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the HTML report from what the store holds."""
+    """Write the HTML report from the results in the store."""
     from layerscope.jobs.study_report import write_report
 
     workspace = opened(experiment, overrides, store, tracking_uri, profile, cluster=cluster, must_exist=True)
@@ -280,12 +282,12 @@ def compare(
     profile: Profile = None,
     as_json: AsJson = False,
     form: Annotated[
-        Literal["json", "md", "latex", "parquet"], typer.Option("--format", help="How the table is written.")
+        Literal["json", "md", "latex", "parquet"], typer.Option("--format", help="Table format.")
     ] = "md",
 ) -> None:
-    """Print scores as a table: md and latex summarise, json and parquet hold every variant and layer.
+    """Print scores as a table: md and latex summarise, json and parquet have every variant and layer.
 
-    Below the Markdown table stands what became of the claims of the paper that the experiment names.
+    If the experiment names a paper, the Markdown table is followed by the verdicts on its claims.
     """
     from layerscope.jobs.report.paper.claims import check_claims
     from layerscope.jobs.report.tidy_table import format_claims, format_rows, tidy_rows
@@ -294,7 +296,7 @@ def compare(
     study = workspace.study(workspace.schedule())
     rows = tidy_rows(study)
     if not rows:
-        print("nothing is finished yet: `layerscope run` computes what there is to compare", file=sys.stderr)
+        print("nothing is finished yet: start it with `layerscope run`", file=sys.stderr)
     content = format_rows(rows, "json" if as_json else form, metric_of=study.metric)
     if isinstance(content, bytes):
         sys.stdout.buffer.write(content)
@@ -313,7 +315,7 @@ def publish(
     tracking_uri: TrackingUri = None,
     profile: Profile = None,
 ) -> int:
-    """Show in MLflow what the store holds; may be repeated at will, as after a server was down."""
+    """Send the results in the store to MLflow. Safe to repeat, for example after a server outage."""
     from layerscope.jobs.report.ranking import rank_conditions
     from layerscope.jobs.study_report import study_figures, write_report
     from layerscope.orchestrator.live_pages import final_pages
@@ -333,7 +335,7 @@ def publish(
         refused = publish_each(tracker, study.experiment, pages)
     finally:
         tracker.close()
-    print(f"runs shown at {redacted(uri)}: {len(pages) - sum(map(len, refused.values()))}")
+    print(f"runs published to {redacted(uri)}: {len(pages) - sum(map(len, refused.values()))}")
     if refused:
         print(described_refusals(refused), file=sys.stderr)
     return StageFailed.exit_code if refused else 0
@@ -343,21 +345,21 @@ def publish(
 @_with_exit_codes
 def export(
     variant: Annotated[
-        str, typer.Argument(metavar="VARIANT", help="Key of a stored fine-tuning, or its beginning.")
+        str, typer.Argument(metavar="VARIANT", help="Key of a finished fine-tuning, or a unique prefix.")
     ],
-    out: Annotated[Path, typer.Option(help="Folder for the model: a new one, or an empty one.")],
-    layers: Annotated[str, typer.Option(help="How many layers are kept, or auto.")] = "auto",
+    out: Annotated[Path, typer.Option(help="Output folder: new or empty.")],
+    layers: Annotated[str, typer.Option(help="Number of layers to keep, or auto.")] = "auto",
     tolerance: Annotated[
-        str, typer.Option(help="With auto: what the score on the validation split may lose, as 0.5%.")
+        str, typer.Option(help="With auto: maximum loss of validation score, as 0.5%.")
     ] = "0.5%",
     head: Annotated[
         Literal["tuned", "refitted"],
-        typer.Option(help="The tuned head, or that which measures.refit fitted to the layer."),
+        typer.Option(help="The fine-tuned head, or the head refitted to the layer by measures.refit."),
     ] = "tuned",
     store: StoreFolder = RUNS,
     as_json: AsJson = False,
 ) -> None:
-    """Write a fine-tuned model, cut to its lowest layers, as a folder that transformers loads."""
+    """Export a fine-tuned model with its bottom layers only, as a folder for transformers."""
     from layerscope.orchestrator.exporting import export_variant
     from layerscope.orchestrator.showing import print_export
     from layerscope.orchestrator.store.artifacts import Store
@@ -375,8 +377,8 @@ def export(
 @_with_exit_codes
 def ui(
     store: StoreFolder = RUNS,
-    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen at.")] = 5000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 5000,
 ) -> None:
     """Serve the MLflow pages of a store in a browser."""
     database = store.absolute() / "mlflow.db"
@@ -391,10 +393,10 @@ def ui(
 @app.command()
 @_with_exit_codes
 def validate(
-    tasks: Annotated[list[Path], typer.Argument(metavar="TASK...", help="YAML files of tasks.")],
+    tasks: Annotated[list[Path], typer.Argument(metavar="TASK...", help="Task files (YAML).")],
     as_json: AsJson = False,
 ) -> None:
-    """Read all data of task files: columns, labels, choices, spans; each bad row is told as file:row."""
+    """Validate all data of task files: columns, labels, choices, spans. Bad rows are reported as file:row."""
     from layerscope.orchestrator.experiment.task_files import read_task
     from layerscope.orchestrator.planning.checks.task_checks import check_task, lines_of
 
@@ -414,7 +416,7 @@ def validate(
 @_with_exit_codes
 def schema(
     of: Annotated[
-        Literal["experiment", "task", "reference"], typer.Argument(help="What kind of file.")
+        Literal["experiment", "task", "reference"], typer.Argument(help="Kind of file.")
     ] = "experiment",
 ) -> None:
     """Print the JSON schema of an experiment file, of a task file, or of a reference file."""

@@ -1,4 +1,4 @@
-"""The arguments and options that several commands share, and an experiment opened with them."""
+"""Arguments and options shared by several commands."""
 
 import os
 from pathlib import Path
@@ -13,26 +13,28 @@ if TYPE_CHECKING:
     from layerscope.orchestrator.workspace import Workspace
 
 RUNS = Path("runs")
-"""The store where none is named."""
+"""The default store."""
 
-ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="The experiment's YAML file.")]
+ExperimentFile = Annotated[Path, typer.Argument(metavar="EXPERIMENT", help="Experiment file (YAML).")]
 Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Overrides, as recipe.epochs=2 or grid.layer_decay=[1.0,0.9]."),
 ]
-StoreFolder = Annotated[Path, typer.Option("--store", help="Folder that keeps every result.")]
+StoreFolder = Annotated[Path, typer.Option("--store", help="Folder of all results.")]
 TrackingUri = Annotated[
     str | None,
-    typer.Option(help="MLflow server or database; by default $MLFLOW_TRACKING_URI, else in the store."),
+    typer.Option(
+        help="MLflow server or database; default: $MLFLOW_TRACKING_URI, else a database in the store."
+    ),
 ]
 ClusterFile = Annotated[
     Path | None,
-    typer.Option("--cluster", help="Cluster file; by default this machine, as configs/clusters/laptop.yaml."),
+    typer.Option("--cluster", help="Cluster file; default: this machine, as configs/clusters/laptop.yaml."),
 ]
 Profile = Annotated[
-    str | None, typer.Option("--profile", help="Apply a set of overrides that the experiment names.")
+    str | None, typer.Option("--profile", help="Apply a named set of overrides of the experiment file.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def opened(
@@ -47,7 +49,7 @@ def opened(
 ) -> "Workspace":
     """The experiment, opened against a store; raises as `open_workspace` and `chosen_tracking_uri` do.
 
-    A cluster file is no part of it and is only checked; raises as `read_cluster` does.
+    A cluster file is only checked; raises as `read_cluster` does.
     """
     from layerscope.orchestrator.experiment.cluster import read_cluster
     from layerscope.orchestrator.workspace import open_workspace
@@ -72,10 +74,10 @@ def opened(
 
 
 def chosen_tracking_uri(given: str | None, store: Path) -> str:
-    """What was given, else what the environment says, else a database in the store.
+    """The given address, else $MLFLOW_TRACKING_URI, else a database in the store.
 
     Raises:
-        ConfigurationError: MLflow takes no such address.
+        ConfigurationError: MLflow does not support the address.
     """
     uri = given or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{store.absolute() / 'mlflow.db'}"
     try:

@@ -1,4 +1,4 @@
-"""What commands say: stages and variants, as tables or as one JSON object, and how a run or export ended."""
+"""Output of commands: stages and variants as tables or JSON, and summaries of a run or export."""
 
 import statistics
 from collections import Counter, defaultdict
@@ -47,7 +47,7 @@ LISTED_KINDS = (
     "finetune",
     "feature_head",
 )
-"""Kinds of which every stage has a line in the plan; of the others only their number is shown."""
+"""Kinds whose stages are listed one by one in the plan; the others are counted."""
 
 
 def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def plan_object(workspace: Workspace, schedule: Schedule) -> dict[str, Any]:
 
 
 def print_plan(workspace: Workspace, schedule: Schedule, *, all_stages: bool) -> None:
-    """The plan: one line a stage, or a kind of measure, and what it all may take."""
+    """The plan: one line per stage or kind of measure, and the estimated time."""
     shared = schedule.plan.num_variants_by_key()
     seconds = usual_seconds(schedule)
     stages = list(schedule.plan.stages().values())
@@ -95,7 +95,7 @@ def print_plan(workspace: Workspace, schedule: Schedule, *, all_stages: bool) ->
 
 
 def status_object(study: Study, search: "Sequence[Progress]" = ()) -> dict[str, Any]:
-    """Where every variant stands, and how far each study of a search is, as JSON."""
+    """State of every variant and progress of each search, as JSON."""
     return {
         "experiment": study.experiment,
         **({"search": [asdict(one) for one in search]} if search else {}),
@@ -115,7 +115,7 @@ def status_object(study: Study, search: "Sequence[Progress]" = ()) -> dict[str, 
 
 
 def print_status(study: Study, search: "Sequence[Progress]" = ()) -> None:
-    """Where every variant stands, and how far each study of a search is."""
+    """State of every variant and progress of each search."""
     lines = [("task", "condition", "seed", "state", "reason")]
     lines += [(one.task, one.condition, str(one.seed), one.state, one.reason) for one in study.variants]
     print(in_columns(lines))
@@ -126,19 +126,19 @@ def print_status(study: Study, search: "Sequence[Progress]" = ()) -> None:
 
 
 def print_search(search: "Sequence[Progress]") -> None:
-    """What a reader must know of a search; nothing where all its conditions were tried."""
+    """Warnings about a search; empty if all its conditions were tried."""
     for sentence in filter(None, (one.sentence() for one in search)):
         print(sentence)
 
 
 def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
-    """What became of a run, and where it is shown."""
+    """Summary of a run, and where to see it."""
     stages = ", ".join(f"{number} {state}" for state, number in outcome.stages.items() if number)
     variants = ", ".join(f"{number} {state}" for state, number in outcome.variants.items() if number)
     print(f"stages: {stages}\nvariants: {variants}\nreport: {outcome.report}")
     print_search(outcome.search)
     if outcome.num_unpublished:
-        print(f"{counted(outcome.num_unpublished, 'page')} not shown yet: see `layerscope publish`")
+        print(f"{counted(outcome.num_unpublished, 'page')} not sent to MLflow yet: see `layerscope publish`")
     elif uri.startswith("sqlite"):
         print(f"MLflow: layerscope ui --store {store}")
     else:
@@ -146,23 +146,23 @@ def print_outcome(outcome: "Outcome", uri: str, store: Path) -> None:
 
 
 def described_refusals(refused: "Mapping[str, Sequence[Page]]") -> str:
-    """The pages that a tracker did not take, by what it said against them."""
+    """The pages that a tracker rejected, by reason."""
     lines = []
     for reason, pages in refused.items():
-        lines.append(f"{counted(len(pages), 'page')} refused: {reason}")
+        lines.append(f"{counted(len(pages), 'page')} rejected: {reason}")
         lines += [f"  the {page.level} {page.name!r}" for page in pages]
     return "\n".join(lines)
 
 
 def print_export(facts: "Facts", folder: Path) -> None:
-    """What a model that was exported has lost, and what it saves."""
+    """Loss of score and savings of an exported model."""
     saved = 1 - facts.parameters / facts.parameters_before
     print(
         f"{folder}: {facts.layers} of {facts.of_layers} layers, {facts.head} head, {facts.architecture}\n"
-        f"{facts.metric} on {facts.texts} test texts: {facts.score:.4f}, before {facts.score_before:.4f}\n"
+        f"{facts.metric} on {facts.texts} test texts: {facts.score:.4f}, full: {facts.score_before:.4f}\n"
         f"parameters: {facts.parameters:,} of {facts.parameters_before:,} ({100 * saved:.1f} % saved)\n"
-        f"milliseconds a text: {facts.milliseconds:.2f}, before {facts.milliseconds_before:.2f}\n"
-        f"how to use it: {folder / 'README.md'}"
+        f"milliseconds per text: {facts.milliseconds:.2f}, full: {facts.milliseconds_before:.2f}\n"
+        f"usage: {folder / 'README.md'}"
     )
 
 
@@ -178,7 +178,7 @@ def in_columns(lines: Sequence[Sequence[str]]) -> str:
 def users_by_key(variants: Sequence[PlannedVariant]) -> dict[str, list[PlannedVariant]]:
     """The variants that need each stage.
 
-    A pair depends on another variant's stages too; these count as that one's, where it has them.
+    A pair also depends on the other variant's stages; these count for the other variant.
     """
     own, paired = defaultdict(list), defaultdict(list)
     for variant in variants:
@@ -210,7 +210,7 @@ def _summary(
     lines.append(f"{counted(total, 'stage')}: {total - len(todo)} stored, {len(todo)} to do")
     known = [seconds[stage.kind] for stage in todo if stage.kind in seconds]
     if known:
-        lines.append(f"about {sum(known) / 60:.1f} minutes of work, by what such stages took before")
+        lines.append(f"about {sum(known) / 60:.1f} minutes of compute, estimated from earlier stages")
     lines += lacking_notes(workspace.experiment, schedule.plan.variants, declared=workspace.sources.measures)
     lines += workspace.sources.notes
     if workspace.experiment.search is not None:
@@ -224,9 +224,9 @@ def _announced_search(experiment: Experiment) -> str:
     assert experiment.search is not None
     most, trials = most_conditions(experiment), experiment.search.trials
     studies = len(experiment.tasks) * len(grid_cells(experiment))
-    each = f" for each of {studies} tasks and cells of the grid" if studies > 1 else ""
-    text = f"a search proposes up to {counted(trials, 'condition')}{each} while it runs"
-    return text if most is None or most >= trials else f"{text}; its space has {most} at most"
+    each = f" for each of {studies} combinations of task and grid cell" if studies > 1 else ""
+    text = f"the search samples up to {counted(trials, 'condition')}{each} while it runs"
+    return text if most is None or most >= trials else f"{text}; the search space has at most {most}"
 
 
 def _num_cells(schedule: Schedule) -> int:
@@ -244,20 +244,20 @@ def _reason(schedule: Schedule, stage: Stage) -> str:
     ended = schedule.store.outcome(stage)
     match schedule.state(stage):
         case "stored":
-            return "in the store"
+            return "cached"
         case "unneeded":
-            return "what rests on it is stored"
+            return "not needed: everything that depends on it is cached"
         case "todo" if ended is not None and ended[0] == "failed":
-            return f"will be tried again: {ended[1]}"
+            return f"will be retried: {ended[1]}"
         case "todo":
             waits = [parent.kind for parent in stage.parents.values() if schedule.state(parent) != "stored"]
-            return f"after {', '.join(dict.fromkeys(waits))}" if waits else "can start"
+            return f"after {', '.join(dict.fromkeys(waits))}" if waits else "ready"
         case _:
             return schedule.reason(stage)
 
 
 def _describe(stage: Stage, users: Sequence[PlannedVariant]) -> str:
-    """What a reader would call the stage."""
+    """Short description of the stage."""
     tasks = ", ".join(dict.fromkeys(variant.task for variant in users))
     match stage.spec:
         case PrepareSpec(max_length=length) as spec:
@@ -291,12 +291,12 @@ def _describe(stage: Stage, users: Sequence[PlannedVariant]) -> str:
 def _described_pretraining(stage: Stage, training: Pretraining) -> str:
     num_corpora = sum(role.startswith(CORPUS) for role in stage.parents)
     parts = [f"{num_corpora} {'corpus' if num_corpora == 1 else 'corpora'}", counted(training.steps, "step")]
-    parts += ["next sentences too"] if training.next_sentence else []
+    parts += ["with next-sentence prediction"] if training.next_sentence else []
     parts += [f"after {stage.parents['encoder'].key}"] if "encoder" in stage.parents else []
     return ", ".join(parts)
 
 
 def _model(stage: Stage) -> str:
-    """Which model an extraction is of."""
+    """The model whose states are extracted."""
     kind = stage.parents["model"].kind if "model" in stage.parents else ""
-    return {"finetune": "tuned", "random_encoder": "fresh weights"}.get(kind, "start")
+    return {"finetune": "tuned", "random_encoder": "random init"}.get(kind, "start")

@@ -85,7 +85,9 @@ def sample_ids(encoder: PreTrainedModel, num_tokens: int = NUM_TOKENS) -> torch.
     """Token ids (1, T) without special ones, in no order."""
     config = encoder.config
     special = {getattr(config, f"{name}_token_id", None) for name in _SPECIAL}
-    rows = encoder.get_input_embeddings().get_parameter("weight").shape[0]
+    weight_VD = encoder.get_input_embeddings().weight
+    assert isinstance(weight_VD, torch.Tensor)
+    rows = len(weight_VD)
     plain = [token for token in range(min(rows, 64)) if token not in special] or [0]
     step = next(step for step in (7, 5, 3, 1) if len(plain) % step) if len(plain) > 1 else 1
     return torch.tensor([[plain[(1 + step * place) % len(plain)] for place in range(num_tokens)]])

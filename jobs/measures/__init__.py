@@ -1,7 +1,7 @@
-"""Measures of layers, a folder each, and the dict of all of them.
+"""Measures of layers, one folder each, and the dict of all of them.
 
-A folder has `specs.py` (what is declared, read by everyone), a module for each kind of stage, and, if it
-draws more than its curves, `report.py` and a template.
+A folder has `specs.py` (the declaration), one module per kind of stage, and, if the report shows more than
+its curves, `report.py` and a template.
 """
 
 from collections.abc import Mapping
@@ -49,11 +49,11 @@ class MeasureSettings(
     SimilaritySettings,
     ProbeSettings,
 ):
-    """The keys under `measures` that all measures declare, in the order of the last to the first class."""
+    """All keys under `measures`, in the order of the last to the first base class."""
 
 
 def module_of(kind: str) -> str:
-    """The module that computes a kind of stage: that of its measure, or else `layerscope.jobs.<kind>`."""
+    """The module that computes a kind of stage: the measure's, or else `layerscope.jobs.<kind>`."""
     by_kind = PLUGIN_MODULES | {
         kind: module for measure in MEASURES.values() for kind, module in measure.modules.items()
     }
@@ -61,6 +61,6 @@ def module_of(kind: str) -> str:
 
 
 def curves_of(kind: str) -> frozenset[str] | None:
-    """The curves that a kind of stage may log; nothing where it is not one of a measure."""
+    """The curves that a kind of stage may log; None if it does not belong to a measure."""
     measures = [measure for measure in MEASURES.values() if kind in measure.modules]
     return frozenset(name for measure in measures for name in measure.curves) if measures else None

@@ -1,4 +1,4 @@
-"""What the report shows of each folder of measures beyond their curves, in the order of the report."""
+"""Figures and tables of each folder of measures in the report, beyond curves, in its order."""
 
 from collections.abc import Mapping
 

@@ -1,5 +1,6 @@
-"""Curves of conditions in one chart, told apart one by one or by factor."""
+"""Curves of conditions in one chart, coloured by condition or by factor."""
 
+import re
 from collections.abc import Mapping
 
 from matplotlib.figure import Figure
@@ -30,10 +31,10 @@ def compared(
     *,
     references: Mapping[str, Band] | None = None,
 ) -> dict[str, Figure]:
-    """One figure that tells the conditions apart, or, of many, one for each factor, by name.
+    """One figure with a colour per condition or, with more than six conditions, one per factor; by name.
 
     Args:
-        references: Curves in ink that all are set beside.
+        references: Reference curves, drawn in ink in every figure.
     """
     if not curves:
         return {}
@@ -50,7 +51,7 @@ def compared(
             by_level[level_of[factor_label(conditions[condition][0], factor)]].append(curve)
         shown = {level: bands for level, bands in by_level.items() if bands}
         figures[f"{name}/by_{factor}"] = curve_chart(
-            f"{title} by {factor}", x_label, y_label, shown, references
+            f"{title}, by {factor}", x_label, y_label, shown, references
         )
     return figures
 
@@ -61,5 +62,5 @@ def _levels_by_factor(conditions: Conditions) -> dict[str, dict[str, str]]:
 
 
 def spoken(metric: str) -> str:
-    """`probe/pos/accuracy` as "probe pos accuracy"."""
-    return metric.replace("/", " ").replace("_", " ")
+    """`validation/macro_f1` as "validation macro F1"."""
+    return re.sub(r"\bf1\b", "F1", metric.replace("/", " ").replace("_", " "))

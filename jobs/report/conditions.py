@@ -8,7 +8,7 @@ from statistics import quantiles
 from layerscope.jobs.report.study import Study, VariantResult
 
 MAX_LEVELS = 6
-"""As many values of a factor as colours that a reader can tell apart."""
+"""Values of a factor in one figure: as many as distinguishable colours."""
 
 
 def conditions_by_task(study: Study) -> dict[str, dict[str, tuple[VariantResult, ...]]]:
@@ -35,9 +35,10 @@ def finished_conditions(study: Study) -> list[tuple[str, str, list[VariantResult
 
 
 def varied_factors(variants: Iterable[VariantResult]) -> dict[str, tuple[str, ...]]:
-    """Labels of each factor's values, where there are several; numbers ascend, words keep their order.
+    """Labels of each factor's values, if there are several; numbers ascend, words keep their order.
 
-    A factor that its conditions do not name follows from others, as `head_tokens` does from the truncation.
+    A factor that is not part of the condition's name is determined by others, as `head_tokens` by the
+    truncation.
     """
     values_by_factor: dict[str, dict[str, object]] = {}
     for variant in variants:
@@ -50,7 +51,7 @@ def varied_factors(variants: Iterable[VariantResult]) -> dict[str, tuple[str, ..
 
 
 def value_label(value: object) -> str:
-    """A factor's value as a reader would write it in the experiment file."""
+    """A factor's value as written in the experiment file."""
     match value:
         case str():
             return value
@@ -65,13 +66,13 @@ def value_label(value: object) -> str:
 
 
 def factor_label(variant: VariantResult, factor: str) -> str:
-    """The variant's value of a factor; "none" where its recipe lacks it."""
+    """The variant's value of a factor; "none" if its recipe lacks it."""
     return value_label(variant.recipe.get(factor))
 
 
 def condition_label(condition: str) -> str:
-    """The condition, named also where nothing varies."""
-    return condition or "the only recipe"
+    """The condition's name; "single recipe" if nothing varies."""
+    return condition or "single recipe"
 
 
 def users_by_folder(variants: Iterable[VariantResult], role: str) -> dict[Path, list[VariantResult]]:
@@ -84,8 +85,8 @@ def users_by_folder(variants: Iterable[VariantResult], role: str) -> dict[Path, 
 
 
 def shared_label(users: Sequence[VariantResult], variants: Sequence[VariantResult]) -> str:
-    """The factors and the seed that users of one artifact share and that tell them from other variants;
-    empty where there are none."""
+    """The factors and the seed that the users of one artifact share and that vary among all variants;
+    empty if there are none."""
     inner = varied_factors(users)
     shared = [
         f"{name}={factor_label(users[0], name)}" for name in varied_factors(variants) if name not in inner

@@ -1,4 +1,5 @@
-"""One self-contained HTML page of a study: ranking, effects, figures, failures, and how to run it again."""
+"""The HTML report of a study, one self-contained page: ranking, effects, figures, failures, how to
+reproduce."""
 
 import io
 import itertools
@@ -49,27 +50,29 @@ Item = TypeVar("Item")
 TEMPLATE = "report.html.jinja"
 
 FIRST_SECTIONS = {
-    "factors": ("Factors", "A dot is the test score of one variant; a bar is the mean of a value's dots."),
+    "factors": (
+        "Test score by factor",
+        "A dot is the test score of one variant; a bar is the mean for one value.",
+    ),
     "learning": ("Learning curves", ""),
 }
 LAST_SECTIONS = {
     "pretraining": (
-        "Further pretraining and joint training",
-        "Each is computed once and shared by the variants that start from it.",
+        "Continued pretraining and joint training",
+        "Each is run once and shared by the variants that start from it.",
     ),
 }
 CURVE_NOTES = {
-    "one by one": "A line is the mean over the seeds of a condition; its band goes from the lowest seed to "
-    "the highest. Dotted: not finished.",
-    "by factor": "A thin line is one condition, a thick line the mean of the finished conditions with that "
-    "value of the factor. Dotted: not finished. A cross ends the training of a condition of which a seed "
-    "diverged or did not learn.",
+    "one by one": "By condition: line, mean over its seeds; band, lowest to highest seed; "
+    "dotted, not finished.",
+    "by factor": "By factor: thin line, one condition; thick line, mean of the finished conditions with that "
+    "value; dotted, not finished; cross, a seed of the condition diverged or did not learn.",
 }
 
 STANDINGS = {
     "best": "best",
     "highest": "highest score",
-    "indistinguishable": "not told apart",
+    "indistinguishable": "not significant",
     "worse": "worse",
     "diverged": "diverged",
     "did not learn": "did not learn",
@@ -80,7 +83,7 @@ STANDINGS = {
 
 @dataclass(frozen=True)
 class Trouble:
-    """Variants that are not done for the same reason."""
+    """Variants that were stopped, failed or are blocked for the same reason."""
 
     state: str
     reason: str
@@ -95,10 +98,10 @@ def render_report(
     measures: Mapping[str, Measure],
     reports: Mapping[str, MeasureReport],
 ) -> str:
-    """The page as HTML that loads nothing from outside and works without scripts.
+    """The page as HTML; it loads nothing from the network and works without JavaScript.
 
     Args:
-        figures, ranking: Those of `study_figures` and `rank_conditions`.
+        figures, ranking: Returned by `study_figures` and `rank_conditions`.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
@@ -145,7 +148,7 @@ def render_report(
 
 
 def _summary(group: Sequence[RankedCondition]) -> str:
-    """What can honestly be said of a task in one sentence."""
+    """The conclusion for one task in one sentence."""
     first, *others = group
     if not first.scores:
         return f"{first.task}: no condition has a test score."
@@ -156,14 +159,13 @@ def _summary(group: Sequence[RankedCondition]) -> str:
     if first.standing == "best":
         worse = sum(ranked.standing == "worse" for ranked in others)
         whom = "the other is" if len(others) == 1 else f"{worse} of {len(others)} others are"
-        return f"{first.task}: {name} is best on the test examples, {scored}; {whom} worse."
+        return f"{first.task}: {name} is best on the test examples, {scored}; {whom} significantly worse."
     if alike:
-        whom = "the other condition" if len(others) == 1 else f"{alike} of the {len(others)} other conditions"
-        return (
-            f"{first.task}: no single best. {name} scored highest, {scored}; {whom} cannot be told from it."
-        )
+        whom = "the other is" if len(others) == 1 else f"{alike} of {len(others)} others are"
+        conclusion = f"{whom} not significantly different"
+        return f"{first.task}: no single best. {name} scored highest, {scored}; {conclusion}."
     if not others:
-        return f"{first.task}: {name}, the only condition, has {scored}."
+        return f"{first.task}: one condition ({name}), {scored}."
     return f"{first.task}: {name} scored highest, {scored}; the others could not be compared with it."
 
 
@@ -171,13 +173,13 @@ def _mean_with_interval(ranked: RankedCondition) -> str:
     if ranked.num_seeds == 1:
         return f"{score(ranked.test.mean)} (one seed: no interval)"
     if math.isnan(ranked.test.low):
-        return f"{score(ranked.test.mean)} ({ranked.num_seeds} equal seeds: no interval)"
+        return f"{score(ranked.test.mean)} ({ranked.num_seeds} seeds with identical scores: no interval)"
     interval = f"{score(ranked.test.low)} to {score(ranked.test.high)}"
     return f"{score(ranked.test.mean)} (95 % interval {interval} over {ranked.num_seeds} seeds)"
 
 
 def _columns(study: Study, task: str) -> dict[str, dict[str, str]]:
-    """The columns that name a condition: its factors, or the whole name where they do not tell all apart."""
+    """The columns that name a condition: its factors, or the full name if the factors are ambiguous."""
     conditions = conditions_by_task(study)[task]
     factors = varied_factors(variants_of(conditions))
     columns = {
@@ -191,7 +193,7 @@ def _columns(study: Study, task: str) -> dict[str, dict[str, str]]:
 
 
 class _Strip:
-    """Where the seeds, the mean and the interval of a condition lie on the axis of its task, 0 to 100."""
+    """Positions of seeds, mean and interval of a condition on the axis of its task, 0 to 100."""
 
     def __init__(self, group: Sequence[RankedCondition]) -> None:
         scores = [score for ranked in group for score in ranked.scores]
@@ -212,7 +214,7 @@ def _remarks(ranked: RankedCondition) -> str:
     }
     remarks = [f"{count} {word}" for word, count in counts.items() if count]
     if ranked.num_cells > 1:
-        remarks.append(f"stands for {ranked.num_cells} cells")
+        remarks.append(f"covers {ranked.num_cells} grid cells")
     return ", ".join(remarks)
 
 
@@ -223,7 +225,7 @@ def _grouped(items: Iterable[Item], key: Callable[[Item], str]) -> list[tuple[st
 def _sections(
     figures: Mapping[str, Figure], measures: Mapping[str, Measure], reports: Mapping[str, MeasureReport]
 ) -> list[dict[str, object]]:
-    """Figures by section and task, sections in order: measures, then what folders of measures add."""
+    """Figures by section and task, sections in order: measures, then extra sections of measure folders."""
     headings = dict(FIRST_SECTIONS)
     headings |= {name: (measure.title, measure.words) for name, measure in measures.items()}
     for report in reports.values():
@@ -265,13 +267,13 @@ def _words(words: str, names: Sequence[str], *, has_curves: bool) -> str:
 
 
 def _num_columns(names: Sequence[str]) -> int:
-    """Columns at most three, so that the figures of one metric stand in one row."""
+    """At most three columns, so that the figures of one metric fit in one row."""
     widths = Counter(name.rpartition("/by_")[0] for name in names if "/by_" in name)
     return {2: 2, 4: 2}.get(max(widths.values(), default=3), 3)
 
 
 def _svg(figure: Figure, prefix: str) -> Markup:
-    """The figure as inline SVG whose ids are its own and whose text takes the colour of the page."""
+    """The figure as inline SVG with unique ids and text in the colour of the page."""
     buffer = io.StringIO()
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "layerscope"}):
         nothing = dict.fromkeys(["Creator", "Date", "Format", "Type"])

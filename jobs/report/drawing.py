@@ -1,4 +1,4 @@
-"""Charts of one panel or a grid of maps, readable at phone width and without telling red from green."""
+"""Charts of one panel or a grid of maps, legible at phone width and colour-blind safe."""
 
 import math
 import textwrap
@@ -18,15 +18,15 @@ from matplotlib.typing import FillStyleType, LineStyleType, MarkerType, RcKeyTyp
 from layerscope.jobs.report.series import Band, mean_band
 
 INK = "#010203"
-"""Colour of text and axes, which a page may replace by its own."""
+"""Colour of text and axes; the page replaces it by its own."""
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9")
-"""The palette of Okabe and Ito (2008) less black and yellow, which vanish on a dark or a light page."""
+"""The palette of Okabe and Ito (2008) without black and yellow, which vanish on a dark or a light page."""
 FRAME = COLOURS[4]
-"""Stands out from both ends of the colours of a map."""
+"""Contrasts with both ends of the colour map."""
 DASHES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "P")
 REFERENCE_DASHES: tuple[LineStyleType, ...] = ((0, (6, 2)), (0, (1, 1.5)), "-")
-"""Of lines in ink that curves are set beside."""
+"""Dashes of reference curves, which are drawn in ink."""
 
 
 class _Mark(TypedDict):
@@ -37,7 +37,7 @@ class _Mark(TypedDict):
 
 _START: _Mark = {"marker": "o", "markersize": 7, "fillstyle": "none"}
 _END: _Mark = {"marker": "*", "markersize": 10}
-"""Of paths."""
+"""Markers of trajectories."""
 
 LABEL_WIDTH = 62
 """Characters in a line of a legend."""
@@ -72,10 +72,10 @@ def curve_chart(
     curves_by_label: Mapping[str, Sequence[Band]],
     references: Mapping[str, Band] | None = None,
 ) -> Figure:
-    """A colour for each label: one curve with its band, or several thin curves and their mean.
+    """One colour per label: one curve with its band, or several thin curves and their mean.
 
-    Curves that are not finished are thin and dotted; a cross ends one whose training went wrong. Up to three
-    references are lines in ink.
+    Unfinished curves are thin and dotted; a cross ends a curve whose training diverged or did not learn. Up
+    to three references are lines in ink.
     """
     references = references or {}
     with rc_context(STYLE):
@@ -96,7 +96,7 @@ def curve_chart(
 
 
 def dot_chart(title: str, y_label: str, scores_by_label: Mapping[str, Sequence[float]]) -> Figure:
-    """One dot a score, with a bar at the mean, over the values of a factor in their order."""
+    """One dot per score and a bar at the mean, by value of a factor, in order."""
     with rc_context(STYLE):
         figure, axes = _panel(title)
         for index, scores in enumerate(scores_by_label.values()):
@@ -111,7 +111,7 @@ def dot_chart(title: str, y_label: str, scores_by_label: Mapping[str, Sequence[f
 
 
 def scatter_chart(title: str, x_label: str, y_label: str, points: Sequence[tuple[float, float]]) -> Figure:
-    """One dot a score over a factor of many numbers; a span of 20 times or more is drawn logarithmic."""
+    """One dot per score over a numeric factor; logarithmic if the values span a factor of 20 or more."""
     with rc_context(STYLE):
         figure, axes = _panel(title)
         x, y = np.array(points).T
@@ -125,7 +125,7 @@ def scatter_chart(title: str, x_label: str, y_label: str, points: Sequence[tuple
 def slope_chart(
     title: str, y_label: str, moments: Sequence[str], values_by_label: Mapping[str, Sequence[float]]
 ) -> Figure:
-    """A line through the moments, from before to after, for each of up to six labels."""
+    """One line per label (up to six) over the checkpoints, from before to after."""
     with rc_context(STYLE):
         handles = {label: _handle(index) for index, label in enumerate(values_by_label)}
         figure, axes = _panel(title, handles)
@@ -141,9 +141,9 @@ def slope_chart(
 def plane_charts(
     title: str, points_by_panel: Mapping[str, np.ndarray], names: Sequence[str], told: Sequence[int]
 ) -> Figure:
-    """Panels of points (points, 2), each on a scale of its own and with the origin.
+    """Panels of points (points, 2), each with its own scale and the origin.
 
-    Up to six points are told by colour and name, the same ones in all panels; the others are grey.
+    Up to six points have a colour and a name, the same in all panels; the others are grey.
     """
     handles = [
         (names[point], Line2D([], [], marker=MARKERS[index], linestyle="", color=COLOURS[index]))
@@ -157,8 +157,8 @@ def plane_charts(
 
 
 def path_charts(title: str, paths_by_panel: Mapping[str, np.ndarray], names: Sequence[str]) -> Figure:
-    """Panels of paths (moments, paths, 2), each on a scale of its own: up to six, with a hollow circle at
-    their start, a dot at each moment and a star at their end."""
+    """Panels of up to six trajectories (checkpoints, trajectories, 2), each panel with its own scale: a
+    hollow circle at the start, a dot at each checkpoint and a star at the end."""
     handles = [(name, _handle(index)) for index, name in enumerate(names)]
     handles += [
         (name, Line2D([], [], linestyle="", color=INK, **mark))
@@ -185,20 +185,20 @@ def heat_maps(
     measure: str = "CKA",
     blocks: Mapping[str, Sequence[tuple[int, int]]] | None = None,
 ) -> Figure:
-    """Maps of layers by layers on one scale from 0 to 1; hatched grey where undefined (NaN) or without layer.
+    """Maps of layers by layers on one scale from 0 to 1; hatched grey if undefined (NaN) or out of range.
 
-    All have the axes of the largest, so that layers stand at the same place in each.
+    All share the axes of the largest, so that layers align.
 
     Args:
-        measure: What the colours stand for.
-        blocks: First and last layer of the blocks that are framed in a map, by its label.
+        measure: Label of the colour bar.
+        blocks: First and last layer of the blocks to frame, by map label.
     """
     columns = min(3, len(maps))
     rows = math.ceil(len(maps) / columns)
     with rc_context({**STYLE, "axes.grid": False}):
         figure, panels, scale = _map_panels(title, rows, columns)
         for axes, (label, values) in zip(panels, maps.items(), strict=False):
-            image = _draw_map(axes, label, values, width=22 if columns > 1 else 60)
+            image = _draw_map(axes, label, values, width=23 if columns > 1 else 60)
             _frame(axes, (blocks or {}).get(label, ()))
         heights, widths = zip(*(values.shape for values in maps.values()), strict=True)
         panels[0].set(xlim=(-0.5, max(widths) - 0.5), ylim=(-0.5, max(heights) - 0.5))  # Shared by all.
@@ -211,8 +211,9 @@ def heat_maps(
 
 
 def _panel(title: str, handles: Mapping[str, Line2D] | None = None) -> tuple[Figure, Axes]:
-    """One axes between title and legend; margins are fixed, as a layout engine takes four times as long."""
-    title, labels = textwrap.fill(title, 52), list(handles or ())
+    """One axes between title and legend; margins are fixed, since a layout engine takes four times as
+    long."""
+    title, labels = textwrap.fill(title, 52, break_on_hyphens=False), list(handles or ())
     longest = max(map(len, labels), default=0)
     columns = 1 if longest > 22 else 2 if longest > 12 else 3
     rows = math.ceil(len(labels) / columns) + sum(len(label) > LABEL_WIDTH for label in labels)
@@ -259,11 +260,11 @@ def _draw_curves(axes: Axes, curves: Sequence[Band], index: int) -> None:
 def _planes(
     title: str, labels: Sequence[str], handles: Sequence[tuple[str, Line2D]], *, columns: int, height: float
 ) -> tuple[Figure, list[Axes]]:
-    """A panel of so many inches for each label, between a title and a legend of two columns."""
+    """A panel of `height` inches per label, between the title and a legend of two columns."""
     columns = min(columns, len(labels))
     rows = math.ceil(len(labels) / columns)
     wrapped = [textwrap.fill(name, LABEL_WIDTH // 2) for name, _ in handles]
-    title = textwrap.fill(title, 52)
+    title = textwrap.fill(title, 52, break_on_hyphens=False)
     named = math.ceil(sum(1 + name.count("\n") for name in wrapped) / 2)
     top, bottom = 0.45 + 0.17 * (1 + title.count("\n")), 0.4 + 0.17 * named
     whole = top + height * rows + 0.45 * (rows - 1) + bottom
@@ -300,7 +301,7 @@ def _draw_points(axes: Axes, points: np.ndarray, told: Sequence[int]) -> None:
 
 
 def _square_scale(axes: Axes) -> None:
-    """One unit is as long across as it is up."""
+    """Equal scales on both axes."""
     axes.set_aspect("equal", adjustable="datalim")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(nbins=3))
@@ -309,7 +310,7 @@ def _square_scale(axes: Axes) -> None:
 
 def _map_panels(title: str, rows: int, columns: int) -> tuple[Figure, list[Axes], Axes]:
     """Square panels between a title and the axes of a colour bar; margins are fixed as in `_panel`."""
-    title = textwrap.fill(title, 52)
+    title = textwrap.fill(title, 52, break_on_hyphens=False)
     left, gap, between = 0.6, 0.14, 0.5
     side = min((WIDTH - left - 0.1 - gap * (columns - 1)) / columns, 3.2)
     top, bottom = 0.25 + 0.17 * (1 + title.count("\n")) + 0.3, 1.1
@@ -335,7 +336,7 @@ def _draw_map(axes: Axes, label: str, values: np.ndarray, *, width: int) -> Axes
     image = axes.imshow(
         np.ma.masked_invalid(values), cmap="cividis", vmin=0, vmax=1, origin="lower", interpolation="nearest"
     )
-    axes.set_title(textwrap.fill(label, width), fontsize=8)
+    axes.set_title(textwrap.fill(label, width, break_on_hyphens=False), fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(nbins=7, integer=True))
     return image

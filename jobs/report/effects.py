@@ -1,4 +1,4 @@
-"""Main effects: what each value of a factor did to the test metric, all else being equal."""
+"""Main effects: the difference in test metric between values of a factor, all else equal."""
 
 import math
 from collections import defaultdict
@@ -31,7 +31,7 @@ class Effect:
 
 
 def main_effects(study: Study) -> list[Effect]:
-    """Effects of the factors with two to six values, by task and factor; searched ranges are left out."""
+    """Effects of the factors with two to six values, by task and factor; factors with more are left out."""
     return [
         effect
         for task, metric in study.metric_by_task.items()

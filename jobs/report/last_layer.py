@@ -1,4 +1,4 @@
-"""Values of measures in the last layer of tuned models: means over seeds, NaN where there is none."""
+"""Values of measures at the last layer of fine-tuned models."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -14,10 +14,9 @@ NAN = float("nan")
 def at_last_layer(
     variants: Sequence[VariantResult], measure: Measure, subject: str, metric: str, model: str = TUNED
 ) -> list[float]:
-    """The metric of each variant that has a finite value, in the last layer of the tuned model, also of
-    another model.
+    """The metric of each variant with a finite value, at the last layer of the fine-tuned model, in `model`.
 
-    Raises ValueError where the measure has no such metric.
+    Raises ValueError if the measure has no such metric.
     """
     measure.curve(metric)
     found = []
@@ -30,12 +29,12 @@ def at_last_layer(
 
 
 def last_layer(variants: Sequence[VariantResult], measure: Measure, subject: str) -> int | None:
-    """The highest layer of the tuned models that has a value."""
+    """The highest layer of the fine-tuned models that has a value."""
     role = Role(measure.name, subject)
     layers = [layer for one in variants for values in series_of(one, role).values() for layer in values]
     return max(layers, default=None)
 
 
 def mean_of(values: Sequence[float]) -> float:
-    """NaN of none."""
+    """The mean; NaN if empty."""
     return fmean(values) if values else NAN

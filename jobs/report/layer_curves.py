@@ -1,4 +1,4 @@
-"""Curves over layers of the tuned models, set beside those of what they started from."""
+"""Curves over layers of the fine-tuned models, with those of the base models as reference."""
 
 from collections.abc import Sequence
 
@@ -21,14 +21,14 @@ from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.roles import RANDOM, START, Role
 
 AFTER = "after"
-"""What the end of the training is called among its moments."""
-LABEL_BY_BASELINE = {START: "before fine-tuning", RANDOM: "random encoder"}
+"""Label of the end of training among the checkpoints."""
+LABEL_BY_BASELINE = {START: "before fine-tuning", RANDOM: "random init"}
 
 
 def tuned_curves(conditions: Conditions, measure: Measure, subject: str, metric: str) -> dict[str, Band]:
     """The band of each condition that has finite values of the metric.
 
-    Raises ValueError where the measure has no such metric.
+    Raises ValueError if the measure has no such metric.
     """
     measure.curve(metric)
     role = str(Role(measure.name, subject))
@@ -38,7 +38,7 @@ def tuned_curves(conditions: Conditions, measure: Measure, subject: str, metric:
 
 
 def baselines(conditions: Conditions, measure: Measure, subject: str, metric: str) -> dict[str, Band]:
-    """The curves of the starts and of random encoders, by label; only those that there are."""
+    """Existing curves of the base models and of randomly initialised encoders, by label."""
     found = {
         label: baseline_band(variants_of(conditions), measure, Role(measure.name, subject, baseline), metric)
         for baseline, label in LABEL_BY_BASELINE.items()
@@ -47,12 +47,12 @@ def baselines(conditions: Conditions, measure: Measure, subject: str, metric: st
 
 
 def beside_start(task: str, conditions: Conditions, measure: Measure, *, best: str) -> dict[str, Figure]:
-    """The curves of a measure that have words as figures by name, `<measure>/<task>/<probing task>_<metric>`.
+    """Figures of the curves that have a description, by name: `<measure>/<task>/<probing task>_<metric>`.
 
-    Where they were measured at checkpoints, those of one condition too.
+    If measured at checkpoints, also one condition over training.
 
     Args:
-        best: The condition that is drawn along its training.
+        best: The condition that is drawn over training.
     """
     figures: dict[str, Figure] = {}
     for subject in subjects_of(variants_of(conditions), measure):
@@ -75,9 +75,9 @@ def beside_start(task: str, conditions: Conditions, measure: Measure, *, best: s
 def along_training(
     name: str, title: str, variants: Sequence[VariantResult], measure: Measure, subject: str, metric: str
 ) -> dict[str, Figure]:
-    """A figure with a curve over the layers for each checkpoint of one condition, six at most, and the end.
+    """One figure: a curve over the layers for up to six checkpoints of one condition, the end included.
 
-    Nothing where it was not measured at checkpoints.
+    Empty if it was not measured at checkpoints.
     """
     roles = role_by_moment(variants, measure, subject)
     if len(roles) < 2:
@@ -91,15 +91,15 @@ def along_training(
             curves[moments[place]] = [found[f"{role}/{metric}"]]
     if not curves:
         return {}
-    return {name: curve_chart(f"{title}, along the training", measure.axis, metric.replace("_", " "), curves)}
+    return {name: curve_chart(f"{title}, over training", measure.axis, metric.replace("_", " "), curves)}
 
 
 def role_by_moment(variants: Sequence[VariantResult], measure: Measure, subject: str) -> dict[str, str]:
-    """The roles of a measure at the checkpoints and, last, at the end, by what these moments are called."""
+    """The roles of a measure by checkpoint label, the end of training last."""
     names = {spoken_checkpoint(name): name for name in checkpoints_of(variants, measure, subject)}
     return {said: str(Role(measure.name, subject, name)) for said, name in (names | {AFTER: ""}).items()}
 
 
 def figure_name(section: str, task: str, subject: str, what: str) -> str:
-    """The name of a figure of a task's own labels or of those of a probing task."""
+    """The name of a figure for a task's own labels or those of a probing task."""
     return f"{section}/{task}/{subject}_{what}" if subject else f"{section}/{task}/{what}"

@@ -1,4 +1,4 @@
-"""What the report shows of a measure beyond the curves that it declares."""
+"""Figures and tables of a measure in the report, beyond its declared curves."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class TaskResults:
 
     task: str
     metric: str
-    """By which its layers are scored."""
+    """The metric by which its layers are scored."""
     conditions: Conditions
     """In the order of the experiment."""
     best_first: Conditions
@@ -31,15 +31,15 @@ class TaskResults:
 
 @dataclass(frozen=True)
 class MeasureReport:
-    """Figures and tables of a folder of measures; what it lacks is left out."""
+    """Figures and tables of a folder of measures; all optional."""
 
     figures: Callable[[TaskResults], dict[str, Figure]] = lambda results: {}
     """By name, as `<section>/<task>/<figure>`."""
     variant_figures: Callable[[VariantResult], dict[str, Figure]] = lambda variant: {}
-    """Of one variant, by name."""
+    """Figures of one variant, by name."""
     template: Path | None = None
     """The tables, as a Jinja template."""
     rows: Callable[[Study], Mapping[str, Any]] = lambda study: {}
-    """What the template is given, besides `isnan` and the filters of numbers."""
+    """Variables of the template, besides `isnan` and the number filters."""
     sections: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    """Headings and words of sections of figures that are not named after a measure."""
+    """Heading and description of figure sections that are not named after a measure."""

@@ -1,4 +1,4 @@
-"""Counts, scores and their bounds as the report writes them; – stands for what there is not."""
+"""Number formats of the report: counts, scores, bounds; – for missing values."""
 
 import math
 
@@ -6,19 +6,19 @@ from layerscope.jobs.kernels.statistics.intervals import Interval
 
 
 def count(value: float) -> str:
-    """A number of things, or the mean of some."""
+    """A count, or a mean of counts."""
     if math.isnan(value):
         return "–"
     return f"{value:.0f}" if value == round(value) else f"{value:.1f}"
 
 
 def score(value: float) -> str:
-    """A score by itself."""
+    """A score, three decimals."""
     return "–" if math.isnan(value) else _with_minus(f"{value:.3f}")
 
 
 def percent(value: float) -> str:
-    """A score or an error in percent, without the sign."""
+    """A score or an error in percent, without the percent sign."""
     return "–" if math.isnan(value) else _with_minus(f"{value:.2f}")
 
 
@@ -33,31 +33,30 @@ def points(value: float) -> str:
 
 
 def bounds(interval: Interval) -> str:
-    """A score with its bounds, where there are some."""
+    """A score with its bounds, if any."""
     mean, low, high = map(score, (interval.mean, interval.low, interval.high))
     return mean if math.isnan(interval.low) else f"{mean} [{low}, {high}]"
 
 
 def change(interval: Interval, one: str = "seed") -> str:
-    """A difference of scores with its bounds, which there are none of where it is of one seed, or pair, or
-    the same in all of them."""
+    """A difference of scores with its bounds; there are none for one seed (or pair) or identical values."""
     if math.isnan(interval.mean):
         return "–"
     mean, low, high = map(signed_score, (interval.mean, interval.low, interval.high))
     return (
-        f"{mean} (one {one} or equal ones: no interval)"
+        f"{mean} (one {one} or identical values: no interval)"
         if math.isnan(interval.low)
         else f"{mean} [{low}, {high}]"
     )
 
 
 def p_value(p: float) -> str:
-    """A p-value, the small ones alike."""
+    """A p-value, or "< 0.001"."""
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def duration(seconds: float) -> str:
-    """Seconds in the largest unit of which there is one."""
+    """Seconds as hours, minutes or seconds."""
     if math.isnan(seconds):
         return "–"
     for unit, size in (("h", 3600), ("min", 60)):

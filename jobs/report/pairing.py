@@ -1,4 +1,4 @@
-"""Conditions on the same test examples: what each got right or predicted, over the seeds that all have.
+"""Predictions of conditions on the same test examples, over common seeds.
 
 Axes: S seeds, N examples.
 """
@@ -12,19 +12,19 @@ from layerscope.jobs.kernels.statistics.paired_tests import mcnemar
 from layerscope.jobs.report.study import VariantResult
 
 CorrectBySeed = Mapping[int, tuple[np.ndarray, np.ndarray]]
-"""Ids of the test examples in their own order, and whether (0 or 1) each was predicted right (N,)."""
+"""Sorted ids of the test examples, and whether (0 or 1) each prediction is correct (N,)."""
 NumbersBySeed = Mapping[int, tuple[np.ndarray, np.ndarray]]
-"""Ids of the test examples in their own order, and the true and the predicted number of each (2, N)."""
+"""Sorted ids of the test examples, and the true and the predicted number of each (2, N)."""
 
 
 def correct_by_seed(variants: Sequence[VariantResult]) -> CorrectBySeed:
-    """What the done variants of one condition got right; a predicted number is neither right nor wrong."""
+    """Correctness of the predictions of one condition's done variants; regression is left out."""
     tables = _tables(variants)
     return {seed: _correct(table) for seed, table in tables.items() if not _are_numbers(table)}
 
 
 def numbers_by_seed(variants: Sequence[VariantResult]) -> NumbersBySeed:
-    """What numbers the done variants of one condition predicted."""
+    """Numbers predicted by one condition's done variants (regression)."""
     tables = _tables(variants)
     return {seed: _numbers(table) for seed, table in tables.items() if _are_numbers(table)}
 
@@ -39,7 +39,8 @@ def matched(*tables: CorrectBySeed | NumbersBySeed) -> tuple[np.ndarray, ...] | 
 
 
 def sign_test(correct_a_SN: np.ndarray, correct_b_SN: np.ndarray) -> float:
-    """McNemar's exact p; of several seeds, an example counts for the one that has it right in more."""
+    """McNemar's exact p; over several seeds, an example counts for the side that is correct in more of
+    them."""
     right_a_N, right_b_N = correct_a_SN.sum(axis=0), correct_b_SN.sum(axis=0)
     return mcnemar(right_a_N > right_b_N, right_b_N > right_a_N)
 
@@ -71,12 +72,12 @@ def _numbers(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _ids(table: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """In their own order, and the rows in that order."""
+    """Sorted ids, and the rows in that order."""
     ids_N = np.array([str(identifier) for identifier in table.ids])
     order = np.argsort(ids_N, kind="stable")
     return ids_N[order], order
 
 
 def _is_right(label: float | list[int], prediction: float) -> bool:
-    """Of a choice where several are right, whether it is one of them."""
+    """Whether the prediction is the label or, with several correct choices, one of them."""
     return prediction in label if isinstance(label, list) else prediction == label

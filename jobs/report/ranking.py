@@ -1,4 +1,4 @@
-"""The conditions of each task, best first, and which differences from the best are real."""
+"""The conditions of each task, best first, and which differences from the highest are significant."""
 
 import math
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ SIGNIFICANCE = 0.05
 
 @dataclass(frozen=True)
 class RankedCondition:
-    """One condition of one task; every test metric is one of which more is better."""
+    """One condition of one task; for every test metric, higher is better."""
 
     task: str
     condition: str
@@ -38,42 +38,43 @@ class RankedCondition:
     num_seeds: int
     """Seeds with a finite test score."""
     num_variants: int
-    """Seeds asked for."""
+    """Seeds of the experiment."""
     num_cells: int
-    """Grid cells that this condition stands for."""
+    """Grid cells that collapsed into this condition."""
     num_stopped: int
     num_failed: int
     num_diverged: int
     num_not_learning: int
-    """Seeds that did not diverge and answer no better than always the commonest label."""
+    """Seeds that did not diverge but do not beat the majority-class baseline."""
     num_without_score: int
-    """Seeds that neither ended otherwise nor have a score yet."""
+    """Seeds that are running or to do."""
     scores: tuple[float, ...]
     """The finite test scores, one a seed."""
     test: Interval
-    """Mean of the scores with its 95 % interval over seeds, inside the metric's scale; NaN bounds with one
-    seed or equal ones, all NaN with none."""
+    """Mean of the scores with its 95 % interval over seeds, inside the metric's scale; NaN bounds for one
+    seed or identical scores, all NaN for none."""
     validation: float
-    """Mean validation score over the same seeds; NaN where unknown."""
+    """Mean validation score over the same seeds; NaN if unknown."""
     seconds: float
-    """Mean training time of a seed; NaN where unknown."""
+    """Mean training time of a seed; NaN if unknown."""
     standing: Standing
     """`best` has the highest mean and every compared other is `worse`; otherwise it is `highest`."""
     difference: Interval | None = None
-    """Accuracy of the highest condition less this one's over the seeds both have, with its 95 % bootstrap
-    interval over test examples; of predicted numbers the task's metric; None where it was not compared."""
+    """Accuracy of the highest condition minus this one's over common seeds, with its 95 % bootstrap
+    interval over test examples; for regression, of the task's metric; None if not compared."""
     p_value: float | None = None
-    """Two-sided p against the highest condition, exact but of numbers, adjusted by Holm within the task."""
+    """Two-sided p against the highest condition, Holm-adjusted within the task; exact except for
+    regression."""
 
 
 def rank_conditions(study: Study) -> list[RankedCondition]:
     """The conditions by task, best mean test score first; then those that did not learn with any seed, those
     of which a seed diverged, and those without a score.
 
-    A condition is `worse` than the highest where Holm's p is below 0.05 and the interval of the difference
-    lies above zero. The test is McNemar's; over several seeds an example counts for the condition that has
-    it right in more of them (the sign test that McNemar's is with one seed). A predicted number is neither
-    right nor wrong: there the test is a paired bootstrap of the task's metric over the examples.
+    A condition is `worse` than the highest if the Holm-adjusted p is below 0.05 and the interval of the
+    difference lies above zero. The test is McNemar's exact test; over several seeds, an example counts for
+    the condition that predicts it correctly in more of them (a sign test, which for one seed is McNemar's).
+    For regression it is a paired bootstrap of the task's metric over the examples.
     """
     return [
         ranked
@@ -99,7 +100,7 @@ def _rank_task(conditions: list[tuple[VariantResult, ...]], metric: Metric) -> l
 
 
 def _summarise(variants: Sequence[VariantResult], metric: Metric) -> RankedCondition:
-    """The condition on its own; its standing is still `not compared` where it can be compared."""
+    """The condition on its own; its standing is `not compared` until it is compared."""
     metrics = [
         read_metrics(v.folders["finetune"]) for v in variants if v.state == "done" and "finetune" in v.folders
     ]
@@ -162,7 +163,7 @@ def _compare(
 def _test(
     metric: Metric, first: Sequence[VariantResult], other: Sequence[VariantResult]
 ) -> tuple[Interval, float] | None:
-    """How far the first is ahead on the same examples, and p; None where no examples are shared."""
+    """The lead of the first on the same examples, and p; None without shared examples."""
     if metric.compares == "nothing":
         return None
     if metric.compares == "correlations":

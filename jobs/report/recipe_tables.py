@@ -1,4 +1,4 @@
-"""What recipes did to texts and learning rates: tokens cut away, and the rate of each group of parameters."""
+"""Truncated tokens by view, and learning rate by parameter group."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Cut:
-    """What one view kept of the texts of one split."""
+    """Truncation of one split in one view."""
 
     task: str
     view: str
-    """How texts are cut, in words."""
+    """The truncation, in words."""
     split: str
     num_texts: int
     num_cut: int
@@ -27,20 +27,20 @@ class Cut:
 
     @property
     def share_lost(self) -> float:
-        """Part of all tokens."""
+        """Share of all tokens."""
         return self.tokens_lost / max(self.tokens + self.tokens_lost, 1)
 
 
 @dataclass(frozen=True)
 class Rates:
-    """The parameter groups of the conditions that have the same."""
+    """Conditions with identical parameter groups, and these groups."""
 
     conditions: tuple[str, ...]
     groups: tuple[ParameterGroup, ...]
 
 
 def cuts(study: Study) -> list[Cut]:
-    """Each view of each task once, split by split; only those that are prepared."""
+    """Each prepared view of each task once, split by split."""
     found: dict[tuple[str, Path], list[Cut]] = {}
     for variant in study.variants:
         folder = variant.folders.get("view")
@@ -50,7 +50,7 @@ def cuts(study: Study) -> list[Cut]:
 
 
 def rates(study: Study) -> list[Rates]:
-    """The groups of each condition with a finished run; conditions with the same groups stand together."""
+    """The groups of each condition with a finished run; conditions with identical groups are merged."""
     conditions: dict[tuple[ParameterGroup, ...], list[str]] = {}
     tasks = conditions_by_task(study)
     for task, by_name in tasks.items():
@@ -63,7 +63,7 @@ def rates(study: Study) -> list[Rates]:
 
 
 def parameter_groups(variant: VariantResult) -> tuple[ParameterGroup, ...]:
-    """The groups that a finished variant was trained with; none where it left no list of them."""
+    """The parameter groups of a finished variant; empty if it wrote none."""
     if variant.state != "done" or "finetune" not in variant.folders:
         return ()
     return read_parameter_groups(variant.folders["finetune"])
@@ -88,5 +88,5 @@ def _view_in_words(variant: VariantResult) -> str:
     truncation = recipe.get("truncation", "whole")
     if truncation == "whole":
         return "whole"
-    of_head = f", {recipe['head_tokens']} of the head" if recipe.get("head_tokens") else ""
+    of_head = f", {recipe['head_tokens']} from the head" if recipe.get("head_tokens") else ""
     return f"{truncation} to {recipe['max_length']} tokens{of_head}"

@@ -1,4 +1,4 @@
-"""Curves of a condition: the mean over its seeds, and the range between them."""
+"""Curves of a condition: mean and range over its seeds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from layerscope.jobs.report.study import VariantResult, shown_name, training_end
 
 @dataclass(frozen=True)
 class Band:
-    """A curve with its spread; the four arrays are of one length, NaN where there is no finite value."""
+    """A curve with its range; the four arrays have one length, NaN without a finite value."""
 
     steps: np.ndarray
     mean: np.ndarray
@@ -24,11 +24,11 @@ class Band:
     is_finished: bool = True
     """False for the curves of variants that are not done."""
     trouble: str = ""
-    """`diverged` or `did not learn` where the training of a done variant did."""
+    """`diverged` or `did not learn` if the training of a done variant did."""
 
 
 def series_by_metric(folder: Path, role: str) -> dict[str, dict[int, float]]:
-    """Value by step of each metric, steps ascending; of a step logged again after a restart, the last."""
+    """Value by step of each metric, steps ascending; if a step was logged again after a restart, the last."""
     series: dict[str, dict[int, float]] = {}
     for point in read_curves(folder):
         series.setdefault(shown_name(role, point.metric), {})[point.step] = point.value
@@ -36,7 +36,7 @@ def series_by_metric(folder: Path, role: str) -> dict[str, dict[int, float]]:
 
 
 def bands_by_metric(variants: Sequence[VariantResult], role: str) -> dict[str, Band]:
-    """The band of each metric over one condition's seeds: of the done variants, or else of all."""
+    """The band of each metric over one condition's seeds: those that are done, or all if none is."""
     done = [variant for variant in variants if variant.state == "done"]
     series = [series_by_metric(v.folders[role], role) for v in done or variants if role in v.folders]
     metrics = dict.fromkeys(metric for one in series for metric in one)
@@ -55,7 +55,7 @@ def _trouble(done: Sequence[VariantResult]) -> str:
 
 
 def band(series: Sequence[Mapping[int, float]], *, is_finished: bool = True, trouble: str = "") -> Band:
-    """Mean, lowest and highest at each step over the series that have it; NaN where one is not finite."""
+    """Mean, lowest and highest at each step over the series that have it; NaN if one is not finite."""
     steps = sorted({step for one in series for step in one})
     columns = [np.array([one[step] for one in series if step in one]) for step in steps]
     columns = [column if np.isfinite(column).all() else np.array([np.nan]) for column in columns]
@@ -70,7 +70,7 @@ def band(series: Sequence[Mapping[int, float]], *, is_finished: bool = True, tro
 
 
 def thinned(curve: Band, *, max_points: int = 40) -> Band:
-    """The same curve in at most `max_points` points, each the mean of neighbours, so that it can be read."""
+    """The curve downsampled to at most `max_points` points, each the mean of neighbours."""
     if len(curve.steps) <= max_points:
         return curve
     parts = np.array_split(np.arange(len(curve.steps)), max_points)
@@ -82,7 +82,7 @@ def thinned(curve: Band, *, max_points: int = 40) -> Band:
 
 
 def mean_band(curves: Sequence[Band]) -> Band | None:
-    """The mean of finished curves at the steps that all have; None where they share fewer than two."""
+    """The mean of finished curves at their common steps; None with fewer than two."""
     finished = [curve for curve in curves if curve.is_finished]
     shared = set.intersection(*(set(curve.steps.tolist()) for curve in finished)) if finished else set()
     if len(shared) < 2:

@@ -1,4 +1,4 @@
-"""A study as it stands: each variant, its state, and the folders of what was computed for it."""
+"""A study: each variant, its current state, and its artifact folders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,9 +34,9 @@ class VariantResult:
     num_cells: int = 1
     """Grid cells that collapsed into this variant because their views are identical."""
     folders: Mapping[str, Path] = field(default_factory=dict)
-    """Artifact folders that exist, by role: `finetune`, `pretrain`, `probe`, `depth`, `cka/start`,
-    `cka/within`; `view` is the prepared texts that it was tuned on.
-    While a variant runs, `finetune` is its scratch folder, with curves and no record."""
+    """Existing artifact folders by role: `finetune`, `pretrain`, `probe`, `depth`, `cka/start`,
+    `cka/within`; `view` is the tokenised texts that it was fine-tuned on.
+    While a variant runs, `finetune` is its temporary folder, with curves and no record."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Study:
     """The test metric of each task, as `accuracy`."""
     variants: tuple[VariantResult, ...]
     notes: tuple[str, ...] = ()
-    """Sentences the reader must see: collapsed views, failures, stopped variants."""
+    """Notes at the top of the report: collapsed views, failures, stopped variants."""
     reference: StudyReference | None = None
-    """The paper beside which the study is shown."""
+    """The paper that the study is compared with."""
     plugins: Mapping[str, Measure] = field(default_factory=dict)
-    """Measures of the user's own, by name."""
+    """Plug-in measures, by name."""
     own_metrics: Mapping[str, Metric] = field(default_factory=dict)
-    """Metrics of the user's own, by name."""
+    """Plug-in metrics, by name."""
 
     def metric(self, name: str) -> Metric:
         """A metric of a test score, as `accuracy`. Raises ValueError for one that is not known."""
@@ -71,13 +71,13 @@ class Study:
 
 
 def shown_name(role: str, metric: str) -> str:
-    """What a stage's metric is called beside those of the others: `probe/start/accuracy`; fine-tuning's own
-    names stay as they are, so no two stages share one."""
+    """The metric's name among those of all stages: `probe/start/accuracy`; metrics of fine-tuning have no
+    prefix."""
     return metric if role == "finetune" else f"{role}/{metric}"
 
 
 def training_end(metrics: Mapping[str, float]) -> Literal["learned", "did not learn", "diverged"]:
-    """How a finished training ended, by its metrics; where they say nothing it learned."""
+    """How a finished training ended, by its metrics; `learned` if they lack both flags."""
     if metrics.get("diverged", 0.0) == 1:
         return "diverged"
     return "did not learn" if metrics.get("learned", 1.0) == 0 else "learned"

@@ -1,4 +1,5 @@
-"""The figures of a study and of one variant: learning, layers, depth, CKA maps, pretraining and factors."""
+"""The figures of a study and of one variant: learning curves, layer curves, CKA maps, pretraining,
+factors."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,13 @@ from layerscope.jobs.report.study import Study, VariantResult
 from layerscope.jobs.report.subjects import roles_of
 from layerscope.jobs.specs.measure import Measure
 
+CKA_TITLES = {
+    "cka/within/next_layer": "CKA of neighbouring layers, fine-tuned model",
+    "cka/within/start/next_layer": "CKA of neighbouring layers, base model",
+    "cka/start/same_layer": "CKA of fine-tuned and base model, same layer",
+}
+"""Titles of the curves of CKA."""
+
 
 def study_figures(
     study: Study,
@@ -34,9 +42,9 @@ def study_figures(
     measures: Mapping[str, Measure],
     reports: Mapping[str, MeasureReport],
 ) -> dict[str, Figure]:
-    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those that have data.
+    """Figures by name, as `learning/<task>/validation_accuracy/by_<factor>`; only those with data.
 
-    Up to six conditions are drawn one by one; more are drawn once for each factor, coloured by its value.
+    Up to six conditions get a colour each; more are drawn once per factor, coloured by its value.
     """
     figures: dict[str, Figure] = {}
     order = {(ranked.task, ranked.condition): i for i, ranked in enumerate(ranking)}
@@ -60,7 +68,7 @@ def study_figures(
 
 
 def variant_figures(variant: VariantResult, reports: Mapping[str, MeasureReport]) -> dict[str, Figure]:
-    """Figures of one variant by name, as `cka_start`; a tracker draws curves by itself."""
+    """Figures of one variant by name, as `cka_start`; trackers plot curves themselves."""
     figures: dict[str, Figure] = {}
     for report in reports.values():
         figures |= report.variant_figures(variant)
@@ -80,7 +88,7 @@ def _learning_figures(task: str, metric: str, conditions: Conditions) -> dict[st
 
 
 def _layer_figures(task: str, conditions: Conditions, measures: Mapping[str, Measure]) -> dict[str, Figure]:
-    """The curves that are drawn as they are, each role by itself."""
+    """Curves of measures without figures of their own, one figure per role and metric."""
     figures: dict[str, Figure] = {}
     for role in roles_of(variants_of(conditions)):
         measure = measures[role.measure]
@@ -89,15 +97,25 @@ def _layer_figures(task: str, conditions: Conditions, measures: Mapping[str, Mea
         bands = {name: bands_by_metric(variants, str(role)) for name, variants in conditions.items()}
         for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
             curves = {name: of[metric] for name, of in bands.items() if metric in of}
-            title = f"{task}: {spoken(metric)}"
             section, _, rest = metric.partition("/")
-            name = f"{section}/{task}/{rest.replace('/', '_')}"
-            figures |= compared(name, title, measure.axis, spoken(metric), curves, conditions)
+            name, (title, y_label) = f"{section}/{task}/{rest.replace('/', '_')}", _title_and_axis(metric)
+            figures |= compared(name, f"{task}: {title}", measure.axis, y_label, curves, conditions)
     return figures
 
 
+def _title_and_axis(metric: str) -> tuple[str, str]:
+    """Title and y label of a curve over layers, as `depth/refit/macro_f1` or `cka/within/next_layer`."""
+    if metric in CKA_TITLES:
+        return CKA_TITLES[metric], "CKA"
+    measure, _, rest = metric.partition("/")
+    if measure != "depth":
+        return spoken(metric), spoken(metric)
+    score = spoken(rest.removeprefix("refit/"))
+    return f"{score} by number of layers kept" + ", refitted head" * rest.startswith("refit/"), score
+
+
 def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:
-    """The test metric over the values of each factor, a dot for each variant."""
+    """The test metric by value of each factor, one dot per variant."""
     scored = scored_variants(study, task, metric)
     y_label = f"test {metric}"
     figures: dict[str, Figure] = {}
@@ -121,7 +139,8 @@ def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:
 
 
 def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str) -> dict[str, Figure]:
-    """Each training that others start from once, told apart by the factors and seed that its users share."""
+    """Each continued pretraining or joint training once, labelled by the factors and seed that its users
+    share."""
     variants = [
         _as_if_from_the_end(variant)
         for of in conditions.values()
@@ -129,7 +148,7 @@ def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str)
         if role in variant.folders
     ]
     series = {
-        shared_label(of, variants) or "further pretraining": series_by_metric(folder, role)
+        shared_label(of, variants) or "continued pretraining": series_by_metric(folder, role)
         for folder, of in users_by_folder(variants, role).items()
     }
     figures: dict[str, Figure] = {}
@@ -148,11 +167,11 @@ def _start_figures(task: str, role: str, conditions: Conditions, *, wanted: str)
 
 
 def _as_if_from_the_end(variant: VariantResult) -> VariantResult:
-    """Snapshots `name@step` stand on the curve of `name`."""
+    """Snapshots `name@step` share the curve of `name`."""
     name = str(variant.recipe.get("pretraining")).partition("@")[0]
     return replace(variant, recipe={**variant.recipe, "pretraining": name})
 
 
 def _slug(name: str) -> str:
-    """The name as a relative path that any file system takes."""
+    """The name as a relative path that is valid on any file system."""
     return "/".join(re.sub(r"[^\w=.-]+", "_", part).strip(".") or "_" for part in name.split("/"))

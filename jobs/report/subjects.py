@@ -1,4 +1,4 @@
-"""Which examples and models a measure of a study was taken of."""
+"""On which examples and in which models a measure was computed."""
 
 from collections.abc import Iterable
 
@@ -9,13 +9,13 @@ from layerscope.jobs.specs.roles import AT, NOT_MEASURES, TUNED, Role
 
 
 def roles_of(variants: Iterable[VariantResult]) -> list[Role]:
-    """Of all measures of these variants, each once and in order."""
+    """The roles of all measures of these variants, each once and in order."""
     texts = dict.fromkeys(role for variant in variants for role in variant.folders)
     return [role for role in map(Role.parse, texts) if role.measure not in NOT_MEASURES]
 
 
 def subjects_of(variants: Iterable[VariantResult], measure: Measure) -> list[str]:
-    """Names of the probing tasks that were measured after tuning, in order; "" is a variant's own task."""
+    """Names of the probing tasks measured after fine-tuning, in order; "" is a variant's own task."""
     roles = [role for role in roles_of(variants) if role.measure == measure.name]
     return [role.subject for role in roles if role.model == TUNED]
 
@@ -30,18 +30,18 @@ def checkpoints_of(variants: Iterable[VariantResult], measure: Measure, subject:
 
 
 def spoken_checkpoint(name: str) -> str:
-    """`at-0.5` as "0.5 of the training", `at-200` as "200 steps"."""
+    """`at-0.5` as "0.5 of training", `at-200` as "200 steps"."""
     checkpoint = name.removeprefix(AT)
-    return f"{checkpoint} of the training" if "." in checkpoint else f"{checkpoint} steps"
+    return f"{checkpoint} of training" if "." in checkpoint else f"{checkpoint} steps"
 
 
 def spoken_subject(task: str, subject: str) -> str:
-    """Of whose labels a figure or row speaks."""
+    """The task and, for a probing task, whose labels are probed."""
     return f"{task}, labels of {subject}" if subject else task
 
 
 def series_of(variant: VariantResult, role: Role) -> dict[str, dict[int, float]]:
-    """Value by layer of each metric of a role, without the role in its name; empty where it is not there."""
+    """Value by layer of each metric of a role, named without the role; empty if the role is missing."""
     name = str(role)
     if name not in variant.folders:
         return {}
@@ -52,9 +52,9 @@ def series_of(variant: VariantResult, role: Role) -> dict[str, dict[int, float]]
 def baseline_band(
     variants: Iterable[VariantResult], measure: Measure, role: Role, metric: str
 ) -> Band | None:
-    """Mean and range of a metric over the different artifacts of a role; None where it has no finite value.
+    """Mean and range of a metric over the distinct artifacts of a role; None if no value is finite.
 
-    Raises ValueError where the measure has no such metric.
+    Raises ValueError if the measure has no such metric.
     """
     measure.curve(metric)
     name = str(role)

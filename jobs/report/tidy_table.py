@@ -1,4 +1,4 @@
-"""The tidy table of a study: one row for each score of each finished variant."""
+"""The tidy table of a study: one row per score of each finished variant."""
 
 import io
 import json
@@ -21,7 +21,7 @@ Format = Literal["json", "md", "latex", "parquet"]
 
 @dataclass(frozen=True)
 class Row:
-    """One score of one variant; only layer-wise measures have a layer, 0 being the embeddings."""
+    """One score of one variant; only layer-wise measures have a layer (0: embeddings)."""
 
     condition: str
     seed: int
@@ -43,7 +43,7 @@ def format_rows(
 ) -> str | bytes:
     """The rows as JSON objects or Parquet; in Markdown and LaTeX a summary of the test metrics over seeds.
 
-    JSON has null for what is not finite. Raises ValueError for an unknown format.
+    Values that are not finite are null in JSON. Raises ValueError for an unknown format.
 
     Args:
         metric_of: A test metric by its name.
@@ -62,13 +62,13 @@ def format_rows(
 
 
 def format_claims(claims: Sequence[CheckedClaim]) -> str:
-    """A Markdown table of claims and verdicts, with the numbers that they rest on."""
+    """A Markdown table of claims, verdicts and evidence."""
     lines = []
     for checked in claims:
         says = f"{checked.claim.claim}: {checked.claim.says} ({checked.claim.source})"
         verdict, _, numbers = claim_line(checked).partition(": ")
         lines.append([says, verdict, numbers])
-    return _markdown(["claim", "verdict", "what it rests on"], lines, num_words=3)
+    return _markdown(["claim", "verdict", "evidence"], lines, num_words=3)
 
 
 def _rows_of(variant: VariantResult) -> list[Row]:
@@ -106,7 +106,7 @@ def _parquet(rows: Sequence[Row]) -> bytes:
 
 
 def _summary(rows: Sequence[Row], metric_of: Callable[[str], Metric]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines: a line for each condition and task, a column for each test metric."""
+    """Header and lines: one line per condition and task, one column per test metric."""
     tests = [row for row in rows if row.measure == "test"]
     metrics = list(dict.fromkeys(row.metric for row in tests))
     lines = []

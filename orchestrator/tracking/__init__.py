@@ -1,1 +1,1 @@
-"""Where it is shown: MLflow, and the progress on the terminal."""
+"""Tracking: MLflow, and progress on the terminal."""

@@ -1,4 +1,4 @@
-"""A tracker that keeps its pages in memory: for tests, and for runs that nobody wants tracked."""
+"""A tracker that keeps its pages in memory: for tests and untracked runs."""
 
 from dataclasses import replace
 
@@ -14,16 +14,16 @@ class MemoryTracker:
         self._num_failures = 0
         self._refused: set[str] = set()
         self.num_calls = 0
-        """How often a page was offered, whether it went through or not."""
+        """Number of publish calls, successful or not."""
 
     def publish(self, experiment: str, page: Page) -> None:
-        """Show the page, unless a failure was asked for."""
+        """Store the page, unless a failure was requested."""
         self.num_calls += 1
         if self._num_failures:
             self._num_failures -= 1
-            raise TrackerUnavailable("the tracker in memory was told to fail")
+            raise TrackerUnavailable("the in-memory tracker was set to fail")
         if page.key in self._refused:
-            raise ValueError(f"the tracker in memory was told to refuse {page.key}")
+            raise ValueError(f"the in-memory tracker was set to reject {page.key}")
         shown = self._pages.setdefault(experiment, {})
         before = shown.get(page.key, page)
         tags = dict(page.tags)
@@ -38,7 +38,7 @@ class MemoryTracker:
         )
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
     def fail_next(self, num_calls: int) -> None:
         """Be unavailable for the next calls of publish."""
@@ -49,9 +49,9 @@ class MemoryTracker:
         self._refused.add(key)
 
     def pages(self, experiment: str) -> dict[str, Page]:
-        """The pages shown, by key."""
+        """The published pages, by key."""
         return dict(self._pages.get(experiment, {}))
 
     def children(self, experiment: str, key: str) -> list[Page]:
-        """The pages that stand under another."""
+        """The child pages of another."""
         return [page for page in self.pages(experiment).values() if page.parent == key]

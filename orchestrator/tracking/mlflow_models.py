@@ -12,21 +12,21 @@ from layerscope.orchestrator.tracking.tracker import redacted
 
 COMPLETE = "complete"
 TRACKING_URI = "MLFLOW_TRACKING_URI"
-"""The variable of the environment that MLflow reads."""
+"""The environment variable that MLflow reads."""
 
 
 def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
-    """Download a model's artifacts unless they are there already; returns their folder.
+    """Download a model's artifacts unless already there; returns their folder.
 
-    MLflow's transformers flavour keeps weights and tokenizer apart; the tokenizer's files are laid beside
-    the weights, where everything else expects them.
+    MLflow's transformers flavour stores weights and tokenizer in separate folders; the tokenizer's files are
+    copied next to the weights.
 
     Args:
         uri: As `models:/name/1` or `runs:/id/model`.
-        folder: Where fetched models are kept, each under the digest of its address.
+        folder: Parent of downloaded models, each named by the digest of its address.
 
     Raises:
-        PrerequisiteMissing: MLflow does not answer, or knows no such model.
+        PrerequisiteMissing: MLflow does not answer, or has no such model.
     """
     target = folder / fingerprint({"uri": uri, "tracking_uri": tracking_uri})
     if (target / COMPLETE).exists():
@@ -48,7 +48,7 @@ def fetch_model(uri: str, *, tracking_uri: str, folder: Path) -> Path:
 
 @contextmanager
 def _tracking_at(uri: str) -> Iterator[None]:
-    """MLflow's address for a block: its functions look models up there, whatever else they are given."""
+    """Sets MLflow's global address within a block: its functions look up models only there."""
     import mlflow
 
     before = os.environ.get(TRACKING_URI)

@@ -1,4 +1,4 @@
-"""Names and values as MLflow accepts them: few characters, and no name that reads as another path."""
+"""Names and values that MLflow accepts: restricted characters and lengths, unambiguous paths."""
 
 import re
 from hashlib import sha256
@@ -9,7 +9,7 @@ MAX_TAG = 8000
 
 
 def accepted_name(name: str) -> str:
-    """The name where MLflow takes it for a metric, param or tag; else the nearest, told apart by a digest."""
+    """The name if MLflow accepts it for a metric, param or tag; else the nearest valid name with a digest."""
     cleaned = re.sub(r"[^/\w.\- :]", "_", name)
     parts = [part for part in cleaned.split("/") if part not in ("", ".", "..")]
     cleaned = "/".join(parts).lstrip(".") or "_"
@@ -17,14 +17,14 @@ def accepted_name(name: str) -> str:
 
 
 def accepted_path(path: str) -> str:
-    """The same for an artifact, whose ending must stay for the UI to show it."""
+    """The same for an artifact, keeping its suffix, which the UI needs to display it."""
     parts = re.fullmatch(r"(.*?)((?:\.\w{1,5})?)", path, re.DOTALL)
     assert parts is not None
     return accepted_name(parts[1]) + parts[2]
 
 
 def accepted_value(value: str, limit: int) -> str:
-    """The value where a database takes it: without lone surrogates and zero characters, and not too long."""
+    """The value as a database accepts it: without lone surrogates and NUL characters, and not too long."""
     encodable = value.encode("utf-8", "replace").decode("utf-8")
     return shortened(encodable.replace("\0", "?"), limit)
 

@@ -1,7 +1,7 @@
 """Pages as nested MLflow runs, in a local SQLite database or on any tracking server.
 
-MLflow can neither take back a point nor change a param. A page that says otherwise than its run, as the mean
-of a condition that gained a seed, gets a new run; the old one moves to MLflow's deleted runs.
+MLflow can neither delete a point nor change a param. A page that contradicts its run, as the mean of a
+condition that gained a seed, gets a new run; the old one moves to MLflow's deleted runs.
 """
 
 import io
@@ -48,14 +48,14 @@ log = logging.getLogger(__name__)
 KEY = "layerscope.key"
 LEVEL = "layerscope.level"
 DIGEST = "layerscope.digest"
-"""Tag with the digest of what the run shows, artifacts aside: an unchanged page costs one look-up."""
+"""Tag with the digest of the run's content without artifacts: an unchanged page costs one look-up."""
 ARTIFACTS = "layerscope.artifacts"
 """Tag with the digest of each artifact, as JSON."""
 NOT_FINITE = "layerscope.not_finite"
 PARENT = "mlflow.parentRunId"
 
 BATCH = {"metrics": 800, "params": 100, "tags": 100}
-"""MLflow takes 100 params, 100 tags and 1000 entries in all at once."""
+"""MLflow's limit per batch: 100 params, 100 tags and 1000 entries in total."""
 
 SETTINGS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -64,12 +64,12 @@ SETTINGS = {
     "MLFLOW_CONFIGURE_LOGGING": "false",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-"""By default a refused connection blocks for minutes; what the user has set stays."""
+"""By default a refused connection blocks for minutes; values set by the user are kept."""
 
 
 @dataclass
 class _Run:
-    """What MLflow is known to hold of one run."""
+    """Known state of one run in MLflow."""
 
     run_id: str
     name: str
@@ -82,14 +82,14 @@ class _Run:
     values: dict[tuple[str, int], float] = field(default_factory=dict)
     """Values by metric and step."""
     unread: set[str] = field(default_factory=set)
-    """Metrics whose values MLflow holds and `values` does not."""
+    """Metrics with values in MLflow that are not in `values`."""
     artifacts: dict[str, str] = field(default_factory=dict)
 
 
 class MlflowTracker:
-    """Shows pages as runs, found again by their key after a restart.
+    """Publishes pages as runs, found again by their key after a restart.
 
-    Raises ValueError where MLflow serves no such address; nothing is opened before the first page.
+    Raises ValueError if MLflow does not support the address; nothing is opened before the first page.
     """
 
     def __init__(self, tracking_uri: str) -> None:
@@ -100,10 +100,10 @@ class MlflowTracker:
         self._runs: dict[tuple[str, str], _Run] = {}
 
     def publish(self, experiment: str, page: Page) -> None:
-        """Make the run with the page's key show the page.
+        """Update the run with the page's key to the page's content.
 
-        Raises TrackerUnavailable when MLflow cannot be reached, PrerequisiteMissing where the experiment was
-        deleted there, MLflow's own errors when it refuses the page.
+        Raises TrackerUnavailable if MLflow cannot be reached, PrerequisiteMissing if the experiment was
+        deleted there, MLflow's own errors if it rejects the page.
         """
         try:
             self._publish(self._experiment_id(experiment), page)
@@ -141,7 +141,7 @@ class MlflowTracker:
         if run.tags.get(DIGEST) != tags[DIGEST]:
             self._read_values(run, {metric for metric, _ in points})
             if _contradicts(run, params, points):
-                log.info("%s is shown anew, since what it showed has changed", page.name)
+                log.info("%s is replaced by a new run, because its content has changed", page.name)
                 self._client.delete_run(run.run_id)
                 del self._runs[experiment_id, page.key]
                 run = self._run(experiment_id, page.key, page)
@@ -155,7 +155,7 @@ class MlflowTracker:
             if found is not None and found.lifecycle_stage == "deleted":
                 raise PrerequisiteMissing(
                     f"the MLflow experiment {name!r} was deleted: restore it with "
-                    f"`{_restoring(self._uri, found.experiment_id)}`, or give yours another name"
+                    f"`{_restoring(self._uri, found.experiment_id)}`, or rename yours"
                 )
             self._experiments[name] = (
                 found.experiment_id
@@ -165,7 +165,7 @@ class MlflowTracker:
         return self._experiments[name]
 
     def _run(self, experiment_id: str, key: str, page: Page | None = None) -> _Run:
-        """The run with this key; where there is none it is made, as an empty one until its page comes."""
+        """The run with this key; created empty if there is none."""
         if (experiment_id, key) not in self._runs:
             found = self._client.search_runs(
                 [experiment_id],
@@ -218,7 +218,7 @@ class MlflowTracker:
         run.tags |= new_tags
 
     def _send_state(self, run: _Run, page: Page, tags: dict[str, str]) -> None:
-        """Name, status and data set; the digest goes last, since it says that all before it arrived."""
+        """Name, status and data set; the digest is written last, as a sign that the update is complete."""
         for name in [name for name in run.tags if name.startswith("layerscope.") and name not in tags]:
             if name not in (KEY, ARTIFACTS):
                 self._client.delete_tag(run.run_id, name)
@@ -264,7 +264,7 @@ class MlflowTracker:
             run.tags[ARTIFACTS] = known
 
     def _forget(self, experiment: str, page: Page) -> None:
-        """After a failure nobody knows what arrived: the next attempt asks MLflow."""
+        """After a failure the state is unknown: the next attempt queries MLflow."""
         experiment_id = self._experiments.pop(experiment, "")
         for key in (page.key, page.parent or ""):
             self._runs.pop((experiment_id, key), None)
@@ -277,29 +277,29 @@ def _open_client(uri: str) -> "MlflowClient":
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # They log every outage before it is raised, one with a traceback; the publisher says it once.
+    # They log every outage before raising it, one with a traceback; the publisher logs it once.
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     if database := _database_file(uri):
         try:
             ensure_database(database, _make_database)
         except OSError as error:
-            raise TrackerUnavailable(f"{database} cannot be made: {error.strerror or error}") from error
+            raise TrackerUnavailable(f"{database} cannot be created: {error.strerror or error}") from error
     return MlflowClient(uri)
 
 
 def _restoring(uri: str, experiment_id: str) -> str:
-    """A command that works as it is written, but for a password, which is not shown."""
+    """A command that works as written, except that a password is redacted."""
     return (
         f"env MLFLOW_TRACKING_URI={shlex.quote(redacted(uri))} mlflow experiments restore -x {experiment_id}"
     )
 
 
 def _make_database(path: Path) -> None:
-    """Open MLflow's database, which makes and migrates its tables."""
+    """Open MLflow's database, which creates and migrates its tables."""
     from mlflow import MlflowClient
 
-    # MLflow keeps connections by the address, also of a file that is replaced: this is another address.
+    # MLflow caches connections by address, even if the file was replaced: this is another address.
     store = MlflowClient(f"sqlite:///{path.parent}/./{path.name}")._tracking_client.store
     try:
         store.search_experiments(max_results=1)
@@ -308,13 +308,13 @@ def _make_database(path: Path) -> None:
 
 
 def _artifact_root(uri: str) -> str | None:
-    """A folder beside a SQLite database; a server chooses its own."""
+    """A folder next to a SQLite database; a server chooses its own."""
     database = _database_file(uri)
     return (database.parent / "mlartifacts").as_uri() if database else None
 
 
 def _database_file(uri: str) -> Path | None:
-    """The file of a SQLite database; none of a server or of a database in memory."""
+    """The file of a SQLite database; None for a server or an in-memory database."""
     from sqlalchemy import make_url
 
     database = make_url(uri).database if uri.startswith("sqlite") else None
@@ -351,7 +351,7 @@ def _tags(page: Page, parent: str | None) -> dict[str, str]:
 
 
 def _contradicts(run: _Run, params: dict[str, str], points: dict[tuple[str, int], Point]) -> bool:
-    # Not every database gives back the last digit of a value.
+    # Not every database returns the last digit of a value.
     return any(run.params.get(name, value) != value for name, value in params.items()) or any(
         not math.isclose(run.values.get(at, point.value), point.value, rel_tol=1e-9)
         for at, point in points.items()
@@ -367,7 +367,7 @@ def _chunks(entries: Sequence[Entry], size: int) -> Iterator[Sequence[Entry]]:
 
 
 def _is_outage(error: BaseException | None) -> bool:
-    """Whether anything in the chain says that MLflow or its database does not answer now."""
+    """Whether any exception in the chain means that MLflow or its database is unavailable."""
     from mlflow.exceptions import MlflowException
     from requests import ConnectionError, HTTPError, Timeout
     from requests.exceptions import ChunkedEncodingError, RetryError

@@ -1,6 +1,6 @@
-"""The pages of a study: itself, its conditions and its variants, made from what is on disk.
+"""The pages of a study: the study, its conditions and its variants, built from the store.
 
-Everything in them, times included, follows from the artifacts, so that publishing twice adds nothing.
+All content, times included, is derived from the artifacts, so publishing twice adds nothing.
 """
 
 import io
@@ -34,18 +34,18 @@ TRAINING_ROLES = ("finetune", "pretrain", "multitask")
 """Roles whose curves run over optimizer steps; all others run over layers."""
 UNFINISHED = ("running", "todo")
 LOGGED_TABLE = json.dumps([{"path": PARAMETER_GROUPS, "type": "table"}])
-"""Tag by which MLflow knows an artifact as a table."""
+"""Tag that marks an artifact as a table in MLflow."""
 
 
 @dataclass(frozen=True)
 class _Shown:
-    """A variant and the points that its page shows."""
+    """A variant and the points of its page."""
 
     variant: VariantResult
     training: tuple[Point, ...]
     """Curves over optimizer steps."""
     summary: tuple[Point, ...]
-    """Metrics of records at step 0, and curves over layers: what is averaged over seeds."""
+    """Metrics of records at step 0, and curves over layers; averaged over seeds."""
 
 
 def study_pages(
@@ -56,11 +56,11 @@ def study_pages(
     live: bool = True,
     report_html: str | None = None,
 ) -> list[Page]:
-    """Pages of the study, of each condition that has started and of each variant that has, in this order.
+    """Pages of the study, of each started condition and of each started variant, in this order.
 
-    While the study is `live`, a mean waits until every seed has its value. Later nothing works on it any
-    more: what is unfinished is shown as killed, and means are over what there is. With the `figures` of
-    the study, each variant gets its similarity maps too.
+    While the study is `live`, a mean is published once every seed has its value. Afterwards, unfinished
+    variants are marked as killed, and means are over the available seeds. With the `figures` of the study,
+    each variant also gets its similarity maps.
     """
     groups = _conditions(study)
     conditions = [
@@ -160,7 +160,7 @@ def _condition_page(study: Study, study_key: str, group: Sequence[_Shown], *, li
 
 
 def _means(done: Sequence[_Shown], tested: Metric, *, partial: bool) -> tuple[Point, ...]:
-    """Means over seeds; with `partial`, also of what only some of the seeds have."""
+    """Means over seeds; with `partial`, also of metrics that only some seeds have."""
     points_by_place: dict[tuple[str, int], list[Point]] = {}
     for shown in done:
         for (metric, step), point in {(p.metric, p.step): p for p in shown.summary}.items():
@@ -195,7 +195,7 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
     return Page(
         key=variant.key,
         level="variant",
-        # Seed first: the run table cuts names, and all variants of a condition stand together.
+        # Seed first: the run table truncates names, and the variants of a condition are adjacent.
         name=f"seed={variant.seed} {_condition_name(study, variant)}",
         parent=_condition_key(study_key, variant),
         status=_status([variant.state], live=live),
@@ -217,7 +217,8 @@ def _variant_page(study: Study, study_key: str, shown: _Shown, *, figures: bool,
 
 
 def _status(states: Sequence[State], *, live: bool) -> Status:
-    """Of one variant or many: stopping early is an end like another, failed is where nothing else is left."""
+    """Status of one or many variants: stopped early counts as finished; failed only if no variant
+    finished."""
     if set(states).intersection(UNFINISHED):
         return "running" if live else "killed"
     return "finished" if set(states).intersection(("done", "stopped")) else "failed"
@@ -242,7 +243,7 @@ def _condition_key(study_key: str, variant: VariantResult) -> str:
 
 
 def _condition_name(study: Study, variant: VariantResult) -> str:
-    condition = variant.condition or "the only recipe"
+    condition = variant.condition or "single recipe"
     return condition if len(study.metric_by_task) == 1 else f"{variant.task}: {condition}"
 
 
@@ -258,7 +259,7 @@ def _shown(variant: VariantResult) -> _Shown:
     training: list[Point] = []
     summary: list[Point] = []
     for role, folder in variant.folders.items():
-        if role == "view":  # it is of many variants, and was there before them
+        if role == "view":  # it belongs to many variants and is older than they are
             continue
         curves = [replace(point, metric=shown_name(role, point.metric)) for point in read_curves(folder)]
         (training if role in TRAINING_ROLES else summary).extend(curves)
@@ -266,7 +267,7 @@ def _shown(variant: VariantResult) -> _Shown:
         time = _ended(folder)
         for metric, value in read_metrics(folder).items():
             name = shown_name(role, metric)
-            # A curve's own name at step 0 would put the best value in front of the first.
+            # The curve's name at step 0 would put the best value before the first point.
             summary.append(Point(f"record/{name}" if name in curve_names else name, 0, time, float(value)))
     return _Shown(variant, tuple(training), tuple(summary))
 
@@ -285,7 +286,7 @@ def _ended(folder: Path) -> float:
 
 
 def _dataset(variant: VariantResult) -> Dataset | None:
-    """What the fine-tuning read, as its record names it: any parent that is not a pretraining."""
+    """The data that the fine-tuning read: any parent in its record that is not a pretraining."""
     folder = variant.folders.get("finetune", Path())
     parents = read_record(folder).get("parents", {}) if (folder / RECORD).is_file() else {}
     sources: Mapping[str, str] = {role: key for role, key in parents.items() if role != "pretrain"}
@@ -311,6 +312,6 @@ def _png(figure: "Figure") -> bytes:
 
 @cache
 def _environment() -> str:
-    """The packages of this interpreter, as pip would freeze them."""
+    """The installed packages, as in `pip freeze`."""
     packages = sorted({f"{d.name}=={d.version}" for d in metadata.distributions()}, key=str.lower)
     return "\n".join([f"# Python {platform.python_version()} on {platform.platform()}", *packages, ""])

@@ -1,4 +1,4 @@
-"""What a reader of the report should know of the further pretrainings: texts left out, and cautions."""
+"""Report notes on continued pretraining: excluded texts and warnings."""
 
 from collections.abc import Iterator
 
@@ -9,19 +9,19 @@ from layerscope.orchestrator.planning.plan import Stage
 
 
 def pretraining_notes(schedule: Schedule) -> Iterator[str]:
-    """Notes on the further pretrainings that are finished."""
+    """Notes on the finished continued pretrainings."""
     for stage in schedule.plan.stages().values():
         if stage.kind == "pretrain" and schedule.store.has(stage):
             metrics = schedule.store.record(stage)["metrics"]
             found = cautions_of(metrics)
             removed = metrics.get("train/overlap_removed", 0)
             if removed:
-                found.insert(0, f"left out of training, as a test set has them too: {removed:.0f} texts")
+                found.insert(0, f"{removed:.0f} texts were excluded because they are also in a test set")
             yield from (f"{_name(schedule, stage)}: {one}" for one in found)
 
 
 def _name(schedule: Schedule, stage: Stage) -> str:
-    """As variants name it; a link of a chain that no variant starts from has its key alone."""
+    """The name used by variants; an intermediate pretraining that no variant uses has only its key."""
     users = [
         variant
         for variant in schedule.plan.variants

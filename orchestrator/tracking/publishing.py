@@ -1,4 +1,4 @@
-"""Pages shown from a thread of their own: the run never waits, and an outage loses nothing."""
+"""Publishing in a background thread: the run never waits, and an outage loses nothing."""
 
 import logging
 import math
@@ -13,9 +13,9 @@ log = logging.getLogger(__name__)
 
 
 def publish_each(tracker: Tracker, experiment: str, pages: Iterable[Page]) -> dict[str, list[Page]]:
-    """Publish every page; returns those that the tracker refused, by what it said against them.
+    """Publish every page; returns the pages that the tracker rejected, by reason.
 
-    Raises TrackerUnavailable when it cannot be reached.
+    Raises TrackerUnavailable if it cannot be reached.
     """
     refused: dict[str, list[Page]] = {}
     for page in pages:
@@ -34,15 +34,15 @@ def _reason(error: Exception) -> str:
 
 
 class Publisher:
-    """Publishes the latest page of each key, and retries for as long as the tracker is unavailable.
+    """Publishes the latest page of each key, and retries while the tracker is unavailable.
 
-    The tracker stays the caller's to close, after the publisher.
+    The caller closes the tracker, after the publisher.
     """
 
     def __init__(
         self, tracker: Tracker, experiment: str, *, shortest_pause: float = 0.5, longest_pause: float = 30.0
     ) -> None:
-        """Pauses between attempts are in seconds and double from the shortest to the longest."""
+        """Pauses between attempts, in seconds, double from the shortest to the longest."""
         self._tracker = tracker
         self._experiment = experiment
         self._shortest_pause = shortest_pause
@@ -53,23 +53,23 @@ class Publisher:
         self._unreached: set[str] = set()
         """Keys whose last attempt found the tracker unavailable."""
         self._refusals: dict[str, str] = {}
-        """What the tracker said against a page, by key."""
+        """Reason for rejecting a page, by key."""
         self._deadline = math.inf
-        """When to give up: known once closing has begun, and later with every page that is published then."""
+        """Deadline, set when closing begins and extended by every page published afterwards."""
         self._patience = math.inf
         self._thread = threading.Thread(target=self._work, name="layerscope-publisher", daemon=True)
         self._thread.start()
 
     def offer(self, pages: Iterable[Page]) -> None:
-        """Have these pages published soon, in place of what waits under the same keys; returns at once."""
+        """Queue these pages, replacing queued pages with the same keys; returns immediately."""
         with self._changed:
             self._waiting |= {page.key: page for page in pages}
             self._changed.notify_all()
 
     def close(self, patience: float) -> int:
-        """Publish what waits, until so many seconds pass in which no page could be published.
+        """Publish the queued pages until no page could be published for this many seconds.
 
-        Returns how many pages could not be published.
+        Returns the number of unpublished pages.
         """
         with self._changed:
             self._patience = patience
@@ -93,7 +93,7 @@ class Publisher:
                 self._published(page)
 
     def _next(self) -> Page | None:
-        """The page that has waited longest, which waits on until it is published; None ends the thread."""
+        """The oldest queued page, which stays queued until it is published; None ends the thread."""
         with self._changed:
             while not self._waiting and not self._is_closing():
                 self._changed.wait()
@@ -113,33 +113,34 @@ class Publisher:
         with self._changed:
             self._settle(page)
             if reason not in self._refusals.values():
-                log.error("the tracker does not take the %s %r: %s", page.level, page.name, reason)
+                log.error("the tracker rejects the %s %r: %s", page.level, page.name, reason)
             self._refusals[page.key] = reason
 
     def _settle(self, page: Page) -> None:
-        """The tracker has answered; a newer page under the same key still waits."""
+        """The tracker has answered; a newer page with the same key stays queued."""
         if self._waiting.get(page.key) is page:
             del self._waiting[page.key]
         if page.key in self._unreached:
             self._unreached.remove(page.key)
             if not self._unreached:
                 self._pause = self._shortest_pause
-                log.info("the tracker is back")
+                log.info("the tracker is available again")
 
     def _retry_later(self, page: Page, outage: TrackerUnavailable) -> None:
         with self._changed:
             if not self._unreached:
                 log.warning(
-                    "%s (the run goes on, pages wait; `layerscope publish` shows them at any time)", outage
+                    "%s (the run continues and pages are queued; `layerscope publish` sends them later)",
+                    outage,
                 )
             self._unreached.add(page.key)
-            # A page that cannot pass must not block the others.
+            # A failing page must not block the others.
             self._waiting[page.key] = self._waiting.pop(page.key)
             self._rest(time.monotonic() + self._pause)
             self._pause = min(2 * self._pause, self._longest_pause)
 
     def _rest(self, until: float) -> None:
-        """Wait, but try once more at the moment when closing begins."""
+        """Wait, but retry immediately when closing begins."""
         was_closing = self._is_closing()
         while (rest := min(until, self._deadline) - time.monotonic()) > 0:
             self._changed.wait(rest)

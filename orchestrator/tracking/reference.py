@@ -1,4 +1,4 @@
-"""What a study takes of the paper that its experiment names."""
+"""The reference paper of a study."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEnco
 
 
 def study_reference(experiment: Experiment, encoders: Mapping[str, LocatedEncoder]) -> StudyReference | None:
-    """The reference of a study; tasks without a name of their own in it have the paper's."""
+    """The reference of a study; tasks that do not map to a paper task by name use the same name."""
     if experiment.reference is None:
         return None
     paper, names = experiment.reference.paper, experiment.reference.tasks

@@ -1,4 +1,4 @@
-"""The study as it stands now: what the report and the tracker show, from a schedule and the store."""
+"""Builds the current study, for the report and the tracker, from a schedule and the store."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,10 +38,10 @@ def stand(
     own_metrics: Mapping[str, Metric] = {},
     search_notes: Iterable[str] = (),
 ) -> Study:
-    """Every variant with its state and the artifacts there are.
+    """Every variant with its state and existing artifacts.
 
     Args:
-        search_notes: What a reader must know of a search.
+        search_notes: Warnings about a search.
     """
     return Study(
         experiment=experiment.experiment,
@@ -73,7 +73,7 @@ def _variant(schedule: Schedule, variant: PlannedVariant) -> VariantResult:
 
 
 def _state(schedule: Schedule, stage: Stage) -> tuple[State, str]:
-    """A stage that failed in an earlier run and is to be tried again is shown as failed."""
+    """A stage that failed in an earlier run and will be retried is shown as failed."""
     state, reason = STATE_BY_STAGE[schedule.state(stage)], schedule.reason(stage)
     ended = schedule.store.outcome(stage)
     if state == "todo" and ended is not None:
@@ -93,7 +93,7 @@ def _folders(schedule: Schedule, variant: PlannedVariant, state: State) -> dict[
 
 
 def _view(stage: Stage) -> Stage | None:
-    """The prepared texts that a stage reads, or that what it reads was made from; no pretraining's corpus."""
+    """The tokenised texts that a stage depends on, directly or through parents; not a pretraining corpus."""
     sources = [parent for role, parent in stage.parents.items() if role != "encoder"]
     prepared = (parent for parent in sources if parent.kind == "prepare")
     return next(prepared, next(filter(None, map(_view, sources)), None))
@@ -107,9 +107,9 @@ def _notes(experiment: Experiment, schedule: Schedule, measures: Mapping[str, Me
     notes = []
     if cells > runs:
         notes.append(
-            f"{cells} cells are {runs} runs: cells that differ only in what has no effect are one, as all "
-            "truncations where no text is longer than the limit (truncation=whole), the pooling of layers "
-            "where one layer is read, and starts trained on the same texts."
+            f"{cells} grid cells are {runs} runs, because cells with the same effective recipe are merged: "
+            "all truncations if no text exceeds the limit (truncation=whole), layer pooling if one layer is "
+            "read, continued pretrainings on the same texts."
         )
     notes += pretraining_notes(schedule)
     notes += [f"{note[0].upper()}{note[1:]}." for note in lacking_notes(experiment, tuned, declared=measures)]
@@ -117,8 +117,8 @@ def _notes(experiment: Experiment, schedule: Schedule, measures: Mapping[str, Me
         of_cells = sum(variant.num_cells for variant in frozen)
         notes.append(
             f"Heads on frozen features are trained in {counted(len(frozen), 'run')} "
-            f"({counted(of_cells, 'cell')}): the layers that are measured are those of the encoder as it "
-            "came, and factors that are shown as None change nothing."
+            f"({counted(of_cells, 'cell')}): the measured layers are those of the base model, and "
+            "factors shown as None have no effect."
         )
     for stage in schedule.plan.stages().values():
         if stage.kind not in VARIANT_KINDS and schedule.state(stage) == "failed":

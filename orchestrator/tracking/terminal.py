@@ -1,4 +1,4 @@
-"""What a run says while it works: plain lines, above a live table on a terminal; or JSON lines."""
+"""Progress of a run: plain lines, above a live table on a terminal; or JSON lines."""
 
 import json
 import sys
@@ -18,29 +18,29 @@ from layerscope.orchestrator.planning.plan import TRAINED_KINDS, Stage
 
 
 class Reporter(Protocol):
-    """Takes events as they happen, each a mapping with `event`."""
+    """Receives events as they happen, each a mapping with `event`."""
 
     def __call__(self, event: Mapping[str, Any]) -> None:
         """Show one event."""
 
     def close(self) -> None:
-        """Nothing more will come."""
+        """End of events."""
 
 
 def counted(number: int, noun: str) -> str:
-    """So many of something, as `1 stage` or `2 stages`."""
+    """Number and noun, as `1 stage` or `2 stages`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def make_reporter(*, as_json: bool, console: Console) -> Reporter:
-    """JSON lines, a live display, or plain lines, as fits the output."""
+    """JSON lines, a live display or plain lines, depending on the output."""
     if as_json:
         return _JsonLines()
     return _Lines(console)
 
 
 class _JsonLines:
-    """Has the output for itself until it is closed: Ray prints there when a process is lost."""
+    """Reserves stdout until closed; other output, as of Ray when a process is lost, goes to stderr."""
 
     def __init__(self) -> None:
         self._output = sys.stdout
@@ -58,7 +58,7 @@ class _JsonLines:
 
 
 class _Lines:
-    """A line for every end; on a terminal, below them, how far the run and each running training are."""
+    """A line per finished stage; on a terminal, below them, the progress of the run and of each training."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -66,7 +66,8 @@ class _Lines:
         self._schedule: Schedule | None = None
         self._rows: dict[str, TaskID] = {}
         self._first: dict[str, tuple[float, int | None]] = {}
-        """When a training began, and how many evaluations it had then, which its first result tells."""
+        """Start time of a training, and its number of evaluations at that time, known from its first
+        result."""
         self._table = Progress(
             TextColumn("{task.description}", table_column=Column(no_wrap=True, ratio=1)),
             BarColumn(bar_width=8),
@@ -82,7 +83,7 @@ class _Lines:
         self._table.start()
 
     def watch(self, schedule: Schedule) -> None:
-        """Learn names and totals from a schedule."""
+        """Read names and totals from a schedule."""
         self._schedule = schedule
 
     def __call__(self, event: Mapping[str, Any]) -> None:
@@ -138,13 +139,13 @@ class _Lines:
             self._console.print(f"        {details}", highlight=False, markup=False, soft_wrap=True)
 
     def _name(self, key: str) -> str:
-        """What a variant is called; nothing for other stages."""
+        """The variant's name; empty for other stages."""
         assert self._schedule is not None
         variant = self._schedule.variant(key)
         return f"{variant.task} {variant.condition} seed={variant.seed}" if variant else ""
 
     def _seconds(self, event: Mapping[str, Any]) -> float:
-        """How long the stage was computed; it may have waited for room on the cluster before."""
+        """Compute time of the stage, without the wait for cluster resources."""
         assert self._schedule is not None
         record = self._schedule.store.record(self._stage(event["key"]))
         return float(record["provenance"]["seconds"])
@@ -171,7 +172,7 @@ class _Lines:
             self._stages,
             total=wanted,
             completed=wanted - left,
-            scores=f"{_clock(passed)} passed",
+            scores=f"{_clock(passed)} elapsed",
             left=f"{_clock(passed / done * left)} left" if done and left else "",
         )
 

@@ -1,4 +1,4 @@
-"""Where a study is shown: pages, and the port through which a tracker shows them."""
+"""Pages of a study, and the interface of trackers."""
 
 import math
 import re
@@ -17,7 +17,7 @@ SCHEMES = ("sqlite", "http", "https", "postgresql", "mysql", "mssql", "databrick
 
 @dataclass(frozen=True)
 class Dataset:
-    """What a run was trained on."""
+    """Data set of a run."""
 
     name: str
     digest: str
@@ -26,23 +26,24 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Page:
-    """What one tracked run must show; publishing it twice changes nothing."""
+    """Content of one tracked run; publishing it twice changes nothing."""
 
     key: str
     """Unique within an experiment: letters, digits and `:_.-`."""
     level: Level
     name: str
     parent: str | None
-    """Key of the page that this one stands under."""
+    """Key of the parent page."""
     status: Status
     began: float | None = None
-    """Unix seconds; the time of the first publishing where it is not known."""
+    """Unix seconds; the time of first publication if unknown."""
     ended: float | None = None
-    """Unix seconds; shown once the page is no longer running."""
+    """Unix seconds; published once the page is no longer running."""
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
-    """Where one metric has several values at one step, the last is shown; NaN and infinity are not shown."""
+    """Of several values of a metric at one step, the last is published; NaN and infinity are not
+    published."""
     texts: Mapping[str, str] = field(default_factory=dict)
     """Content by artifact path."""
     images: Mapping[str, bytes] = field(default_factory=dict)
@@ -55,16 +56,16 @@ class Page:
 
 
 class Tracker(Protocol):
-    """Shows pages as nested runs of an experiment."""
+    """Publishes pages as nested runs of an experiment."""
 
     def publish(self, experiment: str, page: Page) -> None:
-        """Make the run with the page's key show the page, whatever was shown before.
+        """Update the run with the page's key to the page's content.
 
-        Pages may come in any order. Raises TrackerUnavailable when the tracker cannot be reached.
+        Pages may come in any order. Raises TrackerUnavailable if the tracker cannot be reached.
         """
 
     def close(self) -> None:
-        """Let go of connections; what was published stays."""
+        """Close connections; published pages remain."""
 
 
 def shown_points(page: Page) -> dict[tuple[str, int], Point]:
@@ -73,17 +74,17 @@ def shown_points(page: Page) -> dict[tuple[str, int], Point]:
 
 
 def metrics_not_finite(page: Page) -> list[str]:
-    """Metrics of which a value is NaN or infinite, and therefore not shown."""
+    """Metrics with a NaN or infinite value, which is not published."""
     return sorted({p.metric for p in page.points if not math.isfinite(p.value)})
 
 
 def check_tracking_uri(uri: str) -> None:
-    """Raise ValueError where no tracker can serve the address; nothing is opened."""
+    """Raise ValueError if no tracker supports the address; nothing is opened."""
     scheme = urlsplit(uri).scheme.partition("+")[0] or uri
     if scheme not in SCHEMES:
         raise ValueError(
-            f"tracking cannot go to {redacted(uri)!r}: give sqlite:///FOLDER/mlflow.db, http://HOST:PORT, "
-            f"or another address that starts with one of {', '.join(SCHEMES)}."
+            f"unsupported tracking address {redacted(uri)!r}: use sqlite:///FOLDER/mlflow.db, "
+            f"http://HOST:PORT or another address that starts with one of {', '.join(SCHEMES)}."
         )
 
 

@@ -70,7 +70,7 @@ def test_the_table_of_layers_that_could_go_has_every_task_by_its_metric(opened):
     }
     assert len(rows) == 8
     page = render_report(study)
-    assert "Layers that could go" in page and "linear probe, mean of Pearson and Spearman" in page
+    assert "Removable layers" in page and "linear probe, mean of Pearson and Spearman" in page
 
 
 def test_conditions_of_both_are_compared_example_by_example(opened):

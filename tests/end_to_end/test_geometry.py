@@ -133,13 +133,13 @@ def test_figures_reach_the_pages_of_study_and_variants(study):
 def test_the_report_has_sections_and_tables(study):
     html = render_report(study)
     for words in (
-        "Geometry of labels",
-        "Spread of layers",
-        "Labels in the last layer",
-        "Probes of the last layer",
+        "Label geometry (DirectProbe)",
+        "Isotropy and dimensionality",
+        "Label geometry at the last layer",
+        "Probes at the last layer",
     ):
         assert words in html
-    assert "two hidden layers, accuracy" in html
+    assert "MLP probe, accuracy" in html
     assert "Tuned on one task, probed for another: linear probe, accuracy" in html
     shown = re.sub(r'data-value="nan"|<script>.*</script>', "", html, flags=re.DOTALL)
     assert not re.search(r"\bnan\b", shown)

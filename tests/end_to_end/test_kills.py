@@ -162,7 +162,7 @@ def test_a_run_that_was_killed_terminated_and_interrupted_ends_as_if_nothing_had
             os.killpg(run.pid, stop) if stop == signal.SIGINT else run.terminate()
             _, errors = run.communicate(timeout=PATIENCE)
         assert run.returncode == 130
-        assert "interrupted: the same command goes on from here" in errors
+        assert "interrupted: run the same command again to resume" in errors
         assert "Traceback" not in errors
         wait_for(lambda: are_gone(processes))  # noqa: B023
         assert num_trained(place, "disturbed") >= before
@@ -280,7 +280,7 @@ def test_a_tracking_server_that_is_down_costs_no_result_and_is_told_later(place)
     assert run.returncode == 3
     assert len(errors.splitlines()) == 1
     assert "MLflow at http://127.0.0.1:9 cannot be reached" in errors
-    assert "7 pages not shown yet: see `layerscope publish`" in output
+    assert "7 pages not sent to MLflow yet: see `layerscope publish`" in output
     assert num_trained(place, "unseen") == 3
 
     shown = subprocess.run(
@@ -299,5 +299,5 @@ def test_a_tracking_server_that_is_down_costs_no_result_and_is_told_later(place)
         text=True,
         check=True,
     )
-    assert shown.stdout.startswith("runs shown at ") and shown.stdout.endswith(": 7\n")
+    assert shown.stdout.startswith("runs published to ") and shown.stdout.endswith(": 7\n")
     assert keys_shown_twice(place, "unseen") == []

@@ -89,7 +89,7 @@ def test_what_is_logged_is_what_reports_may_name(opened):
 def test_the_report_tells_them(opened):
     workspace, schedule = opened
     page = render_report(workspace.study(schedule))
-    for title in ("Layers that could go", "Similarity by measure", "Between tuned models"):
+    for title in ("Removable layers", "Similarity by measure", "CKA between fine-tuned models"):
         assert title in page
 
 
@@ -137,7 +137,7 @@ def test_people_are_told_what_was_saved(store, key, tmp_path):
     result = say("export", key, "--store", store, "--out", str(tmp_path / "model"), "--tolerance", "99%")
     assert result.exit_code == 0, result.output
     assert "1 of 2 layers, tuned head, BertForTokenClassification" in result.stdout
-    assert "% saved" in result.stdout and "milliseconds a text:" in result.stdout
+    assert "% saved" in result.stdout and "milliseconds per text:" in result.stdout
 
 
 @pytest.mark.parametrize(

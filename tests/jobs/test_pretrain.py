@@ -234,8 +234,8 @@ def test_few_true_pairs_and_many_passes_are_said_in_the_log(encoder, tmp_path, c
         pretrain_spec(next_sentence=True, steps=41, masking="word"), context_of(tmp_path, encoder, corpus)
     )
     assert metrics["train/next_sentence_share"] == 0.25
-    assert "25% of the sentence pairs are true ones" in caplog.text
-    assert "the corpus is passed over 41 times" in caplog.text
+    assert "25% of the sentence pairs are true next sentences" in caplog.text
+    assert "41 epochs over the corpus" in caplog.text
 
 
 def test_texts_without_a_next_sentence_are_refused(encoder, tmp_path):

@@ -148,7 +148,7 @@ def test_layers_that_the_encoder_lacks_are_told_at_their_line(folder):
 
 def test_a_malformed_tracking_address_is_told_without_its_password(folder):
     message = refused("run", "mine.yaml", "--tracking-uri", "ftp://me:secret@server/x")
-    assert "error: --tracking-uri: tracking cannot go to 'ftp://***@server/x'" in message
+    assert "error: --tracking-uri: unsupported tracking address 'ftp://***@server/x'" in message
     assert "secret" not in message
 
 
@@ -281,23 +281,23 @@ def test_a_plan_as_json_has_its_agreed_shape(bench):
         assert set(stage) == {"key", "kind", "state", "reason", "variants"}
         assert stage["state"] in ("stored", "todo", "blocked", "failed")
     told = {(stage["kind"], stage["state"]): stage for stage in plan["stages"]}
-    assert told["finetune", "failed"]["reason"] == "will be tried again: OSError: no space"
+    assert told["finetune", "failed"]["reason"] == "will be retried: OSError: no space"
     assert told["finetune", "stored"] | {"key": ""} == {
         "key": "",
         "kind": "finetune",
         "state": "stored",
-        "reason": "in the store",
+        "reason": "cached",
         "variants": 1,
     }
     assert told["prepare", "todo"]["variants"] == 2
-    assert told["prepare", "todo"]["reason"] == "can start"
+    assert told["prepare", "todo"]["reason"] == "ready"
 
 
 def test_a_plan_for_people_says_the_same(bench):
     said = of_bench(bench, "plan", "--all").stdout
     lines = {tuple(line.split()[:3:2]) for line in said.splitlines()}
     assert {("finetune", "stored"), ("finetune", "failed"), ("prepare", "todo"), ("probe", "stored")} <= lines
-    assert "will be tried again: OSError: no space" in said
+    assert "will be retried: OSError: no space" in said
     collapsed = of_bench(bench, "plan", "grid.truncation=[head,tail,head+tail]").stdout
     assert "6 cells, 2 runs" in collapsed
     assert len([line for line in collapsed.splitlines() if line.startswith("finetune")]) == 2
@@ -306,7 +306,7 @@ def test_a_plan_for_people_says_the_same(bench):
 def test_a_plan_tells_of_which_model_states_are(bench):
     said = of_bench(bench, "plan", "--all", "measures.random_encoder=true").stdout
     told = [line for line in said.splitlines() if line.startswith("text_states")]
-    for model in ("tuned", "start", "fresh weights"):
+    for model in ("tuned", "start", "random init"):
         assert any(f": {model};" in line for line in told)
 
 
@@ -359,7 +359,7 @@ def test_a_comparison_as_markdown_or_latex_is_a_summary(bench):
 def test_a_comparison_of_nothing_says_so_beside_its_empty_table(folder, form):
     result = say("compare", "mine.yaml", "--format", form)
     assert result.exit_code == 0
-    assert result.stderr.startswith("nothing is finished yet: `layerscope run`")
+    assert result.stderr.startswith("nothing is finished yet: start it with `layerscope run`")
     assert form != "json" or json.loads(result.stdout) == []
 
 

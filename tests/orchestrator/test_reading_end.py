@@ -52,7 +52,7 @@ def test_a_command_whose_reader_is_gone_ends_quietly(tmp_path, tiny_encoder, com
     look_at(Bench(tmp_path).write(grid={"layer_decay": [1.0, 0.9]}))
     code, errors = ended_unread(tmp_path, *command)
     assert code == 141
-    assert errors in ("", "nothing is finished yet: `layerscope run` computes what there is to compare\n")
+    assert errors in ("", "nothing is finished yet: start it with `layerscope run`\n")
     assert not (tmp_path / "runs" / "prepare").exists()
 
 

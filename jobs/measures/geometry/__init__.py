@@ -1,1 +1,1 @@
-"""Geometry of the labels in each layer, and how training moved it."""
+"""Label geometry in each layer, and how fine-tuning changed it."""

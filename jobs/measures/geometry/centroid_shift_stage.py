@@ -1,4 +1,4 @@
-"""How far fine-tuning moved the labels in every layer: their distances, and their centroids.
+"""Shift of label centroids and label distances by fine-tuning, in every layer.
 
 Zhou and Srikumar 2022, sections 4.3 and 4.4. Axes: C labels of the task.
 """
@@ -22,17 +22,17 @@ from layerscope.jobs.measures.geometry.specs import ShiftSpec
 def run(spec: ShiftSpec, context: StageContext) -> dict[str, float]:
     """Logs at step = layer, of the training examples:
 
-    - `pearson`, `pearson_low`, `pearson_high`: correlation of the label distances before and after, with
-      its bootstrap bounds;
-    - `rising`, `falling`, `mean_change`: labels whose distance to the nearest other one grew or shrank, and
-      by how much on average;
-    - `centroid_shift`, `centroid_shift_max`: mean and largest distance that a label's centroid moved, and
-      `common_shift`: how far their mean shift goes.
+    - `pearson`, `pearson_low`, `pearson_high`: correlation of label distances before and after, with
+      bootstrap bounds;
+    - `rising`, `falling`, `mean_change`: number of labels whose distance to the nearest other label grew or
+      shrank, and the mean change;
+    - `centroid_shift`, `centroid_shift_max`: mean and largest distance that a label's centroid moved;
+      `common_shift`: norm of the mean shift vector.
 
-    The start may have more layers than the tuned model: the common ones are compared.
+    The base model may have more layers than the fine-tuned model: common layers are compared.
 
     Raises:
-        ValueError: both states are not of the same examples in the same order.
+        ValueError: the two states are not of the same examples in the same order.
     """
     own, other = (read_layers(context.inputs[role], "train") for role in ("states", "other"))
     check_paired(own.ids, other.ids)

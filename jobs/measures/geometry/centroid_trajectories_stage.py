@@ -1,6 +1,6 @@
-"""The paths of the labels' centroids through the training in every layer.
+"""Trajectories of label centroids over training, in every layer.
 
-Zhou and Srikumar 2022, figure 3. Axes: T moments, N examples, D features, K labels of the task.
+Zhou and Srikumar 2022, figure 3. Axes: T checkpoints, N examples, D features, K labels of the task.
 """
 
 import numpy as np
@@ -26,12 +26,12 @@ NUM_CLOSEST = 3
 def run(spec: PathsSpec, context: StageContext) -> dict[str, float]:
     """Logs at step = layer, of the training examples:
 
-    - `path_length`: how far a label's centroid went from moment to moment, mean over all labels;
-    - `plane_share`: part of the variance, over all moments, that the plane of the followed labels holds.
+    - `path_length`: summed distance that a label's centroid moved between checkpoints, mean over all labels;
+    - `plane_share`: share of the variance over all checkpoints in the plane of the followed labels.
 
-    Followed are the labels whose centroids end up closest to each other in the last layer, the same in all
-    layers; a plane is that of their own examples, since other labels would turn it away from them. The start
-    may have more layers than the tuned model: the common ones are followed.
+    The followed labels are those whose centroids end up closest to each other in the last layer, the same in
+    all layers; the plane is fitted to their examples alone, since other labels would rotate it. The base
+    model may have more layers than the fine-tuned model: common layers are followed.
 
     Raises:
         ValueError: the states are not of the same examples in the same order.
@@ -67,7 +67,7 @@ def run(spec: PathsSpec, context: StageContext) -> dict[str, float]:
 
 
 def _paths_of(labels: list[int], states_TND: list[np.ndarray], labels_N: np.ndarray) -> CentroidPaths:
-    """Of some labels in the plane of their own examples."""
+    """Trajectories of some labels in the plane of their examples."""
     chosen_N = np.isin(labels_N, labels)
     return follow_centroids(
         [states_ND[chosen_N] for states_ND in states_TND],

@@ -1,6 +1,7 @@
-"""DirectProbe on every layer: clusters of the labels, how far the labels are apart, and does test agree?
+"""DirectProbe on every layer: clusters of the labels, label distances, and their agreement with the test
+split.
 
-Zhou and Srikumar 2021 and 2022. The result of each layer's training examples is kept whole, with its proofs.
+Zhou and Srikumar 2021 and 2022. Each layer's result on training examples is stored in full, with its proofs.
 
 Axes: L layers, N examples, D features, C labels of the task, K clusters, S planes, V vetoes, W weights.
 """
@@ -22,21 +23,21 @@ from layerscope.jobs.text.reading.label_names import label_names
 
 
 def run(spec: GeometrySpec, context: StageContext) -> dict[str, float]:
-    """Logs at step = layer, of the training examples unless it says test:
+    """Logs at step = layer, of the training examples unless the name says test:
 
-    - `clusters`, `labels`, `linear` (1 where every label is one cluster), `permuted_clusters` (mean over
-      permutations of the labels), `contradicted` (examples whose state occurs under another label too);
+    - `clusters`, `labels`, `linear` (1 if every label is one cluster), `permuted_clusters` (mean over
+      permutations of the labels), `contradicted` (examples whose state also occurs with another label);
     - `pairs_too_small`: share of label pairs with at most 2 (dimensions + 1) points, of which most labellings
       are separable (Cover 1965);
     - `min_distance_lower`, `min_distance_upper`, `mean_distance_lower`, `mean_distance_upper`: ends of the
       smallest distance between clusters of two labels, and of the mean over label pairs;
-    - `test_pearson`, `test_pearson_low`, `test_pearson_high`: correlation of the label distances of train and
-      test, with its bootstrap bounds.
+    - `test_pearson`, `test_pearson_low`, `test_pearson_high`: correlation of label distances between training
+      and test examples, with bootstrap bounds.
 
     `geometry.npz` has the distances, `layer_<number>.npz` clusters and proofs of a layer, as
     `jobs.artifacts.label_clusters` writes them.
-    Layers where fewer than two labels are left, as that of one token that all texts share, are counted and
-    have no curves.
+    Layers with fewer than two labels left (for example embeddings of a token that all texts share) are
+    counted and have no curves.
     """
     states = context.inputs["states"]
     names = label_names(context.inputs["data"])
@@ -66,7 +67,7 @@ def run(spec: GeometrySpec, context: StageContext) -> dict[str, float]:
 def _probe(
     points_ND: np.ndarray, part: Part, spec: GeometrySpec, context: StageContext
 ) -> DirectProbe | None:
-    """None where fewer than two labels are left."""
+    """None with fewer than two labels left."""
     labels_N = np.asarray(part.labels)
     consistent = without_contradictions(points_ND, labels_N, spec.duplicates)
     if len(np.unique(consistent.label_N[consistent.is_kept_N])) < 2:

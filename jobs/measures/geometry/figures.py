@@ -1,4 +1,4 @@
-"""Figures of the geometry of labels: clusters, distances and how tuning moved them, layer by layer."""
+"""Figures of label geometry: clusters, distances and their change by fine-tuning, layer by layer."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,18 +27,18 @@ from layerscope.jobs.specs.measure import LAYER, Measure
 from layerscope.jobs.specs.roles import Role
 
 NUM_MOST, NUM_LEAST = 3, 3
-"""Labels whose change is drawn: those whose distance rose most, and least."""
+"""Labels drawn by change of distance: those with the largest and the smallest increase."""
 MAX_PANELS = 6
-"""Layers whose shifts are drawn: every other one, from the last down."""
+"""Layers whose shifts are drawn: every other layer, from the last down."""
 NUM_TOLD = 6
-"""Labels that are told apart among the shifts: those that lie farthest out in the last layer."""
+"""Labels highlighted among the shifts: those farthest from the origin in the last layer."""
 
 
 def geometry_figures(task: str, conditions: Conditions, *, best: str) -> dict[str, Figure]:
     """Figures by name, as `geometry/<task>/<probing task>_clusters`.
 
     Args:
-        best: The condition of which single labels are drawn.
+        best: The condition whose single labels are drawn.
     """
     figures: dict[str, Figure] = {}
     for subject in subjects_of(variants_of(conditions), GEOMETRY):
@@ -66,8 +66,8 @@ def geometry_figures(task: str, conditions: Conditions, *, best: str) -> dict[st
 
 
 def label_figures(task: str, variants: Sequence[VariantResult], *, title: str = "") -> dict[str, Figure]:
-    """Single labels of one condition in figures by name, as `<probing task>_nearest`, `..._plane` and, where
-    there were checkpoints, `..._paths`."""
+    """Figures of single labels of one condition by name: `<probing task>_nearest`, `..._plane` and, with
+    checkpoints, `..._paths`."""
     figures: dict[str, Figure] = {}
     done = [variant for variant in variants if variant.state == "done"]
     for subject in subjects_of(done, SHIFT):
@@ -76,13 +76,13 @@ def label_figures(task: str, variants: Sequence[VariantResult], *, title: str = 
         shifts_by_moment = _shifts_by_moment(done, subject)
         if nearest := _nearest(shifts_by_moment):
             figures[f"{prefix}nearest"] = slope_chart(
-                f"{of}: distance to the nearest other label in the last layer, of the labels where it rose "
-                "most and least",
+                f"{of}: distance to the nearest other label in the last layer, labels with the largest and "
+                "smallest increase",
                 "distance",
                 ["before", *shifts_by_moment],
                 nearest,
             )
-        # Planes of different seeds have nothing in common.
+        # Planes of different seeds are not comparable.
         figures[f"{prefix}plane"] = _plane(of, shifts_by_moment[AFTER][0])
         followed = [variant.folders[paths] for variant in done if paths in variant.folders]
         if followed:
@@ -114,7 +114,7 @@ def _distances(task: str, subject: str, conditions: Conditions) -> dict[str, Fig
         starts = [baselines(conditions, GEOMETRY, subject, metric) for metric in metrics]
         figures |= compared(
             figure_name("geometry", task, subject, name),
-            f"{spoken_subject(task, subject)}: {words} distance of two labels",
+            f"{spoken_subject(task, subject)}: {words} distance between labels",
             LAYER,
             "distance",
             {condition: _between(lower[condition], upper[condition]) for condition in lower},
@@ -125,14 +125,14 @@ def _distances(task: str, subject: str, conditions: Conditions) -> dict[str, Fig
 
 
 def _between(lower: Band, upper: Band) -> Band:
-    """The middle of an interval, and a band as wide as it and the seeds."""
+    """The midpoint of the bounds, and a band over the bounds of all seeds."""
     return replace(lower, mean=(lower.mean + upper.mean) / 2, high=upper.high)
 
 
 def _correlation(
     task: str, subject: str, conditions: Conditions, measure: Measure, metric: str, words: str
 ) -> dict[str, Figure]:
-    """Bands are the bootstrap bounds, their mean over the seeds, where every layer has some."""
+    """Bands are the bootstrap bounds averaged over seeds, if every layer has them."""
     curves, lows, highs = (
         tuned_curves(conditions, measure, subject, f"{metric}{end}") for end in ("", "_low", "_high")
     )
@@ -156,9 +156,9 @@ def _correlation(
 def _movement(task: str, subject: str, conditions: Conditions) -> dict[str, Figure]:
     figures: dict[str, Figure] = {}
     for measure, metric, words in (
-        (SHIFT, "centroid_shift", "mean distance that a label's centroid moved"),
-        (SHIFT, "mean_change", "mean change of a label's distance to the nearest other one"),
-        (PATHS, "path_length", "mean length of a label's path from checkpoint to checkpoint"),
+        (SHIFT, "centroid_shift", "mean shift of the label centroids"),
+        (SHIFT, "mean_change", "mean change of the distance to the nearest other label"),
+        (PATHS, "path_length", "mean length of a label centroid's trajectory"),
     ):
         figures |= compared(
             figure_name("geometry", task, subject, metric),
@@ -172,7 +172,7 @@ def _movement(task: str, subject: str, conditions: Conditions) -> dict[str, Figu
 
 
 def _shifts_by_moment(done: Sequence[VariantResult], subject: str) -> dict[str, list[LabelShift]]:
-    """The shifts of the seeds at the checkpoints that all have, and at the end."""
+    """The shifts of the seeds at common checkpoints and at the end."""
     roles = role_by_moment(done, SHIFT, subject)
     measured = [variant for variant in done if roles[AFTER] in variant.folders]
     return {
@@ -183,7 +183,8 @@ def _shifts_by_moment(done: Sequence[VariantResult], subject: str) -> dict[str, 
 
 
 def _nearest(shifts_by_moment: Mapping[str, Sequence[LabelShift]]) -> dict[str, Sequence[float]]:
-    """Before and at each moment, mean over the seeds, of the labels whose distance rose most and least."""
+    """Distance before and at each checkpoint, mean over seeds, of the labels with largest and smallest
+    increase."""
     at_moments = [[shift.nearest_after_LC[-1] for shift in shifts] for shifts in shifts_by_moment.values()]
     before = [shift.nearest_before_LC[-1] for shift in shifts_by_moment[AFTER]]
     value_MC = np.array([np.mean(seeds, axis=0) for seeds in (before, *at_moments)])
@@ -201,8 +202,7 @@ def _plane(of: str, shift: LabelShift) -> Figure:
     known = np.flatnonzero(np.isfinite(distance_C))
     farthest = known[np.argsort(-distance_C[known], kind="stable")][:NUM_TOLD]
     return plane_charts(
-        f"{of}: where each label's centroid moved, less what all share, on two principal components "
-        "(first seed)",
+        f"{of}: centroid shift by label, mean shift subtracted, on two principal components (first seed)",
         {f"layer {layer}: {_share(shift.plane_share_L[layer])}": shift.plane_LC2[layer] for layer in layers},
         shift.labels,
         farthest.tolist(),
@@ -213,7 +213,7 @@ def _paths(of: str, paths: LabelPaths) -> Figure:
     last = len(paths.share_L) - 1
     layers = sorted({min(1, last), last})
     return path_charts(
-        f"{of}: paths of the centroids of the labels that end up closest to each other, on two principal "
+        f"{of}: centroid trajectories of the labels that end up closest to each other, on two principal "
         "components (first seed)",
         {f"layer {layer}: {_share(paths.share_L[layer])}": paths.position_LTC2[layer] for layer in layers},
         paths.labels,
@@ -221,4 +221,4 @@ def _paths(of: str, paths: LabelPaths) -> Figure:
 
 
 def _share(share: float) -> str:
-    return "all alike" if np.isnan(share) else f"{100 * share:.0f} %"
+    return "no variance" if np.isnan(share) else f"{100 * share:.0f} % of variance"

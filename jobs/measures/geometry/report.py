@@ -1,4 +1,4 @@
-"""What the report shows of the geometry of labels."""
+"""Label geometry in the report."""
 
 from pathlib import Path
 

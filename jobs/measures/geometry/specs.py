@@ -1,4 +1,4 @@
-"""The geometry of labels as values: specs, settings, curves and stages."""
+"""Specs, settings, curves and stages of label geometry."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -13,35 +13,36 @@ CORRELATION = (-1.0, 1.0)
 
 
 class GeometrySpec(Spec):
-    """DirectProbe on every layer, of the training and of the test examples apart.
+    """DirectProbe on every layer, separately for training and test examples.
 
     Parents: states (text_states or span_states), data (prepare or tokenise_annotations: names of labels).
     """
 
     kind: Literal["geometry"] = "geometry"
     permutations: Annotated[int, Field(ge=0)] = 1
-    """How often the training labels are permuted, as a control of the number of clusters."""
+    """Number of permutations of the training labels, as a control for the number of clusters."""
     duplicates: Literal["drop", "majority"] = "drop"
-    """What becomes of examples with the same state and different labels: left out, or given one label."""
+    """Examples with the same state and different labels are dropped, or get the majority label."""
     resamples: PositiveInt = 2000
-    """Of the labels, for the bounds of correlations."""
+    """Bootstrap resamples of the labels, for the bounds of correlations."""
     seed: int = 0
 
 
 class ShiftSpec(Spec):
-    """How far fine-tuning moved the labels of the same training examples, layer by layer.
+    """Shift of labels by fine-tuning on the same training examples, layer by layer.
 
-    Parents: states, other (text_states or span_states; the start), geometry, other_geometry (of the same).
+    Parents: states, other (text_states or span_states; the base model's), geometry, other_geometry (of
+    these).
     """
 
     kind: Literal["shift"] = "shift"
     resamples: PositiveInt = 2000
-    """Of the labels, for the bounds of the correlation."""
+    """Bootstrap resamples of the labels, for the bounds of the correlation."""
     seed: int = 0
 
 
 class PathsSpec(Spec):
-    """The paths of the labels' centroids through the training, layer by layer.
+    """Trajectories of label centroids over training, layer by layer.
 
     Parents: start, those named by `checkpoints`, end (text_states or span_states of the same examples),
     data (prepare or tokenise_annotations: names of labels).
@@ -49,17 +50,17 @@ class PathsSpec(Spec):
 
     kind: Literal["paths"] = "paths"
     checkpoints: Annotated[tuple[str, ...], Field(min_length=1)]
-    """Roles of the states along the training, in its order."""
+    """Roles of the states at checkpoints, in the order of training."""
 
 
 class GeometrySettings(Strict):
-    """Keys of `measures` in an experiment that speak of the geometry of labels."""
+    """Label geometry under `measures` in an experiment."""
 
     geometry: bool = False
-    """DirectProbe: clusters of the labels and their distances before and after tuning, and how far each
-    label moved."""
+    """DirectProbe: clusters of the labels and their distances before and after fine-tuning, and the shift of
+    each label."""
     permutations: Annotated[int, Field(ge=0)] = 1
-    """How often labels are permuted, to see how many clusters chance would need; 0 leaves it out."""
+    """Number of label permutations, as a chance level of the number of clusters; 0 skips them."""
 
 
 def _geometry(settings: GeometrySettings, subject: Subject) -> Iterator[Wanted]:
@@ -95,10 +96,10 @@ _DISTANCES = tuple(f"{of}_distance_{end}" for of in ("min", "mean") for end in (
 _BOUNDED = ("", "_low", "_high")
 GEOMETRY = Measure(
     name="geometry",
-    title="Geometry of labels",
+    title="Label geometry (DirectProbe)",
     words="Clusters, distances and correlations of labels in every layer (Zhou and Srikumar 2021, 2022). "
-    "Bands of correlations are 95 % bootstrap bounds over labels; those of distances go from the lower to "
-    "the upper end of what is proved, over all seeds.",
+    "Bands of correlations are 95 % bootstrap intervals over labels; bands of distances span the proved "
+    "lower and upper bounds, over all seeds.",
     called="geometry",
     curves={
         "clusters": Curve(),
@@ -116,7 +117,7 @@ GEOMETRY = Measure(
 )
 SHIFT = Measure(
     name="shift",
-    title="Shift of centroids",
+    title="Centroid shift",
     curves={
         **{f"pearson{end}": Curve(scale=CORRELATION) for end in _BOUNDED},
         "rising": Curve(),
@@ -132,7 +133,7 @@ SHIFT = Measure(
 )
 PATHS = Measure(
     name="paths",
-    title="Trajectories of centroids",
+    title="Centroid trajectories",
     curves={"path_length": Curve(), "plane_share": Curve(scale=(0.0, 1.0))},
     draws_curves=False,
     stages=_paths,

@@ -1,6 +1,6 @@
-"""The geometry of labels in the last layer, before and after fine-tuning, a row for each condition.
+"""Label geometry at the last layer, before and after fine-tuning, one row per condition.
 
-All numbers are means over the finished seeds, NaN where there is none.
+All numbers are means over finished seeds; NaN if there is none.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.roles import START
 
 FEW_POINTS = 0.5
-"""From this share of label pairs with too few points on, a linear layer says little."""
+"""Share of label pairs with too few points from which linear separability is weak evidence."""
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,30 @@ class GeometryRow:
     condition: str
     subject: str
     layer: int
-    """The last one of the tuned model."""
+    """The last layer of the fine-tuned model."""
     num_labels: float
     clusters_before: float
     clusters_after: float
     clusters_permuted: float
-    """What permuted labels need after tuning."""
+    """Clusters for permuted labels after fine-tuning."""
     has_few_points: bool
-    """Whether many label pairs have at most 2 (dimensions + 1) points."""
+    """Whether at least half of the label pairs have at most 2 (dimensions + 1) points."""
     test_before: Interval
-    """Correlation of label distances in train and test, with bootstrap bounds over labels."""
+    """Correlation of label distances between training and test examples, with bootstrap bounds over
+    labels."""
     test_after: Interval
     start_pearson: Interval
     """Correlation of label distances before and after fine-tuning."""
     num_rising: float
-    """Labels whose distance to the nearest other one grew, and below it those where it shrank."""
+    """Labels whose distance to the nearest other label grew."""
     num_falling: float
+    """Labels whose distance shrank."""
     mean_change: float
-    """Of that distance."""
+    """Mean change of this distance."""
 
 
 def geometry_rows(study: Study) -> list[GeometryRow]:
-    """A row for each condition with a finished geometry, in the order of the experiment."""
+    """One row per condition with a finished geometry, in the order of the experiment."""
     return [
         _row(task, condition, subject, done)
         for task, condition, done in finished_conditions(study)

@@ -1,4 +1,4 @@
-"""Isotropy as a value: spec, settings, curves and stages."""
+"""Spec, settings, curves and stages of isotropy."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -15,10 +15,11 @@ class SpreadSpec(Spec):
 
 
 class IsotropySettings(Strict):
-    """Keys of `measures` in an experiment that speak of isotropy."""
+    """Isotropy under `measures` in an experiment."""
 
     spread: bool = False
-    """Effective rank, isotropy, intrinsic dimension, and variance between labels over that within."""
+    """Effective rank, isotropy, intrinsic dimension, and the ratio of between-label to within-label
+    variance."""
 
 
 def _stages(settings: IsotropySettings, subject: Subject) -> Iterator[Wanted]:
@@ -29,17 +30,17 @@ def _stages(settings: IsotropySettings, subject: Subject) -> Iterator[Wanted]:
 
 SPREAD = Measure(
     name="spread",
-    title="Spread of layers",
-    words="How many directions the states of test examples use, how evenly, and how far the labels' means "
-    "are apart for the variance around them.",
+    title="Isotropy and dimensionality",
+    words="Number of directions that the hidden states of test examples occupy, how evenly, and the variance "
+    "between labels relative to the variance within.",
     called="spread",
     curves={
         "effective_rank": Curve("effective rank"),
         "participation_ratio": Curve(),
-        "mean_cosine": Curve("mean cosine of two examples", (-1.0, 1.0)),
+        "mean_cosine": Curve("mean cosine similarity of two examples", (-1.0, 1.0)),
         "isoscore": Curve("IsoScore", (0.0, 1.0)),
         "intrinsic_dimension": Curve("intrinsic dimension (TwoNN)"),
-        "between_within": Curve("variance between labels over that within"),
+        "between_within": Curve("between-label / within-label variance"),
     },
     stages=_stages,
     modules={"spread": "layerscope.jobs.measures.isotropy.stage"},

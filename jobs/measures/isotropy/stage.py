@@ -1,4 +1,4 @@
-"""How the states of every layer are spread: over how many directions, how evenly, around which labels."""
+"""Isotropy of every layer: effective rank, evenness, intrinsic dimension, variance between labels."""
 
 from dataclasses import fields
 

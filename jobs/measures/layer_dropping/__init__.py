@@ -1,1 +1,1 @@
-"""Layer dropping: the task's scores with only the lowest layers."""
+"""Layer dropping: the task's scores with only the bottom layers."""

@@ -1,4 +1,4 @@
-"""How many layers are needed where a linear head is fitted anew to each layer's training states."""
+"""Layer dropping with a linear head refitted to each layer's training states."""
 
 from layerscope.jobs.artifacts.layer_heads import write_layer_heads
 from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
@@ -14,7 +14,7 @@ def run(spec: RefitSpec, context: StageContext) -> dict[str, float]:
     Returns the target's usual metric with all layers, as `full_accuracy` of labels.
 
     Raises:
-        ValueError: there are too few examples to choose a penalty on.
+        ValueError: too few examples to choose a penalty.
     """
     states = context.inputs["states"]
     train, test = read_layers(states, "train"), read_layers(states, "test")

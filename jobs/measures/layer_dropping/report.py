@@ -1,4 +1,4 @@
-"""What the report shows of layer dropping: both heads in one figure, and how many layers could go."""
+"""Layer dropping in the report: both heads in one figure, and the number of removable layers."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Layer dropping as a value: specs, settings, curves and stages."""
+"""Specs, settings, curves and stages of layer dropping."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -14,41 +14,41 @@ TUNED_HEAD, REFITTED_HEAD = Role("depth"), Role("depth", "refit")
 
 
 class DepthSpec(Spec):
-    """The task's scores when only the first k layers are kept, the tuned head applied unchanged.
+    """The task's scores with only the first k layers and the fine-tuned head unchanged.
 
     Parents: states (text_states or span_states), model (finetune).
     """
 
     kind: Literal["depth"] = "depth"
     target: Target = "label"
-    """What is predicted; of choices, each has a row of states."""
+    """The prediction target; in multiple choice, each choice has a row of states."""
 
 
 class RefitSpec(Spec):
-    """The task's scores when only the first k layers are kept, with a linear head of its own for each k,
-    fitted on the training states of layer k. Parents: states (text_states or span_states).
+    """The task's scores with only the first k layers and a linear head refitted for each k on the training
+    states of layer k. Parents: states (text_states or span_states).
     """
 
     kind: Literal["refit"] = "refit"
     target: Target = "label"
-    """What is predicted; of choices, each has a row of states."""
+    """The prediction target; in multiple choice, each choice has a row of states."""
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    """L2 penalties tried on a held-out part of the training examples, of numbers on each left out in turn. Of
+    """L2 penalties, chosen on a held-out part of the training examples (for regression, leave-one-out). For
     labels each is 1 / (C n), as for probes."""
     seed: int = 0
 
 
 class LayerDroppingSettings(Strict):
-    """Keys of `measures` in an experiment that speak of layer dropping."""
+    """Layer dropping under `measures` in an experiment."""
 
     depth: bool = True
-    """Accuracy of the tuned head where only the lowest layers are kept."""
+    """Scores of the fine-tuned head with only the bottom layers."""
     refit: bool = False
-    """Accuracy against depth also with a linear head that is fitted anew to each layer."""
+    """The same with a linear head refitted to each layer."""
 
 
 def _stages(settings: LayerDroppingSettings, subject: Subject) -> Iterator[Wanted]:
-    """Of a linear head on one layer, and where no more than one choice of a row is right."""
+    """Only for a linear head on one layer and at most one correct choice per example."""
     if not subject.is_own or not subject.has_plain_head or not subject.facts.has_one_answer:
         return
     if settings.depth:
@@ -65,8 +65,8 @@ def _faults(settings: LayerDroppingSettings, facts: EncoderFacts, name: str) -> 
 
 DEPTH = Measure(
     name="depth",
-    title="Accuracy against depth",
-    words="The score when only the first layers are kept.",
+    title="Scores by number of layers kept",
+    words="Test scores with only the bottom layers.",
     axis="layers kept",
     curves={name: Curve(scale=metric.scale) for name, metric in METRICS.items()},
     stages=_stages,

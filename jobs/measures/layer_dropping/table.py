@@ -1,4 +1,4 @@
-"""How many layers could go, with the tuned head and with one fitted anew: one chart, and a table."""
+"""Removable layers with the fine-tuned and with a refitted head: one chart and a table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,29 +21,29 @@ TOLERANCE = 0.005
 
 @dataclass(frozen=True)
 class DropRow:
-    """How far a condition can be cut with one kind of head; means over seeds."""
+    """Removable layers of a condition with one kind of head; means over seeds."""
 
     task: str
     condition: str
     metric: str
-    """The task's own."""
+    """The task's metric."""
     head: str
     full: float
-    """Score of the whole model with its tuned head."""
+    """Score of the full model with its fine-tuned head."""
     num_layers: int
     kept: int | None
-    """The fewest layers with which no more than the tolerance is lost; none where all lose more."""
+    """The smallest number of layers within the tolerance; None if all lose more."""
     score: float
-    """Score with them; NaN without."""
+    """Score with these layers; NaN if None."""
 
     @property
     def cost(self) -> float:
-        """What of the score is lost; below 0 where it is gained."""
+        """Loss of score; negative for a gain."""
         return self.full - self.score
 
 
 def head_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Figure]:
-    """Both curves of few conditions one by one, of many a thin line each under the mean of each head."""
+    """Both curves per condition; with many conditions, thin lines and the mean of each head."""
     curves: dict[str, dict[str, Band]] = {}
     for condition, variants in conditions.items():
         measured = {head: _curve(variants, role, metric) for role, head in HEADS.items()}
@@ -56,12 +56,12 @@ def head_figures(task: str, metric: str, conditions: Conditions) -> dict[str, Fi
         shown = {f"{name}, {head}": [curve] for name, of in curves.items() for head, curve in of.items()}
     else:
         shown = {head: [of[head] for of in curves.values()] for head in HEADS.values()}
-    title = f"{task}: {spoken(metric)} with the tuned head and with a refitted one"
+    title = f"{task}: {spoken(metric)} by number of layers kept, fine-tuned and refitted head"
     return {f"depth/{task}/both_heads": curve_chart(title, DEPTH.axis, spoken(metric), shown)}
 
 
 def drop_rows(study: Study) -> list[DropRow]:
-    """A row for each finished condition and head of which the task's metric against depth was measured."""
+    """One row per finished condition and head with the task's metric by number of layers kept."""
     rows = []
     for task, conditions in conditions_by_task(study).items():
         metric = study.metric_on_layers(task)
@@ -81,7 +81,7 @@ def drop_rows(study: Study) -> list[DropRow]:
 
 
 def _row(task: str, condition: str, metric: str, head: str, curve: Band, full: float) -> DropRow:
-    # Half a point means half a point, whatever subtracting rounds.
+    # Tolerates rounding of the subtraction.
     enough = np.flatnonzero(curve.mean >= full - TOLERANCE - 1e-9)
     kept = int(curve.steps[enough[0]]) if len(enough) else None
     return DropRow(
@@ -97,6 +97,6 @@ def _row(task: str, condition: str, metric: str, head: str, curve: Band, full: f
 
 
 def _curve(variants: Sequence[VariantResult], role: Role, metric: str) -> Band | None:
-    """None where it was not measured."""
+    """None if not measured."""
     DEPTH.curve(metric)
     return bands_by_metric(variants, str(role)).get(f"{role}/{metric}")

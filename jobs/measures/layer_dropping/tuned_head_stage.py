@@ -1,4 +1,5 @@
-"""How many layers are needed: the task's scores with only the first k of them (Phang et al. 2021)."""
+"""Layer dropping with the fine-tuned head: the task's scores with only the first k layers (Phang et al.
+2021)."""
 
 from layerscope.jobs.artifacts.layer_heads import read_tuned_head
 from layerscope.jobs.artifacts.layers import read_layers, read_num_labels
@@ -9,7 +10,8 @@ from layerscope.jobs.targets.layer_heads import layer_scores
 
 
 def run(spec: DepthSpec, context: StageContext) -> dict[str, float]:
-    """The head reads each layer's pooled states; logs every metric at step k = layers kept, 0 the embeddings.
+    """Applies the head to each layer's pooled states; logs every metric at step k = layers kept (0:
+    embeddings).
 
     Returns the target's usual metric with all layers, as `full_accuracy` of labels.
     """

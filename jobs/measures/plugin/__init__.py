@@ -1,1 +1,1 @@
-"""Measures of the user's own: a file of Python, or an entry point of the group `layerscope.measures`."""
+"""Plug-in measures: a Python file, or an entry point of the group `layerscope.measures`."""

@@ -1,4 +1,4 @@
-"""Loads a measure of the user's own: the value `MEASURE` of its file, or an entry point."""
+"""Loads a plug-in measure: the value `MEASURE` of its file, or an entry point."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ ATTRIBUTE = "MEASURE"
 
 
 def load(source: Source, *, digest: str | None = None) -> LayerMeasure:
-    """Run the file, and return the measure that it defines.
+    """Execute the file and return the measure that it defines.
 
     Raises:
-        ValueError: it cannot be run, has another digest, or defines no measure; says which line.
+        ValueError: it fails (with the line), has another digest, or defines no measure.
     """
     found = load_value(source, ATTRIBUTE, digest=digest)
     if not isinstance(found, LayerMeasure):
@@ -27,7 +27,7 @@ def load(source: Source, *, digest: str | None = None) -> LayerMeasure:
 
 
 def declared(path: str, entry_point: str | None) -> dict[str, Any]:
-    """What the measure declares, as JSON has it; for the planner, which runs no code of others itself."""
+    """The measure's declaration as JSON values; for the planner, which executes no user code itself."""
     measure = load(Source(Path(path), entry_point))
     curves = {name: (curve.words, *curve.scale) for name, curve in measure.curves.items()}
     return {

@@ -1,4 +1,4 @@
-"""Measures of the user's own as values: spec and settings."""
+"""Spec and settings of plug-in measures."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
@@ -11,32 +11,32 @@ MODULES = {"plugin": "layerscope.jobs.measures.plugin.stage"}
 
 
 class PluginSpec(Spec):
-    """A measure of the user's own on every layer.
+    """A plug-in measure on every layer.
 
-    Parents: states (text_states or span_states). Outside file: source.
+    Parents: states (text_states or span_states). External file: source.
     """
 
     kind: Literal["plugin"] = "plugin"
     name: str
     source: str
-    """sha256 of the file that defines it."""
+    """SHA-256 of the file that defines it."""
     entry_point: str | None = None
-    """`module:attribute` of an installed package; none where the file is named."""
+    """`module:attribute` of an installed package; None if a file is named."""
 
 
 class PluginSettings(Strict):
-    """Keys of `measures` in an experiment that name measures of the user's own."""
+    """Plug-in measures under `measures` in an experiment."""
 
     plugins: tuple[str, ...] = ()
-    """Measures of your own: files of Python, as ./rankme.py, relative to where you work, or names of entry
-    points in the group `layerscope.measures`. They are code, which is run."""
+    """Plug-in measures: Python files, as ./rankme.py, relative to the working directory, or names of entry
+    points in the group `layerscope.measures`. Their code is executed."""
 
 
 def plugin_measure(spec: PluginSpec, path: str, declared: Mapping[str, Any]) -> Measure:
     """The measure that a file declares.
 
     Args:
-        path: Of the file.
+        path: Path of the file.
         declared: As `jobs.measures.plugin.loading.declared` returns it.
     """
     needs_labels = declared["needs_labels"]

@@ -1,4 +1,4 @@
-"""Computes a measure of the user's own on every layer of the test examples."""
+"""Computes a plug-in measure on every layer of the test examples."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ from layerscope.jobs.user_code import Source
 
 
 def run(spec: PluginSpec, context: StageContext) -> dict[str, float]:
-    """Logs the curves that the measure declares at step = layer, where finite.
+    """Logs the finite values of the declared curves at step = layer.
 
     Raises:
-        ValueError: the file has changed since the plan, or what the function returns is not a value for each
-            layer of every declared curve.
+        ValueError: the file has changed since planning, or the function does not return one value per layer
+            for every declared curve.
     """
     path = context.inputs["source"]
     measure = load(Source(path, spec.entry_point), digest=spec.source)
@@ -27,7 +27,7 @@ def run(spec: PluginSpec, context: StageContext) -> dict[str, float]:
     for name, values_L in curves.items():
         if values_L.shape != (len(test.layers),):
             raise ValueError(
-                f"{path}: {name} has the shape {values_L.shape}, not a value for each of the "
+                f"{path}: {name} has the shape {values_L.shape} instead of one value for each of the "
                 f"{len(test.layers)} layers"
             )
     for layer in range(len(test.layers)):

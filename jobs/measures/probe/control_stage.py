@@ -1,4 +1,4 @@
-"""A probe of a control task (Hewitt and Liang 2019): what of a probe's accuracy needs no knowledge?"""
+"""A probe on a control task, random labels per word type (Hewitt and Liang 2019)."""
 
 from dataclasses import replace
 
@@ -16,8 +16,8 @@ from layerscope.jobs.text.tokenising.word_types import word_types
 
 
 def run(spec: ControlProbeSpec, context: StageContext) -> dict[str, float]:
-    """Logs at step = layer the accuracy on labels drawn for each word, and `selectivity`: how much more
-    accurate the same probe is on the true labels."""
+    """Logs at step = layer the accuracy on the control task, and `selectivity`: accuracy of the same probe on
+    the true labels minus accuracy on the control task."""
     states = context.inputs["states"]
     num_labels = read_num_labels(states)
     splits: tuple[SplitName, ...] = ("train", "test")

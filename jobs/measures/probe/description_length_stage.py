@@ -9,7 +9,7 @@ from layerscope.jobs.measures.probe.specs import DescriptionLengthSpec
 
 
 def run(spec: DescriptionLengthSpec, context: StageContext) -> dict[str, float]:
-    """Logs `bits` and `compression` (bits without representations over these) at step = layer."""
+    """Logs `bits` and `compression` (uniform code length / bits) at step = layer."""
     states = context.inputs["states"]
     train = read_layers(states, "train")
     code = online_code(

@@ -1,4 +1,4 @@
-"""The probe that a spec describes, on every layer of some states."""
+"""Runs the probe of a spec on every layer."""
 
 from typing import assert_never
 
@@ -13,10 +13,10 @@ from layerscope.jobs.measures.probe.specs import MlpProbeSpec, ProbeSpec
 def probe_layers(
     spec: ProbeSpec | MlpProbeSpec, train: Part, test: Part, *, num_labels: int, device: str
 ) -> ProbeResult:
-    """Fitted on train, scored on test.
+    """Fit on train, score on test.
 
     Raises:
-        ValueError: states that are not finite, or too few examples to hold some out.
+        ValueError: states are not finite, or there are too few examples for a held-out part.
     """
     match spec:
         case ProbeSpec():

@@ -1,4 +1,4 @@
-"""A linear probe on every layer: how much of the label, number or choice is linearly readable there."""
+"""A linear probe on every layer: how well labels, numbers or choices can be predicted linearly."""
 
 import numpy as np
 
@@ -11,9 +11,9 @@ from layerscope.jobs.targets.layer_heads import fit_heads, layer_scores
 
 
 def run(spec: ProbeSpec, context: StageContext) -> dict[str, float]:
-    """All layers together; logs scores on test examples at step = layer.
+    """Logs test scores at step = layer; all layers are fitted together.
 
-    Of labels these are accuracy and macro F1; of numbers and choices every metric there is, of the heads of
+    For labels these are accuracy and macro F1; for numbers and choices every metric, with the heads of
     `jobs.kernels.probes.ridge` and `jobs.kernels.probes.conditional_logit`.
     """
     states = context.inputs["states"]

@@ -1,4 +1,4 @@
-"""A probe of two hidden layers on every layer (Zhou and Srikumar 2022): the best of many, fitted anew."""
+"""An MLP probe with two hidden layers on every layer (Zhou and Srikumar 2022): the best of many, refitted."""
 
 import numpy as np
 
@@ -9,8 +9,8 @@ from layerscope.jobs.measures.probe.specs import MlpProbeSpec
 
 
 def run(spec: MlpProbeSpec, context: StageContext) -> dict[str, float]:
-    """Logs at step = layer accuracy and macro F1 on test examples, means over the initialisations, and
-    `accuracy_deviation` over these; `decay`, `size_first` and `size_second` are what was chosen."""
+    """Logs at step = layer test accuracy and macro F1, means over initialisations, their standard deviation
+    `accuracy_deviation`, and the selected `decay`, `size_first` and `size_second`."""
     states = context.inputs["states"]
     result = probe_layers(
         spec,

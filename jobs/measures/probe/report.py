@@ -1,4 +1,4 @@
-"""What the report shows of probes beyond their curves: tables of the last layer."""
+"""Probes in the report, beyond their curves: tables for the last layer."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Probes as values: specs, settings, curves and stages; nothing but pydantic is needed to read them."""
+"""Specs, settings, curves and stages of probes; imports pydantic only."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
@@ -20,35 +20,37 @@ class ProbeSpec(Spec):
 
     kind: Literal["probe"] = "probe"
     penalties: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    """L2 penalties tried on a held-out part of the training examples. Of labels each is 1 / (C n), with the C
-    of scikit-learn's `LogisticRegression` and n examples."""
+    """L2 penalties, chosen on a held-out part of the training examples. For labels each is 1 / (C n), with
+    the C of scikit-learn's `LogisticRegression` and n examples."""
     seed: int = 0
     target: Target = "label"
-    """What is read; of choices, each has a row of states."""
+    """The prediction target; in multiple choice, each choice has a row of states."""
 
 
 class Networks(Strict):
-    """Networks of two hidden layers, of which the best on held-out examples is fitted anew, to all of train.
+    """MLPs with two hidden layers; the best on held-out examples is refitted to all training examples.
 
-    It is found by successive halving: all train for a few epochs, then the better quarter, and so on.
+    Selection is by successive halving: all train for a few epochs, then the better quarter, and so on.
     """
 
     sizes: Annotated[tuple[tuple[PositiveInt, PositiveInt], ...], Field(min_length=1)] = tuple(
         (first, second) for first in (32, 64, 128, 256) for second in (32, 64, 128, 256)
     )
-    """Widths of the hidden layers; the defaults are those of Zhou and Srikumar (2022)."""
+    """Widths of the hidden layers; defaults of Zhou and Srikumar (2022)."""
     decays: Annotated[tuple[NotNegative, ...], Field(min_length=1)] = (
         1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0,
     )  # fmt: skip
     """L2 weights, as scikit-learn's `alpha`."""
     starts: PositiveInt = 5
-    """How often the best one is fitted anew, from different initialisations."""
+    """Number of initialisations with which the best network is refitted."""
     max_epochs: PositiveInt = 1000
-    """Of a network that gains for so long; it is fitted anew for as many as it took to its best accuracy."""
+    """Maximum epochs while accuracy still improves; the refit takes as many as were needed for the best
+    accuracy."""
 
 
 class MlpProbeSpec(Spec):
-    """A probe of two hidden ReLU layers on every layer. Parents: states (text_states or span_states)."""
+    """An MLP probe with two hidden ReLU layers on every layer. Parents: states (text_states or
+    span_states)."""
 
     kind: Literal["mlp_probe"] = "mlp_probe"
     networks: Networks = Networks()
@@ -56,16 +58,16 @@ class MlpProbeSpec(Spec):
 
 
 class ControlProbeSpec(Spec):
-    """A probe of labels that are drawn at random for each word, and only learnt by heart.
+    """A probe on a control task: random labels per word type, which can only be memorised.
 
-    Parents: states (span_states), data (tokenise_annotations: the words), probe (of the true labels).
+    Parents: states (span_states), data (tokenise_annotations: the words), probe (on the true labels).
     """
 
     kind: Literal["control_probe"] = "control_probe"
     probe: Annotated[ProbeSpec | MlpProbeSpec, Field(discriminator="kind")]
-    """The same as that of the true labels."""
+    """The same probe as for the true labels."""
     seed: int = 0
-    """Of the labels."""
+    """Seed of the random labels."""
 
 
 class DescriptionLengthSpec(Spec):
@@ -76,21 +78,21 @@ class DescriptionLengthSpec(Spec):
 
     kind: Literal["description_length"] = "description_length"
     seed: int = 0
-    """Of the order in which examples are told."""
+    """Seed of the order of examples in the code."""
 
 
 class ProbeSettings(Strict):
-    """Keys of `measures` in an experiment that speak of probes."""
+    """Probes under `measures` in an experiment."""
 
     probe: bool | ProbeKind | Annotated[tuple[ProbeKind, ...], Field(min_length=1)] = True
-    """`linear` (which is what true means), `mlp` (two hidden layers), a list of both, or false."""
+    """`linear` (the same as true), `mlp` (two hidden layers), a list of both, or false."""
     networks: Networks = Networks()
-    """From which the mlp probe is chosen."""
+    """Candidates for the mlp probe."""
     control: bool = False
-    """Probes of labels drawn at random for each word, and by how much the true labels are read better; of
-    probing tasks with annotated words, pairs and spans."""
+    """Control tasks (random labels per word type) and selectivity, for probing tasks with annotated words,
+    pairs and spans."""
     description_length: bool = False
-    """Bits that tell the training labels to someone who has the layer."""
+    """Minimum description length of the labels given the layer (online code), in bits."""
 
     @property
     def probes(self) -> tuple[ProbeKind, ...]:
@@ -160,7 +162,7 @@ def _selectivity(
     *,
     words: str = "",
 ) -> Measure:
-    """The control of a kind of probe."""
+    """The control task of a kind of probe."""
     return Measure(
         name=name,
         title=title,
@@ -176,7 +178,7 @@ def _selectivity(
 
 PROBE = Measure(
     name="probe",
-    title="Probes of every layer",
+    title="Linear probes by layer",
     words="Layer 0 is the embeddings.",
     called="linear probe",
     curves={name: Curve(_WORDS.get(name, ""), metric.scale) for name, metric in METRICS.items()},
@@ -188,16 +190,16 @@ PROBE_CONTROL = _selectivity(
     "Selectivity of linear probes",
     "linear probe",
     _linear_control,
-    words="How much better a probe reads the labels than labels drawn at random for each word.",
+    words="Probe accuracy minus accuracy on a control task (a random label per word type).",
 )
 MLP_PROBE = Measure(
     name="mlp_probe",
-    title="Probes of two hidden layers",
-    words="The best of many networks on held-out examples, found by successive halving and fitted anew to "
-    "all training examples; mean over initialisations.",
-    called="probe of two hidden layers",
+    title="MLP probes by layer",
+    words="Two hidden layers. The best of many networks on held-out examples (successive halving), refitted "
+    "to all training examples; mean over initialisations.",
+    called="MLP probe",
     curves={
-        "accuracy": Curve("accuracy of a probe of two hidden layers", SHARE),
+        "accuracy": Curve("accuracy of the MLP probe", SHARE),
         "accuracy_deviation": Curve(scale=SHARE),
         "macro_f1": Curve(scale=SHARE),
         "decay": Curve(),
@@ -209,14 +211,15 @@ MLP_PROBE = Measure(
 )
 MLP_PROBE_CONTROL = _selectivity(
     "mlp_probe_control",
-    "Selectivity of probes of two hidden layers",
-    "probe of two hidden layers",
+    "Selectivity of MLP probes",
+    "MLP probe",
     _mlp_control,
 )
 DESCRIPTION_LENGTH = Measure(
     name="description_length",
-    title="Description length of the labels",
-    words="Compression: bits that the training labels take without the layer, over those with it.",
+    title="Minimum description length (MDL)",
+    words="Compression: uniform code length of the training labels divided by their code length given "
+    "the layer.",
     called="description length",
     curves={"bits": Curve(), "compression": Curve("compression of the labels")},
     stages=_description_length,

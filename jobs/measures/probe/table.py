@@ -1,6 +1,6 @@
-"""Probes of the last layer before and after fine-tuning, and of tasks that the model was not tuned on.
+"""Probes at the last layer before and after fine-tuning, also for tasks that the model was not fine-tuned on.
 
-All numbers are means over the finished seeds, NaN where there is none.
+All numbers are means over finished seeds; NaN if there is none.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,8 @@ from layerscope.jobs.specs.roles import RANDOM, START
 METRIC_BY_MEASURE = {"probe": "accuracy", "mlp_probe": "accuracy", "description_length": "compression"}
 WORDS_BY_MEASURE = {
     "probe": "linear probe, accuracy",
-    "mlp_probe": "two hidden layers, accuracy",
-    "description_length": "description length, compression",
+    "mlp_probe": "MLP probe, accuracy",
+    "description_length": "MDL, compression",
 }
 CONTROL_BY_PROBE = {"probe": PROBE_CONTROL, "mlp_probe": MLP_PROBE_CONTROL}
 OF_NUMBERS = "pearson_spearman"
@@ -37,36 +37,36 @@ ROWS = (*PROBES, DESCRIPTION_LENGTH)
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """One kind of probe of one condition, of its own task or of a probing task."""
+    """One kind of probe in one condition, for its own task or a probing task."""
 
     task: str
     condition: str
     subject: str
     probe: str
-    """In words, with what is measured."""
+    """The probe and its metric, in words."""
     layer: int
-    """The last one of the tuned model."""
+    """The last layer of the fine-tuned model."""
     before: float
     after: float
     deviation: float
-    """Of `after` over the initialisations of the probe; NaN for probes that have none."""
+    """Standard deviation of `after` over initialisations of the probe; NaN for probes without any."""
     change: Interval
-    """Mean over the seeds with its 95 % interval; NaN bounds for one seed or equal ones."""
+    """Mean over the seeds with its 95 % interval; NaN bounds for one seed or identical values."""
     random: float
-    """Of an encoder with fresh weights."""
+    """Value for a randomly initialised encoder."""
     selectivity_before: float
     selectivity_after: float
 
 
 @dataclass(frozen=True)
 class CrossCell:
-    """What became of the labels of one task by fine-tuning on another, in the last layer."""
+    """Labels of one task after fine-tuning on another, at the last layer."""
 
     after: float
-    """Accuracy of the probe; of numbers their correlation."""
+    """Probe accuracy; for regression, correlation."""
     change: float
     num_rising: float
-    """Labels whose distance to the nearest other one grew; NaN where no geometry was measured."""
+    """Labels whose distance to the nearest other label grew; NaN without label geometry."""
     num_falling: float
     mean_change: float
 
@@ -78,11 +78,11 @@ class CrossTable:
     probe: str
     columns: tuple[str, ...]
     cells_by_row: Mapping[tuple[str, str], Mapping[str, CrossCell]]
-    """By task tuned on and condition, and by column; cells that were not measured are not there."""
+    """By fine-tuning task and condition, then by column; unmeasured cells are missing."""
 
 
 def probe_rows(study: Study) -> list[ProbeRow]:
-    """A row for each finished probe, in the order of the experiment."""
+    """One row per finished probe, in the order of the experiment."""
     return [
         _row(task, condition, measure, subject, done)
         for task, condition, done in finished_conditions(study)
@@ -92,7 +92,7 @@ def probe_rows(study: Study) -> list[ProbeRow]:
 
 
 def cross_tables(study: Study) -> list[CrossTable]:
-    """A table for each kind of probe that was fitted to the labels of several tasks."""
+    """One table per kind of probe that was fitted to several tasks."""
     tables = []
     for measure in PROBES:
         cells: dict[tuple[str, str], dict[str, CrossCell]] = {}
@@ -133,13 +133,13 @@ def _row(
 
 
 def _metric(measure: Measure, subject: str, done: Sequence[VariantResult]) -> str:
-    """That of the measure; of predicted numbers, which are neither right nor wrong, their correlation."""
+    """The measure's metric; for regression, the correlation."""
     has_numbers = measure is PROBE and at_last_layer(done, measure, subject, OF_NUMBERS)
     return OF_NUMBERS if has_numbers else METRIC_BY_MEASURE[measure.name]
 
 
 def _change(measure: Measure, subject: str, metric: str, done: Sequence[VariantResult]) -> Interval:
-    """After less before, of the seeds that have both."""
+    """After minus before, over seeds with both."""
     changes = [
         after - before
         for variant in done

@@ -1,4 +1,4 @@
-"""Blocks of similar layers in the map of one model, tested against layers that drift without a jump."""
+"""Blocks of similar layers in the map of one model, tested against smooth drift."""
 
 import math
 from dataclasses import asdict
@@ -13,12 +13,12 @@ from layerscope.jobs.measures.similarity.specs import BlocksSpec
 
 
 def run(spec: BlocksSpec, context: StageContext) -> dict[str, float]:
-    """Writes the blocks; layers that the map does not define are left out.
+    """Writes the blocks; undefined layers of the map are left out.
 
-    Where too few layers are left it writes the reason, and there are no metrics but their number.
+    With too few layers left it writes the reason, and their number is the only metric.
     """
     similarity_LL = read_similarity(context.inputs["map"])
-    assert similarity_LL is not None, "the stage rests on a map"
+    assert similarity_LL is not None, "the stage has a map as parent"
     defined = np.flatnonzero(np.isfinite(similarity_LL.diagonal()))
     metrics = {"num_layers": float(len(defined))}
     if len(defined) < FEWEST_LAYERS:

@@ -18,31 +18,31 @@ from layerscope.jobs.report.study import Study, VariantResult
 
 @dataclass(frozen=True)
 class BlockRow:
-    """The blocks in the maps of the seeds of a condition, or of a start."""
+    """The blocks in the maps of the seeds of a condition, or of a base model."""
 
     task: str
     condition: str
     num_maps: int
     num_blocks: str
-    """Of each seed, as `2, 2, 1`."""
+    """Number of blocks by seed, as `2, 2, 1`."""
     ranges: str
-    """As `0-4, 5-12`; different ones with the number of seeds."""
+    """As `0-4, 5-12`; with the number of seeds if they differ."""
     gain: float
     excess: float
     lag_contrast: float
     p_value: str
-    """Lowest and highest where seeds differ."""
+    """Lowest and highest if seeds differ."""
 
 
 def block_rows(study: Study) -> list[BlockRow]:
-    """A row for each condition with a map, and one for each start, those of a task together."""
+    """One row per base model and per condition with a map, grouped by task."""
     rows = []
     for task, conditions in conditions_by_task(study).items():
         everyone = variants_of(conditions)
         done = [variant for variant in everyone if variant.state == "done"]
         for users in users_by_folder(done, "blocks/start").values():
             label = shared_label(users, everyone)
-            name = f"before fine-tuning: {label}" if label else "before fine-tuning"
+            name = f"base model: {label}" if label else "base model"
             rows += _row(task, name, found_blocks(users[:1], "blocks/start"))
         for name, variants in conditions.items():
             rows += _row(task, condition_label(name), found_blocks(variants, "blocks"))
@@ -50,13 +50,14 @@ def block_rows(study: Study) -> list[BlockRow]:
 
 
 def found_blocks(variants: Iterable[VariantResult], role: str) -> list[LayerBlocks]:
-    """Those of the done variants; maps of too few layers have none."""
+    """Blocks of the done variants; maps with too few layers have none."""
     read = [read_layer_blocks(v.folders[role]) for v in variants if v.state == "done" and role in v.folders]
     return [found for found in read if found is not None]
 
 
 def agreed_blocks(variants: Iterable[VariantResult], role: str) -> tuple[tuple[int, int], ...]:
-    """First and last layer of the blocks whose borders more than half of the seeds have; else none."""
+    """First and last layer of the blocks whose boundaries occur in more than half of the seeds; else
+    empty."""
     found = found_blocks(variants, role)
     counts = Counter(start for one in found for start in one.starts[1:])
     borders = sorted(start for start, count in counts.items() if count > len(found) / 2)

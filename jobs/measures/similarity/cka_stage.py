@@ -1,4 +1,4 @@
-"""Linear CKA of every pair of layers, within a model or against the weights it started from."""
+"""Linear CKA of every pair of layers, within a model or against the base model."""
 
 import numpy as np
 
@@ -11,12 +11,12 @@ from layerscope.jobs.measures.similarity.specs import CkaSpec
 
 
 def run(spec: CkaSpec, context: StageContext) -> dict[str, float]:
-    """Writes the map (rows: layers of the tuned model) and logs its diagonal at step = layer.
+    """Writes the map (rows: layers of the fine-tuned model) and logs its diagonal at step = layer.
 
-    The start may have more layers than the tuned model: the diagonal is then that of the common depth.
+    The base model may have more layers than the fine-tuned model: the diagonal then ends at the common depth.
 
     Raises:
-        ValueError: the two artifacts do not hold the same examples in the same order.
+        ValueError: the two artifacts do not have the same examples in the same order.
     """
     own = read_layers(context.inputs["states"], "test")
     if spec.against == "itself":

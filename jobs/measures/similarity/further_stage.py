@@ -1,4 +1,4 @@
-"""One measure of similarity for every pair of layers, within a model or between two.
+"""One similarity measure for every pair of layers, within a model or between two.
 
 Axes: A and B layers of two sides (B is A within a model), N examples, V words.
 """
@@ -27,29 +27,29 @@ from layerscope.jobs.text.reading.candidates import candidates_of
 Layers = Sequence[np.ndarray]
 
 HALVED = ("rbf", "rsa", "leverage", "partial_cka", "mutual_knn")
-"""Measures whose intervals come from halves of the examples. The others have a formula or batches, but for
-svcca and pwcca: how directions are kept or weighted changes with the sample. In simulations of what should
-hold 95 %, the formula of canonical correlations held svcca in 98 to 100 % and pwcca in 65 to 85 %, halves
-held pwcca in 85 to 88 %."""
+"""Measures whose intervals come from random halves of the examples. The others have a formula or batches,
+except svcca and pwcca, where the kept or weighted directions change with the sample. In simulations of 95 %
+intervals, the formula of canonical correlations covered svcca in 98 to 100 % and pwcca in 65 to 85 % of
+cases, halves covered pwcca in 85 to 88 %."""
 LEAST = {"biased_cka": 0, "procrustes": 0, "mutual_knn": 0}
-"""The least value of measures that are never negative; of the others it is -1. All are at most 1."""
+"""Minimum of measures that are never negative; -1 for the others. All are at most 1."""
 INTERVAL = 1.959964
-"""Standard errors on either side of a normal estimate that hold 95 %."""
+"""Half-width of a normal 95 % interval, in standard errors."""
 
 
 def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
     """Writes the map (rows: layers of the first model), its standard errors, bounds or floor if there are
-    any, and why layers have no values.
+    any, and the reasons for undefined layers.
 
-    Logs at step = layer the similarity with the next layer (`next_layer`), or with the same one of the
-    other model (`same_layer`), over the depth that both have. Beside it stand its 95 % interval over the
-    choice of examples (`<metric>/low`, `<metric>/high`), its floor (`floor`), or the parts of a layer's
-    spread that its most distant example and the top 1 % hold (`largest_row`, `top_percent`). Returns the
-    means. Where rows are choices, several of a question, only measures with a formula for their
-    errors have intervals.
+    Logs at step = layer the similarity with the next layer (`next_layer`), or with the same layer of the
+    other model (`same_layer`), over the common depth. Also logged: its 95 % interval over examples
+    (`<metric>/low`, `<metric>/high`), its chance level (`floor`), or the shares of a layer's variance in its
+    most distant example and in the top 1 % (`largest_row`, `top_percent`). Returns the means. In multiple
+    choice, where a question has several rows, only measures with a formula for their errors have
+    intervals.
 
     Raises:
-        ValueError: the two sides do not hold the same examples in the same order, or too few for the
+        ValueError: the two sides do not have the same examples in the same order, or too few for the
             measure.
     """
     own, other = read_layers(context.inputs["states"], "test"), None
@@ -60,7 +60,7 @@ def run(spec: SimilaritySpec, context: StageContext) -> dict[str, float]:
     words_NV = word_counts(context.inputs["data"], own.ids) if spec.measure == "partial_cka" else None
     found = _map_of(spec, a, b, words_NV, own.rows_per_example)
     write_map(context.out, found)
-    # Halves of the rows, as batches, would take the choices of one question apart, which are not independent.
+    # Halves and batches of rows would separate the choices of one question, which are not independent.
     has_bounds = own.rows_per_example == 1 or found.errors_AB is not None
     bounds = _diagonal_bounds(spec, found, a, b, words_NV) if has_bounds else None
     curves = _curves(found, bounds, within=b is None)
@@ -134,10 +134,10 @@ def _similarity(
 def _diagonal_bounds(
     spec: SimilaritySpec, found: LayerMap, a: Layers, b: Layers | None, words_NV: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """95 % intervals of what is logged, where a formula, batches or halves of the examples tell them."""
+    """95 % intervals of the logged values, if a formula, batches or halves of the examples give them."""
     offset = _offset(b)
     values = np.diagonal(found.similarity_AB, offset)
-    # A debiased value may itself lie below the end, which then is no end for its bound.
+    # A debiased value may itself lie below the minimum, which then does not limit its bound.
     least = np.minimum(values, LEAST.get(spec.measure, -1))
     if found.bounds_AB is not None:
         low_AB, high_AB = found.bounds_AB
@@ -166,12 +166,13 @@ def _half_sample_errors(
 
 
 def _offset(b: Layers | None) -> int:
-    """Of the diagonal that is logged: each layer with the next one, or with the same of the other model."""
+    """Offset of the logged diagonal: each layer with the next one, or with the same layer of the other
+    model."""
     return 1 if b is None else 0
 
 
 def word_counts(data: Path, ids: Sequence[str]) -> np.ndarray:
-    """How often each token of the vocabulary that occurs stands in each test text: float32 (N, V)."""
+    """Counts of the occurring vocabulary tokens in each test text: float32 (N, V)."""
     split = read_split(data, "test")
     if TARGET_FACTS[read_prepared_target(data)].choices_apart:
         split = candidates_of(split)
@@ -198,7 +199,7 @@ def _curves(
 def _undefined(
     similarity_AB: np.ndarray, spec: SimilaritySpec, a: Layers, b: Layers | None
 ) -> Mapping[str, str]:
-    """Why a layer has no value in its whole row or column."""
+    """Reasons for layers whose whole row or column is undefined."""
     lacking = np.isnan(similarity_AB).all(axis=1), np.isnan(similarity_AB).all(axis=0)
     sides = [(a, lacking[0], "")] if b is None else [(a, lacking[0], ""), (b, lacking[1], " of the other")]
     debiased = spec.measure in ("cka", "rbf", "leverage", "partial_cka", "minibatch_cka")
@@ -209,6 +210,6 @@ def _undefined(
             continue
         known = undefined_layers(layers, debiased=debiased, kernel=kernel)
         for layer in np.flatnonzero(is_lacking).tolist():
-            nothing = f"nothing that the measure sees varies in layer {layer}"
+            nothing = f"layer {layer} has no variance under this measure"
             reasons[f"layer {layer}{whose}"] = known.get(layer, nothing)
     return reasons

@@ -1,4 +1,4 @@
-"""Heat maps of the similarity of layers: conditions side by side, on shared scales."""
+"""Heat maps of layer similarity: one panel per condition, on a shared scale."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,15 +23,15 @@ MAX_MAPS = 12
 """Heat maps in one figure; the best conditions are shown first."""
 
 PAIRS = {
-    "start": ("tuned against its start", "layer before fine-tuning", "layer of the tuned model"),
-    "within": ("within the tuned model", "layer of the tuned model", "layer of the tuned model"),
+    "start": ("fine-tuned against base model", "layer of the base model", "layer of the fine-tuned model"),
+    "within": ("within the fine-tuned model", "layer", "layer"),
     "within/start": (
-        "within the model before fine-tuning",
-        "layer before fine-tuning",
-        "layer before fine-tuning",
+        "within the base model",
+        "layer",
+        "layer",
     ),
 }
-"""What a map's title, its x and its y axis say of the models, by the end of its role."""
+"""The models in a map's title, its x label and its y label, by the end of its role."""
 MEASURES = {
     "cka": "CKA",
     "biased_cka": "biased CKA",
@@ -40,19 +40,19 @@ MEASURES = {
     "svcca": "SVCCA",
     "pwcca": "PWCCA",
     "rsa": "RSA",
-    "mutual_knn": "shared neighbours",
-    "leverage": "CKA without the top 1 % of examples",
-    "partial_cka": "CKA without the words",
-    "minibatch_cka": "mini-batch CKA (an estimate)",
+    "mutual_knn": "mutual k-NN",
+    "leverage": "CKA without the 1 % highest-leverage examples",
+    "partial_cka": "partial CKA (controlling for token counts)",
+    "minibatch_cka": "mini-batch CKA (estimate)",
 }
-"""What the measures are called in words."""
+"""Display names of the measures."""
 BLOCKS_BY_ROLE = {"cka/within": "blocks", "cka/within/start": "blocks/start"}
 
 
 def map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
-    """Figures by name, as `maps/<task>/cka_within`: one for each kind of map, a panel for each condition.
+    """Figures by name, as `maps/<task>/cka_within`: one per kind of map, one panel per condition.
 
-    Before fine-tuning there is a panel for each start instead.
+    Maps within base models have one panel per base model instead.
     """
     everyone = variants_of(conditions)
     figures = {}
@@ -74,7 +74,7 @@ def map_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 
 def variant_map_figures(variant: VariantResult) -> dict[str, Figure]:
-    """The maps of one variant by role; that of its start alone, which others share, is the study's."""
+    """The maps of one variant by role; the map within its base model, which others share, is the study's."""
     label = condition_label(variant.condition)
     roles = [role for role in _map_roles([variant]) if measure_and_pair(role)[1] != "within/start"]
     maps = {role: mean_map([variant], role) for role in roles}
@@ -118,8 +118,8 @@ def _title(task: str, role: str) -> str:
 
 
 def _by_condition(conditions: Conditions) -> tuple[dict[str, Sequence[VariantResult]], str]:
-    """The variants of each panel by the values of their factors, and the factors' names; whole names where
-    the values are ambiguous."""
+    """The variants of each panel by the values of their factors, and the factors' names; full names if the
+    values are ambiguous."""
     factors = list(varied_factors(variants_of(conditions)))
     labels = {
         name: " · ".join(factor_label(variants[0], factor) for factor in factors)
@@ -132,12 +132,13 @@ def _by_condition(conditions: Conditions) -> tuple[dict[str, Sequence[VariantRes
 
 def _by_start(variants: Sequence[VariantResult], role: str) -> dict[str, Sequence[VariantResult]]:
     users = users_by_folder([variant for variant in variants if variant.state == "done"], role)
-    return {shared_label(of, variants) or "the start": of[:1] for of in users.values()}
+    return {shared_label(of, variants) or "base model": of[:1] for of in users.values()}
 
 
 def mean_map(variants: Sequence[VariantResult], role: str) -> np.ndarray | None:
-    """Mean over the done seeds, (layers of the tuned model, of the other), NaN where a seed has NaN; None
-    without a map. The start has more layers where the tuned model was cut off above those that it reads."""
+    """Mean over the done seeds, (layers of the fine-tuned model, of the other), NaN where a seed has NaN;
+    None without a map. The base model has more layers if unused top layers of the fine-tuned model were
+    removed."""
     folders = [v.folders[role] for v in variants if v.state == "done" and role in v.folders]
     maps = [found for found in map(read_similarity, folders) if found is not None]
     return np.mean(maps, axis=0) if maps else None

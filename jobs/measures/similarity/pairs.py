@@ -1,7 +1,7 @@
-"""Figures of pairs of tuned models: of two seeds, of two conditions, of two tasks.
+"""Figures of pairs of fine-tuned models: two seeds, two conditions or two tasks.
 
 The roles are `between/seeds/<seed>`, `between/conditions/<condition>` and `between/tasks/<texts>/<task>`;
-the first model of a pair has them, the second is named.
+they belong to the first model of a pair and name the second.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,9 @@ from layerscope.jobs.specs.measure import LAYER
 from layerscope.jobs.specs.roles import Role
 
 AXES = {
-    "seeds": ("layer with the other seed", "layer with one seed"),
-    "conditions": ("layer of the second condition", "layer of the first condition"),
-    "tasks": ("layer tuned on the second task", "layer tuned on the first task"),
+    "seeds": ("layer, second seed", "layer, first seed"),
+    "conditions": ("layer, second condition", "layer, first condition"),
+    "tasks": ("layer, second task", "layer, first task"),
 }
 
 
@@ -34,8 +34,8 @@ class _Pair:
 
 
 def between_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
-    """Figures by name: a map for each pair of models under `maps/<task>/between_<kind>`, and the similarity
-    of the same layer under `between/<task>/<kind>`; means over seeds, or over the pairs of them."""
+    """Figures by name: a map per pair of models under `maps/<task>/between_<kind>`, and the similarity of
+    equal layers under `between/<task>/<kind>`; means over seeds, or over pairs of seeds."""
     figures = {}
     for kind, pairs_by_label in _by_kind(conditions).items():
         what, _, texts = kind.partition("/")
@@ -59,7 +59,7 @@ def _told(shown: Mapping[str, object], found: Mapping[str, object]) -> str:
 
 
 def _by_kind(conditions: Conditions) -> dict[str, dict[str, list[_Pair]]]:
-    """The pairs of each kind (of tasks, each with its texts) by what a panel is called."""
+    """The pairs of each kind (for tasks, each with its texts) by panel label."""
     found: dict[str, dict[str, list[_Pair]]] = {}
     for variants in conditions.values():
         for variant in variants:

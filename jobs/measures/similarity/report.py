@@ -1,4 +1,4 @@
-"""What the report shows of the similarity of layers: curves with intervals, maps, blocks and tables."""
+"""Layer similarity in the report: curves with intervals, maps, blocks and tables."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ REPORT = MeasureReport(
     sections={
         "maps": (
             "Similarity maps",
-            "Mean over seeds, all on one scale from 0 to 1; what is below 0 is drawn as 0. Hatched grey: "
-            "undefined, as a layer does not vary over the examples or is not finite.",
+            "Mean over seeds, on one scale from 0 to 1; negative values are drawn as 0. Hatched grey: "
+            "undefined (the layer is constant over the examples or not finite).",
         )
     },
 )

@@ -1,4 +1,4 @@
-"""Similarity of layers as values: specs, settings, curves and stages."""
+"""Specs, settings, curves and stages of layer similarity."""
 
 from collections.abc import Iterator
 from typing import Annotated, Literal
@@ -26,9 +26,9 @@ class BlocksSpec(Spec):
     kind: Literal["blocks"] = "blocks"
     max_blocks: Annotated[int, Field(ge=2)] = 4
     level: Share = 0.05
-    """A segmentation is accepted where drift has as much excess gain no more often than this."""
+    """Significance level at which a segmentation is accepted against smooth drift."""
     num_draws: PositiveInt = 199
-    """Maps of layers that drift without a jump, which the segmentation is tested against."""
+    """Simulated maps of smooth drift that the segmentation is tested against."""
     seed: int = 0
 
 
@@ -45,15 +45,14 @@ SimilarityMeasure = Literal[
     "partial_cka",
     "minibatch_cka",
 ]
-"""`cka`: linear and debiased, with standard errors. `minibatch_cka`: an estimate of it from batches, with the
-bounds that these tell. `biased_cka`: with what chance alone gives. `rbf`: with
-a Gaussian kernel, debiased. `leverage`: CKA without the 1 % of examples that stand out most, and how much
-these hold. `partial_cka`: CKA after the words of the texts were taken out. The others are as they are
-called in `jobs.kernels.similarity.similarity_measures`."""
+"""`cka`: linear and debiased, with standard errors. `minibatch_cka`: an estimate of it from batches, with
+bounds. `biased_cka`: with its chance level. `rbf`: with a Gaussian kernel, debiased. `leverage`: CKA without
+the 1 % highest-leverage examples, and their share of the variance. `partial_cka`: CKA controlling for the
+token counts of the texts. The others are named as in `jobs.kernels.similarity.similarity_measures`."""
 
 
 class SimilaritySpec(Spec):
-    """One measure of similarity for every pair of layers, of a model with itself or with another.
+    """One similarity measure for every pair of layers, within a model or between two.
 
     Parents: states (text_states), other (text_states, against another model), data (prepare: the words of the
     texts, for partial_cka).
@@ -63,10 +62,9 @@ class SimilaritySpec(Spec):
     measure: SimilarityMeasure
     against: Literal["itself", "other"]
     num_halves: Annotated[int, Field(ge=2, multiple_of=2)] = 20
-    """Random halves of the examples, two for each split, from which intervals come where there is no formula
-    for them."""
+    """Random halves of the examples, two per split, for intervals without a formula."""
     batch_size: Annotated[int, Field(ge=4)] = 64
-    """Examples of a batch of `minibatch_cka`."""
+    """Examples per batch of `minibatch_cka`."""
     seed: int = 0
 
 
@@ -74,21 +72,21 @@ Between = Literal["seeds", "conditions", "tasks"]
 
 
 class SimilaritySettings(Strict):
-    """Keys of `measures` in an experiment that speak of the similarity of layers."""
+    """Layer similarity under `measures` in an experiment."""
 
     cka: bool = True
-    """Similarity of every two layers, within the tuned model and against its start."""
+    """CKA of every pair of layers, within the fine-tuned model and against the base model."""
     similarity: tuple[SimilarityMeasure, ...] = ()
-    """Further measures of how alike layers are, within the tuned model and against its start."""
+    """Other similarity measures, within the fine-tuned model and against the base model."""
     cka_between: tuple[Between, ...] = ()
-    """Pairs of tuned models whose layers are compared on the same examples: `seeds` of one recipe and task,
-    `conditions` of one task and seed, `tasks` of one recipe and seed (over the texts under probing)."""
+    """Pairs of fine-tuned models whose layers are compared on the same examples: `seeds` of one recipe and
+    task, `conditions` of one task and seed, `tasks` of one recipe and seed (on the texts under probing)."""
     num_test: PositiveInt = 500
-    """Test examples whose layers are looked at."""
+    """Test examples used for all measures."""
 
 
 def _ends(subject: Subject) -> tuple[str, ...]:
-    """The tuned model, and its start where that is another one."""
+    """The fine-tuned model, and the base model if that is another one."""
     return tuple(model for model in (TUNED, START) if model in subject.models)
 
 
@@ -123,14 +121,14 @@ def _similarity(settings: SimilaritySettings, subject: Subject) -> Iterator[Want
 
 
 def _between(settings: SimilaritySettings, subject: Subject) -> Iterator[Wanted]:
-    """Pairs of variants are planned when all variants are."""
+    """Pairs of variants are planned once all variants are known."""
     yield from ()
 
 
 def _faults(settings: SimilaritySettings, facts: EncoderFacts, name: str) -> Iterator[Fault]:
     if "pwcca" in settings.similarity and settings.num_test <= 2 * facts.width:
         message = (
-            f"pwcca of {name} needs more examples than two layers have directions: "
+            f"pwcca of {name} needs more examples than two layers have dimensions: "
             f"num_test above {2 * facts.width}, not {settings.num_test}"
         )
         yield Fault(("measures", "similarity"), message)
@@ -146,8 +144,8 @@ _SIMILARITIES = (
 )
 CKA = Measure(
     name="cka",
-    title="Similarity of layers",
-    words="Centred kernel alignment (CKA): 1 is the same up to rotation and scale.",
+    title="Layer similarity (CKA)",
+    words="Linear centred kernel alignment, debiased: 1 means identical up to rotation and scale.",
     curves={pair: Curve() for pair in _PAIRS},
     stages=_cka,
     modules={"cka": "layerscope.jobs.measures.similarity.cka_stage"},
@@ -161,8 +159,8 @@ BLOCKS = Measure(
 )
 SIMILARITY = Measure(
     name="similarity",
-    title="Further measures of similarity",
-    words="A layer compared with itself has 1.",
+    title="Other similarity measures",
+    words="A layer has similarity 1 with itself.",
     curves={name: Curve() for name in _SIMILARITIES},
     draws_curves=False,
     stages=_similarity,
@@ -171,7 +169,7 @@ SIMILARITY = Measure(
 )
 BETWEEN = Measure(
     name="between",
-    title="Between tuned models",
+    title="CKA between fine-tuned models",
     words="CKA of the same layer of two models on the same examples.",
     curves={name: Curve() for name in _SIMILARITIES},
     draws_curves=False,

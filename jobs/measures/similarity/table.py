@@ -1,5 +1,5 @@
-"""What each measure says of each layer: curves with intervals, if there are any, and a table with floors and
-reasons."""
+"""Values of each similarity measure by layer: curves with intervals, and a table with chance levels and the
+reasons for undefined values."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ from layerscope.jobs.specs.measure import LAYER
 from layerscope.jobs.specs.roles import Role
 
 INTERVAL_ENDS = ("/low", "/high")
-"""Ends of the names of curves that bound another one."""
+"""Suffixes of curves that bound another one."""
 CURVES = ("same_layer", "next_layer")
-SHARES = {"largest_row": "part of the most distant example", "top_percent": "part of the top 1 % of examples"}
+SHARES = {"largest_row": "variance share, top example", "top_percent": "variance share, top 1 % of examples"}
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class SimilarityRow:
     condition: str
     measure: str
     cells: tuple[str, ...]
-    """A value with its interval or floor, `undefined`, or nothing where there is no such layer."""
+    """A value with its interval or chance level, `undefined`, or – if there is no such layer."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ class SimilarityTable:
 
 
 def similarity_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
-    """A figure for each measure and pair of models: the best conditions, with the mean of the intervals of
-    their seeds as bands where there are intervals, and else with the range over seeds."""
+    """One figure per measure and pair of models: the best conditions, with bands from the mean of the
+    intervals of their seeds if there are intervals, and else from the range over seeds."""
     figures = {}
     for role in _roles(variants_of(conditions)):
         for curve in (*CURVES, *SHARES):
@@ -80,7 +80,7 @@ def similarity_figures(task: str, conditions: Conditions) -> dict[str, Figure]:
 
 
 def similarity_tables(study: Study) -> list[SimilarityTable]:
-    """A table for each task and pair of models, in the order of the experiment."""
+    """One table per task and pair of models, in the order of the experiment."""
     tables = []
     for task, conditions in conditions_by_task(study).items():
         done = {
@@ -111,7 +111,7 @@ def _with_interval(variants: Sequence[VariantResult], role: str, curve: str) -> 
 def _table(task: str, pair: str, roles: Sequence[str], conditions: Conditions) -> SimilarityTable:
     rows: list[SimilarityRow] = []
     reasons: dict[str, dict[str, None]] = {}
-    """Of what is undefined, and the measures that have no value there."""
+    """Reasons for undefined values, and the measures concerned."""
     for condition, variants in conditions.items():
         for role in roles:
             with_role = [variant for variant in variants if role in variant.folders]
@@ -150,7 +150,7 @@ def _rows(
 def _cells(bands: Mapping[str, Band], curve: str, lacking: set[int]) -> tuple[str, ...]:
     names = (curve, f"{curve}/low", f"{curve}/high", "floor" if curve in CURVES else "")
     values, low, high, floors = (_by_step(bands.get(name)) for name in names)
-    # A layer without values has none with the layer below it either.
+    # An undefined layer also has no similarity with the layer below it.
     undefined = lacking | {layer - 1 for layer in lacking if curve == "next_layer"}
     cells = []
     for layer in range(max(values, default=-1) + 1):

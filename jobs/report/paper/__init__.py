@@ -1,1 +1,1 @@
-"""A paper's numbers and claims beside a study's own results."""
+"""A paper's numbers and claims, compared with a study's own results."""

@@ -1,4 +1,4 @@
-"""The conditions that a claim sets against each other: equal in every factor that the claim does not name."""
+"""The conditions that a claim compares: equal in every factor that the claim does not name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from layerscope.jobs.specs.references import Claim, Where, WhereAny
 
 @dataclass(frozen=True)
 class Candidate:
-    """A condition that meets what a claim asks for."""
+    """A condition that matches one side of a claim."""
 
     words: str
-    """Its values of the factors that are asked for."""
+    """Its values of the factors that the claim names."""
     variants: tuple[VariantResult, ...]
 
 
@@ -24,25 +24,26 @@ class Context:
 
     task: str
     rest: Mapping[str, str]
-    """Those values, by factor."""
+    """Values of these factors."""
     candidates: tuple[tuple[Candidate, ...], ...]
-    """For each thing asked for, the conditions that meet it."""
+    """For each side of the claim, the conditions that match it."""
 
     @property
     def is_complete(self) -> bool:
-        """Whether something meets each."""
+        """Whether every side has a candidate."""
         return all(self.candidates)
 
 
 def contexts_of(
     study: Study, asked: Sequence[WhereAny], claim: Claim, *, apart_from: Sequence[str] = ()
 ) -> list[Context]:
-    """Every context in which a condition with a finished run meets anything of what is asked for.
+    """Every context in which a condition with a finished run matches a side of the claim.
 
-    Of the contexts of a task that are complete, those like the paper's setting are taken where there are any.
+    Of a task's complete contexts, those with the paper's setting are preferred, if there are any.
 
     Args:
-        apart_from: Further factors that do not tell contexts apart.
+        asked: The sides of the claim.
+        apart_from: Further factors that do not distinguish contexts.
     """
     reference = study.reference
     assert reference is not None
@@ -68,7 +69,7 @@ def contexts_of(
 
 
 def same_context(context: Context, rest: Mapping[str, str]) -> bool:
-    """Whether the context has these values; a task of which no text is cut has any truncation."""
+    """Whether the context has these values; a task without truncated texts matches any truncation."""
     return all(
         context.rest.get(factor, value) in (value, *(["whole"] if factor == "truncation" else []))
         for factor, value in rest.items()
@@ -76,7 +77,7 @@ def same_context(context: Context, rest: Mapping[str, str]) -> bool:
 
 
 def _like_the_paper(reference: StudyReference, contexts: list[Context], otherwise: Where) -> list[Context]:
-    """Factor by factor the contexts with the paper's value, as far as there are any."""
+    """Factor by factor, the contexts with the paper's value, if there are any."""
     for factor, value in otherwise.items():
         alike = [
             context
@@ -107,7 +108,7 @@ def _words(reference: StudyReference, where: WhereAny, variant: VariantResult) -
 
 
 def _rest(variant: VariantResult, named: set[str]) -> tuple[tuple[str, str], ...]:
-    """A factor that the condition does not name follows from others."""
+    """A factor that the condition does not name is determined by others."""
     varied = [part.partition("=")[0] for part in variant.condition.split()]
     return tuple(
         (factor, factor_label(variant, factor))

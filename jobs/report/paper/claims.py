@@ -1,6 +1,6 @@
-"""A paper's claims checked on a study's own runs: held, not held, or not decidable with so many examples.
+"""A paper's claims tested on a study's own runs: held, not held, or not decidable with this many examples.
 
-Every difference is in percentage points of test error and below zero where it is as claimed.
+Differences are in percentage points of test error, negative if they agree with the claim.
 """
 
 import math
@@ -37,11 +37,11 @@ Verdict = Literal["held", "not held", "not decidable", "not run"]
 
 @dataclass(frozen=True)
 class Comparison:
-    """One difference that a verdict rests on."""
+    """One difference that a verdict is based on."""
 
     what: str
     place: str
-    """The task or tasks, and what else the compared conditions share."""
+    """The task or tasks, and the other factors that the compared conditions share."""
     difference: Interval
     """Percentage points of test error with a 95 % bootstrap interval over test examples."""
     p_value: float
@@ -52,21 +52,21 @@ class Comparison:
 
 @dataclass(frozen=True)
 class CheckedClaim:
-    """What became of a claim."""
+    """A claim and its verdict."""
 
     claim: Claim
     verdict: Verdict
     comparisons: tuple[Comparison, ...] = ()
     words: str = ""
-    """What was counted where nothing is compared, and what was not run."""
+    """Counts if nothing is compared, and what was not run."""
 
 
 def check_claims(study: Study) -> list[CheckedClaim]:
     """The claims of the study's paper in its order; none without a paper.
 
-    A claim that one recipe is better is held where every comparison it speaks of has Holm's p below 0.05 and
-    an interval on the claimed side of zero, and not held where any lies on the other side in this way.
-    The tests speak of other test examples, not of other seeds.
+    A claim that one recipe is better is held if every comparison has a Holm-adjusted p below 0.05 and an
+    interval on the claimed side of zero, and not held if any comparison is significant on the other side.
+    The tests generalise to other test examples, not to other seeds.
     """
     if study.reference is None:
         return []
@@ -92,14 +92,14 @@ def comparison_line(comparison: Comparison) -> str:
 
 @dataclass
 class _Found:
-    """Comparisons whose p-values are still their own, by the context in which one of them may be enough."""
+    """Comparisons with unadjusted p-values, grouped by context."""
 
     groups: list[list[Comparison]]
     missing: str
 
 
 class _Checker:
-    """Checks claims on one study, whose predictions are read once."""
+    """Checks claims on one study; predictions are read once."""
 
     def __init__(self, study: Study) -> None:
         self._study = study
@@ -125,7 +125,7 @@ class _Checker:
                 assert_never(never)
 
     def _pairs(self, claim: Claim, asked: Sequence[WhereAny]) -> _Found:
-        """The first of what is asked for against each of the others, a group for each context."""
+        """The first of the requested conditions against each of the others, one group per context."""
         contexts = contexts_of(self._study, asked, claim)
         groups = []
         for context in filter(lambda each: each.is_complete, contexts):
@@ -141,7 +141,7 @@ class _Checker:
         pair = matched(self._correct(one), self._correct(other))
         if pair is None:
             return None
-        # Less right is more error: the other's share of right answers comes first.
+        # Lower accuracy is higher error, so the other's accuracy comes first.
         difference = difference_interval(pair[1], pair[0], seed=0)
         return Comparison(
             what=f"{one.words} against {other.words}",
@@ -153,7 +153,7 @@ class _Checker:
         )
 
     def _averages(self, claim: Claim, asked: Sequence[WhereAny]) -> _Found:
-        """The first against the second on the average of the tasks; of a third, what both gain over it."""
+        """The first against the second, averaged over tasks; with a third, their gains over it."""
         contexts = contexts_of(self._study, asked, claim)
         complete = [context for context in contexts if context.is_complete]
         concrete = [context.rest for context in complete if context.rest.get("truncation") != "whole"]
@@ -171,11 +171,11 @@ class _Checker:
             groups += [[_averaged(words, by_task, rest)] for words, by_task in several.items()]
         missing = self._missing(contexts, asked, claim)
         if complete and not groups:
-            missing = "an average needs two tasks or more"
+            missing = "an average needs at least two tasks"
         return _Found(groups, missing)
 
     def _gains(self, claim: Claim, check: GainGrows) -> _Found:
-        """The gain at the highest value of the factor less that at the lowest, in each context."""
+        """The gain at the highest value of the factor minus that at the lowest, in each context."""
         asked = [check.where, check.over]
         contexts = contexts_of(self._study, asked, claim, apart_from=[check.as_falls])
         groups, missing = [], self._missing(contexts, asked, claim)
@@ -185,7 +185,7 @@ class _Checker:
             ]
             sizes = sorted(set(by_size[0]) & set(by_size[1]))
             if len(sizes) < 2:
-                missing = f"one value of {check.as_falls} only: a gain that grows needs two"
+                missing = f"only one value of {check.as_falls}: a growing gain needs two"
                 continue
             chosen = [of[size] for size in (sizes[-1], sizes[0]) for of in by_size]
             correct = matched(*map(self._correct, chosen))
@@ -219,7 +219,7 @@ class _Checker:
         return self._read[place]
 
     def _missing(self, contexts: Sequence[Context], asked: Sequence[WhereAny], claim: Claim) -> str:
-        """What has no finished run, and in which tasks the rest has one."""
+        """What has no finished run, by task."""
         reference = self._study.reference
         assert reference is not None
         tasks = [
@@ -241,7 +241,7 @@ class _Checker:
                 lack = f"no finished run with {' or with '.join(without)}"
                 tasks_by_lack.setdefault(lack, []).append(task)
             elif not any(context.is_complete for context in own):
-                tasks_by_lack.setdefault("no finished runs that are equal in all else", []).append(task)
+                tasks_by_lack.setdefault("no finished runs that are otherwise equal", []).append(task)
         return "; ".join(f"{', '.join(of)}: {lack}" for lack, of in tasks_by_lack.items())
 
 
@@ -251,7 +251,7 @@ _Rule = Callable[[list[list[Comparison]]], Verdict]
 
 def _judged(claim: Claim, found: _Found, rule: _Rule) -> CheckedClaim:
     if not found.groups:
-        words = found.missing or "no seeds and test examples in common"
+        words = found.missing or "no common seeds and test examples"
         return CheckedClaim(claim, "not run", words=words)
     flat = [comparison for group in found.groups for comparison in group]
     adjusted: Iterator[float] = iter(holm([comparison.p_value for comparison in flat]).tolist())
@@ -261,7 +261,7 @@ def _judged(claim: Claim, found: _Found, rule: _Rule) -> CheckedClaim:
 
 
 def _all(outcome: Callable[[Comparison], _Outcome]) -> _Rule:
-    """Held where every comparison is as claimed, not held where any is the opposite."""
+    """Held if every comparison is as claimed, not held if any is the opposite."""
 
     def rule(groups: list[list[Comparison]]) -> Verdict:
         outcomes = {outcome(comparison) for group in groups for comparison in group}
@@ -273,7 +273,7 @@ def _all(outcome: Callable[[Comparison], _Outcome]) -> _Rule:
 
 
 def _some(groups: list[list[Comparison]]) -> Verdict:
-    """Held where some comparison of each group is as claimed, not held where all of any are the opposite."""
+    """Held if each group has a comparison as claimed, not held if all of any group are the opposite."""
     outcomes = [{_outcome(comparison) for comparison in group} for group in groups]
     if any(of == {"opposite"} for of in outcomes):
         return "not held"
@@ -289,7 +289,7 @@ def _outcome(comparison: Comparison) -> _Outcome:
 
 
 def _outcome_within(margin: float) -> Callable[[Comparison], _Outcome]:
-    """A whole interval below the margin is as claimed, whatever the p-value says of zero."""
+    """An interval entirely below the margin is as claimed, whatever the p-value."""
     return lambda one: "as claimed" if one.difference.high < margin else _outcome(one)
 
 
@@ -300,7 +300,7 @@ def _averaged(
     interval, p_value = average_interval(differences, seed=0)
     what = f"{words[0]} against {words[1]}"
     if len(words) == 3:
-        # What two recipes gain over a third differs by what they differ: the third cancels out.
+        # The difference of two gains over a third is the difference of the two: the third cancels out.
         gains = [
             points(100 * np.mean([(of[index].mean() - of[2].mean()) for of in by_task.values()]))
             for index in (0, 1)
@@ -329,7 +329,7 @@ def _grown(
         for gain_N, value in zip((high_N, low_N), values, strict=True)
     ]
     return Comparison(
-        what=f"gain of {chosen[0].words} over {chosen[1].words}: {gains[0]} less {gains[1]}",
+        what=f"gain of {chosen[0].words} over {chosen[1].words}: {gains[0]} minus {gains[1]}",
         place=_place([context.task], context.rest),
         difference=_in_points(interval),
         p_value=p_value,
@@ -344,7 +344,7 @@ def _value(candidate: Candidate, factor: str) -> object:
 
 
 def _size(candidate: Candidate, factor: str) -> float:
-    """By what the values are ordered; a study has sizes as shares or as counts, and not both."""
+    """Sort key of the values; a study has sizes as shares or as counts, not both."""
     value = candidate.variants[0].recipe.get(factor)
     return float(value) if isinstance(value, int | float) else math.inf
 

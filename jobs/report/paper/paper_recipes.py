@@ -1,4 +1,4 @@
-"""The paper beside which a study is shown, and which of its recipes are those of the paper."""
+"""The paper that a study is compared with, and which recipes match the paper's."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ ENCODER, LAYERS = "encoder", "layers"
 
 @dataclass(frozen=True)
 class StudyReference:
-    """A paper's tables and claims, and what the study has instead of the paper's setting."""
+    """A paper's tables and claims, and the study's tasks and encoders in its terms."""
 
     paper: Paper
     paper_task_by_task: Mapping[str, str]
     """The paper's data set for each of our tasks that has one."""
     encoders: Mapping[str, str]
-    """The study's encoders by what its recipes call them; the first is the study's own."""
+    """The study's encoders by their name in recipes; the first is the experiment's `encoder`."""
     num_layers: int | None = None
-    """Layers of the study's encoder, where known."""
+    """Layers of the study's encoder, if known."""
 
     def meets(self, recipe: Mapping[str, object], where: Mapping[str, Value | Bounds]) -> bool:
-        """Whether a recipe has every value that is asked for; a factor that it lacks meets nothing.
+        """Whether a recipe has every requested value; a factor that it lacks does not match.
 
-        `layers: last` is the number of the encoder's last layer, and `none` is null. An encoder is known by
-        its name, whoever published it.
+        `layers: last` is the number of the encoder's last layer, and `none` is null. Encoders match by
+        name, regardless of the organisation.
         """
         known = {factor: self._known(factor, value) for factor, value in recipe.items()}
         known[ENCODER] = self.encoder_of(recipe).rpartition("/")[2]
@@ -34,7 +34,7 @@ class StudyReference:
         )
 
     def encoder_of(self, recipe: Mapping[str, object]) -> str:
-        """The encoder that a recipe names; the study's own where it names none."""
+        """The encoder that a recipe names; the experiment's `encoder` if it names none."""
         return self.encoders.get(str(recipe.get(ENCODER)), next(iter(self.encoders.values())))
 
     def _known(self, factor: str, value: object) -> object:
@@ -57,7 +57,7 @@ def _has(value: object, asked: object) -> bool:
 
 
 def in_words(where: Mapping[str, Value | Bounds]) -> str:
-    """The factors as a condition is named: `layer_decay below 1 truncation=head`."""
+    """The factors in the notation of condition names: `layer_decay below 1 truncation=head`."""
     return " ".join(_factor_in_words(factor, value) for factor, value in where.items())
 
 

@@ -1,4 +1,4 @@
-"""A paper's tables beside what a study's own runs have, cell by cell, in % of test error."""
+"""A paper's tables compared with a study's own runs, cell by cell, in % of test error."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,33 +18,33 @@ PRETRAINING = "pretraining"
 
 @dataclass(frozen=True)
 class Beside:
-    """One cell of the paper and a condition of ours that is the same recipe."""
+    """One cell of the paper and our condition with the same recipe."""
 
     row: str
     condition: str
     paper: float
     ours: Interval
-    """Mean over the seeds with its 95 % interval; NaN bounds with one seed or equal ones."""
+    """Mean over the seeds with its 95 % interval; NaN bounds for one seed or identical scores."""
     num_seeds: int
 
     @property
     def difference(self) -> float:
-        """Ours less the paper's."""
+        """Ours minus the paper's."""
         return self.ours.mean - self.paper
 
     @property
     def is_inside(self) -> bool | None:
-        """Whether the paper's value lies in our interval; None without one."""
+        """Whether the paper's value lies in our interval; None without an interval."""
         return None if math.isnan(self.ours.low) else self.ours.low <= self.paper <= self.ours.high
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """By how much a further pretraining lowers the error, relative to none, on the average of the tasks."""
+    """Relative reduction of the error by a continued pretraining against none, averaged over tasks."""
 
     row: str
     tasks: tuple[str, ...]
-    """Those in which both were run: the paper's average is over the same."""
+    """Tasks that were run with both; the paper's average is over the same tasks."""
     paper: float
     """In %."""
     ours: float
@@ -58,9 +58,9 @@ class BesideTask:
     paper_task: str
     cells: tuple[Beside, ...]
     not_run: tuple[str, ...]
-    """Rows that no finished run of ours is, each with the paper's value."""
+    """Rows without a finished run of ours, each with the paper's value."""
     elsewhere: tuple[str, ...]
-    """Rows that no recipe of ours can be, each with the paper's value."""
+    """Rows that no recipe of ours can reproduce, each with the paper's value."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +70,12 @@ class BesideTable:
     table: Table
     tasks: tuple[BesideTask, ...]
     without_task: tuple[str, ...]
-    """The paper's columns that no task of ours is."""
+    """The paper's columns without a task of ours."""
     reductions: tuple[Reduction, ...] = ()
 
     @property
     def is_of_test_errors(self) -> bool:
-        """Whether our scores can stand beside it."""
+        """Whether our scores are comparable."""
         return self.table.measure == TEST_ERROR
 
 
@@ -88,7 +88,7 @@ def beside_tables(study: Study) -> list[BesideTable]:
 
 
 def smaller_setting(study: Study) -> str:
-    """A sentence that says in what our runs differ from the paper's; empty where they do not, or unknown."""
+    """One sentence on how our setting differs from the paper's; empty if it does not, or is unknown."""
     reference = study.reference
     if reference is None or reference.paper.setting is None:
         return ""
@@ -111,7 +111,7 @@ def smaller_setting(study: Study) -> str:
         data = reference.paper.data.get(paper_task)
         if ours is not None and data is not None and ours != data.num_train:
             parts.append(f"{task} with {ours:,} training texts instead of {data.num_train:,}")
-    return f"Our setting is not the paper's: {'; '.join(parts)}." if parts else ""
+    return f"Our setting differs from the paper's: {'; '.join(parts)}." if parts else ""
 
 
 def _num_train(variants: Sequence[VariantResult]) -> int | None:
@@ -168,7 +168,8 @@ def _task(
 def _counterparts(
     reference: StudyReference, table: Table, row: Row, conditions: Sequence[tuple[VariantResult, ...]]
 ) -> list[tuple[tuple[VariantResult, ...], list[float]]]:
-    """The conditions with a finished run that are the row; of several, those like the table's other rows."""
+    """Conditions with a finished run that match the row; of several, those with the table's other
+    settings."""
     if row.where is None:
         return []
     scored = [(variants, _errors(variants)) for variants in conditions]
@@ -185,14 +186,14 @@ def _counterparts(
 
 
 def _errors(variants: Sequence[VariantResult]) -> list[float]:
-    """Test errors in % of the seeds that are done and finite."""
+    """Finite test errors in % of the finished seeds."""
     done = [v for v in variants if v.state == "done" and "finetune" in v.folders]
     scores = (read_metrics(variant.folders["finetune"]).get(ACCURACY, math.nan) for variant in done)
     return [100 * (1 - score) for score in scores if math.isfinite(score)]
 
 
 def _reductions(table: Table, tasks: Sequence[BesideTask]) -> list[Reduction]:
-    """For each further pretraining over two tasks or more: the paper averages over different ones."""
+    """For each continued pretraining over at least two tasks; the paper averages over different ones."""
     starts = {row.row: row.where.get(PRETRAINING) for row in table.rows if row.where is not None}
     plain = next((row for row, start in starts.items() if start == "none"), None)
     if plain is None:
@@ -215,7 +216,7 @@ def _reductions(table: Table, tasks: Sequence[BesideTask]) -> list[Reduction]:
 
 
 def _one_by_row(cells: Sequence[Beside]) -> Mapping[str, Beside]:
-    """Rows that exactly one condition of ours is."""
+    """Rows that exactly one condition of ours matches."""
     rows = [cell.row for cell in cells]
     return {cell.row: cell for cell in cells if rows.count(cell.row) == 1}
 

@@ -52,14 +52,14 @@ def test_a_start_that_variants_share_is_one_row_and_one_panel(tmp_path):
     second = replace(second, folders={**second.folders, **shared})
     study = make_study(first, second)
     assert [(row.condition, row.num_blocks, row.ranges) for row in block_rows(study)] == [
-        ("before fine-tuning", "1", "0–6"),
+        ("base model", "1", "0–6"),
         ("decay=0.9", "2", "0–3, 4–6"),
         ("decay=1.0", "2", "0–3, 4–6"),
     ]
     panels = study_figures(study)["maps/topic/cka_within_start"].axes
     assert [len(axes.images) for axes in panels] == [1, 0]
     page = words(render_report(study))
-    assert "topic before fine-tuning 1 0–6 0.700 0.100 – 0.600 1" in page
+    assert "topic base model 1 0–6 0.700 0.100 – 0.600 1" in page
     assert "topic decay=1.0 2 0–3, 4–6 0.700 0.100 – 0.005 1" in page
 
 

@@ -10,4 +10,4 @@ def test_a_share_of_true_pairs_far_from_half_is_a_caution(share, told):
 
 def test_many_passes_are_a_caution():
     assert cautions_of({"train/passes": 40.0}) == []
-    assert cautions_of({"train/passes": 41.0})[0].startswith("the corpus is passed over 41 times")
+    assert cautions_of({"train/passes": 41.0})[0].startswith("41 epochs over the corpus")

@@ -32,8 +32,8 @@ def test_the_fewest_layers_within_half_a_point_are_told_for_each_head(tmp_path):
     assert (refitted.head, refitted.kept, refitted.full, refitted.score) == ("refitted head", 1, 0.9, 0.895)
     assert refitted.cost == pytest.approx(0.005)
     page = words(render_report(make_study(measured(tmp_path))))
-    assert "topic the only recipe accuracy tuned head 0.900 2 of 3 1 0.896 +0.40" in page
-    assert "topic the only recipe accuracy refitted head 0.900 1 of 3 2 0.895 +0.50" in page
+    assert "topic single recipe accuracy tuned head 0.900 2 of 3 1 0.896 +0.40" in page
+    assert "topic single recipe accuracy refitted head 0.900 1 of 3 2 0.895 +0.50" in page
 
 
 def test_a_head_with_which_all_depths_lose_more_says_so(tmp_path):
@@ -62,7 +62,7 @@ def test_both_heads_are_on_one_chart(tmp_path):
         list(REFITTED.values()),
     ]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["the only recipe, tuned head", "the only recipe, refitted head"]
+    assert labels == ["single recipe, tuned head", "single recipe, refitted head"]
     assert "depth/topic/both_heads" not in study_figures(make_study(measured(tmp_path, refitted=None)))
 
 
@@ -82,9 +82,7 @@ def test_a_task_is_shown_by_its_own_metric(tmp_path):
     tuned, refitted = drop_rows(study)
     assert (tuned.metric, tuned.kept, tuned.full, tuned.score) == ("pearson", 1, 0.803, 0.8)
     assert (refitted.kept, refitted.full, refitted.score) == (1, 0.803, 0.81)
-    assert "topic the only recipe pearson tuned head 0.803 1 of 2 1 0.800 +0.30" in words(
-        render_report(study)
-    )
+    assert "topic single recipe pearson tuned head 0.803 1 of 2 1 0.800 +0.30" in words(render_report(study))
     axes = study_figures(study)["depth/topic/both_heads"].axes[0]
     assert axes.get_ylabel() == "pearson"
     # What was measured by another metric alone has no row.

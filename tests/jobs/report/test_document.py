@@ -108,8 +108,8 @@ def test_no_condition_is_called_best_among_indistinguishable_ones(tmp_path):
         "topic: no single best. decay=0.9 scored highest, mean test accuracy 0.800 (one seed: no interval)"
         in page
     )
-    assert "; the other condition cannot be told from it" in page
-    assert "not told apart" in page
+    assert "; the other is not significantly different" in page
+    assert "not significant" in page
     assert "is best" not in page
 
 
@@ -123,7 +123,7 @@ def test_a_separated_condition_is_called_best(tmp_path):
     ]
     page = words(render_report(make_study(*variants)))
     assert "topic: decay=0.9 is best on the test examples" in page
-    assert "the other is worse" in page
+    assert "the other is significantly worse" in page
     assert "worse +0.500 [+0.4" in page
 
 
@@ -176,8 +176,8 @@ def test_a_diverged_run_is_shown_as_such(tmp_path):
 
 def test_missing_measures_have_no_section(tmp_path):
     page = words(render_report(make_study(write_record(make_variant(tmp_path), test__accuracy=0.5))))
-    assert "topic: the only recipe, the only condition, has mean test accuracy 0.500" in page
-    assert "Probes of every layer" not in page
+    assert "topic: one condition (single recipe), mean test accuracy 0.500" in page
+    assert "Linear probes by layer" not in page
     assert "layerscope run fake.yaml" in page
 
 
@@ -230,24 +230,24 @@ def test_a_study_stands_beside_its_paper(tmp_path):
     ]
     html = render_report(make_study(*runs, reference=known))
     page = words(html)
-    assert "Beside the paper" in page
+    assert "Comparison with the paper" in page
     assert "What is known (nowhere)" in page
     assert "encoder tiny of 4 layers instead of bert-base-uncased of 12" in page
     assert "first truncation=head 5.63 9.50 4.77 to 18.02, 2 seeds +3.87 yes" in page
-    assert "Not run in topic (the paper's value): second 5.44." in page
+    assert "Not run on topic (the paper's value): second 5.44." in page
     assert "Other models in the paper, topic: CNN 9.10." in page
-    assert "Not run, as no task of ours is mood." in page
+    assert "Not run, because the experiment has no task mood." in page
     assert "a It is so. (table 1) held topic: truncation=head against truncation=both: −30.00 points" in page
     assert "b It is so. (table 1) not run topic: no finished run with truncation=none" in page
     assert Page(html).tags.count("table") == Page(html).tags.count("caption")
-    assert "Beside the paper" not in words(render_report(make_study(*runs)))
+    assert "Comparison with the paper" not in words(render_report(make_study(*runs)))
 
 
 def test_a_measure_that_is_no_test_error_is_only_quoted(tmp_path):
     rows = [{"row": "small", "values": {"topic": 0.44}}]
     known = reference(tables=[{"table": "F2", "title": "Drift", "measure": "correlation", "rows": rows}])
     page = words(render_report(make_study(*variants(tmp_path, 50, decay=1.0), reference=known)))
-    assert "The paper's numbers are of another measure: correlation." in page
+    assert "The paper reports another measure here (correlation), so there is no comparison." in page
     assert "small: topic 0.44" in page
 
 

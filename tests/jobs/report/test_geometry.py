@@ -75,7 +75,7 @@ def test_a_measure_with_figures_of_its_own_is_not_drawn_metric_by_metric(figures
 
 def test_shifts_are_drawn_in_a_plane_for_every_other_layer_from_the_last_down(figures):
     (panel,) = figures["geometry/topic/plane"].axes
-    assert panel.get_title() == "layer 1: 80 %"
+    assert panel.get_title() == "layer 1: 80 % of variance"
     assert legend(figures["geometry/topic/plane"]) == ["h", "g", "f", "e", "d", "c"]
     farthest = panel.lines[3]
     assert (farthest.get_xdata(), farthest.get_ydata()) == ([8], [1])
@@ -124,13 +124,13 @@ def test_the_start_is_looked_at_in_the_last_layer_that_the_tuned_model_has(tmp_p
 def test_the_page_has_figures_and_a_table_that_wraps(tmp_path):
     html = render_report(make_study(measured(tmp_path, subject="pos", decay=0.9)))
     page = words(html)
-    assert "Geometry of labels" in page
+    assert "Label geometry (DirectProbe)" in page
     assert (
         "topic decay=0.9 pos 1 8 12 8 40 enough 0.900 [0.800, 0.950] 0.700 [0.600, 0.800] "
         "0.600 [0.400, 0.700] 7 0 +3.50" in page
     )
     assert Page(html).tags.count("table") == Page(html).tags.count("caption")
-    assert "Labels in the last layer" not in words(render_report(make_study()))
+    assert "Label geometry at the last layer" not in words(render_report(make_study()))
 
 
 def test_checkpoints_stand_between_before_and_after(tmp_path):
@@ -146,9 +146,9 @@ def test_checkpoints_stand_between_before_and_after(tmp_path):
     axes = figures["geometry/topic/pos_nearest"].axes[0]
     np.testing.assert_allclose(axes.lines[0].get_ydata(), [1, 8, 7, 8])
     ticks = [" ".join(text.get_text().split()) for text in axes.get_xticklabels()]
-    assert ticks == ["before", "0.25 of the training", "0.5 of the training", "after"]
+    assert ticks == ["before", "0.25 of training", "0.5 of training", "after"]
     along = figures["geometry/topic/pos_pearson_along"]
-    assert legend(along) == ["0.25 of the training", "0.5 of the training", "after"]
+    assert legend(along) == ["0.25 of training", "0.5 of training", "after"]
     assert [line.get_ydata()[-1] for line in along.axes[0].lines] == [0.8, 0.7, 0.6]
     # They are no probing tasks of their own.
     assert not [name for name in figures if "at-" in name]
@@ -171,7 +171,10 @@ def test_paths_are_drawn_in_the_first_layer_above_the_embeddings_and_in_the_last
     write_label_paths(variant.folders["paths/pos"], paths)
     figures = study_figures(make_study(variant))
     figure = figures["geometry/topic/pos_paths"]
-    assert [panel.get_title() for panel in figure.axes] == ["layer 1: 90 %", "layer 2: 75 %"]
+    assert [panel.get_title() for panel in figure.axes] == [
+        "layer 1: 90 % of variance",
+        "layer 2: 75 % of variance",
+    ]
     assert legend(figure) == ["noun", "end", "start", "end"]
     way, start, end = figure.axes[1].lines[:3]
     np.testing.assert_array_equal(way.get_xydata(), position_LTC2[2, :, 0])
@@ -189,7 +192,7 @@ def test_paths_of_the_embeddings_alone_are_one_panel(tmp_path):
     alone = LabelPaths(("a", "b", "c"), np.zeros((1, 3, 3, 2)), np.array([np.nan]))
     write_label_paths(variant.folders["paths"], alone)
     (panel,) = variant_figures(variant)["geometry/paths"].axes
-    assert panel.get_title() == "layer 0: all alike"
+    assert panel.get_title() == "layer 0: no variance"
 
 
 def test_planes_show_every_path_whole(tmp_path):

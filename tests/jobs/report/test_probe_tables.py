@@ -43,10 +43,10 @@ def test_a_network_has_its_deviation_fresh_weights_and_selectivity(tmp_path):
     (row,) = probe_rows(make_study(variant))
     assert (row.deviation, row.random, row.selectivity_before, row.selectivity_after) == (0.02, 0.3, 0.2, 0.4)
     page = words(render_report(make_study(variant)))
-    assert "Compression: bits that" not in page
+    assert "Compression: uniform code length" not in page
     assert (
-        "topic decay=0.9 pos two hidden layers, accuracy 1 0.500 0.700 ± 0.020 "
-        "+0.200 (one seed or equal ones: no interval) 0.300 0.200 0.400"
+        "topic decay=0.9 pos MLP probe, accuracy 1 0.500 0.700 ± 0.020 "
+        "+0.200 (one seed or identical values: no interval) 0.300 0.200 0.400"
     ) in page
     names = list(study_figures(make_study(variant)))
     assert names == ["mlp_probe/topic/pos_accuracy", "mlp_probe_control/topic/pos_selectivity"]
@@ -55,13 +55,11 @@ def test_a_network_has_its_deviation_fresh_weights_and_selectivity(tmp_path):
 def test_compression_is_a_row_of_its_own(tmp_path):
     variant = probed(tmp_path, after=3.0, before=2.0, measure="description_length", metric="compression")
     (row,) = probe_rows(make_study(variant))
-    assert (row.probe, row.before, row.after) == ("description length, compression", 2, 3)
+    assert (row.probe, row.before, row.after) == ("MDL, compression", 2, 3)
     page = words(render_report(make_study(variant)))
-    assert (
-        "description length, compression 1 2.000 3.000 +1.000 (one seed or equal ones: no interval)" in page
-    )
-    assert "Compression: bits that" in page
-    assert "Fresh weights" not in page and "Selectivity" not in page
+    assert "MDL, compression 1 2.000 3.000 +1.000 (one seed or identical values: no interval)" in page
+    assert "Compression: uniform code length" in page
+    assert "Random init" not in page and "Selectivity" not in page
 
 
 def test_tasks_that_were_tuned_on_stand_against_those_that_were_probed(tmp_path):
@@ -84,7 +82,7 @@ def test_labels_that_came_apart_are_counted_where_geometry_was_measured(tmp_path
     variant = measured(tmp_path, subject="pos")
     variant = add(add(variant, after=0.8, before=0.5), after=0.4, before=0.6, subject="pos")
     (table,) = cross_tables(make_study(variant))
-    cell = table.cells_by_row["topic", "the only recipe"]["pos"]
+    cell = table.cells_by_row["topic", "single recipe"]["pos"]
     assert (cell.num_rising, cell.num_falling, cell.mean_change) == (7, 0, 3.5)
     assert "0.400 (−0.200) 7 farther, 0 nearer, +3.50" in words(render_report(make_study(variant)))
 

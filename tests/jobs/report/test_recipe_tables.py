@@ -46,8 +46,8 @@ def test_each_view_is_there_once_for_each_split(tmp_path):
     assert [(cut.view, cut.split, cut.tokens_lost) for cut in found] == [
         ("head to 32 tokens", "train", 25),
         ("head to 32 tokens", "test", 0),
-        ("head+tail to 32 tokens, 8 of the head", "train", 25),
-        ("head+tail to 32 tokens, 8 of the head", "test", 0),
+        ("head+tail to 32 tokens, 8 from the head", "train", 25),
+        ("head+tail to 32 tokens, 8 from the head", "test", 0),
     ]
     assert [cut.share_lost for cut in found[:2]] == [0.25, 0.0]
     assert (found[0].task, found[0].num_texts, found[0].num_cut) == ("topic", 10, 4)

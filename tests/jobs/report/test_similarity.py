@@ -29,7 +29,7 @@ def with_interval(root, *, seed=0, middle=0.5):
 def test_each_measure_has_its_maps_with_its_name_on_the_scale(tmp_path):
     variant = measured(tmp_path, "similarity/rbf/start", {})
     figure = study_figures(make_study(variant))["maps/topic/similarity_rbf_start"]
-    assert "CKA with a Gaussian kernel of layers, tuned against its start" in " ".join(
+    assert "CKA with a Gaussian kernel of layers, fine-tuned against base model" in " ".join(
         figure.get_suptitle().split()
     )
     assert figure.axes[-1].get_xlabel() == "CKA with a Gaussian kernel"
@@ -65,16 +65,16 @@ def test_the_table_has_intervals_floors_and_reasons(tmp_path):
     ]
     assert against.reasons == ("layer 0 is the same for all 40 examples (biased CKA)",)
     assert [(row.measure, row.cells) for row in within.rows] == [
-        ("CKA without the top 1 % of examples", ("0.700", "0.600")),
+        ("CKA without the 1 % highest-leverage examples", ("0.700", "0.600")),
         (
-            "CKA without the top 1 % of examples: part of the most distant example",
+            "CKA without the 1 % highest-leverage examples: variance share, top example",
             ("0.300", "0.200", "0.100"),
         ),
     ]
     figures = study_figures(make_study(variant))
     assert "similarity/topic/biased_cka_start_same_layer" in figures
     shares = figures["similarity/topic/leverage_within_largest_row"].axes[0]
-    assert shares.get_ylabel() == "part of the most distant example"
+    assert shares.get_ylabel() == "variance share, top example"
     assert "intervals" not in shares.get_title()
     page = words(render_report(make_study(variant)))
     assert "biased CKA undefined 0.900 (chance 0.200) 0.800 (chance 0.100)" in page

@@ -86,7 +86,7 @@ def test_no_bounds_leave_the_scale_of_their_metric(metric):
 
 def test_equal_seeds_have_no_bounds():
     rows = [Row("", seed, "topic", "test", None, "accuracy", 1.0) for seed in range(3)]
-    assert format_rows(rows, "md").splitlines()[2] == "| the only recipe | topic | 3 | 1.0000 |"
+    assert format_rows(rows, "md").splitlines()[2] == "| single recipe | topic | 3 | 1.0000 |"
 
 
 def test_one_seed_has_no_bounds_and_a_diverged_one_says_so():
@@ -94,7 +94,7 @@ def test_one_seed_has_no_bounds_and_a_diverged_one_says_so():
         Row("", 0, "topic", "test", None, "accuracy", 0.5),
         Row("", 0, "topic", "test", None, "f1", math.nan),
     ]
-    assert format_rows(rows, "md").splitlines()[2] == "| the only recipe | topic | 1 | 0.5000 | diverged |"
+    assert format_rows(rows, "md").splitlines()[2] == "| single recipe | topic | 1 | 0.5000 | diverged |"
 
 
 def test_latex_escapes_what_latex_would_read():

@@ -364,7 +364,7 @@ def test_a_plan_says_how_many_conditions_there_are_to_try(bench, capsys):
     from layerscope.orchestrator.showing import print_plan
 
     for space, told in (
-        (TWELVE, "20 conditions while it runs; its space has 12 at most"),
+        (TWELVE, "20 conditions while it runs; the search space has at most 12"),
         (RATES, "20 cond"),
     ):
         workspace = bench.open(search=search(space, trials=20))

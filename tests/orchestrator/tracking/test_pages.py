@@ -254,8 +254,8 @@ def test_a_diverged_seed_leaves_no_number_that_looks_like_a_mean(study, tmp_path
 def test_where_nothing_varies_the_condition_still_has_a_name(study):
     only = replace(study.variants[0], condition="")
     pages = pages_by_name(replace(study, variants=(only,)))
-    assert "the only recipe" in pages
-    assert "seed=0 the only recipe" in pages
+    assert "single recipe" in pages
+    assert "seed=0 single recipe" in pages
 
 
 def test_figures_are_drawn_only_when_asked_for(study, tmp_path):

@@ -57,7 +57,7 @@ def test_an_outage_is_said_once_and_loses_nothing(publisher, tracker, caplog):
     assert publisher.close(5) == 0
     assert len(messages(caplog, logging.WARNING)) == 1
     assert "`layerscope publish`" in messages(caplog, logging.WARNING)[0]
-    assert messages(caplog, logging.INFO) == ["the tracker is back"]
+    assert messages(caplog, logging.INFO) == ["the tracker is available again"]
     assert tracker.num_calls == 10
 
 
@@ -67,7 +67,9 @@ def test_a_second_outage_is_said_again(publisher, tracker, caplog):
         publisher.offer([page(key)])
         wait_until(lambda key=key: key in tracker.pages(EXPERIMENT))
         wait_until(
-            lambda key=key: messages(caplog, logging.INFO).count("the tracker is back") == "ab".index(key) + 1
+            lambda key=key: (
+                messages(caplog, logging.INFO).count("the tracker is available again") == "ab".index(key) + 1
+            )
         )
     assert len(messages(caplog, logging.WARNING)) == 2
 
@@ -118,7 +120,7 @@ def test_every_page_is_published_and_those_refused_are_listed_with_the_reason(tr
     refused = publish_each(tracker, EXPERIMENT, [page(key) for key in "abcd"])
     assert list(tracker.pages(EXPERIMENT)) == ["b", "d"]
     assert {reason: [one.key for one in pages] for reason, pages in refused.items()} == {
-        f"ValueError: the tracker in memory was told to refuse {key}": [key] for key in ("a", "c")
+        f"ValueError: the in-memory tracker was set to reject {key}": [key] for key in ("a", "c")
     }
 
 
@@ -136,7 +138,7 @@ def test_a_reason_that_holds_for_many_pages_is_said_once(publisher, tracker, cap
     publisher.offer([page(key) for key in "abc"])
     assert publisher.close(5) == 3
     (message,) = messages(caplog, logging.ERROR)
-    assert message == "the tracker does not take the variant 'name': the experiment was deleted"
+    assert message == "the tracker rejects the variant 'name': the experiment was deleted"
 
 
 def test_a_page_that_is_refused_is_named_and_does_not_stop_the_others(publisher, tracker, caplog):
@@ -147,7 +149,7 @@ def test_a_page_that_is_refused_is_named_and_does_not_stop_the_others(publisher,
     assert publisher.close(5) == 1
     (message,) = messages(caplog, logging.ERROR)
     assert "variant 'decay=0.9 seed=1'" in message
-    assert "told to refuse bad" in message
+    assert "set to reject bad" in message
 
 
 class SlowTracker(MemoryTracker):

@@ -134,7 +134,9 @@ def test_cells_that_are_one_run_are_a_note(bench):
     workspace = bench.open(grid={"truncation": ["head", "tail", "head+tail"]}, seeds=[0, 1])
     study = workspace.study(workspace.schedule())
     assert [variant.num_cells for variant in study.variants] == [3, 3]
-    assert study.notes[0].startswith("6 cells are 2 runs: cells that differ only in what has no effect")
+    assert study.notes[0].startswith(
+        "6 grid cells are 2 runs, because cells with the same effective recipe are merged"
+    )
 
 
 def test_what_was_left_out_of_a_pretraining_and_cautions_are_notes(bench):
@@ -145,9 +147,9 @@ def test_what_was_left_out_of_a_pretraining_and_cautions_are_notes(bench):
     scores = {"train/overlap_removed": 2.0, "train/passes": 117.4, "train/next_sentence_share": 0.5}
     bench.finish(stage, {}, **scores)
     assert workspace.study(workspace.schedule()).notes == (
-        f"pretrain {stage.key} (more of topic): left out of training, as a test set has them too: 2 texts",
-        f"pretrain {stage.key} (more of topic): the corpus is passed over 117 times, and more than 40 may do "
-        "harm: fewer steps or more texts would be right",
+        f"pretrain {stage.key} (more of topic): 2 texts were excluded because they are also in a test set",
+        f"pretrain {stage.key} (more of topic): 117 epochs over the corpus; more than 40 may hurt: "
+        "use fewer steps or more texts",
     )
 
 

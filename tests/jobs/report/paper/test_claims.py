@@ -119,7 +119,7 @@ def test_runs_that_are_not_finished_or_share_no_examples_are_not_run(tmp_path):
     assert verdict(BETTER, running, *groups[1:]) == "not run"
     fewer = variants(tmp_path, 50, num_examples=60, truncation="head")
     found = checked(reference(claims=[BETTER]), groups[0], fewer, groups[2])
-    assert claim_line(found) == "not run: no seeds and test examples in common"
+    assert claim_line(found) == "not run: no common seeds and test examples"
 
 
 LAST = claim("no_worse", where={"layers": "last"}, than=[{"layers": {"at_least": 1}}], margin=3.0)
@@ -280,7 +280,7 @@ def test_a_growing_gain_tells_both_gains(tmp_path):
     (comparison,) = found.comparisons
     assert comparison.what == (
         "gain of pretraining=within-task over pretraining=none: "
-        "+2.00 at train_size=1000 less +45.00 at train_size=100"
+        "+2.00 at train_size=1000 minus +45.00 at train_size=100"
     )
     assert comparison.difference.mean == pytest.approx(-43)
 
@@ -321,5 +321,5 @@ def test_without_a_paper_there_are_no_claims(tmp_path):
 def test_claims_in_markdown_have_verdict_and_numbers(tmp_path):
     found = check_claims(study(reference(claims=[BETTER]), *truncations(tmp_path, both=90, head=60, tail=70)))
     header, rule, line = format_claims(found).splitlines()
-    assert (header, rule) == ("| claim | verdict | what it rests on |", "| --- | --- | --- |")
+    assert (header, rule) == ("| claim | verdict | evidence |", "| --- | --- | --- |")
     assert line.startswith("| a: It is so. (table 1) | held | topic: truncation=head+tail against")

@@ -138,8 +138,8 @@ def test_a_smaller_setting_is_told(tmp_path):
     (tmp_path / "view" / "record.json").write_text('{"metrics": {"train/num_texts": 1800.0}}')
     group = [replace(v, folders={**v.folders, "view": tmp_path / "view"}) for v in group]
     assert smaller_setting(study(known, group)) == (
-        "Our setting is not the paper's: encoder tiny of 4 layers instead of bert-base-uncased of 12; texts "
-        "of at most 128 tokens instead of 512; topic with 1,800 training texts instead of 25,000."
+        "Our setting differs from the paper's: encoder tiny of 4 layers instead of bert-base-uncased of 12; "
+        "texts of at most 128 tokens instead of 512; topic with 1,800 training texts instead of 25,000."
     )
     assert smaller_setting(study(None, group)) == ""
     assert beside_tables(study(None, group)) == []
