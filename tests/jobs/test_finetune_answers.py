@@ -65,6 +65,7 @@ def test_a_row_is_read_as_often_as_it_has_choices(encoder, tmp_path):
     assert split.rows([3, 1]).targets() == [split.answers[3], split.answers[1]]
 
 
+@pytest.mark.slow
 def test_a_right_choice_is_found_among_differently_many(encoder, tmp_path):
     paths = write(tmp_path / "rows", cloze, num_train=240)
     data = prepared(tmp_path, encoder, paths, columns=CLOZE)

@@ -126,6 +126,7 @@ def stored(context) -> dict:
     return json.loads((context.out / "test_predictions.json").read_text())
 
 
+@pytest.mark.slow
 def test_numbers_are_predicted(encoder, tmp_path):
     data = prepared(tmp_path, encoder, write(tmp_path / "rows", numbers, num_train=240), predict="number")
     context, metrics = tuned(tmp_path, encoder, data)
@@ -157,6 +158,7 @@ def test_shuffled_numbers_are_not_learnt(encoder, tmp_path):
     assert abs(metrics["test/pearson"]) < 0.42
 
 
+@pytest.mark.slow
 def test_the_right_choice_is_found(encoder, tmp_path):
     paths = write(tmp_path / "rows", choices, num_train=240)
     data = prepared(tmp_path, encoder, paths, columns=Columns(choices="choices"))
@@ -190,6 +192,7 @@ def test_shuffled_choices_are_not_learnt(encoder, tmp_path):
     assert metrics["test/accuracy"] < 0.56
 
 
+@pytest.mark.slow
 def test_two_spans_are_compared(encoder, tmp_path):
     data = marked(tmp_path, encoder, write(tmp_path / "rows", spans, num_train=300))
     split = read_examples(data, "test")

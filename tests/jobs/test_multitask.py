@@ -89,6 +89,7 @@ def test_the_same_spec_gives_the_same_bytes_and_another_seed_does_not(inputs, tm
     assert written[0] == written[1] != written[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num_points", [20, 40, 55])
 def test_an_interrupted_training_that_is_resumed_ends_like_an_undisturbed_one(inputs, tmp_path, num_points):
     spec = spec_of(epochs=None, steps=110, evaluations=3)  # two steps a point, and scores between them

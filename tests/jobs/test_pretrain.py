@@ -213,6 +213,7 @@ def test_a_pooler_that_training_does_not_use_is_kept(corpus, tmp_path):
     assert torch.equal(weights(context.out)[name], weights(folder)[name])
 
 
+@pytest.mark.slow
 def test_next_sentences_are_learnt_where_sentences_tell_their_order(tmp_path):
     encoder = write_encoder(tmp_path / "encoder")
     texts = [f"{letter * 3} {letter * 2}. {letter * 4}." for letter in "abcdefghij"] * 6

@@ -104,6 +104,7 @@ def runs(tmp_path_factory):
         process.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", FLAGS)
 def test_the_kernels_that_were_asked_for_are_in_use(kernel):
     if reason := why_not(kernel):

@@ -140,6 +140,7 @@ def test_the_ends_of_distances_are_in_order(both):
     assert all(ends[0][layer] <= ends[1][layer] < ends[2][layer] <= ends[3][layer] for layer in (0, 1))
 
 
+@pytest.mark.slow
 def test_train_and_test_agree_where_the_labels_have_places_of_their_own(tmp_path):
     states = clouds(tmp_path / "states", [APART, 0.0], num_labels=8, sizes=(160, 160))
     context, _ = measured(tmp_path, states, names=list("abcdefgh"))

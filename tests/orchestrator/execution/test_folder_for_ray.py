@@ -68,6 +68,7 @@ def test_where_nothing_will_do_both_reasons_are_told(short):
         folder_for_ray({"TMPDIR": str(short / LONG)}, system_folder=short / "file")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "error", ["OSError(28, 'No space left')", "Exception('timed out')", "ValueError('')"]
 )

@@ -72,6 +72,7 @@ def score(variant) -> float:
     return 1 / (1 + abs(math.log10(variant.recipe["learning_rate"]) + 4))
 
 
+@pytest.mark.slow
 def test_as_many_conditions_are_proposed_as_trials_were_asked_for(bench):
     run = Run(bench, search=search())
     assert len(set(run.finish_all())) == 6

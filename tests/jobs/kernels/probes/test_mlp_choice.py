@@ -148,6 +148,7 @@ def crosswise(seed):
     )
 
 
+@pytest.mark.slow
 def test_what_halving_chooses_is_as_accurate_as_what_the_full_grid_gives(monkeypatch):
     sizes = ((4, 4), (16, 8), (64, 16), (64, 64))
     grid = [Member(0, pair, decay) for pair in sizes for decay in (1e-4, 1e-1, 10.0, 300.0)]

@@ -298,6 +298,7 @@ def bag_of_words_accuracy(documents: list[Document], *, target: str, words: slic
     return model.score(texts[:NUM_TEST], labels[:NUM_TEST])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evidence", ["head", "tail"])
 def test_a_bag_of_words_finds_the_labels_where_the_evidence_is_and_nothing_elsewhere(evidence):
     documents = sample_documents(num_documents=2000 + NUM_TEST, seed=5, length="long", evidence=evidence)
