@@ -17,7 +17,7 @@ from layerscope.jobs.specs.targets import TARGET_FACTS, Metric, Target, TargetFa
 
 
 class HeadShape(NamedTuple):
-    """What a classifier's head must be told, as in `jobs.encoders.heads.Classifier`."""
+    """Arguments of a classifier's head, as in `jobs.encoders.heads.Classifier`."""
 
     num_labels: int
     num_choices: int | None = None

@@ -1,4 +1,4 @@
-"""Faults in what was written, each with its place; all of them are reported at once."""
+"""Errors in the configuration, each with its place; all are reported at once."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -36,9 +36,9 @@ class Fault:
 
 
 def refuse(faults: Iterable[Fault]) -> None:
-    """Raises one ConfigurationError with a line for each fault, or returns if there is none.
+    """Raises one ConfigurationError with one line per fault, or returns if there is none.
 
-    Of several faults of the same value only the first is told. Files come before the command line.
+    Of several faults of a value only the first is reported. Files come before the command line.
     """
     first = {}
     for fault in faults:

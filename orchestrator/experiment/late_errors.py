@@ -1,4 +1,4 @@
-"""What is found wrong after reading, as with an encoder's layers, told where the experiment asks for it."""
+"""Errors found after reading (for example in an encoder's layers), reported at the line that causes them."""
 
 import re
 
@@ -6,13 +6,13 @@ from layerscope.orchestrator.experiment.faults import Fault, Place
 from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, PathTo, fault_at, follow
 
 _ABOVE: tuple[PathTo, ...] = (("grid",), ("search", "space"), ("recipe",), ())
-"""Where a factor may be written, that which decides first."""
+"""Places where a factor may be written, in order of precedence."""
 _NAMED = re.compile(r"([a-z_]+(?:\.[\w-]+)*): (.+)")
 
 
 def at_places(message: str, tree: Node) -> str:
-    """The lines of a message, each that begins with a factor or a dotted path at the line of the file, or at
-    the override, that says it; at the file alone where only a default does. Other lines stay as they are.
+    """The lines of a message: a line that starts with a factor or a dotted path gets the line of the file, or
+    the override, that sets it; only the file for a default. Other lines are unchanged.
     """
     return "\n".join(_at_place(line, tree) for line in message.split("\n"))
 

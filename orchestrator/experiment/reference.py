@@ -1,4 +1,4 @@
-"""The paper beside which an experiment is shown: read by itself, checked, and cut down to what is used."""
+"""The reference paper of an experiment: read, validated and reduced to the used parts."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -88,7 +88,7 @@ def _twice(path: PathTo, kind: str, names: list[str]) -> Iterator[Contradiction]
     seen: Counter[str] = Counter()
     for index, name in enumerate(names):
         if seen[name]:
-            yield Contradiction((*path, index, kind), f"two {kind}s are called '{name}'")
+            yield Contradiction((*path, index, kind), f"duplicate {kind} '{name}'")
         seen[name] += 1
 
 

@@ -16,7 +16,7 @@ from layerscope.jobs.kernels.probes.probe_result import ProbeResult
 def control_labels(
     types_N: Sequence[int], train_labels: Sequence[int], *, num_classes: int, seed: int
 ) -> np.ndarray:
-    """A label for each example, drawn for its type from the shares of `train_labels`: int64 (N,).
+    """A label for each example, sampled for its type from the distribution of `train_labels`: int64 (N,).
 
     A type's label depends on its id, the shares and the seed, not on the other types, so train and test agree
     when each is labelled by itself with the labels of train. Raises ValueError unless types are integers of
@@ -30,7 +30,7 @@ def control_labels(
     distinct, positions_N = np.unique(types_N, return_inverse=True)
     drawn = np.array([np.random.default_rng([seed, type_id]).random() for type_id in distinct.tolist()])
     shares_C = np.bincount(train_labels, minlength=num_classes) / len(train_labels)
-    # The last shown class takes what rounding leaves of 1.
+    # The last class in train takes what rounding leaves of 1.
     bounds_C = np.cumsum(shares_C)[: train_labels.max()]
     return np.searchsorted(bounds_C, drawn, side="right")[positions_N].astype(np.int64)
 

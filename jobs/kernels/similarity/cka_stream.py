@@ -41,7 +41,7 @@ class CkaStream:
             if len(layer) != len(a[0]):
                 raise ValueError(f"layer {index} has {len(layer)} examples and layer 0 has {len(a[0])}.")
             if not np.isfinite(layer).all():
-                raise ValueError(f"layer {index} of the batch holds values that are not finite.")
+                raise ValueError(f"layer {index} of the batch has values that are not finite.")
         if self._shapes is None:
             self._start(a, b)
             self._shapes = shapes

@@ -1,4 +1,4 @@
-"""Something in an experiment that does not go together, as reading tells it."""
+"""A contradiction in an experiment, as reading reports it."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 @dataclass(frozen=True)
 class Contradiction:
-    """A fault at a written path; at its key where the key is what is wrong.
+    """A fault at a path; at its key if the key is wrong.
 
-    `rests_on` are the other paths that it follows from: while one of them is at fault it need not be so.
+    `rests_on` are the other paths that it follows from: it is not reported while one of them has a fault.
     """
 
     path: PathTo

@@ -1,4 +1,4 @@
-"""What is wrong with the cells that a grid leaves out, and with what a search may choose."""
+"""Contradictions in excluded grid cells and in search spaces."""
 
 import json
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from layerscope.orchestrator.experiment.yaml.yaml_tree import PathTo
 
 
 def grid_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
-    """Cells that are to be left out of the grid and are not in it, or are all of it."""
+    """Excluded cells that are not in the grid, or are all of it."""
     for index, entry in enumerate(experiment.exclude):
         path = ("exclude", index)
         given = _named(entry)
         if not given:
-            yield Contradiction(path, "names no factor: the whole grid would be left out")
+            yield Contradiction(path, "names no factor: it would exclude the whole grid")
         for factor, values in given.items():
             enumerated = getattr(experiment.grid, factor)
             if enumerated is None:
-                message = "is not under grid: there is nothing to leave out"
+                message = "is not under grid: there is nothing to exclude"
                 yield Contradiction((*path, factor), message, of_key=True, rests_on=(("grid", factor),))
                 continue
             for position, value in enumerate(values):
@@ -31,11 +31,11 @@ def grid_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
                     message = f"{tidy(value)} is not under grid.{factor}"
                     yield Contradiction((*path, factor, position), message, rests_on=(("grid", factor),))
     if all(_named(entry) for entry in experiment.exclude) and not grid_cells(experiment):
-        yield Contradiction(("exclude",), "leaves nothing of the grid")
+        yield Contradiction(("exclude",), "excludes the whole grid")
 
 
 def search_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
-    """Factors that a search cannot choose as it is told to."""
+    """Invalid factors of a search space."""
     if experiment.search is None:
         return
     space = search_space(experiment)

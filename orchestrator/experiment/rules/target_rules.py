@@ -1,4 +1,4 @@
-"""What tasks ask of their rows, and what does not go together with it."""
+"""The prediction target of tasks, and contradictions with it."""
 
 from collections.abc import Iterator
 
@@ -27,19 +27,19 @@ def target_contradictions(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def asked_of(task: Task) -> Target:
-    """What is to be predicted of the rows of a task, or of the units of its sentences."""
+    """The prediction target of the rows of a task, or of its labelled spans."""
     return target_of(task.columns, task.predict)
 
 
 def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
-    """What does not go together in the task that is written at a path."""
+    """Contradictions in the task at a path."""
     target, columns = asked_of(task), task.columns
     facts = TARGET_FACTS[target]
     if task.metric not in metrics_of(target):
         known = ", ".join(metrics_of(target))
         yield Contradiction((*path, "metric"), f"{facts.noun} are scored by {known}, not by {task.metric}")
     if task.predict == "number" and columns.choices is not None:
-        message = "where rows have choices it is the right one that is predicted: leave it out"
+        message = "rows with choices always predict the correct one: leave it out"
         yield Contradiction((*path, "predict"), message)
     if task.data.source not in ("files", "hub"):
         for name in ("choices", "spans"):
@@ -54,14 +54,14 @@ def task_contradictions(path: PathTo, task: Task) -> Iterator[Contradiction]:
         message = f"spans have labels, and this task has {facts.noun}: leave it out"
         yield Contradiction((*path, "columns", "spans"), message)
     if task.sample.validation is not None and getattr(task.data, "validation", None) is None:
-        message = "these data name no validation split, which is drawn from train: leave it out"
+        message = "these data have no validation split, it is sampled from train: leave it out"
         yield Contradiction((*path, "sample", "validation"), message)
     for name in ("answers", "placeholder"):
         if getattr(columns, name) is not None and columns.choices is None:
             message = "is for rows with choices, and columns names none: leave it out"
             yield Contradiction((*path, "columns", name), message)
     if columns.placeholder is not None and columns.text_pair is None:
-        message = "stands in the second text, and columns names no text_pair"
+        message = "is a placeholder in the second text, and columns has no text_pair"
         yield Contradiction((*path, "columns", "placeholder"), message)
     for number, span in enumerate(columns.spans or ()):
         given = {name for name in ("start", "end", "first_word", "words") if getattr(span, name) is not None}
@@ -107,8 +107,8 @@ def _objective(experiment: Experiment) -> Iterator[Contradiction]:
 
 
 def _no_labelled_texts(task: Task) -> str | None:
-    """What a task has in place of texts with one label each."""
+    """What a task has instead of texts with one label each."""
     if task.has_units:
-        return "units of sentences"
+        return "labelled spans"
     facts = TARGET_FACTS[asked_of(task)]
     return None if facts.has_labels else facts.noun

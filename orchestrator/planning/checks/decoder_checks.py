@@ -1,4 +1,4 @@
-"""What a recipe may not request of a model whose tokens see only those before them."""
+"""Recipes that a model with causal attention does not support."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -
     if any(not task.has_units for task in (*experiment.tasks, *experiment.probing)):
         poolings = {value for cell in cells for value in values_in(experiment, cell, "pooling")}
         for pooling in sorted(poolings & {"cls", "pooler"}):
-            yield f"pooling: {why}: the first token sees no other, so must be last or mean, not {pooling}"
+            yield f"pooling: {why}: must be last or mean, not {pooling}"
     starts = {str(value) for cell in cells for value in values_in(experiment, cell, "pretraining")}
     for start in sorted(starts - {"none"}):
         first = start.partition("@")[0]

@@ -1,4 +1,4 @@
-"""How a recipe's head reads the encoder: what of it has an effect, and what the encoder does not have."""
+"""How a recipe's head reads the encoder: settings with effect, and settings that the encoder lacks."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEnco
 
 
 def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> dict[str, Any]:
-    """The factors of the head without what has no effect: what reads the same is written the same.
+    """The factors of the head without those that have no effect, in one canonical form.
 
     Args:
         in_windows: Whether a text is several sequences.
@@ -29,12 +29,12 @@ def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -
 
 
 def is_plain(training: Training) -> bool:
-    """Whether the head is a linear one on the highest layer that is kept, and a text one sequence."""
+    """Whether the head is linear on the highest kept layer, and a text is one sequence."""
     return training.pooling != "pooler" and training.layer_pooling is None and training.window_pooling is None
 
 
 def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str]:
-    """Layers and poolers that are requested and not there, in words."""
+    """Requested layers and poolers that do not exist, in words."""
     facts = encoder.facts
     for layers in possible_values(experiment, "layers"):
         if layers == "last":
@@ -49,4 +49,4 @@ def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[str
         if highest < facts.num_layers and facts.cut_fault is not None:
             yield f"layers: {encoder.name}: {facts.cut_fault}; use last"
     if "pooler" in possible_values(experiment, "pooling") and not facts.has_pooler:
-        yield f"pooling: {encoder.name} has no weights of a pooler; use cls, mean or last"
+        yield f"pooling: {encoder.name} has no pooler weights; use cls, mean or last"

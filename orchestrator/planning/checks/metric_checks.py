@@ -1,4 +1,4 @@
-"""Whether a task can be scored by its metric, and what follows from it for its trainings."""
+"""Whether a task can be scored by its metric, and the metric that selects weights."""
 
 from collections.abc import Iterable, Sequence
 
@@ -9,21 +9,18 @@ from layerscope.orchestrator.planning.plan import Stage
 
 
 def check_metric(task: Task, labels: Sequence[str]) -> None:
-    """What only the data can tell; the rest is a matter of the experiment file.
+    """Checks that need the data; others are made on the experiment file.
 
     Raises:
         ValueError: the metric is of one of two labels, and there are not two.
     """
     if METRICS[task.metric].of_two_labels and len(labels) != 2:
-        raise ValueError(
-            f"metric: {task.metric} is that of one of two labels, and there are {len(labels)}: "
-            "macro_f1 would be right"
-        )
+        raise ValueError(f"metric: {task.metric} needs two labels, and there are {len(labels)}: use macro_f1")
 
 
 def metric_of(stage: Stage, scores: Iterable[str], split: str) -> str | None:
-    """By which metric a training is judged, among the names of its scores, as `validation/accuracy`: that
-    which chooses its best weights. None where it has no such scores of the split."""
+    """The metric of a training that selects its best weights, named as its score, as `validation/accuracy`.
+    None without such a score on the split."""
     own = getattr(stage.spec, "selected_by", None)
     names = set(scores)
     usual = [own] if own else [facts.selected_by for facts in TARGET_FACTS.values()]
@@ -31,6 +28,6 @@ def metric_of(stage: Stage, scores: Iterable[str], split: str) -> str | None:
 
 
 def selecting_metric(task: Task) -> MetricName | None:
-    """By which metric the best weights are chosen; none where it is that of the target anyway."""
+    """The metric that selects the best weights; None if it is the target's default."""
     usual = TARGET_FACTS[target_of(task.columns, task.predict)].selected_by
     return None if task.metric == usual else task.metric

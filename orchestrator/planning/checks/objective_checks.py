@@ -1,4 +1,4 @@
-"""Whether the encoder can be trained further in the way that the experiment says."""
+"""Whether the encoder supports the continued pretraining of the experiment."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEnco
 
 
 def objective_faults(experiment: Experiment, encoder: LocatedEncoder) -> list[str]:
-    """Objectives that the encoder has no head for, in words."""
+    """Objectives without a head for this encoder, in words."""
     return [*_without_head(experiment, encoder), *_without_words(experiment, encoder)]
 
 
@@ -18,7 +18,7 @@ def _without_head(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[s
         if not facts.has_masked_head and not facts.is_causal:
             yield (
                 f"pretraining.{name}: {encoder.name} is of the type {facts.model_type}, for which "
-                "transformers has no model that predicts masked tokens: leave the pretraining out, or use "
+                "transformers has no masked language model: leave the pretraining out, or use "
                 "another encoder"
             )
         elif pretraining.next_sentence and not facts.has_next_sentence_head:

@@ -1,6 +1,6 @@
-"""What an experiment rests on outside itself, looked at once: encoders, data, labels and lengths.
+"""External inputs of an experiment, read once: encoders, data, labels and lengths.
 
-Bad rows are refused here, in the driver, before any process of a cluster starts.
+Invalid rows are rejected here, in the driver, before any process of a cluster starts.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -118,7 +118,7 @@ class AnnotatedSource:
 
 @dataclass(frozen=True)
 class Sources:
-    """What an experiment rests on outside itself."""
+    """External inputs of an experiment."""
 
     encoders: Mapping[str, LocatedEncoder]
     """Those that the recipes use, by the name that they have there."""
@@ -271,7 +271,7 @@ def _look_at_corpus(corpus: Corpus) -> TaskSource:
             noted = noted_rows(path, corpus.columns, has_label=False, layout=written.layout)
             texts = texts_of_rows(noted.found)
             if len(set(texts)) < 2:
-                raise ValueError(f"{path.name} has one text only: a corpus needs two, as one is held out")
+                raise ValueError(f"{path.name} has only one text: a corpus needs two, since one is held out")
             return replace(
                 seen(
                     FilesData(train=digest(path), layout=_identity([path], written.layout, is_corpus=True)),
@@ -343,7 +343,7 @@ def _identity(paths: Sequence[Path], written: Layout, *, is_corpus: bool = False
     different = [path for path in others if asked[path] != asked[first]]
     if different:
         raise ValueError(
-            f"{first.name} and {different[0].name} are laid out differently, as their suffixes say: "
+            f"{first.name} and {different[0].name} have different formats according to their suffixes: "
             "give both delimiter and quoting under data"
         )
     is_usual = all(asked[path] == layout_of(path, Layout()) for path in paths)
@@ -362,7 +362,7 @@ def _look_at_spans(task: Task, files: Files) -> AnnotatedSource:
     sentences = {role: noted_span_sentences(path, task.columns, files.layout) for role, path in paths.items()}
     labels = {unit.label for sentence in sentences["train"].found for unit in sentence.units}
     if len(labels) < 2:
-        raise ValueError(f"{paths['train'].name} has one label only: there is nothing to predict")
+        raise ValueError(f"{paths['train'].name} has only one label: there is nothing to predict")
     check_metric(task, sorted(labels))
     layout = _identity(list(paths.values()), files.layout)
     data = FilesData(layout=layout, **{role: digest(path) for role, path in paths.items()})

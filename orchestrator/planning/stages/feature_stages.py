@@ -92,7 +92,7 @@ def feature_faults(
         if gigabytes > budget:
             faults.append(
                 f"features: task {task} takes up to {gigabytes:.3g} GB at {longest} tokens and "
-                f"{num_layers} x {width} numbers each, over {BUDGET} {budget:g}: a shorter max_length, fewer "
-                "layers, a higher budget, or training end to end (features: null) would be right"
+                f"{num_layers} x {width} numbers each, over {BUDGET} {budget:g}: use a shorter max_length, "
+                "fewer layers, a higher budget, or training end to end (features: null)"
             )
     return faults

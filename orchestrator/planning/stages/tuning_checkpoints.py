@@ -1,4 +1,4 @@
-"""Checkpoints along a fine-tuning: in which order, what they are called, and whether they are reached."""
+"""Checkpoints of a fine-tuning: order, names, and whether they are reached."""
 
 from collections.abc import Iterator, Mapping
 from math import ceil

@@ -247,7 +247,7 @@ def test_a_space_without_anything_new_ends_the_search_in_words(bench):
     run = Run(bench, search=search(TWO, trials=6))
     assert sorted(run.finish_all()) == ["layer_decay=0.9", "layer_decay=1"]
     assert len(run.trials()) == 2
-    told = "The search of topic has tried all 2 conditions that its space has; 6 were asked for."
+    told = "The search of topic has tried all 2 conditions that its space has; 6 were requested."
     assert run.said == [told]
     workspace = bench.open(search=search(TWO, trials=6))
     assert workspace.study(workspace.schedule()).notes[0] == told
