@@ -151,8 +151,7 @@ def test_a_fault_is_told_in_plain_words_at_its_place(folder, sound, line, fault)
         (
             "2e-5",
             "[1e-5, 2e-5]",
-            "5:18: recipe.learning_rate: must be a number above 0, not a list; several values to compare "
-            "go under grid",
+            "5:18: recipe.learning_rate: must be a number above 0, not a list; put several values under grid",
         ),
         (
             "[1.0, 0.9]",

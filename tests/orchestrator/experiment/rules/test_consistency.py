@@ -189,8 +189,8 @@ LAYERS = (
         ),
         (
             "search: {space: {reinitialised_layers: {low: 0, high: 3}}, trials: 1}\nrecipe: {lora_rank: 8}",
-            "search.space.reinitialised_layers.high: adapters (lora_rank) leave the encoder's own weights as "
-            "they are, so must be 0, not 3",
+            "search.space.reinitialised_layers.high: adapters (lora_rank) leave the encoder's weights "
+            "unchanged, so must be 0, not 3",
         ),
         (
             "recipe: {reinitialised_layers: 1}\ngrid: {frozen_layers: [0, all]}",
@@ -223,8 +223,8 @@ LAYERS = (
         ("grid: {layers: [[1, 0]]}", "grid.layers.0.1: must be a whole number of at least 1, not 0"),
         (
             "recipe: {layers: [5, x]}",
-            "recipe.layers.1: must be a whole number of at least 1, not the text 'x'; several values to "
-            "compare go under grid",
+            "recipe.layers.1: must be a whole number of at least 1, not the text 'x'; put several "
+            "values under grid",
         ),
         (
             "recipe: {frozen_layers: -1}",
