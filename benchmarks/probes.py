@@ -9,7 +9,8 @@ on the rest, and fit what is chosen to all of train:
 
 - as the paper ran it: Zhou and Srikumar 2022 had scikit-learn 0.22 with its defaults, but up to 1000
   iterations. Each network is fitted until the training loss falls no longer, in float64 (until 0.24,
-  scikit-learn pull request 17759). How they held examples out is not told; more folds would take more time.
+  scikit-learn pull request 17759). How they held examples out is not reported; more folds would take more
+  time.
 - in float32: the same.
 - with early stopping: in float32, and a fifth of what is fitted ends the training.
 
@@ -156,7 +157,7 @@ def _trained(
     early_stopping: bool,
     max_epochs: int,
 ) -> float:
-    """Accuracy of one network of scikit-learn on what it is asked."""
+    """Accuracy of one network of scikit-learn on the given examples."""
     network = MLPClassifier(
         point[0],
         alpha=point[1],

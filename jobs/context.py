@@ -1,4 +1,4 @@
-"""What a stage is given: its inputs by role, a folder to fill, and a place to log curves."""
+"""The context of a stage: its inputs by role, an output folder, and logging of curves."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 LOG = "log.txt"
-"""What a stage says, in its scratch folder; workers' output goes there too."""
+"""Log file of a stage, in its scratch folder; workers' output goes there too."""
 
 
 @dataclass
@@ -19,9 +19,9 @@ class StageContext:
     """Everything a stage may touch; it knows neither Ray nor MLflow nor the store."""
 
     inputs: Mapping[str, Path]
-    """Folder of each parent's artifact, or path of an outside file, by role."""
+    """Folder of each parent's artifact, or path of an external file, by role."""
     out: Path
-    """What is left in this folder is the artifact."""
+    """The content of this folder becomes the artifact."""
     scratch: Path
     """Survives retries of the same stage: checkpoints go here."""
     device: str = "cpu"
@@ -31,9 +31,9 @@ class StageContext:
     accelerator: "Accelerator | None" = None
     """Set for the kinds that train, which run alike on one process or N."""
     micro_batch_size: int | None = None
-    """The most examples that one process of a training runs forward and backward at once."""
+    """Maximum examples per forward and backward pass of one process."""
     limits: Mapping[str, float] = field(default_factory=dict)
-    """Numbers that the stage must stay within, by name; they say whether it is computed, never what."""
+    """Limits of the stage by name; they determine whether it is computed, never the result."""
 
     curves: frozenset[str] | None = None
     """Names of the curves that a measure declares; any where it is none."""

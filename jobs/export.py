@@ -1,4 +1,4 @@
-"""A fine-tuned model cut to its lowest layers, as a folder that transformers loads; called by a command.
+"""Exports a fine-tuned model with its bottom layers only, as a folder for transformers; called by a command.
 
 Axes: N texts (of choices each with one of them), L layers (0 the embeddings), K labels (1 where a number is
 predicted or a choice is scored), D features.
@@ -46,7 +46,7 @@ TEXTS_TIMED = 40
 TEXTS_TRIED = 4
 """Whole and cut in half, by which a class of transformers is found."""
 ROUNDING = 1e-3
-"""Most that logits may differ by, in parts of the largest; float32 sums in another order do by less."""
+"""Maximum relative difference of logits; float32 sums in another order differ by less."""
 
 
 def export_model(
@@ -261,7 +261,7 @@ def _fewest_layers(
     if not enough:
         best = max(found, key=found.__getitem__)
         raise ValueError(
-            f"no number of layers loses {100 * tolerance:g} % or less on the validation split: the whole "
+            f"no number of layers loses {100 * tolerance:g} % or less on the validation split: the full "
             f"model has {full:.4f}, and the best of these heads, on {best} layers, {found[best]:.4f}"
         )
     return enough[0]

@@ -39,7 +39,7 @@ from layerscope.jobs.training.results import summary, write_results
 
 
 def run(spec: FeatureHeadSpec, context: StageContext) -> dict[str, float]:
-    """Train to the end; returns the scores of the best weights on validation and test."""
+    """Run the training; returns the scores of the best weights on validation and test."""
     return train(begin(spec, context))
 
 

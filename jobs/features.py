@@ -1,4 +1,4 @@
-"""States of every token of a task's texts in chosen layers of a frozen encoder, one file a split."""
+"""Hidden states of every token of a task's texts in some layers of a frozen encoder, one file per split."""
 
 import math
 
@@ -13,7 +13,7 @@ from layerscope.jobs.specs.features import FeaturesSpec
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
 BUDGET = "feature_budget_gb"
-"""The limit that the experiment sets on what is written, in 10^9 bytes."""
+"""Name of the experiment's limit on written data, in 10^9 bytes."""
 
 
 def run(spec: FeaturesSpec, context: StageContext) -> dict[str, float]:

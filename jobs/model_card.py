@@ -1,4 +1,4 @@
-"""What stands beside the weights of an exported model: a card for people, facts for programs."""
+"""Files next to the weights of an exported model: a model card, and facts for programs."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -40,7 +40,7 @@ _OF_CHOICES = "[text for text, of in zip(texts, choices) for _ in of], sum(choic
 
 @dataclass(frozen=True)
 class Facts:
-    """Where an exported model comes from, what it does, and what was measured of it."""
+    """Origin, function and measurements of an exported model."""
 
     variant: str
     """Key of the fine-tuning."""
@@ -62,13 +62,13 @@ class Facts:
     """Tokens of a text in training, special tokens included; none where no text was cut."""
     truncation: str
     pairs: bool
-    """Whether a text is a pair of texts, or stands beside a choice."""
+    """Whether an input is a pair of texts, or a text and a choice."""
     texts: int
     """Test texts that were scored."""
     metric: MetricName
     score: float
     score_before: float
-    """Of the whole model with its tuned head on the same texts."""
+    """Score of the full model with its fine-tuned head on the same texts."""
     parameters: int
     parameters_before: int
     milliseconds: float
@@ -129,7 +129,7 @@ pipeline_tag: text-classification
 The lowest {facts.layers} layers of a fine-tuned encoder (layerscope, variant `{facts.variant}`) and a
 head ({facts.head}, pooling {facts.pooling}). {_export(facts).in_words(facts.labels)}
 
-It loads as `{facts.architecture}`, without code of its own.
+It loads as `{facts.architecture}`, without custom code.
 {_how_it_is_loaded(facts)}
 
 ```python
@@ -138,14 +138,14 @@ It loads as `{facts.architecture}`, without code of its own.
 
 {_what_is_cut(facts)}
 
-| | this model | before cutting |
+| | this model | full model |
 |---|---:|---:|
 | layers | {facts.layers} | {facts.of_layers} |
 | parameters | {facts.parameters:,} | {facts.parameters_before:,} |
 | {facts.metric} on {facts.texts} test texts | {facts.score:.4f} | {facts.score_before:.4f} |
-| milliseconds a text, one at a time (median) | {facts.milliseconds:.2f} | {facts.milliseconds_before:.2f} |
+| milliseconds per text, one at a time (median) | {facts.milliseconds:.2f} | {facts.milliseconds_before:.2f} |
 
-`{FACTS}` has the same for programs.
+`{FACTS}` has the same as JSON.
 """
 
 

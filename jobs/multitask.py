@@ -55,7 +55,7 @@ def run(spec: MultitaskSpec, context: StageContext) -> dict[str, float]:
 
 
 def begin(spec: MultitaskSpec, context: StageContext) -> TrainingLoop:
-    """One joint training that is advanced from point to point of its curves."""
+    """One joint training, advanced from point to point of its curves."""
     return TrainingLoop(TrainingOfSeveralTasks(spec, context), context)
 
 
@@ -115,7 +115,7 @@ class TrainingOfSeveralTasks(Learner):
     def refuse_divergence(self, step: int) -> None:
         raise ValueError(
             f"joint training diverged by step {step}, in task {self._tasks[self._order[step - 1]].name}: the "
-            f"loss is not finite; a learning rate below {self._training.learning_rate:g} would be right"
+            f"loss is not finite; use a learning rate below {self._training.learning_rate:g}"
         )
 
     def state(self) -> dict[str, Any]:

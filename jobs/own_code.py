@@ -1,7 +1,7 @@
-"""Code of a model's own: Python files in its folder that `auto_map` names, and whether they may be run.
+"""Custom model code: Python files in its folder that `auto_map` names, and the permission to execute them.
 
-They are run only where an experiment says `trust_remote_code`, and only as they were when it was planned: the
-digest of an encoder, or of a tokenizer that is code, then ends with that of the files. Nobody is asked.
+They are executed only if the experiment sets `trust_remote_code`, and only unchanged since planning: the
+digest of an encoder, or of a custom tokenizer, then ends with that of the files. There is no prompt.
 """
 
 import fcntl
@@ -16,7 +16,7 @@ from typing import Any
 CONFIG, TOKENIZER_CONFIG = "config.json", "tokenizer_config.json"
 """Files whose `auto_map` names classes in files of the folder."""
 KEY = "trust_remote_code"
-"""What an experiment says of an encoder whose code may be run."""
+"""The key of an encoder that permits its code."""
 _MARK = "+"
 _OTHER_REPOSITORY = "--"
 _LOCK = ".layerscope.lock"
@@ -28,7 +28,7 @@ def with_code(digest: str, code: str | None) -> str:
 
 
 def code_of(digest: str) -> str | None:
-    """The digest of the code that may be run for what a digest stands for; none where none may."""
+    """The digest of the permitted code in a digest of an encoder; None without permission."""
     return digest.partition(_MARK)[2] or None
 
 

@@ -1,4 +1,4 @@
-"""Texts to token ids: read, checked, split and cut once for every recipe that sees the same view of them."""
+"""Texts to token ids: read, validated, split and truncated once per view."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -217,8 +217,8 @@ def _refuse_empty(split: str, rows: Sequence[Row], encoded: EncodedTexts) -> Non
     for row, lengths in zip(rows, _lengths(encoded), strict=True):
         if not all(lengths):
             raise ValueError(
-                f"{split}:{row.id}: the tokenizer makes no token of this text, and puts none around it: "
-                "leave it out, or give it words"
+                f"{split}:{row.id}: the tokenizer gives no token for this text, and adds no special "
+                "tokens: remove the row, or add words"
             )
 
 

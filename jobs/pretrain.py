@@ -1,4 +1,5 @@
-"""Trains an encoder further on raw text: masked tokens, and next sentences (Sun et al. 2019, section 5.3)."""
+"""Continued pretraining on raw text: masked language modelling and next sentences (Sun et al. 2019, section
+5.3)."""
 
 import logging
 import math
@@ -53,12 +54,12 @@ def run(spec: PretrainSpec, context: StageContext) -> dict[str, float]:
 
 
 def begin(spec: PretrainSpec, context: StageContext) -> TrainingLoop:
-    """One further pretraining that is advanced from point to point of its curves."""
+    """One continued pretraining, advanced from point to point of its curves."""
     return TrainingLoop(ContinuedPretraining(spec, context), context)
 
 
 class ContinuedPretraining(Learner):
-    """An encoder with its heads for masked tokens and next sentences, on the texts of some corpora."""
+    """An encoder with its pretraining heads, on the texts of some corpora."""
 
     optimisation: Optimisation[PretrainingLosses]
 
@@ -123,7 +124,7 @@ class ContinuedPretraining(Learner):
     def refuse_divergence(self, step: int) -> None:
         raise ValueError(
             f"pretraining diverged by step {step}: the loss is not finite; "
-            f"a learning rate below {self._training.learning_rate:g} would be right"
+            f"use a learning rate below {self._training.learning_rate:g}"
         )
 
     def state(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True)
 class Place:
-    """Where one process stands in its gang."""
+    """Rank of a process in its gang."""
 
     rank: int
     num_processes: int
@@ -51,7 +51,7 @@ def join(place: Place, *, use_gpu: bool) -> Accelerator:
 def alone(*, use_gpu: bool = False) -> Accelerator:
     """One process that trains by itself.
 
-    The device of a process is one for all its accelerators, and is the one last asked for.
+    The device of a process is one for all its accelerators, and is the one last requested.
     """
     if (PartialState(cpu=not use_gpu).device.type != "cpu") != use_gpu:
         # accelerate keeps the device of the first accelerator, whatever a later one asks for.

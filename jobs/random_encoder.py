@@ -1,4 +1,4 @@
-"""An encoder of the same shape with fresh weights: what of a probe's accuracy needs no pretraining?"""
+"""A randomly initialised encoder of the same architecture, as a baseline for probes."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """States of labelled words, pairs and spans in every layer, from one forward pass; one file a layer.
 
 A span is the mean over its tokens; a pair is the states of its two spans, one after the other (Zhou and
-Srikumar 2022, section 3). Only the states that are asked for are kept.
+Srikumar 2022, section 3). Only the requested states are kept.
 
 Axes: U units, D features.
 """

@@ -33,8 +33,8 @@ from layerscope.jobs.text.tokenising.word_tokens import encode_words
 def run(spec: TokeniseAnnotationsSpec, context: StageContext) -> dict[str, float]:
     """Labels are those of all splits together: one that train does not show can only be got wrong.
 
-    Sentences that validate are given, or drawn from those of train that are not too long; which they are is
-    told by what is left, under the split `validation`.
+    Validation sentences are given, or sampled from those of train that are not too long; they are written
+    under the split `validation`.
 
     Returns:
         Of each split: `<split>/sentences`, `<split>/units`, `<split>/sentences_too_long` (left out).
@@ -71,7 +71,7 @@ def run(spec: TokeniseAnnotationsSpec, context: StageContext) -> dict[str, float
                 f"{split}: no sentence with a labelled unit has at most {spec.max_length} tokens"
             )
     if len({len(unit.spans) for of in kept.values() for sentence in of for unit in sentence.units}) > 1:
-        raise ValueError("some units have one span and others two: they cannot be told apart by one head")
+        raise ValueError("some labels have one span and others two: one head cannot read both")
     write_annotated(context.out, kept, _labels(*kept.values()))
     counts = {
         f"{split}/{name}": float(number)
@@ -94,7 +94,7 @@ def _refuse_empty(encoded: Mapping[str, Sequence[EncodedSentence]]) -> None:
 def _with_validation(
     train: Sequence[EncodedSentence], texts: Sequence[Hashable], validation: ValidationSplit
 ) -> dict[str, list[EncodedSentence]]:
-    """Sentences are drawn whole: neither words of one sentence nor two sentences with the same text are
+    """Whole sentences are sampled: neither words of one sentence nor two sentences with the same text are
     on both sides."""
     alike = [""] * len(train)
     kept, held_out = split_of_texts(alike, texts, fraction=validation.fraction, seed=validation.seed)

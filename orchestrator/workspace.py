@@ -52,7 +52,7 @@ class Workspace:
         return fingerprint({"experiment": self.experiment.experiment})
 
     def study(self, schedule: Schedule) -> Study:
-        """What the report and the tracker show of a schedule as it stands."""
+        """The current study of a schedule, for the report and the tracker."""
         notes = filter(None, (one.sentence() for one in self.search_progress(schedule)))
         return stand(
             self.experiment,

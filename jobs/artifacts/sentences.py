@@ -39,7 +39,7 @@ class LabelledUnit:
     """A unit of a sentence."""
 
     id: str
-    """Sentence and words, so that units of the same sentence are told apart."""
+    """Sentence and words, so that labelled spans of the same sentence have different ids."""
     sentence: int
     """Position of its sentence."""
     spans: tuple[Span, ...]

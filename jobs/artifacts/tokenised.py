@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 LABELS = "labels.json"
 SPLIT = "split.json"
-"""Which rows validate, and whether they were drawn from the training data."""
+"""The validation rows, and whether they were sampled from the training data."""
 TARGET = "target.json"
 """What is to be predicted; there where it is not one of the labels."""
 RIGHT, TOKEN_F1 = "right", "token_f1"
@@ -53,7 +53,7 @@ class Split:
     """Which choices of each row are right; none where it is one, or there are no choices."""
 
     def rows(self, rows: Sequence[int]) -> "Split":
-        """Some of the rows, in the order asked for."""
+        """Some of the rows, in the requested order."""
         columns = {name: column for name, column in vars(self).items() if column is not None}
         return Split(**{name: [column[row] for row in rows] for name, column in columns.items()})
 
@@ -94,7 +94,7 @@ def write_tokenised(
 
     Args:
         splits: By name, with the columns `id`, `input_ids` and `label`, and those that are optional.
-        is_drawn: Whether the rows that validate were drawn from the training data.
+        is_drawn: Whether the validation rows were sampled from the training data.
     """
     splits.save_to_disk(folder)
     _write(folder / LABELS, labels)

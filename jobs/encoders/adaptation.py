@@ -1,4 +1,4 @@
-"""What of an encoder a recipe trains: all of it, its upper layers, new layers, or adapters in its layers."""
+"""Which part of an encoder a recipe trains: everything, upper layers, re-initialised layers, or adapters."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 class Adaptation:
-    """An encoder made ready for a recipe, and made plain again after it."""
+    """An encoder prepared for a recipe, with adapters merged afterwards."""
 
     def __init__(self, encoder: PreTrainedModel, training: Training, *, seed: int) -> None:
         """Change the encoder in place.
 
         Args:
-            seed: Of the weights of layers that begin anew.
+            seed: Seed of re-initialised layers.
 
         Raises:
             ValueError: the recipe names more layers than there are, or layers that share their weights.
@@ -40,7 +40,7 @@ class Adaptation:
             )
 
     def plain_weights(self, encoder: PreTrainedModel) -> dict[str, torch.Tensor] | None:
-        """Those that `merge` would leave, which goes on as it is; nothing where there are no adapters."""
+        """The weights that `merge` would give, without merging; empty without adapters."""
         if self._adapters is None:
             return None
         adapted = {
@@ -56,14 +56,14 @@ class Adaptation:
         return weights | {name: weights[name] + delta.detach() for name, delta in adapted.items()}
 
     def merge(self) -> None:
-        """Add the adapters to the weights that they adapt: the encoder is a plain one again."""
+        """Merge the adapters into the encoder's weights."""
         if self._adapters is not None:
             self._adapters.merge_and_unload()
             self._adapters = None
 
 
 def freeze_below(encoder: PreTrainedModel, num_layers: int | Literal["all"]) -> None:
-    """The embeddings and so many layers from below keep their weights; `all`: the whole encoder."""
+    """Freeze the embeddings and this many bottom layers; `all`: the whole encoder."""
     if num_layers == "all":
         encoder.requires_grad_(False)
         return
@@ -74,20 +74,20 @@ def freeze_below(encoder: PreTrainedModel, num_layers: int | Literal["all"]) -> 
 
 
 def reinitialise_top(encoder: PreTrainedModel, num_layers: int, *, seed: int) -> None:
-    """So many layers from above get new weights, drawn as the encoder's own code draws them."""
+    """Re-initialises the top layers with the encoder's own initialisation."""
     _check_depth(encoder, "reinitialised_layers", num_layers)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for layer in layers_of(encoder)[-num_layers:]:
-            # transformers marks weights that were loaded, and does not draw them again.
+            # transformers marks loaded weights, and does not initialise them again.
             for part in [*layer.modules(), *layer.parameters(), *layer.buffers()]:
                 part._is_hf_initialized = False  # type: ignore[attr-defined]  # transformers' own mark
             layer.apply(encoder._init_weights)
 
 
 def add_adapters(encoder: PreTrainedModel, *, rank: int, alpha: float, dropout: float) -> LoraModel:
-    """Low-rank adapters on every linear part of every layer; nothing else of the encoder is trained."""
-    # Takes seconds to import, and few recipes need it.
+    """LoRA adapters on every linear module of every layer; nothing else of the encoder is trained."""
+    # Slow to import, and few recipes need it.
     from peft import LoraConfig
     from peft.tuners.lora import LoraModel
 

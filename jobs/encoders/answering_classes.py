@@ -1,4 +1,4 @@
-"""The classes of transformers that answer for whole texts, and what each makes of a batch.
+"""The transformers classes that predict whole texts, and their logits for a batch.
 
 Axes: B texts (of choices each with one of them), T tokens, K labels.
 """

@@ -1,4 +1,4 @@
-"""The layers of an encoder: listed, cut off, and the depth of each parameter."""
+"""The layers of an encoder: listing, removal, and the depth of each parameter."""
 
 import inspect
 
@@ -45,7 +45,7 @@ def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
 
 
 def keep_layers(encoder: PreTrainedModel, number: int) -> None:
-    """Cut off every layer above the lowest `number`, in the encoder and its configuration.
+    """Remove every layer above the bottom `number`, in the encoder and its configuration.
 
     What follows the top layer (a last normalisation) then follows the highest that is left.
 

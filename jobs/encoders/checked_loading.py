@@ -1,4 +1,4 @@
-"""Models of transformers loaded from folders; weights that do not fit their configuration are refused."""
+"""Loads transformers models from folders; rejects weights that do not fit their configuration."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -110,8 +110,8 @@ def load_checked(
     if faults:
         raise ValueError(
             f"the weights in {folder} are not those of a {type(model).__name__} with its config.json: "
-            f"{'; '.join(faults)}. Nothing is trained or measured with random weights: save the model again "
-            "with save_pretrained, or mend config.json"
+            f"{'; '.join(faults)}. Missing weights are never initialised randomly: save the model again "
+            "with save_pretrained, or fix config.json"
         )
     return model
 
@@ -187,7 +187,7 @@ def _under(missing: Sequence[str], prefix: str, left_over: Iterable[str]) -> str
 def _refuse_not_finite(model: PreTrainedModel, folder: Path) -> None:
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
-            raise ValueError(f"the weights in {folder} hold values that are not finite: {name}")
+            raise ValueError(f"the weights in {folder} have values that are not finite: {name}")
 
 
 def _is_part(name: str, parts: tuple[str, ...]) -> bool:

@@ -1,8 +1,8 @@
-"""An exported model on disk, which no class of transformers that people load answers wrongly from.
+"""An exported model on disk, from which no common transformers class gives wrong predictions.
 
-A class that lacks weights in a folder draws them at random and says so in a log that few read. Where one of
-them is there without elements, it raises an error instead. A class that lacks none, as Llama's of texts,
-finds a head without elements: the true head has another name, by which alone it is loaded.
+A class without some weights in a folder initialises them randomly, with a log message only. If one of
+them is present but empty, it raises an error instead. A class that lacks none, as Llama's text classifier,
+finds an empty head: the true head has another name and is loaded only by it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""What an encoder is, found by passes of it and checked by properties before anything depends on it.
+"""Facts of an encoder, found by forward passes and verified by properties before anything depends on them.
 
 Axes: B texts, T tokens, D features.
 """
@@ -106,7 +106,7 @@ def _refuse_large_tokenizer(tokenizer: Tokenizer, vocabulary: int, folder: Path)
 
 
 def _refuse_padding_that_counts(encoder: PreTrainedModel) -> None:
-    """The states of a text must not depend on the texts in its batch."""
+    """The states of a text must not depend on the other texts in its batch."""
     ids = sample_ids(encoder, 9)
     longer, shorter = ids[:, :8], ids[:, 2:7]
     pad_id = encoder.config.pad_token_id or 0
@@ -116,7 +116,7 @@ def _refuse_padding_that_counts(encoder: PreTrainedModel) -> None:
     for layer, (both, alone) in enumerate(zip(together, _states(encoder, shorter), strict=True)):
         if not _same(both[1:, :5], alone):
             raise ValueError(
-                f"{_name(encoder)} gives a text other states when it is padded (layer {layer}), so its "
+                f"{_name(encoder)} gives different states for a padded text (layer {layer}), so its "
                 "scores would depend on the other texts of a batch: it cannot be used"
             )
 

@@ -1,4 +1,4 @@
-"""What reads an encoder's layers: pooling and a linear classifier.
+"""Heads on an encoder's layers: pooling and a linear classifier.
 
 Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens, U units of all
 texts, where these are labelled (else U = B), D features of a layer, F features that the classifier reads,
@@ -29,7 +29,7 @@ from layerscope.jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, Wi
 def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling) -> torch.Tensor:
     """One vector a text (B, D): the first token's, the last one's, or the mean over all.
 
-    Padding stands on the right, and does not count.
+    Padding is on the right, and is masked.
     """
     match pooling:
         case "cls":
@@ -45,7 +45,7 @@ def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling)
 
 
 class Classifier(nn.Module):
-    """An encoder, cut off above the layers that are read, with dropout and a linear head over what is pooled.
+    """An encoder without layers above those that are read, with pooling, dropout and a linear head.
 
     Tokens are pooled in each layer, then the layers, then the windows of a text. Where units of texts are
     classified, the tokens of a unit's spans are pooled, each span by itself.
@@ -64,7 +64,7 @@ class Classifier(nn.Module):
         num_choices: int | None = None,
         judges_choices: bool = False,
     ) -> None:
-        """Random weights for everything but the encoder.
+        """Initialises everything but the encoder randomly.
 
         Args:
             num_labels: Logits of a text or unit; 1 where a number is predicted, or each choice by itself.

@@ -1,4 +1,4 @@
-"""The layout of an encoder, found by a small forward pass: its layers, what follows them, what is read.
+"""The layout of an encoder, found by a small forward pass: its layers, what follows them, used parameters.
 
 Axes: B texts, T tokens, D features.
 """

@@ -1,4 +1,4 @@
-"""Encoders in and out of folders: safetensors weights, the pooler apart, and their own code if it is run."""
+"""Loads and saves encoders: safetensors weights, the pooler separately, and permitted custom code."""
 
 import inspect
 import shutil

@@ -1,4 +1,4 @@
-"""What further pretraining minimises: the losses of masked tokens and of next sentences.
+"""Losses of continued pretraining: masked language modelling and next-sentence prediction.
 
 Axes: B texts, T tokens, M masked tokens, V vocabulary, L losses.
 """

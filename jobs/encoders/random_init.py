@@ -1,4 +1,4 @@
-"""Encoders of BERT's family with random weights, built around a tokenizer."""
+"""Randomly initialised encoders of the BERT family, built around a tokenizer."""
 
 from pathlib import Path
 from typing import Any, Literal

@@ -1,1 +1,1 @@
-"""What each kind of stage computes: frozen, strict models whose every field is identity."""
+"""What each kind of stage computes: frozen, strict models; every field is part of the key."""

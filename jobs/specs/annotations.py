@@ -1,4 +1,4 @@
-"""Annotated sentences, as one names them and as they enter a stage's identity."""
+"""Annotated sentences, as configured and as part of a stage's key."""
 
 from typing import Annotated, Literal
 
@@ -13,7 +13,7 @@ SampleLabel = Literal["upos", "deprel", "role"]
 
 
 class AnnotatedFilesData(Strict):
-    """Digests of files with annotated sentences (outside files by role: train, validation, test)."""
+    """Digests of files with annotated sentences (external files by role: train, validation, test)."""
 
     source: Literal["annotated"] = "annotated"
     train: str
@@ -23,7 +23,7 @@ class AnnotatedFilesData(Strict):
 
 
 class SampleAnnotationsData(Strict):
-    """Sentences of the project's own generator with their gold annotation."""
+    """Generated sentences with their gold annotation."""
 
     source: Literal["sample_annotations"] = "sample_annotations"
     label: SampleLabel
@@ -34,42 +34,42 @@ class SampleAnnotationsData(Strict):
 
 
 class TokeniseAnnotationsSpec(Spec):
-    """Annotated sentences to token ids, and units to tokens.
+    """Annotated sentences to token ids, and labelled spans to token positions.
 
-    Outside files: train, validation, test, tokenizer.
+    External files: train, validation, test, tokenizer.
     """
 
     kind: Literal["tokenise_annotations"] = "tokenise_annotations"
     data: Annotated[
         AnnotatedFilesData | SampleAnnotationsData | FilesData | HubData, Field(discriminator="source")
     ]
-    """Rows of files or the Hub, with marked spans, are sentences with one unit each."""
+    """Rows of files or the Hub with marked spans are sentences with one labelled span each."""
     data_version: int = 1
     tokenizer: str
     """Digest of the tokenizer's files."""
     max_length: PositiveInt
     """Tokens of a sentence, special tokens included; longer sentences are left out."""
     sample: Sample = Sample()
-    """So many sentences of each split, drawn before anything else."""
+    """Number of sentences sampled from each split, before anything else."""
     validation: ValidationSplit | None = None
-    """How sentences that validate are drawn from those of train, where none are given; none where labels are
+    """How validation sentences are sampled from train if none are given; null if labels are
     probed only."""
     columns: Columns | None = None
-    """Of rows with marked spans."""
+    """Columns of rows with marked spans."""
 
 
 class SpanStatesSpec(Spec):
-    """States of annotated units in every layer.
+    """Hidden states of labelled spans in every layer.
 
-    Parents: data (tokenise_annotations), model (finetune or pretrain; the outside file encoder without).
+    Parents: data (tokenise_annotations), model (finetune or pretrain; without it, the external file encoder).
     """
 
     kind: Literal["span_states"] = "span_states"
     encoder: str
     snapshot: Checkpoint | None = None
-    """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is taken; without, the one
-    that it ended with."""
+    """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is used; by default the
+    final one."""
     num_train: PositiveInt
-    """Training units, the first of a seeded shuffle."""
+    """Training spans, the first of a seeded shuffle."""
     num_test: PositiveInt
     seed: int = 0

@@ -9,21 +9,21 @@ from layerscope.jobs.specs.spec import PositiveInt, Spec
 from layerscope.jobs.specs.targets import MetricName, OwnMetric
 
 FeatureLayers = Annotated[int, Field(ge=0)] | Annotated[str, Field(pattern=r"^last(-[1-9][0-9]*)?$")]
-"""A layer (0 is the embeddings), `last`, or `last-N`: the last N, their states side by side."""
+"""A layer (0 is the embeddings), `last`, or `last-N`: the last N, concatenated."""
 FeatureHead = Literal["linear", "bilstm"]
 
 
 class FeaturesSpec(Spec):
-    """States of every token of train, validation and test, in float16.
+    """Hidden states of every token of train, validation and test, in float16.
 
-    Parents: data (prepare), encoder (optional: pretrain or multitask; else the outside file encoder).
+    Parents: data (prepare), encoder (optional: pretrain or multitask; else the external file encoder).
     """
 
     kind: Literal["features"] = "features"
     encoder: str
-    """Digest of the weights that everything starts from; a parent stands above it."""
+    """Digest of the base model's weights; a parent takes precedence."""
     snapshot: int | None = None
-    """Step of a pretrain parent whose encoder is taken; its last one without."""
+    """Step of a pretrain parent whose encoder is used; by default the last one."""
     layers: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
     """Layers from bottom to top, 0 the embeddings; several are concatenated."""
 
@@ -33,20 +33,20 @@ class FeatureHeadSpec(Spec):
 
     kind: Literal["feature_head"] = "feature_head"
     training: Training
-    """What does not concern a head alone is at its default."""
+    """Factors that do not concern the head are at their defaults."""
     head: FeatureHead
     head_hidden: PositiveInt
-    """Width of each direction of the LSTM, and of the attention over its states."""
+    """Hidden size of each direction of the LSTM, and of the attention over its states."""
     seed: int
     selected_by: MetricName | OwnMetric | None = None
-    """By which metric on the validation split the best weights are chosen; by accuracy without."""
+    """Validation metric that selects the best weights; accuracy by default."""
 
 
 def chosen_layers(layers: FeatureLayers, depth: int) -> tuple[int, ...]:
-    """The layers that are meant, of an encoder with `depth` layers above its embeddings.
+    """Layer numbers, for an encoder with `depth` layers above its embeddings.
 
     Raises:
-        ValueError: there is no such layer, or there are not so many.
+        ValueError: a layer does not exist.
     """
     if isinstance(layers, int):
         if layers > depth:

@@ -1,4 +1,4 @@
-"""Which layers of an encoder a head reads: as one writes it, and as numbers."""
+"""Which layers of an encoder a head reads: as configured, and as numbers."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ Layers = (
 
 
 def layers_read(layers: Layers, num_layers: int) -> tuple[int, ...]:
-    """Numbers of the layers, ascending and each once; 1 is the layer above the embeddings.
+    """Layer numbers, ascending and unique; 1 is the layer above the embeddings.
 
     Raises:
         ValueError: the encoder has no such layer.

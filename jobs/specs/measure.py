@@ -1,4 +1,4 @@
-"""A measure of layers as a value: its curves, the stages that it wants, and where these and its figures are.
+"""The declaration of a measure: its curves, its stages, and the modules of stages and figures.
 
 Planner, report, tracker and `compare` loop over `jobs.measures.MEASURES` and know no measure by name.
 """
@@ -15,43 +15,43 @@ from layerscope.jobs.specs.spec import Spec
 from layerscope.jobs.specs.targets import TARGET_FACTS, Target, TargetFacts
 
 LAYER = "layer (0: embeddings)"
-"""What the steps of nearly all measures of layers are."""
+"""Meaning of the steps of most measures."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A value of each layer."""
+    """A curve over layers."""
 
     words: str = ""
-    """What a figure of its own says that it is; empty where it has none."""
+    """Description in the title of its own figure; empty for no figure."""
     scale: tuple[float, float] = (-math.inf, math.inf)
-    """The least and the largest value."""
+    """Minimum and maximum."""
 
     @property
     def scale_of_differences(self) -> tuple[float, float]:
-        """The least and the largest difference of two values."""
+        """Minimum and maximum of a difference of two values."""
         low, high = self.scale
         return low - high, high - low
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Examples of a task, and the models whose layers are measured on them."""
+    """Examples of a task, and the models measured on them."""
 
     name: str
-    """Of the probing task; empty for a variant's own task."""
+    """Name of the probing task; empty for a variant's own task."""
     target: Target
-    """What is predicted of the examples."""
+    """The prediction target."""
     models: tuple[str, ...]
-    """`TUNED`, `START` where that is another one, checkpoints along the training, `RANDOM` if requested."""
+    """`TUNED`, `START` if that is another model, checkpoints, `RANDOM` if requested."""
     has_words: bool = False
-    """Whether the examples are units of annotated sentences."""
+    """Whether the examples are labelled spans of annotated sentences."""
     has_plain_head: bool = False
-    """Whether the tuned model has a linear head on one layer."""
+    """Whether the fine-tuned model has a linear head on one layer."""
 
     @property
     def facts(self) -> TargetFacts:
-        """What is known of the task type."""
+        """Declared properties of the task type."""
         return TARGET_FACTS[self.target]
 
     @property
@@ -61,12 +61,12 @@ class Subject:
 
     @property
     def trained_models(self) -> tuple[str, ...]:
-        """All but the randomly initialised one."""
+        """All except the randomly initialised one."""
         return tuple(model for model in self.models if model != RANDOM)
 
     @property
     def checkpoints(self) -> tuple[str, ...]:
-        """Names of the checkpoints along the training, in order."""
+        """Names of the checkpoints, in order of training."""
         return tuple(model for model in self.trained_models if model not in (TUNED, START))
 
 
@@ -88,35 +88,35 @@ class TunedModel:
 
 
 Parent = States | Examples | TunedModel | Role
-"""What a stage reads; a role names a stage of the same variant that was declared before."""
+"""Input of a stage; a role names a stage of the same variant that was declared earlier."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A stage that a measure wants of a subject."""
+    """A stage that a measure requests for a subject."""
 
     role: Role
     spec: Spec
     parents: Mapping[str, Parent]
     files: Mapping[str, str] = field(default_factory=dict)
-    """Paths of outside files by role; their digests are in the spec."""
+    """Paths of external files by role; their digests are in the spec."""
 
 
 @dataclass(frozen=True)
 class LayerMeasure:
-    """A measure of the user's own, which a plug-in defines as `MEASURE`."""
+    """A plug-in measure, defined in its file as `MEASURE`."""
 
     title: str
     """Heading of its section in the report."""
     function: Callable[[list[Any], Any], Mapping[str, Any]]
-    """From the hidden states of the test examples, float32 (N, D) for each layer, 0 the embeddings, and their
-    labels, int (N,), to a value of each layer for every declared curve. What is not finite is left out."""
+    """From the hidden states of the test examples, float32 (N, D) per layer, 0 the embeddings, and their
+    labels, int (N,), to one value per layer for every declared curve. Non-finite values are not logged."""
     curves: Mapping[str, Curve]
-    """By the names that the function returns."""
+    """By name, as returned by the function."""
     words: str = ""
     """One or two sentences under the heading."""
     needs_labels: bool = True
-    """Whether it is of tasks with labels alone."""
+    """Whether it is restricted to tasks with labels."""
 
 
 def _no_faults(settings: Any, facts: EncoderFacts, name: str) -> Iterator[Fault]:
@@ -125,7 +125,7 @@ def _no_faults(settings: Any, facts: EncoderFacts, name: str) -> Iterator[Fault]
 
 @dataclass(frozen=True)
 class Measure:
-    """What is declared of a measure; its stages may log declared curves only."""
+    """The declaration of a measure; its stages may log declared curves only."""
 
     name: str
     """The first part of its roles."""
@@ -139,9 +139,9 @@ class Measure:
     words: str = ""
     """One or two sentences under the heading."""
     called: str = ""
-    """What it is called where a task lacks it, as `geometry`; empty where another one speaks for it."""
+    """Its name in notes on tasks without it, as `geometry`; empty if covered by another measure's note."""
     draws_curves: bool = True
-    """Whether curves without words are drawn as they are, one figure each; else the folder's report draws."""
+    """Whether curves without description get one figure each; otherwise the folder's report draws them."""
     axis: str = LAYER
     """What the steps of its curves are."""
     faults: Callable[[Any, EncoderFacts, str], Iterator[Fault]] = field(default=_no_faults)
@@ -151,14 +151,14 @@ class Measure:
         """A declared curve.
 
         Raises:
-            ValueError: there is none of this name.
+            ValueError: no curve has this name.
         """
         if name not in self.curves:
             known = ", ".join(self.curves) or "no curves"
-            raise ValueError(f"{self.name} has no curve that is called {name}: it has {known}")
+            raise ValueError(f"{self.name} has no curve {name}: it has {known}")
         return self.curves[name]
 
     @property
     def drawn(self) -> dict[str, str]:
-        """The words of each curve that has a figure of its own."""
+        """The description of each curve with its own figure."""
         return {name: curve.words for name, curve in self.curves.items() if curve.words}

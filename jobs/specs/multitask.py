@@ -1,4 +1,4 @@
-"""Joint training of one encoder on several tasks: what it depends on, and its stage."""
+"""Joint training of one encoder on several tasks: settings and spec."""
 
 from typing import Annotated, Literal
 
@@ -14,32 +14,34 @@ class JointTraining(Strict):
     """How the shared encoder and the heads of all tasks are trained (Sun et al. 2019, section 5.5)."""
 
     sampling: Sampling = "proportional"
-    """How likely a step is to be a task's: by its number of training texts, its square root, or all alike."""
+    """Probability of sampling a task for a step: proportional to its number of training texts, to the square
+    root of it, or uniform."""
     epochs: PositiveInt | None = None
-    """Passes over the texts of all tasks together; under `proportional` each task has about so many."""
+    """Epochs over the texts of all tasks together; under `proportional` also about the epochs of each
+    task."""
     steps: PositiveInt | None = None
-    """Optimiser steps, in place of epochs."""
+    """Optimiser steps, instead of epochs."""
     evaluations: PositiveInt = 4
-    """How often the validation splits of all tasks are scored; the last weights are kept."""
+    """Number of evaluations on the validation splits of all tasks; the last weights are kept."""
     batch_size: PositiveInt = 32
-    """Texts of one optimiser step, all of one task, over all workers together."""
+    """Texts per optimiser step, all from one task, over all workers."""
     learning_rate: PositiveFloat = 2e-5
     warmup: Share = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
     pooling: TokenPooling = "cls"
     precision: Precision = "float32"
-    """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
+    """`bfloat16`: mixed precision; weights and optimiser stay in float32."""
     seed: int = 0
 
 
 class MultitaskSpec(Spec):
-    """An encoder trained on several tasks together, each with a linear head of its own.
+    """An encoder trained jointly on several tasks, each with its own linear head.
 
     Parents: data/<task> of each task (prepare), encoder (optional, pretrain).
     """
 
     kind: Literal["multitask"] = "multitask"
     encoder: str
-    """Digest of the weights that everything starts from; a pretrain parent stands above it."""
+    """Digest of the base model's weights; a pretrain parent takes precedence."""
     training: JointTraining

@@ -1,4 +1,4 @@
-"""The factors of a fine-tuning recipe, as one writes them and as they enter a stage's identity."""
+"""The factors of a fine-tuning recipe, as configured and as part of a stage's key."""
 
 from typing import Annotated, Literal
 
@@ -20,91 +20,90 @@ TrainSize = PositiveInt | Annotated[float, Field(gt=0, lt=1)]
 
 
 class Training(Strict):
-    """How the encoder and its head are trained."""
+    """Training of the encoder and its head."""
 
     learning_rate: PositiveFloat = 2e-5
-    """Peak rate of the head and, unless the convention says otherwise, of the top layer."""
+    """Peak learning rate of the head and, in most conventions, of the top layer."""
     layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
-    """Factor by which the rate shrinks from each layer to the one below it (Sun et al. 2019, eq. 2)."""
+    """Factor of the learning rate from each layer to the one below (Sun et al. 2019, eq. 2)."""
     decay_convention: DecayConvention = "sun-eq"
-    """Where the decay begins and what it spares: `sun-eq` as in the paper, `sun-code` as in its code (the
-    embeddings at the full rate), `revisit` and `timm` (the top layer decayed once), `electra` (twice)."""
+    """Convention of the decay: `sun-eq` as in the paper, `sun-code` as in its code (embeddings at the full
+    rate), `revisit` and `timm` (top layer decayed once), `electra` (twice)."""
     head_learning_rate: PositiveFloat | None = None
-    """Peak rate of the head; by default learning_rate, as in every convention."""
+    """Peak learning rate of the head; by default learning_rate, as in every convention."""
     embeddings_rate: Literal["convention", "base", "decayed"] = "convention"
-    """`base` or `decayed` (one layer below the lowest) where the convention's rule is not wanted."""
+    """`base` or `decayed` (one layer below the lowest), to override the convention."""
     frozen_layers: Annotated[int, Field(ge=0)] | Literal["all"] = 0
-    """So many layers from below are not trained, nor are the embeddings; 0 trains everything."""
+    """Number of bottom layers that are frozen, together with the embeddings; 0 trains everything."""
     reinitialised_layers: Annotated[int, Field(ge=0)] = 0
-    """So many layers from above begin with new random weights, drawn by the variant's seed."""
+    """Number of top layers that are randomly re-initialised with the variant's seed."""
     lora_rank: PositiveInt | None = None
-    """Rank of adapters on every linear part of every layer, trained in place of the encoder and added to its
-    weights at the end (Hu et al. 2022); none by default."""
+    """Rank of LoRA adapters on every linear module of every layer, trained instead of the encoder and merged
+    into its weights at the end (Hu et al. 2022); none by default."""
     lora_alpha: PositiveFloat = 16.0
-    """The adapters' product is scaled by lora_alpha / lora_rank."""
+    """LoRA scaling: lora_alpha / lora_rank."""
     lora_dropout: Share = 0.0
-    """Dropout before the adapters."""
+    """Dropout before the LoRA adapters."""
     epochs: PositiveInt = 3
     batch_size: PositiveInt = 32
-    """Examples of one optimiser step, over all workers together."""
+    """Examples per optimiser step, over all workers."""
     warmup: Share = 0.1
-    """Part of the steps in which the rate rises from 0; afterwards it follows the schedule."""
+    """Share of the steps for linear warm-up."""
     schedule: Schedule = "linear"
-    """How the rate goes on after the warm-up: falls linearly or as a cosine to 0, or stays."""
+    """Learning rate after warm-up: linear or cosine decay to 0, or constant."""
     optimizer: Literal["adamw", "bert-adam"] = "adamw"
-    """`bert-adam` is that of BERT's first code, for replications: no bias correction, each tensor's gradient
-    clipped by itself, and a linear schedule that falls from where the warm-up would have begun at 1."""
+    """`bert-adam` is the optimiser of BERT's original code, for replications: no bias correction, gradients
+    clipped per tensor, and a linear schedule that decays as if it had started at step 0."""
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
-    """Decoupled; not applied to biases and normalisation weights."""
+    """Decoupled weight decay; not applied to biases and normalisation weights."""
     max_grad_norm: PositiveFloat = 1.0
-    """Bound on the norm of the gradient of all parameters together."""
+    """Maximum global gradient norm."""
     precision: Precision = "float32"
-    """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
+    """`bfloat16`: mixed precision; weights and optimiser stay in float32."""
     evaluations_per_epoch: PositiveInt = 1
-    """How often the validation split is scored; the best weights are kept."""
+    """Number of evaluations on the validation split; the best weights are kept."""
     pooling: Pooling = "cls"
-    """What of a layer the head reads: the first token, the mean over tokens, the last token (decoder-only
-    models, whose first token sees nothing of the text), or the first token through the encoder's own pooler
-    (dense, tanh)."""
+    """Token pooling: the first token, the mean over tokens, the last token (decoder-only models, whose
+    attention is causal), or the first token through the encoder's own pooler (dense, tanh)."""
     layers: Layers = "last"
     """Layers that the head reads, counted from 1: `last`, `all`, `first-N`, `last-N`, a number, or a list.
-    Layers above the highest of them are cut off."""
+    Layers above the highest of them are removed."""
     layer_pooling: LayerPooling | None = "concat"
-    """What becomes of the vectors of several layers; a plan has none where the head reads one layer."""
+    """Pooling over several layers; null in the plan if the head reads one layer."""
     window_pooling: WindowPooling | None = None
-    """What becomes of the windows of a text: the mean or maximum of their vectors, their weighted mean by
-    additive attention, the mean of their logits, or (trained as `logits`) a vote of their predictions."""
+    """Pooling over the windows of a text: mean or maximum of their vectors, weighted mean by additive
+    attention, mean of their logits, or (trained as `logits`) majority vote of their predictions."""
     train_size: TrainSize | None = None
-    """Training texts that are learnt from, as a number or a share: stratified, drawn with the variant's seed,
-    and each size inside the larger ones; null takes all."""
+    """Number or share of training texts: a stratified sample with the variant's seed; smaller samples are
+    subsets of larger ones; null uses all."""
 
 
 class Pretraining(Strict):
-    """Further training of the encoder on raw text before it is fine-tuned: what is learnt, and for how long.
+    """Continued pretraining of the encoder on raw text, before fine-tuning.
 
-    The learning rate rises and falls over all of `steps`: a snapshot of a longer run was trained at other
-    rates than a run that ends at its step.
+    The learning-rate schedule spans all `steps`, so a snapshot of a longer run had other learning rates than
+    a run that ends at its step.
     """
 
     steps: PositiveInt = 100
     snapshots: tuple[PositiveInt, ...] = ()
-    """Steps at which the encoder is kept too; a recipe starts from one of them by `name@step`."""
+    """Steps at which the encoder is also saved; a recipe starts from one by `name@step`."""
     batch_size: PositiveInt = 32
-    """Blocks, or pairs of sentences, of one optimiser step, over all workers together."""
+    """Blocks, or pairs of sentences, per optimiser step, over all workers."""
     block_length: Annotated[int, Field(ge=8)] = 128
-    """Tokens of one block, special tokens included; texts are laid end to end and cut into blocks."""
+    """Tokens per block, special tokens included; texts are concatenated and split into blocks."""
     learning_rate: PositiveFloat = 5e-5
     warmup: Share = 0.1
     weight_decay: Annotated[float, Field(ge=0)] = 0.01
     max_grad_norm: PositiveFloat = 1.0
     masking: Masking = "token"
-    """What is chosen to be predicted: each `token` for itself, or all tokens of a `word` or none. Of the
-    chosen tokens, each for itself, 80 % are masked, 10 % random, 10 % left (Devlin et al. 2019)."""
+    """Masking unit: each `token` independently, or whole words (`word`). Of the selected tokens,
+    independently, 80 % are masked, 10 % replaced by a random token, 10 % unchanged (Devlin et al. 2019)."""
     mask_probability: Annotated[float, Field(gt=0, lt=1)] = 0.15
-    """Part of the tokens, or of the words, that is predicted."""
+    """Share of tokens, or of words, that is selected for prediction."""
     next_sentence: bool = False
-    """Whether pairs of sentences take the place of blocks, and it is predicted too whether the second follows
-    the first: half do, the others stand in another document (Devlin et al. 2019). For BERT's family."""
+    """Next-sentence prediction on pairs of sentences instead of blocks: half of the second sentences follow
+    the first, the others are from another document (Devlin et al. 2019). For the BERT family."""
     precision: Precision = "float32"
     """`bfloat16` computes states and gradients in mixed precision; weights and optimiser stay in float32."""
     seed: int = 0

@@ -1,4 +1,4 @@
-"""A paper's tables and claims as they are written: facts beside which a study is shown, in no key."""
+"""A paper's tables and claims, for comparison with a study; in no key."""
 
 from typing import Annotated, Literal
 
@@ -9,14 +9,14 @@ from layerscope.jobs.specs.spec import PositiveFloat, PositiveInt, Strict
 Word = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
 
 TEST_ERROR = "test error in %"
-"""The measure of a table that can be set beside a study's own scores."""
+"""The measure of tables that are comparable with a study's scores."""
 
 Value = bool | int | float | str | tuple[int | str, ...]
-"""A factor's value as an experiment writes it; `none` where it is null there."""
+"""A factor's value as in an experiment file; `none` for null."""
 
 
 class Bounds(Strict):
-    """Any number within bounds."""
+    """A number within bounds."""
 
     above: float | None = None
     below: float | None = None
@@ -25,13 +25,13 @@ class Bounds(Strict):
 
 
 Where = dict[str, Value]
-"""Factors of a recipe and their values; those that are not named may have any. `encoder` is one, too."""
+"""Factors of a recipe and their values; other factors may have any value. `encoder` is a factor, too."""
 WhereAny = dict[str, Value | Bounds]
-"""The same with bounds: several conditions may meet it."""
+"""The same with bounds: several conditions may match."""
 
 
 class DataSet(Strict):
-    """What the paper says of a data set; lengths are in tokens."""
+    """The paper's description of a data set; lengths are in tokens."""
 
     num_classes: PositiveInt
     kind: str
@@ -44,7 +44,7 @@ class DataSet(Strict):
 
 
 class Setting(Strict):
-    """What the paper's numbers rest on, unless a row says otherwise."""
+    """The paper's setting, unless a row differs."""
 
     encoder: str
     num_layers: PositiveInt
@@ -55,21 +55,21 @@ class Row(Strict):
     """One row of a table."""
 
     row: str
-    """The paper's name for it."""
+    """The paper's name of the row."""
     where: Where | None = None
-    """The recipe that our factors spell; none where no recipe of ours is this."""
+    """The recipe in our factors; null if no recipe of ours matches."""
     values: dict[Word, float]
     """By data set."""
 
 
 class Table(Strict):
-    """A table, or what is known of a figure."""
+    """A table, or the known values of a figure."""
 
     table: Word
     title: str
     measure: str = TEST_ERROR
     otherwise: Where = {}
-    """What its recipes have in factors that a row does not name: such conditions come first."""
+    """Values of factors that a row does not name: matching conditions are preferred."""
     rows: Annotated[tuple[Row, ...], Field(min_length=1)]
 
 
@@ -82,7 +82,7 @@ class Better(Strict):
 
 
 class NoWorse(Strict):
-    """A recipe is not behind any of the others by the margin or more."""
+    """A recipe is not worse than any of the others by the margin or more."""
 
     kind: Literal["no_worse"] = "no_worse"
     where: WhereAny
@@ -92,7 +92,7 @@ class NoWorse(Strict):
 
 
 class SomeBetter(Strict):
-    """At least one of the recipes that meet `where` has a lower test error than the other, in every task."""
+    """At least one of the recipes that match `where` has a lower test error than the other, in every task."""
 
     kind: Literal["some_better"] = "some_better"
     where: WhereAny
@@ -100,7 +100,7 @@ class SomeBetter(Strict):
 
 
 class OnAverage(Strict):
-    """A recipe has a lower test error than another on the average of the tasks."""
+    """A recipe has a lower test error than another, averaged over the tasks."""
 
     kind: Literal["on_average"] = "on_average"
     where: WhereAny
@@ -108,7 +108,7 @@ class OnAverage(Strict):
 
 
 class GainsLess(Strict):
-    """A recipe gains less over a third than another does, on the average of the tasks."""
+    """A recipe gains less over a third than another does, averaged over the tasks."""
 
     kind: Literal["gains_less"] = "gains_less"
     where: WhereAny
@@ -123,7 +123,7 @@ class GainGrows(Strict):
     where: WhereAny
     over: WhereAny
     as_falls: str
-    """The factor; where it has no value (null) it is the highest."""
+    """The factor; null counts as the highest value."""
 
 
 class Diverges(Strict):
@@ -137,21 +137,21 @@ Check = Better | NoWorse | SomeBetter | OnAverage | GainsLess | GainGrows | Dive
 
 
 class Claim(Strict):
-    """What a paper concludes, as a check of a study's own runs."""
+    """A paper's conclusion, as a check on a study's runs."""
 
     claim: Word
     says: str
     source: str
-    """Where the paper says so."""
+    """Place in the paper."""
     tasks: tuple[Word, ...] = ()
-    """The paper's data sets of which it speaks; all where none is named."""
+    """The paper's data sets that the claim is about; all if empty."""
     otherwise: Where = {}
-    """The paper's values of factors that the check does not name: of our settings, such are looked at."""
+    """The paper's values of factors that the check does not name: matching settings are preferred."""
     check: Annotated[Check, Field(discriminator="kind")]
 
 
 class Paper(Strict):
-    """A paper's numbers, typed in."""
+    """A paper's numbers and claims."""
 
     paper: Word
     title: str

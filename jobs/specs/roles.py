@@ -1,4 +1,4 @@
-"""Roles of a variant's stages: the trainings by a fixed name, and measures by what they are taken of."""
+"""Roles of a variant's stages: trainings have fixed names, measures are named by examples and model."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,21 +10,22 @@ START = "start"
 RANDOM = "random"
 """An encoder of the same shape with randomly initialised weights."""
 AT = "at-"
-"""What the name of a checkpoint along the training begins with, as `at-0.5` half way through."""
+"""Prefix of checkpoint names, as `at-0.5` for half of the training."""
 NOT_MEASURES = ("finetune", "pretrain", "multitask", "view")
-"""Roles of trainings, and of the prepared texts: their curves, if any, do not run over layers."""
+"""Roles of trainings and tokenised texts: their curves, if any, are not over layers."""
 
 
 @dataclass(frozen=True)
 class Role:
-    """A measure, of which examples and in which model.
+    """A measure with its examples and its model.
 
-    It is written `<measure>/<subject>/<model>`, without the parts that are empty.
+    Written as `<measure>/<subject>/<model>`, without empty parts.
     """
 
     measure: str
     subject: str = ""
-    """Name of a probing task, or what a measure tells its stages apart by; empty for a variant's own task."""
+    """Name of a probing task, or what distinguishes the stages of a measure; empty for a variant's own
+    task."""
     model: str = TUNED
 
     def __str__(self) -> str:
@@ -32,7 +33,7 @@ class Role:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The role that is written so."""
+        """Parse a written role."""
         measure, _, rest = text.partition("/")
         subject, _, last = rest.rpartition("/")
         return cls(measure, subject, last) if _is_model(last) else cls(measure, rest)

@@ -1,4 +1,4 @@
-"""The base of all specs: frozen, strict, and every field is identity."""
+"""The base of all specs: frozen, strict, every field is part of the key."""
 
 from typing import Annotated, Any
 
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 PositiveInt = Annotated[int, Field(ge=1)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, lt=1)]
-"""A part of a whole: 0 up to, not including, 1."""
+"""A share: 0 <= share < 1."""
 
 
 def later(default: Any) -> Any:
@@ -16,7 +16,7 @@ def later(default: Any) -> Any:
 
 
 class Strict(BaseModel):
-    """A frozen model that takes no unknown field and converts no types."""
+    """A frozen model without unknown fields and type conversion."""
 
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, protected_namespaces=()

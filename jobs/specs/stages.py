@@ -1,4 +1,4 @@
-"""What each kind of stage computes; its parents and outside files are named by role beside it."""
+"""What each kind of stage computes, with its parents and external files by role."""
 
 from typing import Annotated, Literal
 
@@ -11,32 +11,32 @@ from layerscope.jobs.specs.targets import MetricName, OwnMetric, Predict, Target
 Checkpoint = PositiveInt | Annotated[float, Field(gt=0, le=1)]
 """A step of a training, or a share of all its steps: 1.0 is the last one."""
 Delimiter = Annotated[str, Field(pattern=r'^[^"\r\n]$')]
-"""What parts the columns of delimited text: one character."""
+"""Column separator of delimited text: one character."""
 Quoting = Literal["standard", "none"]
-"""`standard`: a field may be in quotes, as in CSV; `none`: a quote is a character like others, as in TSV."""
+"""`standard`: fields may be quoted, as in CSV; `none`: quotes are ordinary characters, as in TSV."""
 
 
 class Layout(Strict):
-    """How delimited text is laid out; what is none follows from the suffix of its file."""
+    """Format of delimited text; null follows the suffix of the file."""
 
     delimiter: Delimiter | None = None
     quoting: Quoting | None = None
 
 
 class FilesData(Strict):
-    """Digests of the files that hold a task's splits (outside files by role: train, validation, test)."""
+    """Digests of the files of a task's splits (external files by role: train, validation, test)."""
 
     source: Literal["files"] = "files"
     train: str
     test: str | None = None
-    """None where only training texts are read."""
+    """None if only training texts are read."""
     validation: str | None = None
     layout: Layout | None = None
-    """Of delimited text that is laid out otherwise than its files are called."""
+    """Format of delimited text that differs from the suffix of its files."""
 
 
 class HubData(Strict):
-    """A data set of the Hub at a commit."""
+    """A Hub data set at a commit."""
 
     source: Literal["hub"] = "hub"
     name: str
@@ -49,21 +49,21 @@ class HubData(Strict):
 
 
 class SampleData(Strict):
-    """Documents of the project's own generator."""
+    """Generated documents."""
 
     source: Literal["sample"] = "sample"
     target: Literal["topic", "sentiment"]
-    """Which property of a document is its label."""
+    """The property of a document that is its label."""
     length: Literal["short", "long"] = "short"
     evidence: Literal["head", "tail", "both", "mixed"] = "mixed"
-    """Where the evidence for the label stands in a long document."""
+    """Position of the evidence for the label in a long document."""
     num_train: PositiveInt = 200
     num_test: PositiveInt = 200
     seed: int = 0
 
 
 class SpanColumns(Strict):
-    """Which columns say where a span stands: by characters (start, end), or by words (first_word, words)."""
+    """Columns with the position of a span: by characters (start, end), or by words (first_word, words)."""
 
     of: Literal["text", "text_pair"] = "text"
     start: str | None = None
@@ -73,100 +73,102 @@ class SpanColumns(Strict):
     first_word: str | None = None
     """Number of the first word between spaces, from 0."""
     words: str | None = None
-    """The words themselves, which say how many they are."""
+    """The words themselves, which give their number."""
 
 
 Texts = str | Annotated[tuple[str, ...], Field(min_length=2)]
-"""A column, or several whose texts are one, with a space between them."""
+"""A column, or several that are joined with a space."""
 
 
 class Columns(Strict):
-    """Which fields of a row hold the text and the label."""
+    """Columns of text and label."""
 
     text: Texts = "text"
     text_pair: Texts | None = None
-    """The second text of a pair; none where a row has one text."""
+    """The second text of a pair; null for single texts."""
     label: str = "label"
     choices: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    """The choices of a row, of which the label names the right one: a column with a list, with a mapping of
-    names to texts, or with `label` and `text`; or one column a choice."""
+    """The choices of a row, the label names the correct one: a column with a list, with a mapping of
+    names to texts, or with `label` and `text`; or one column per choice."""
     first_choice: Literal[0, 1] = 0
-    """What the label calls the first choice, where choices have no names; it may name a column, too."""
+    """The label of the first choice, for choices without names; it may name a column, too."""
     answers: str | None = None
-    """The column with a list of the texts of the right choices, in place of a label; then rows may have
-    differently many choices."""
+    """The column with a list of the texts of the correct choices, instead of a label; the number of choices
+    may then vary by row."""
     placeholder: str | None = None
-    """What in the second text stands for a choice: each choice is read in its place, after the first text."""
+    """Placeholder for a choice in the second text: it is replaced by each choice, after the first text."""
     skip_unlabelled: bool = False
-    """Whether rows without a label are left out, as where annotators did not agree; else they are faults."""
+    """Whether rows without a label are skipped, for example without agreement of annotators; else they are
+    errors."""
     skip_empty: bool = False
-    """Whether rows in which a text is empty are left out; else they are faults."""
+    """Whether rows with an empty text are skipped; else they are errors."""
     spans: Annotated[tuple[SpanColumns, ...], Field(min_length=1, max_length=2)] | None = None
-    """The span of a row, or two, that the label is about: their states are read, not the whole text."""
+    """The one or two spans that the label is about: the head reads their states, not the whole text."""
 
 
 class ValidationSplit(Strict):
-    """How the validation split is drawn from the training data, stratified by label."""
+    """How the validation split is sampled from the training data, stratified by label."""
 
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.1
     seed: int = 0
 
 
 class Sample(Strict):
-    """So many rows of a split, stratified by label and drawn before anything else; null takes all."""
+    """Number of rows sampled from a split, stratified by label, before anything else; null uses all."""
 
     train: PositiveInt | None = None
-    """Rows of the training data, those that validate included where they are drawn from it."""
+    """Rows of the training data, including the validation split if it is sampled from them."""
     validation: PositiveInt | None = None
-    """Rows of the validation data, where a task names some."""
+    """Rows of the validation data, if the task has any."""
     test: PositiveInt | None = None
     seed: int = 0
 
 
 class PrepareSpec(Spec):
-    """Texts to token ids, split and cut. Outside files: train, test, validation, tokenizer."""
+    """Texts to token ids, split and truncated. External files: train, test, validation, tokenizer."""
 
     kind: Literal["prepare"] = "prepare"
     data: Annotated[FilesData | HubData | SampleData, Field(discriminator="source")]
     data_version: int = 1
-    """Version of the generator for sample data, of the reader otherwise."""
+    """Version of the generator for sample data, else of the reader."""
     columns: Columns = Columns()
     sample: Sample = Sample()
     validation: ValidationSplit = ValidationSplit()
     tokenizer: str
     """Digest of the tokenizer's files."""
     text_only: bool = False
-    """Whether only training texts are read, neither labels nor a test split: a corpus to train further on."""
+    """Whether only training texts are read, without labels and test split: a corpus for continued
+    pretraining."""
     truncation: Truncation | Literal["whole"]
-    """`whole` when no text is longer than the limit, or when there is none."""
+    """`whole` if no text is longer than the limit, or without a limit."""
     max_length: PositiveInt | None
-    """Tokens of one text, special tokens included; none where texts are only read for pretraining."""
+    """Maximum tokens of a text, special tokens included; null for pretraining corpora."""
     head_tokens: PositiveInt | None = None
     """Body tokens kept from the head under `head+tail`; the rest of the budget comes from the tail."""
     window_overlap: Annotated[int, Field(ge=0)] | None = None
-    """Under `windows`: tokens that a window shares with the one before it."""
+    """For `windows`: tokens that a window shares with the previous one."""
     max_windows: PositiveInt | None = None
-    """Under `windows`: how many windows of a text are kept, from its head."""
+    """For `windows`: maximum number of windows of a text, from its head."""
     pairs: Literal["joined", "apart"] = "joined"
-    """Whether the texts of a pair are one example, or two of their own (to train on further)."""
+    """Whether the texts of a pair are one example, or two separate ones (for continued pretraining)."""
     predict: Predict = "label"
-    """Whether the label is one of several, or a number."""
+    """Whether the label is a class or a number."""
     positive: str | None = None
-    """The label that is the last one, and so that of which F1 is; in the order of the alphabet without."""
+    """The positive label for F1, ordered last; alphabetical order by default."""
 
 
 def target_of(columns: Columns, predict: Predict) -> Target:
-    """What is to be predicted of each row."""
+    """The prediction target."""
     if columns.choices is None:
         return predict
     return "choice" if columns.answers is None else "answers"
 
 
 class PretrainSpec(Spec):
-    """An encoder trained further on raw text.
+    """An encoder after continued pretraining on raw text.
 
     Parents: corpus/0, corpus/1, ... (prepare, whole texts), test/0, ... (prepare, whole texts: none of their
-    test splits is trained on), encoder (optional, pretrain: the link of the chain before this one).
+    test splits is trained on), encoder (optional, pretrain: the previous one of a chain).
     """
 
     kind: Literal["pretrain"] = "pretrain"
@@ -186,40 +188,40 @@ class FinetuneSpec(Spec):
     encoder: str
     """Digest of the weights that everything starts from; a pretrain parent stands above it."""
     snapshot: int | None = None
-    """Step of the pretrain parent whose encoder is taken; its last one without."""
+    """Step of the pretrain parent whose encoder is used; by default the last one."""
     training: Training
     seed: int
     checkpoints: tuple[Checkpoint, ...] = ()
-    """Where along the training the encoder is kept too, as it is then."""
+    """Checkpoints at which the encoder is also saved."""
     selected_by: MetricName | OwnMetric | None = None
-    """By which metric on the validation split the best weights are chosen; by its task type's without."""
+    """Validation metric that selects the best weights; the task type's by default."""
 
 
 class TextStatesSpec(Spec):
     """Pooled hidden states of every layer.
 
-    Parents: data (prepare), model (optional: finetune or pretrain; else the outside file encoder).
+    Parents: data (prepare), model (optional: finetune or pretrain; else the external file encoder).
     """
 
     kind: Literal["text_states"] = "text_states"
     encoder: str
     snapshot: Checkpoint | None = None
-    """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is taken; without, the one
-    that it ended with."""
+    """Step of a pretrain model, or checkpoint of a finetune model, whose encoder is used; by default the
+    final one."""
     pooling: TokenPooling
     num_train: PositiveInt
     """Training examples, the first of a seeded shuffle."""
     num_test: PositiveInt
     seed: int = 0
     choices_apart: bool = False
-    """Whether the windows of a text are its choices, each of which then has a row of states of its own; else
-    their mean is the text's. Examples are counted in texts either way."""
+    """Whether the windows of a text are its choices, each with its own row of states; else the text's states
+    are their mean. Examples are counted in texts either way."""
 
 
 class RandomEncoderSpec(Spec):
-    """An encoder of the same shape with fresh weights. Outside file: encoder."""
+    """A randomly initialised encoder of the same architecture. External file: encoder."""
 
     kind: Literal["random_encoder"] = "random_encoder"
     encoder: str
-    """Digest of the encoder whose configuration is taken."""
+    """Digest of the encoder whose configuration is used."""
     seed: int = 0

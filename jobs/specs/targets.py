@@ -1,6 +1,6 @@
-"""Task types and metrics as declared values: what is known of them without arrays.
+"""Declarations of task types and metrics, without arrays.
 
-What each task type computes of its logits is in `jobs.targets`.
+The computations of each task type are in `jobs.targets`.
 """
 
 import math
@@ -13,30 +13,30 @@ from pydantic import Field
 from layerscope.jobs.specs.spec import Strict
 
 Target = Literal["label", "number", "choice", "answers"]
-"""One label of several; a number; which of a row's own choices is right; or which of them, so many as it has,
-are right."""
+"""A class; a number; the correct one of a row's choices; or all correct ones of a varying number of
+choices."""
 Predict = Literal["label", "number"]
-"""What a label is, where a row has no choices."""
+"""The type of a label, for rows without choices."""
 Kind = Literal["texts", "choices", "tokens"]
 """What a class of transformers classifies."""
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A score of predictions against what is true."""
+    """A score of predictions against targets."""
 
     name: str
     function: str = ""
-    """`module:function` in `jobs`, from what is true and what is predicted (N) to a number; none where the
-    metric is a mean of others."""
+    """`module:function` in `jobs`, from targets and predictions (N) to a number; None if the metric is a mean
+    of others."""
     mean_of: tuple[str, ...] = ()
-    """The metrics that it is the mean of, which stand before it."""
+    """The metrics that it is the mean of, declared before it."""
     scale: tuple[float, float] = (0, 1)
     """The least and the largest value."""
     of_two_labels: bool = False
-    """Whether it is of the last of two labels, and of no other number of labels."""
+    """Whether it is defined for two labels only, for the last one."""
     compares: Literal["right answers", "correlations", "nothing"] = "right answers"
-    """By what of the same examples two models are tested against each other."""
+    """What a paired test of two models compares."""
     on_layers: str = ""
     """The metric by which layers are scored, where they are not by this one."""
 
@@ -72,27 +72,26 @@ class OwnMetric(Strict):
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """What the planner, the reader and the report know of a task type."""
+    """Declared properties of a task type."""
 
     noun: str
-    """What messages call the things that are predicted."""
+    """Name of the targets in messages."""
     metrics: tuple[Metric, ...]
     selected_by: str
-    """The metric on the validation split by which the best weights of a training are chosen, where its task
-    has no other one."""
+    """The validation metric that selects the best weights, unless the task has another one."""
     has_labels: bool = False
-    """Whether it is one of several labels: rows are drawn by it, networks and geometry read it, units and
-    probing tasks have it."""
+    """Whether the target is a class: sampling is stratified by it, MLP probes and geometry use it, labelled
+    spans and probing tasks have it."""
     has_choices: bool = False
     """Whether the windows of a row are its choices."""
     has_one_answer: bool = True
-    """Whether one thing of each row is right: linear heads are fitted to layers, and models exported."""
+    """Whether each row has one correct answer: linear heads are fitted to layers, and models exported."""
     loaded_as: tuple[Kind, ...] = ()
-    """By which classes of transformers people load a model that predicts it, the usual first."""
+    """The transformers classes for such models, the most common first."""
 
     @property
     def choices_apart(self) -> bool:
-        """Whether each choice of a row has a row of states of its own; else their mean is the row's."""
+        """Whether each choice has its own row of states; else the row's states are the mean."""
         return self.has_choices and self.has_one_answer
 
 
@@ -152,7 +151,7 @@ METRICS: Mapping[str, Metric] = {
 }
 """Every metric by its name."""
 LOSS = Metric("loss", scale=(0, math.inf))
-"""What is reported beside the metrics of every task type, and is the better the smaller it is."""
+"""Reported with the metrics of every task type; lower is better."""
 
 if TYPE_CHECKING:
     MetricName = str
@@ -160,7 +159,7 @@ if TYPE_CHECKING:
 else:
     MetricName = Literal[tuple(METRICS)]
     Objective = Literal[tuple(f"validation/{name}" for name in (*METRICS, LOSS.name))]
-"""Names that fields of specs and of experiments take; a type checker sees strings."""
+"""Types of fields in specs and experiments; type checkers see strings."""
 OwnMetricSource = Annotated[str, Field(pattern=r"^(.*\.py|\w+(\.\w+)*:\w+)$")]
 """A Python file that defines `METRIC`, as ./kappa.py, or `module:attribute` of an installed package."""
 
@@ -195,5 +194,5 @@ def metric_named(name: str) -> Metric:
     """A built-in metric, or the loss, by its name. Raises ValueError for another name."""
     known = {**METRICS, LOSS.name: LOSS}
     if name not in known:
-        raise ValueError(f"{name!r} is no metric with a scale: those are {', '.join(known)}.")
+        raise ValueError(f"{name!r} is not a metric with a scale: use {', '.join(known)}.")
     return known[name]

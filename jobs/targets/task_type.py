@@ -21,7 +21,7 @@ Targets = Sequence[Any] | np.ndarray
 
 
 class HeadShape(NamedTuple):
-    """What a classifier's head must be told, as in `jobs.encoders.heads.Classifier`."""
+    """Arguments of a classifier's head, as in `jobs.encoders.heads.Classifier`."""
 
     num_labels: int
     num_choices: int | None = None

@@ -1,1 +1,1 @@
-"""Texts: reading, splitting, tokenising, cutting, batching and masking."""
+"""Texts: reading, splitting, tokenising, truncating, batching and masking."""

@@ -26,7 +26,7 @@ def task_probabilities(sizes: Sequence[int], sampling: Sampling) -> np.ndarray:
 
 
 def task_order(sizes: Sequence[int], *, sampling: Sampling, num_steps: int, seed: int) -> list[int]:
-    """Position of the task of each step, drawn independently; the same on every process.
+    """Index of the task of each step, sampled independently; the same on every process.
 
     The draw rests on raw output of PCG64, which NumPy keeps the same on every platform and in every version.
     """

@@ -94,7 +94,7 @@ class Schedule:
         return self._variants.get(key)
 
     def state(self, stage: Stage) -> StageState:
-        """Where the stage stands."""
+        """The state of the stage."""
         return self._stages.state(stage.key)
 
     def reason(self, stage: Stage) -> str:

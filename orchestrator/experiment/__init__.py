@@ -1,1 +1,1 @@
-"""What was asked: the experiment file, read and checked."""
+"""The experiment file, read and validated."""

@@ -1,4 +1,4 @@
-"""The cluster file: what machines there are, and what each kind of stage takes of them."""
+"""The cluster file: machines, and the resources of each kind of stage."""
 
 import re
 from collections.abc import Mapping
@@ -20,37 +20,38 @@ GpuShare = Annotated[float, Field(ge=0, le=1)]
 
 
 class Cluster(Strict):
-    """Resources; nothing of it is part of any stage's identity. The defaults suit a laptop with two cores.
+    """Resources; in no key. The defaults suit a laptop with two cores.
 
     A trial takes `trial_cpus + workers * cpus_per_worker` CPUs as long as it runs.
     """
 
     address: Annotated[str, Field(pattern=ADDRESS)] | None = None
-    """None starts a Ray on this machine; `auto` or `HOST:PORT` joins one that this machine is a node of."""
+    """Null starts Ray on this machine; `auto` or `HOST:PORT` joins a cluster that this machine is a node
+    of."""
     num_cpus: PositiveInt | None = None
-    """CPUs of the Ray that is started here; by default what the machine has."""
+    """CPUs of the Ray that is started here; by default all of the machine."""
     workers: PositiveInt = 2
-    """Accelerate processes of one trial."""
+    """Accelerate processes per trial."""
     cpus_per_worker: PositiveFloat = 0.75
-    """CPUs that Ray counts for each worker: 2 x 0.75 leave room for a measure on two cores."""
+    """CPUs that Ray reserves per worker: 2 x 0.75 leave room for a measure on two cores."""
     gpus_per_worker: GpuShare = 0.0
-    """0, 1, or a share where a trial has one worker: NCCL wants a whole GPU for each of several."""
+    """0, 1, or a share if a trial has one worker: NCCL needs a whole GPU per worker otherwise."""
     trial_cpus: Annotated[PositiveFloat, Field(validate_default=True)] = 0.01
     """CPUs of the trial itself, which only waits for its workers."""
     task_cpus: Annotated[PositiveFloat, Field(validate_default=True)] = 0.45
-    """CPUs of a stage that needs one process only: preparing, measures."""
+    """CPUs of a stage with one process: data preparation, measures."""
     task_gpus: GpuShare = 0.0
-    """GPU, or share of one, of a stage that needs one process only; so much is kept free of trials."""
+    """GPU, or share of one, of a stage with one process; reserved from trials."""
     micro_batch_size: PositiveInt | None = None
-    """The most examples (texts, blocks, pairs of sentences) that a worker runs forward and backward at once
-    where an encoder is trained; by default its whole share of the batch. The update is that of the whole
-    batch all the same. Halved where memory runs out."""
+    """Maximum examples (texts, blocks, pairs of sentences) per forward and backward pass of a worker when an
+    encoder is trained; by default its whole share of the batch. Gradients are accumulated over the whole
+    batch. Halved when memory runs out."""
     max_concurrent_trials: PositiveInt | None = None
-    """Trials at a time; by default as many as there is room for."""
+    """Concurrent trials; by default as many as fit."""
     checkpoint_seconds: PositiveFloat = 300.0
-    """A training saves a checkpoint at the first evaluation after so many seconds without one."""
+    """Seconds after which a training saves a checkpoint at its next evaluation."""
     max_retries_of_lost_workers: Annotated[int, Field(ge=0)] = 2
-    """How often a trial goes on from its last checkpoint after a worker or its machine was lost."""
+    """How often a trial resumes from its last checkpoint after a worker or its machine was lost."""
 
     @field_validator("num_cpus")
     @classmethod
@@ -83,7 +84,7 @@ class Cluster(Strict):
 
 
 def read_cluster(path: Path | None, environ: Mapping[str, str]) -> Cluster:
-    """The cluster of a file, a laptop's where none is given; raises ConfigurationError with all faults."""
+    """The cluster of a file, by default a laptop's; raises ConfigurationError with all errors."""
     if path is None:
         return Cluster()
     faults: list[PlacedFault] = []
@@ -98,7 +99,7 @@ def read_cluster(path: Path | None, environ: Mapping[str, str]) -> Cluster:
 
 
 def at_address(cluster: Cluster, address: str) -> Cluster:
-    """The same resources, taken of the Ray cluster at an address.
+    """The same resources on the Ray cluster at an address.
 
     Raises:
         ConfigurationError: it is no address.

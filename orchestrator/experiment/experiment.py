@@ -1,4 +1,4 @@
-"""An experiment as it is written: tasks, recipe, grid or search, measures and seeds."""
+"""The model of an experiment file: tasks, recipe, grid or search, measures and seeds."""
 
 from typing import Annotated, Any, Literal
 
@@ -24,57 +24,57 @@ CorpusChoice = (
 
 
 class FurtherPretraining(Pretraining):
-    """Further training of the encoder on raw text: on which, after what, and how."""
+    """Continued pretraining of the encoder on raw text."""
 
     corpus: CorpusChoice = "within-task"
     """`within-task`: the training texts of the task itself; `in-domain`: those of every task and corpus of
-    its domain; `cross-domain`: those of all; or names of tasks and corpora. Never validation or test texts,
-    nor training texts that stand in the test set of a task too."""
+    its domain; `cross-domain`: those of all; or names of tasks and corpora. Validation and test texts are
+    excluded, also training texts that are in the test set of a task."""
     after: Name | None = None
-    """Another pretraining, from whose encoder this one goes on."""
+    """Another pretraining whose encoder this one starts from."""
 
 
 class Scratch(Strict):
-    """An encoder with random weights, which the experiment itself pretrains."""
+    """A randomly initialised encoder, pretrained by the experiment itself."""
 
     architecture: Literal["bert", "roberta", "albert"]
     layers: PositiveInt
     width: PositiveInt
-    """Features of a state."""
+    """Hidden size."""
     heads: PositiveInt
-    """Of attention; the width is a multiple of them."""
+    """Attention heads; the width must be a multiple."""
     feed_forward: PositiveInt | None = None
-    """Width between the two halves of a feed-forward part; four times the width by default."""
+    """Feed-forward (intermediate) size; by default four times the width."""
     positions: PositiveInt = 512
-    """Most tokens of a sequence."""
+    """Maximum tokens of a sequence."""
     tokenizer: str
     """A folder with a tokenizer's files."""
     seed: Seed = 0
 
 
 class EncoderSource(Strict):
-    """Where the encoder's weights and tokenizer are; what is given is tried in this order."""
+    """Where the encoder's weights and tokenizer are; the given places are tried in this order."""
 
     folder: str | None = None
     """A folder with `config.json`, weights and tokenizer files."""
     hub: str | None = None
-    """A name on the Hugging Face Hub; its local cache is asked first."""
+    """A name on the Hugging Face Hub; the local cache is tried first."""
     revision: str = "main"
     package: str | None = None
-    """An installed Python package that carries such a folder."""
+    """An installed Python package that contains such a folder."""
     mlflow: str | None = None
     """A model logged with MLflow, as `models:/name/1` or `runs:/id/model`."""
     scratch: Scratch | None = None
-    """What to build with random weights."""
+    """A randomly initialised encoder."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
     """Digest that the weights file must have."""
     trust_remote_code: bool = False
-    """Whether Python files in the folder, or in the Hub's repository, are run where `auto_map` names classes
-    in them: code from outside, with all rights of who runs it. On the Hub, revision must be a commit."""
+    """Whether custom model code (classes named by `auto_map`) in the folder or the Hub repository is
+    executed, with all rights of the user. On the Hub, revision must be a commit."""
 
 
 MAIN = "main"
-"""What a recipe calls the experiment's own encoder, beside those under `encoders`."""
+"""Name of the experiment's `encoder` in recipes, besides those under `encoders`."""
 
 
 def path_of_encoder(name: str) -> PathTo:
@@ -83,53 +83,53 @@ def path_of_encoder(name: str) -> PathTo:
 
 
 class Recipe(Training):
-    """Everything that a variant's result depends on, besides its task and seed."""
+    """Everything that a variant's result depends on, besides task and seed."""
 
     encoder: Name = MAIN
     """`main`, the experiment's encoder, or a name under `encoders`."""
 
     truncation: Truncation = "head"
-    """What is kept of a text that is too long: one of its ends, both (`middle` is what is cut out of equal
-    halves), or all of it as `windows` of max_length tokens."""
+    """What is kept of a text that is too long: one end, both ends (`middle` removes the middle between equal
+    halves), or everything as `windows` of max_length tokens."""
     max_length: Annotated[int, Field(ge=8)] = 128
-    """Tokens of one text, special tokens included."""
+    """Maximum tokens of a text, special tokens included."""
     head_tokens: PositiveInt | None = None
     """Tokens kept from the head under head+tail; by default a quarter of the budget (128 of 510)."""
     window_overlap: Annotated[int, Field(ge=0)] = 0
-    """Tokens that a window shares with the one before it."""
+    """Tokens that a window shares with the previous one."""
     max_windows: PositiveInt = 8
-    """Windows kept of one text, from its head; what stands behind them is lost."""
+    """Maximum windows of a text, from its head; the rest is dropped."""
     layer_pooling: LayerPooling = "concat"
-    """What becomes of the vectors of several layers."""
+    """Pooling over several layers."""
     window_pooling: WindowPooling = "mean"
-    """What becomes of the windows of a text: the mean or maximum of their vectors, their weighted mean by
-    additive attention, the mean of their logits, or (trained as `logits`) a vote of their predictions."""
+    """Pooling over the windows of a text: mean or maximum of their vectors, weighted mean by additive
+    attention, mean of their logits, or (trained as `logits`) majority vote of their predictions."""
     pretraining: Start = "none"
     """`none`, or a name under `pretraining` or `multi_task`; `name@step` is a snapshot of a pretraining."""
     features: FeatureLayers | None = None
     """Null trains the encoder too; `last`, a layer or `last-N` freezes it, stores the states of these layers
-    once, and trains a head on them. What is measured then are the layers of the encoder as it came."""
+    once, and trains a head on them. The measured layers are then those of the base model."""
     head: FeatureHead = "linear"
-    """What is trained on frozen features: a linear classifier of pooled states, or a bidirectional LSTM
-    with self-attention."""
+    """Head on frozen features: a linear classifier on pooled states, or a bidirectional LSTM with
+    self-attention."""
     head_hidden: PositiveInt = 128
-    """Width of each direction of the LSTM."""
+    """Hidden size of each direction of the LSTM."""
 
 
 class MultiTask(JointTraining):
-    """Joint training of several tasks, from whose encoder recipes start that name it as `pretraining`."""
+    """Joint training of several tasks; recipes start from its encoder by naming it as `pretraining`."""
 
     tasks: Annotated[tuple[Name, ...], Field(min_length=1)] | None = None
-    """Names of tasks of the experiment; null takes all."""
+    """Names of tasks of the experiment; null uses all."""
     truncation: Literal["head", "tail", "head+tail"] = "head"
     max_length: Annotated[int, Field(ge=8)] = 128
     head_tokens: PositiveInt | None = None
     after: Name | None = None
-    """A name under `pretraining` from whose encoder the joint training starts."""
+    """A name under `pretraining` whose encoder the joint training starts from."""
 
 
 class Range(Strict):
-    """Numbers to search: low to high, both included."""
+    """A range to search: low to high, inclusive."""
 
     low: float
     high: float
@@ -160,87 +160,87 @@ Grid = create_model(
 Space = create_model(
     "Space",
     __base__=Strict,
-    __doc__="What Optuna may choose for each factor.",
+    __doc__="The search space of each factor.",
     **_factors(lambda kind: Range | Choices | None),
 )
 
 
 class Search(Strict):
-    """An Optuna study over recipe factors, one in each cell of the grid."""
+    """An Optuna study over recipe factors, one per grid cell."""
 
     space: Space
     trials: PositiveInt
-    """Conditions to try, those found in the store included."""
+    """Conditions to try, including those found in the store."""
     objective: Objective | None = None
-    """By default the task's own metric on the validation split. Mean over the seeds; the loss is minimised,
+    """By default the task's metric on the validation split. Mean over the seeds; the loss is minimised,
     everything else maximised."""
     seed: Seed = 0
     startup_trials: PositiveInt = 5
-    """Random conditions before the tree-structured Parzen estimator begins."""
+    """Random conditions before the tree-structured Parzen estimator (TPE) starts."""
 
 
 class EarlyStopping(Strict):
     """Asynchronous successive halving (ASHA) over the evaluations of the variants."""
 
     grace_period: PositiveInt = 1
-    """Evaluations that every variant gets."""
+    """Evaluations before a variant can be stopped."""
     reduction_factor: Annotated[int, Field(ge=2)] = 3
-    """Of so many variants one goes on at each rung."""
+    """ASHA reduction factor: 1 of `reduction_factor` trials is promoted at each rung."""
 
 
 class Measures(MeasureSettings):
-    """What is measured at every layer of each finished variant."""
+    """Measures at every layer of each finished variant."""
 
     random_encoder: bool = False
-    """Probes and description lengths also of an encoder of the same shape with fresh weights."""
+    """Probes and description lengths also on a randomly initialised encoder of the same architecture."""
     num_train: PositiveInt = 500
-    """Training examples whose layers are looked at (probes learn from them)."""
+    """Training examples used for all measures (probes are fitted on them)."""
     sentence_length: Annotated[int, Field(ge=8)] = 128
-    """Tokens of an annotated sentence, special tokens included; longer sentences are left out."""
+    """Maximum tokens of an annotated sentence, special tokens included; longer sentences are skipped."""
     checkpoints: tuple[Checkpoint, ...] = ()
-    """Where along each training the encoder is kept and probed too: steps, or shares of all steps, as
+    """Checkpoints at which the encoder is also saved and measured: steps, or shares of all steps, as
     [0.1, 0.5, 1.0]."""
 
 
 class Reference(Strict):
-    """The paper beside which the report shows the results; nothing of it is part of any key."""
+    """The paper that the report compares the results with; in no key."""
 
     paper: Paper
     tables: tuple[Name, ...] | None = None
     """By default all."""
     tasks: dict[Name, Name] = {}
-    """The paper's name for a task of ours, where it has another."""
+    """The paper's name of a task, if it differs."""
     claims: tuple[Name, ...] | None = None
     """By default all."""
 
 
 MOST_LETTERS = 250
-"""Of an experiment's name: databases of MLflow, and file systems under `reports`, take hardly more."""
+"""Maximum length of an experiment's name, limited by MLflow's databases and file systems."""
 
 
 class Experiment(Strict):
-    """What was asked: one YAML file."""
+    """An experiment: one YAML file."""
 
     experiment: Name
     description: str = ""
     encoder: EncoderSource
     encoders: dict[Name, EncoderSource] = {}
-    """Further encoders, that the factor `encoder` names."""
+    """More encoders, for the factor `encoder`."""
     tasks: Annotated[tuple[Task, ...], Field(min_length=1)]
     probing: tuple[Task, ...] = ()
-    """Tasks that are probed at every layer of each variant, beside its own: annotated sentences, or texts."""
+    """Probing tasks, measured at every layer of each variant in addition to its own task."""
     corpora: tuple[Corpus, ...] = ()
-    """Texts to train encoders further on, beside those of the tasks."""
+    """Texts for continued pretraining, besides those of the tasks."""
     recipe: Recipe = Recipe()
     pretraining: dict[Name, FurtherPretraining] = {}
     multi_task: dict[Name, MultiTask] = {}
     grid: Grid = Grid()
     exclude: tuple[Grid, ...] = ()
-    """Cells of the grid that are left out: those with one of the values given of every factor of an entry."""
+    """Excluded grid cells: an entry excludes cells that match one of its values for each of its factors."""
     search: Search | None = None
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)] = (0,)
     early_stopping: EarlyStopping | None = None
     measures: Measures = Measures()
     reference: Reference | None = None
     feature_budget_gb: PositiveFloat = 5.0
-    """Most that the frozen features of one task and view may take on disk, in 10^9 bytes."""
+    """Maximum size on disk of the frozen features of one task and view, in 10^9 bytes."""

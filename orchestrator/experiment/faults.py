@@ -34,9 +34,9 @@ class PlacedFault:
 
 
 def refuse(faults: Iterable[PlacedFault]) -> None:
-    """Raises one ConfigurationError with a line for each fault, or returns if there is none.
+    """Raises one ConfigurationError with one line per fault, or returns if there is none.
 
-    Of several faults of the same value only the first is told. Files come before the command line.
+    Of several faults of a value only the first is reported. Files come before the command line.
     """
     first: dict[tuple[Place, str], PlacedFault] = {}
     for fault in faults:

@@ -1,4 +1,4 @@
-"""Changes to what a file says, in Hydra's spelling: `a.b=1`, `+a.b=1`, `++a.b=1`, `~a.b`."""
+"""Overrides in Hydra's syntax: `a.b=1`, `+a.b=1`, `++a.b=1`, `~a.b`."""
 
 import re
 from collections.abc import Iterable
@@ -53,7 +53,7 @@ def parse_overrides(texts: Iterable[str], faults: list[PlacedFault]) -> list[Ove
 
 
 def profile_overrides(profile: Node) -> list[Override]:
-    """The overrides that a profile stands for: its keys may be dotted, its values may be nested."""
+    """The overrides of a profile: its keys may be dotted, its values may be nested."""
     return [
         Override("put", tuple(key.split(".")), value, value.key_place) for key, value in profile.value.items()
     ]
@@ -131,7 +131,7 @@ def _check_written(node: Node, key: str, action: str, where: str) -> None:
         written = f"{where or 'the file'} has {', '.join(node.value)}" if node.value else f"{where} is empty"
         raise ValueError(f"there is no '{key}' to delete{suggestion(key, node.value)}: {written}")
     if action == "add" and key in node.value:
-        raise ValueError(f"'{key}' is written already: leave the + away to change it")
+        raise ValueError(f"'{key}' is already set: remove the + to change it")
 
 
 def _entry(node: Node, annotation: Any, key: str, override: Override, where: str) -> tuple[Any, bool]:

@@ -7,7 +7,7 @@ from layerscope.orchestrator.experiment.faults import Place, PlacedFault
 from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, fault_at, follow
 
 _ABOVE: tuple[PathTo, ...] = (("grid",), ("search", "space"), ("recipe",))
-"""Where a factor may be written, that which decides first."""
+"""Places where a factor may be written, in order of precedence."""
 
 
 def placed(tree: Node, fault: Fault) -> PlacedFault:

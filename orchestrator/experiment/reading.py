@@ -49,9 +49,9 @@ _STAND_INS: dict[PathTo, Any] = {
 def read_with_places(
     path: Path, *, overrides: Iterable[str] = (), profile: str | None = None, environ: Mapping[str, str]
 ) -> tuple[Experiment, Node]:
-    """The experiment of a file after a profile and overrides, and the tree that says where each value stands.
+    """The experiment of a file after a profile and overrides, and the tree with the place of each value.
 
-    Raises ConfigurationError with all faults, one a line. All profiles of the file are checked.
+    Raises ConfigurationError with all faults, one per line. All profiles of the file are checked.
     Paths of data and of the encoder's folder are left as they are written: relative to where one works.
     Of a reference only the tables and claims that are used are kept.
     """
@@ -70,7 +70,7 @@ def read_with_places(
 
 
 def resolved_yaml(experiment: Experiment) -> str:
-    """YAML of everything that an experiment resolves to, defaults included; reads back as the same."""
+    """YAML of the resolved experiment, defaults included; reads back identically."""
     yaml = YAML()
     yaml.width = 1000
     out = StringIO()

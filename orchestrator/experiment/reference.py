@@ -72,7 +72,7 @@ def _twice(path: PathTo, kind: str, names: list[str]) -> Iterator[Fault]:
     seen: Counter[str] = Counter()
     for index, name in enumerate(names):
         if seen[name]:
-            yield Fault((*path, index, kind), f"two {kind}s are called '{name}'")
+            yield Fault((*path, index, kind), f"duplicate {kind} '{name}'")
         seen[name] += 1
 
 

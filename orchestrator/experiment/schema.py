@@ -38,7 +38,7 @@ def experiment_schema() -> dict[str, Any]:
 
 
 def task_schema() -> dict[str, Any]:
-    """The schema of a file in `configs/tasks`; one without a test split can stand under `corpora` only."""
+    """The schema of a file in `configs/tasks`; one without a test split can be used under `corpora` only."""
     schema, corpus = Task.model_json_schema(), Corpus.model_json_schema()
     schema["$defs"]["CorpusFiles"] = corpus["$defs"]["CorpusFiles"]
     kinds = schema["properties"]["data"]

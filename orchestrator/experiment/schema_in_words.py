@@ -1,4 +1,4 @@
-"""What may be written at a place, read from the annotations of the models and told in words."""
+"""Allowed values at a place, in words, from the annotations of the models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

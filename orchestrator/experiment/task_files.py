@@ -17,7 +17,7 @@ _PATHS = {("data", role) for role in ("train", "test", "validation")}
 
 
 def read_task(path: Path, environ: Mapping[str, str]) -> Task:
-    """The task of a file; files without a test split are a corpus to train further on.
+    """The task of a file; files without a test split are corpora for continued pretraining.
 
     Raises:
         ConfigurationError: all faults of the file, one a line; or it is an experiment's, and that alone.

@@ -1,4 +1,4 @@
-"""Tasks and corpora as they are written, in files of their own or in an experiment."""
+"""Models of tasks and corpora, in separate files or in an experiment."""
 
 from typing import Annotated, Literal
 
@@ -28,14 +28,14 @@ class Files(Strict):
     test: str
     validation: str | None = None
     delimiter: Delimiter | None = None
-    """What parts the columns of delimited text: a comma in CSV, a tab in TSV, if not said."""
+    """Column separator of delimited text: by default a comma in CSV, a tab in TSV."""
     quoting: Quoting | None = None
-    """Of delimited text: `standard`, as in CSV, where a field may be in quotes, or `none`, as in TSV, where a
-    quote is a character like any other."""
+    """For delimited text: `standard`, as in CSV (fields may be quoted), or `none`, as in TSV (quotes are
+    ordinary characters)."""
 
     @property
     def layout(self) -> Layout:
-        """How delimited text is said to be laid out."""
+        """The configured format of delimited text."""
         return Layout(delimiter=self.delimiter, quoting=self.quoting)
 
 
@@ -47,7 +47,7 @@ class AnnotatedFiles(Strict):
     train: str
     test: str
     validation: str | None = None
-    """Used where the sentences are fine-tuned on; by default a part of train validates."""
+    """Used for fine-tuning; by default a part of train is used for validation."""
     label: str
     """`upos`, `xpos`, `deprel` of CoNLL-U, `role`, `function` of CoNLL-U-Lex, or a field of JSON lines."""
 
@@ -65,7 +65,7 @@ class Hub(Strict):
 
 
 ANNOTATED = (AnnotatedFiles, SampleAnnotationsData)
-"""Data of sentences with labelled words, of which each label is an example."""
+"""Sentences with labelled spans; each labelled span is an example."""
 
 
 class Task(Strict):
@@ -77,18 +77,18 @@ class Task(Strict):
     ]
     columns: Columns = Columns()
     sample: Sample = Sample()
-    """A part of large data, for a small run."""
+    """A sample of large data, for a small run."""
     validation: ValidationSplit = ValidationSplit()
     predict: Predict = "label"
-    """Whether the label is one of several, or a number; where rows have choices it names the right one."""
+    """Whether the label is a class or a number; in rows with choices it names the correct one."""
     metric: MetricName | OwnMetricSource = "accuracy"
-    """By which test score conditions are ranked, and on validation the best weights of a training chosen; of
-    numbers one of pearson, spearman and pearson_spearman, of choices with answers one of exact_match,
-    token_f1 and exact_match_token_f1. Or your own: a Python file, as ./kappa.py, or `module:attribute`."""
+    """The test metric that ranks conditions, and the validation metric that selects the best weights; for
+    numbers pearson, spearman or pearson_spearman, for choices with answers exact_match, token_f1 or
+    exact_match_token_f1. Or your own: a Python file, as ./kappa.py, or `module:attribute`."""
     positive: str | None = None
-    """The label of which f1 is, where a task has two; the last in the order of the alphabet without."""
+    """The positive label for f1 with two labels; by default the last in alphabetical order."""
     domain: Name | None = None
-    """What the texts are about or like; further pretraining `in-domain` reads all texts of one domain."""
+    """Domain of the texts; continued pretraining `in-domain` reads all texts of one domain."""
 
     @property
     def metric_name(self) -> str:
@@ -97,17 +97,17 @@ class Task(Strict):
 
     @property
     def has_units(self) -> bool:
-        """Whether it is units of sentences that are labelled: words, pairs, spans."""
+        """Whether labelled spans of sentences are predicted: words, pairs, spans."""
         return isinstance(self.data, ANNOTATED) or self.columns.spans is not None
 
 
 class CorpusFiles(Files):
-    """Texts in files; only those to train on are read."""
+    """Texts in files; only training texts are read."""
 
     test: str | None = None  # type: ignore[assignment]  # no test split of a corpus is read
 
 
 class Corpus(Task):
-    """Texts to train encoders further on; a task's file does too, of which only training texts are read."""
+    """Texts for continued pretraining; a task file can be used too, only its training texts are read."""
 
     data: Annotated[CorpusFiles | Hub | SampleData, Field(discriminator="source")]

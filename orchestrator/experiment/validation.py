@@ -1,4 +1,4 @@
-"""A written tree against a model: pydantic finds what is wrong, and its errors are told in plain words."""
+"""Validates a tree against a model: pydantic finds the errors, which are reported in plain words."""
 
 import json
 from collections.abc import Mapping
@@ -39,10 +39,10 @@ _NOTHING: Mapping[PathTo, Any] = {}
 def validated(
     model: type[Model], tree: Node, faults: list[PlacedFault], *, stand_ins: Mapping[PathTo, Any] = _NOTHING
 ) -> Model | None:
-    """The model of a tree. What is wrong goes to `faults`, and the model is then that of the sound rest.
+    """The model of a tree. Errors go to `faults`, and the model is then that of the valid rest.
 
-    The sound rest lets further checks tell their faults in the same report; there, required keys that are
-    missing take the plain values in `stand_ins`. None if nothing sound is left.
+    With the valid rest, further checks report their faults together; there, missing required keys get the
+    values in `stand_ins`. None if nothing valid is left.
     """
     wrong = _wrong(model, tree)
     faults.extend(_fault(model, tree, error, path, annotation) for error, path, annotation in wrong)
@@ -130,9 +130,9 @@ def _not_one_of(words: tuple[str, ...], node: Node) -> str:
 def _hint(path: PathTo, annotation: Any, node: Node) -> str:
     match node.value:
         case tuple(items) if items and path[0] == "recipe":
-            return "; several values to compare go under grid"
+            return "; put several values under grid"
         case str() if path[0] == "recipe" and isinstance(path[-1], int):
-            return "; several values to compare go under grid"
+            return "; put several values under grid"
         case str(text) if is_number(annotation) and _reads_as_number(text):
             return "; write it without quotes"
         case str() | int() | float() if path == ("seeds",) or (path[0] == "grid" and len(path) == 2):

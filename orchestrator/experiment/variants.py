@@ -1,4 +1,4 @@
-"""The variants of an experiment: grid cells, seeds, and what a search proposes."""
+"""The variants of an experiment: grid cells x seeds, and conditions of a search."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ def grid_values(experiment: Experiment) -> dict[str, tuple[object, ...]]:
 
 
 def search_space(experiment: Experiment) -> dict[str, Range | Choices]:
-    """What a search may choose for each factor; empty without a search."""
+    """The search space of each factor; empty without a search."""
     if experiment.search is None:
         return {}
     space = {name: getattr(experiment.search.space, name) for name in Recipe.model_fields}
@@ -44,7 +44,7 @@ def possible_values(experiment: Experiment, factor: str) -> tuple[Any, ...]:
 
 
 def written_values(experiment: Experiment, factor: str) -> Iterator[tuple[PathTo, Any]]:
-    """The same values, each with where it is written."""
+    """The same values with the places where they are set."""
     enumerated, searched = grid_values(experiment).get(factor), search_space(experiment).get(factor)
     if enumerated is not None:
         yield from ((("grid", factor, index), value) for index, value in enumerate(enumerated))
@@ -61,7 +61,7 @@ def written_values(experiment: Experiment, factor: str) -> Iterator[tuple[PathTo
 
 
 def places_of(*factors: str) -> tuple[PathTo, ...]:
-    """Everywhere that the values of some factors may be written."""
+    """All places where the values of some factors may be set."""
     parts = (("recipe",), ("grid",), ("search", "space"))
     return tuple((*part, factor) for factor in factors for part in parts)
 

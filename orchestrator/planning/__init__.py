@@ -1,1 +1,1 @@
-"""What must be done: every stage of an experiment, each once, with its key."""
+"""The plan: every stage of an experiment, each once, with its key."""

@@ -1,4 +1,4 @@
-"""Content keys: the same work has the same key on every machine, and nothing else has."""
+"""Content keys: the same work, and only the same work, has the same key on every machine."""
 
 import hashlib
 import json

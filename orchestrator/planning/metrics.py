@@ -9,8 +9,8 @@ from layerscope.orchestrator.planning.plan import Stage
 
 
 def metric_of(stage: Stage, scores: Iterable[str], split: str) -> str | None:
-    """By which metric a training is judged, among the names of its scores, as `validation/accuracy`: that
-    which chooses its best weights. None where it has no such scores of the split."""
+    """The metric of a training that selects its best weights, named as its score, as `validation/accuracy`.
+    None without such a score on the split."""
     own = getattr(stage.spec, "selected_by", None)
     names = set(scores)
     usual = [selecting_name(own, "label")] if own else [facts.selected_by for facts in TARGET_FACTS.values()]

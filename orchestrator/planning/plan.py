@@ -13,9 +13,9 @@ from layerscope.orchestrator.planning.fingerprint import stage_key
 TRAINED_KINDS = ("pretrain", "multitask", "finetune", "feature_head")
 """Kinds whose stages run on a gang of processes; first those that variants wait for."""
 VARIANT_KINDS = ("finetune", "feature_head")
-"""Kinds of the stages that are a variant's own training; each has the role finetune."""
+"""Kinds of a variant's own training; each has the role finetune."""
 START_ROLES = ("pretrain", "multitask")
-"""Roles of the trainings that a variant's own one starts from; none is done for its own sake."""
+"""Roles of the trainings that a variant's own training starts from; only run if it is needed."""
 
 
 SpecT = TypeVar("SpecT", bound=Spec)
@@ -30,9 +30,9 @@ class Stage(Generic[SpecT_co]):
     key: str
     parents: Mapping[str, "Stage"] = field(default_factory=dict, repr=False)
     files: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Paths of outside files by role; their digests are in the spec, the paths are not identity."""
+    """Paths of external files by role; their digests are in the spec, the paths are not in the key."""
     limits: Mapping[str, float] = field(default_factory=dict, repr=False)
-    """Numbers that the stage must stay within, by name; not identity."""
+    """Limits of the stage by name; not in the key."""
 
     @property
     def kind(self) -> str:
@@ -60,11 +60,12 @@ class PlannedVariant:
     task: str
     seed: int
     recipe: Mapping[str, object]
-    """Every factor; `truncation` is `whole` where no text is cut."""
+    """Every factor; `truncation` is `whole` if no text is truncated."""
     condition: str
     """The factors that vary in the experiment; variants of one condition and task differ only in the seed."""
     stages: Mapping[str, Stage]
-    """By role: finetune, and as the experiment asks pretrain, multitask, probe, probe/start, depth, ..."""
+    """By role: finetune, and depending on the experiment pretrain, multitask, probe, probe/start, depth,
+    ..."""
     num_cells: int = 1
     """Cells of the grid that are this variant because their views are identical."""
 
@@ -106,7 +107,7 @@ def with_ancestors(stages: Iterable[Stage]) -> dict[str, Stage]:
 
 
 def labels_of(variant: PlannedVariant) -> dict[str, Any]:
-    """What a finetune stage's record says of its variant; names, never identity."""
+    """Variant information in a finetune stage's record; names, not in the key."""
     return {"task": variant.task, "seed": variant.seed, "recipe": dict(variant.recipe)}
 
 

@@ -39,18 +39,18 @@ class Progress:
     tried: int
     """Conditions that were proposed, those found in the store included."""
     trials: int
-    """Conditions that were asked for."""
+    """Requested conditions."""
     is_used_up: bool
     """Whether the space has no other condition."""
 
     def sentence(self) -> str:
-        """What a reader must know of it; empty where as many were tried as were asked for."""
+        """A warning; empty if the requested number of conditions was tried."""
         if self.tried >= self.trials:
             return ""
         if self.is_used_up:
             return (
                 f"The search of {self.study} has tried all {self.tried} conditions that its space has; "
-                f"{self.trials} were asked for."
+                f"{self.trials} were requested."
             )
         return f"The search of {self.study} has tried {self.tried} of {self.trials} conditions."
 
@@ -67,7 +67,7 @@ class Cell:
 
     @property
     def search(self) -> Search:
-        """What was asked for."""
+        """The request."""
         assert self.experiment.search is not None
         return self.experiment.search
 

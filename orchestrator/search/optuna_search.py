@@ -32,7 +32,7 @@ Direction = Literal["minimize", "maximize"]
 
 STORAGE = "optuna.db"
 MOST_ATTEMPTS = 20
-"""Proposals of Optuna in a row that were all tried before: then conditions are drawn that were not."""
+"""Consecutive proposals of Optuna that were already tried, after which untried conditions are sampled."""
 
 
 def storage_url(store: Store) -> str:
@@ -147,7 +147,7 @@ class _Study:
         return None
 
     def _untried(self) -> tuple[PlannedVariant, ...] | None:
-        """A new condition drawn by the number of the trial, whatever Optuna thinks of it."""
+        """An untried condition sampled with the number of the trial as seed, without Optuna."""
         seed = f"{self._cell.search.seed} {len(self._conditions)}"
         for factors in combinations(self._cell.distributions, seed=seed):
             variants = self._cell.variants(factors)

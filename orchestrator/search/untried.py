@@ -26,9 +26,9 @@ def num_combinations(space: Mapping[str, BaseDistribution]) -> int | None:
 
 
 def combinations(space: Mapping[str, BaseDistribution], *, seed: str) -> Iterator[dict[str, Any]]:
-    """Combinations of choices and whole numbers, each once, with a value drawn anew of what is continuous.
+    """Combinations of choices and whole numbers, each once, with freshly sampled continuous values.
 
-    All of them where there are no more than `MOST_DRAWS`, else so many drawn at random.
+    All of them up to `MOST_DRAWS`, else a random sample of that size.
     """
     drawn = random.Random(seed)
     total = min(math.prod(_num_values(one) for one in space.values()), _LONGEST_RANGE)

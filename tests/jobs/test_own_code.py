@@ -181,7 +181,7 @@ def test_a_model_whose_padding_counts_is_refused_like_any_other(folder):
     blind = MODELING.replace('scores.masked_fill(~seen[:, None], float("-inf"))', "scores")
     assert blind != MODELING
     (folder / "modeling_mine.py").write_text(blind, encoding="utf-8")
-    with pytest.raises(ValueError, match="MineModel gives a text other states when it is padded"):
+    with pytest.raises(ValueError, match="MineModel gives different states for a padded text"):
         encoder_facts(str(folder), code_digest(folder))
 
 

@@ -79,7 +79,7 @@ def test_a_text_of_no_tokens_is_refused(inputs, tmp_path):
     inputs["test"].write_text(lines, encoding="utf-8")
     inputs["train"].write_text(lines.replace("xyz", "b a") * 4, encoding="utf-8")
     with pytest.raises(
-        ValueError, match=r"^test:10: the tokenizer makes no token of this text, and puts none"
+        ValueError, match=r"^test:10: the tokenizer gives no token for this text, and adds no special "
     ):
         run(spec_of(inputs), inputs, tmp_path / "out")
 

@@ -114,9 +114,7 @@ def test_encoders_of_other_shapes_can_be_pretrained(architecture, corpus, tmp_pa
 def test_a_pretraining_that_diverges_says_so(encoder, corpus, tmp_path, steps):
     context = context_of(tmp_path, encoder, corpus)
     spec = pretrain_spec(steps=steps, learning_rate=1e30, warmup=0.0)
-    with pytest.raises(
-        ValueError, match=r"diverged by step 2: .* a learning rate below 1e\+30 would be right"
-    ):
+    with pytest.raises(ValueError, match=r"diverged by step 2: .* a learning rate below 1e\+30"):
         pretrain.run(spec, context)
     assert not list(context.out.iterdir())
 

@@ -46,7 +46,7 @@ def without_contradictions(points_ND: np.ndarray, label_N: np.ndarray, duplicate
 
 
 def same_points(points_ND: np.ndarray) -> np.ndarray:
-    """A number for each row, the same for rows that hold the same point; numbered by first row."""
+    """A number for each row, the same for identical points; numbered by first row."""
     number_by_row: dict[bytes, int] = {}
     # Adding 0 turns -0 into 0. Rows as bytes cost one hash each, where sorting compares column by column.
     return np.array([number_by_row.setdefault(row.tobytes(), len(number_by_row)) for row in points_ND + 0.0])

@@ -1,4 +1,4 @@
-"""DirectProbe: how few linearly separable clusters describe labelled points, and how far they are apart.
+"""DirectProbe: linearly separable clusters that cover labelled points, and the distances between them.
 
 Zhou and Srikumar 2021, "DirectProbe: Studying Representations without Classifiers" (arXiv 2104.05904). The
 clusters are those of the paper; what is new is that nothing is clustered that a plane separates, and that
@@ -38,7 +38,8 @@ class Planes:
     """Clusters, the lower number first."""
 
     normal_SD: np.ndarray
-    """Of length 1, from the second cluster to the first; 0 for a pair nearer than float64 can tell apart."""
+    """Unit vector from the second cluster to the first; 0 for a pair closer than the resolution of
+    float64."""
 
     offset_S: np.ndarray
     """points @ normal is above it on the first cluster and below it on the second."""

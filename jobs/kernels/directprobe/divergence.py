@@ -1,4 +1,4 @@
-"""How far two geometries of the same labels are apart: distances compared, centroids followed.
+"""Divergence of two geometries of the same labels: correlation of distances, shift of centroids.
 
 The arithmetic behind the comparisons of Zhou and Srikumar (2022, arXiv 2106.14282): train against test,
 before against after fine-tuning, one step against the next. Where the distances come from is the caller's.
@@ -215,7 +215,7 @@ def centroids(states_ND: np.ndarray, labels: ArrayLike, *, num_labels: int) -> n
             f"lie in 0 to {num_labels - 1}."
         )
     if not np.isfinite(states_ND).all():
-        raise ValueError("states hold values that are not finite.")
+        raise ValueError("states have values that are not finite.")
     counts_K = np.bincount(labels_N, minlength=num_labels)[:, None]
     members_KN = (labels_N == np.arange(num_labels)[:, None]).astype(np.float64)
     return np.where(counts_K > 0, members_KN @ states_ND / np.maximum(counts_K, 1), np.nan)

@@ -80,7 +80,7 @@ class VetoedLinkage:
             self._place_K[members] = np.arange(len(members))
 
     def next_pair(self) -> tuple[int, int] | None:
-        """The nearest pair that nothing holds apart, lower number first; None at the end."""
+        """The nearest pair without a veto, lower number first; None at the end."""
         pairs = []
         for members, linkage in zip(self._members, self._linkages, strict=True):
             if (nearest := linkage.next_pair()) is not None:
@@ -89,7 +89,7 @@ class VetoedLinkage:
         return min(pairs)[1:] if pairs else None
 
     def veto(self, left: int, right: int, veto: int) -> None:
-        """Hold two clusters of one label apart."""
+        """Veto the merge of two clusters of one label."""
         self._linkages[self._label_K[left]].veto(self._place_K[left], self._place_K[right], veto)
 
     def merge(self, kept: int, gone: int) -> None:
@@ -98,7 +98,7 @@ class VetoedLinkage:
         self._linkages[self._label_K[kept]].merge(self._place_K[kept], self._place_K[gone])
 
     def vetoes_between(self, clusters_Q: np.ndarray) -> np.ndarray:
-        """The number of the veto that holds each pair of some clusters apart, or -1: int32 (Q, Q)."""
+        """The number of the veto of each pair of some clusters, or -1: int32 (Q, Q)."""
         veto_QQ = np.full((len(clusters_Q), len(clusters_Q)), -1, dtype=np.int32)
         for label, linkage in enumerate(self._linkages):
             own = np.flatnonzero(self._label_K[clusters_Q] == label)

@@ -13,10 +13,10 @@ from layerscope.jobs.kernels.directprobe.hulls import hull_distance
 from layerscope.jobs.kernels.directprobe.line_search import minimise_along
 
 RESOLUTION = 1e-9
-"""Sets nearer than this part of their radius count as meeting: float64 cannot tell them apart for certain."""
+"""Sets closer than this share of their radius count as touching: float64 cannot separate them reliably."""
 
 _NEWTON_STEPS = 60
-"""Most steps before the exact distance of the hulls is asked; 5 to 25 were seen."""
+"""Maximum steps before the exact distance of the hulls is computed; 5 to 25 were observed."""
 
 _RIDGE = 1e-12
 """Part of the mean diagonal that is added to it, so that degenerate points leave a solvable system."""
@@ -171,5 +171,5 @@ def _decided_by_distance(rows_MR: np.ndarray, num_left: int, resolution: float) 
         return Meeting(distance.left_weights_P, distance.right_weights_Q, distance.normal_D)
     raise ArithmeticError(
         f"the hulls of {num_left} and {len(rows_MR) - num_left} points are {distance.lower:g} to "
-        f"{distance.upper:g} apart, and {resolution:g} had to be told from 0."
+        f"{distance.upper:g} apart, and the resolution is {resolution:g}."
     )

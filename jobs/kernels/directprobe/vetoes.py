@@ -43,7 +43,7 @@ class VetoedClusters:
 
     vetoes: tuple[Veto, ...]
     normal_by_pair: dict[tuple[int, int], np.ndarray]
-    """A direction (R), of either sign, for the pairs that were found apart along one."""
+    """A direction (R), of either sign, for pairs that are separated along one."""
 
 
 def vetoed_clusters(
@@ -108,7 +108,7 @@ def _last_clean_state(
 
 
 class _State:
-    """Clusters of whitened points, and what is known of who is apart from whom."""
+    """Clusters of whitened points, and which pairs are known to be separated."""
 
     def __init__(
         self,
@@ -129,10 +129,10 @@ class _State:
         self.is_active_K = np.ones(num_clusters, dtype=bool)
         radius = float(np.sqrt(np.einsum("nr,nr->n", whitened_NR, whitened_NR).max()))
         self.resolution = RESOLUTION * radius
-        # Half: what was found apart once must be found apart again, whatever the rounding.
+        # Half: a pair that was separated once must be separated again, whatever the rounding.
         self.directions = Directions(whitened_NR, cluster_N, num_clusters, self.resolution / 2)
         self.suspect_C = np.full(len(conflicts_CC), -1)
-        """The cluster that vetoed last, for each label: it is asked first."""
+        """The cluster that vetoed last, for each label: it is tested first."""
 
         self._solved: list[np.ndarray] = list(directions_QR)
         if len(directions_QR):

@@ -67,7 +67,7 @@ def _hold_out(num_questions: int, *, seed: int) -> np.ndarray:
     num_held_out = round(_HELD_OUT * num_questions)
     if not num_held_out:
         raise ValueError(
-            f"{num_questions} questions are too few to hold one out to choose a penalty on: give more "
+            f"{num_questions} questions are too few for a held-out part to choose the penalty: give more "
             "examples, or a single penalty."
         )
     held_out_Q = np.zeros(num_questions, dtype=bool)

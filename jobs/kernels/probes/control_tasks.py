@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 
 def control_labels(types: ArrayLike, train_labels: ArrayLike, *, num_classes: int, seed: int) -> np.ndarray:
-    """A label for each example, drawn for its type from the shares of `train_labels`: int64 (N,).
+    """A label for each example, sampled for its type from the distribution of `train_labels`: int64 (N,).
 
     A type's label depends on its id, the shares and the seed, not on the other types, so train and test agree
     when each is labelled by itself with the labels of train. Raises ValueError unless types are integers of
@@ -25,6 +25,6 @@ def control_labels(types: ArrayLike, train_labels: ArrayLike, *, num_classes: in
     distinct, positions_N = np.unique(types_N, return_inverse=True)
     drawn = np.array([np.random.default_rng([seed, type_id]).random() for type_id in distinct.tolist()])
     shares_C = np.bincount(train_labels_N, minlength=num_classes) / len(train_labels_N)
-    # The last shown class takes what rounding leaves of 1.
+    # The last class in train takes what rounding leaves of 1.
     bounds_C = np.cumsum(shares_C)[: train_labels_N.max()]
     return np.searchsorted(bounds_C, drawn, side="right")[positions_N].astype(np.int64)

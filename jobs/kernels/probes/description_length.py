@@ -1,8 +1,8 @@
 """Minimum description length of labels given a layer, by online code (Voita and Titov 2020, section 3.2).
 
-How many bits does it take to tell the labels to someone who holds the representations? The first block of
-examples is told in the uniform code, each further block in the code of a linear probe fitted on all blocks
-before it. Unlike an accuracy it also counts how many examples the probe needed.
+The code length of the labels for a receiver who has the representations. The first block of examples is sent
+in the uniform code, each further block in the code of a linear probe fitted on all previous blocks. Unlike
+accuracy, it also measures how many examples the probe needed.
 
 Axes: L layers, N examples, D features, C classes, S blocks, G penalties.
 """
@@ -47,12 +47,13 @@ def online_code(
 ) -> DescriptionLength:
     """The online code length of the labels under each layer.
 
-    Examples come in an order drawn by `seed`. The probe is multinomial logistic regression on features that
-    are standardised by the examples told so far. Two things keep this a code that a receiver can follow:
+    The order of examples is sampled with `seed`. The probe is multinomial logistic regression on features
+    that are standardised by the examples sent so far. Two properties make this a code that a receiver can
+    decode:
 
-    - After n examples a class has the chance (n p + 1) / (n + C) with p the probe's, so a class not yet shown
+    - After n examples a class has the chance (n p + 1) / (n + C) with p the probe's, so a class not yet seen
       has one too, and no example costs more than log2(n + C) bits.
-    - No penalty is chosen with labels that are still to be told: the code is the equal mixture of the codes
+    - No penalty is chosen with labels that are still to be sent: the code is the equal mixture of the codes
       of all penalties, which is at most log2 G bits longer than the best of them.
 
     Raises ValueError for labels outside 0..num_classes - 1, values that are not finite, fewer than 2 classes,

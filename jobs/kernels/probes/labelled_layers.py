@@ -1,4 +1,4 @@
-"""Layers with labels before a probe sees them: checked, standardised, and a part held out.
+"""Layers with labels prepared for a probe: validated, standardised, with a held-out part.
 
 Axes: L layers, N examples, D features.
 """
@@ -45,7 +45,7 @@ def check_labelled(layers_LND: Sequence[np.ndarray], labels: np.ndarray, part: s
 def check_layers(layers_LND: Sequence[np.ndarray], num_rows: int, part: str) -> None:
     """Raises ValueError unless there are layers, all finite, of one width and with so many rows."""
     if not len(layers_LND):
-        raise ValueError(f"{part} holds no layers.")
+        raise ValueError(f"{part} has no layers.")
     expected = (num_rows, layers_LND[0].shape[-1])
     for index, layer_ND in enumerate(layers_LND):
         if layer_ND.shape != expected:
@@ -54,7 +54,7 @@ def check_layers(layers_LND: Sequence[np.ndarray], num_rows: int, part: str) -> 
                 f"of layer 0 it must be {expected}."
             )
         if not np.isfinite(layer_ND).all():
-            raise ValueError(f"{part} layer {index} holds values that are not finite.")
+            raise ValueError(f"{part} layer {index} has values that are not finite.")
 
 
 def check_penalties(penalties: Sequence[float]) -> np.ndarray:
@@ -83,7 +83,7 @@ def hold_out(labels: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def standardised(train_ND: np.ndarray, *others_ND: np.ndarray) -> list[np.ndarray]:
-    """Train and the others in units of train's deviations from train's means, in float64."""
+    """Train and the others, standardised by train's means and deviations, in float64."""
     mean_D, scale_D = mean_and_scale(train_ND)
     return [(part_ND - mean_D) * scale_D for part_ND in (train_ND, *others_ND)]
 

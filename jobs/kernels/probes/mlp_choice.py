@@ -93,7 +93,7 @@ def choose_member(
 
 
 def _ends(schedule: Schedule, num_examples: int) -> list[int]:
-    """Epochs at which the better ones are told, the last one that of the whole training."""
+    """Epochs at which the better ones are selected; the last is the end of training."""
     batches = min(_LEAST_BATCHES, num_batches(num_examples, schedule.batch_size))
     rungs = [-(-rung * _LEAST_BATCHES // batches) for rung in schedule.rungs]
     return [rung for rung in rungs if rung < schedule.max_epochs] + [schedule.max_epochs]

@@ -89,7 +89,7 @@ def _check_settings(
 def _standardised(
     fitted_LND: Sequence[np.ndarray], labels_N: np.ndarray, asked_LND: Sequence[np.ndarray], device: str
 ) -> tuple[Examples, torch.Tensor]:
-    """What is fitted and what is asked, both in units of the deviation of what is fitted."""
+    """Training and test features, standardised by the training features."""
     pairs = [
         standardised(fitted_ND, asked_ND) for fitted_ND, asked_ND in zip(fitted_LND, asked_LND, strict=True)
     ]

@@ -79,7 +79,7 @@ class Cohort:
     """
 
     index_M: torch.Tensor
-    """Where each member stands among those that the cohorts were made of."""
+    """Index of each member among those that the cohorts were built from."""
     layer_M: torch.Tensor
     decay_M11: torch.Tensor
     weights: tuple[torch.Tensor, ...]
@@ -111,7 +111,7 @@ def train_members(
     schedule: Schedule,
     seed: int,
 ) -> np.ndarray:
-    """Train each member for its number of epochs, 1 or more, and have it answer what is asked.
+    """Train each member for its number of epochs, 1 or more, and predict the test examples.
 
     Given are classes, (M, N) int64, members in the order in which they came.
 
@@ -186,7 +186,7 @@ def equal_batches(order_N: torch.Tensor, batch_size: int) -> tuple[torch.Tensor,
 
 
 def logits(cohort: Cohort, asked_LND: torch.Tensor, schedule: Schedule) -> torch.Tensor:
-    """What the members say of what they are asked, (M, C, N), of the schedule's precision."""
+    """Logits of the members for the test examples, (M, C, N), in the schedule's precision."""
     dtype = getattr(torch, schedule.precision)
     features = [(group, asked_LND[layer].to(dtype)) for layer, group in _groups(cohort.layer_M)]
     with fast_float32_products():

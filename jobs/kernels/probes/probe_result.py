@@ -1,4 +1,4 @@
-"""What probes of any kind say about the test examples, layer by layer.
+"""Results of probes of any kind on the test examples, layer by layer.
 
 Axes: L layers, R fits of the chosen probe that differ in their initialisation, N test examples.
 """

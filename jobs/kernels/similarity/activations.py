@@ -88,7 +88,7 @@ def centred_pair(
         if len(layer) != len(first):
             raise ValueError(
                 f"{name} has {len(layer)} examples and {first_name} has {len(first)}: "
-                "all layers must hold the same examples in the same order."
+                "all layers must have the same examples in the same order."
             )
     centred = [_centred(name, layer) for name, layer in named]
     a = centred[: len(layers_a)]
@@ -104,7 +104,7 @@ def check_layer(name: str, layer: np.ndarray) -> None:
 def check_paired(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
     """Refuse two sides whose rows are not the same examples, naming the first difference.
 
-    Raises ValueError also where one id stands twice on a side: rows could then be paired in two ways.
+    Raises ValueError also for a duplicate id on one side: rows could then be paired in two ways.
     """
     what = "the rows of the two sides are not the same examples in the same order"
     for row, (id_a, id_b) in enumerate(zip(ids_a, ids_b, strict=False)):
@@ -119,7 +119,7 @@ def check_paired(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
     row_by_id: dict[str, int] = {}
     for row, example in enumerate(ids_a):
         if row_by_id.setdefault(example, row) != row:
-            raise ValueError(f"example {example!r} stands in rows {row_by_id[example]} and {row}.")
+            raise ValueError(f"duplicate example {example!r} in rows {row_by_id[example]} and {row}.")
 
 
 def is_rounding(spread: float, mean_norm: float, num_examples: int, dtype: np.dtype) -> bool:
@@ -135,10 +135,10 @@ def is_rounding(spread: float, mean_norm: float, num_examples: int, dtype: np.dt
 
 
 def _centred(name: str, layer_ND: np.ndarray) -> CentredLayer:
-    with np.errstate(invalid="ignore"):  # inf - inf; told below
+    with np.errstate(invalid="ignore"):  # inf - inf; reported below
         mean_D = layer_ND.mean(axis=0, dtype=np.float64)
     if not np.isfinite(mean_D).all():
-        raise ValueError(f"{name} holds values that are not finite.")
+        raise ValueError(f"{name} has values that are not finite.")
     squares = 0.0
     for at in range(0, len(layer_ND), _ROWS):
         centred = np.subtract(layer_ND[at : at + _ROWS], mean_D, dtype=np.float64)

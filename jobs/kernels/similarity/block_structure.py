@@ -1,10 +1,10 @@
-"""Block structure of a similarity map as a number, beside what drift alone would give.
+"""Block structure of a similarity map, compared with smooth drift.
 
-Axes: L layers, R maps (the first is the map at hand, the others are drawn), K blocks.
+Axes: L layers, R maps (the first is the given map, the others are simulated), K blocks.
 
-Similarity that fades with distance in depth cuts into blocks as well, with half of the cost gone. So a gain
-counts only beyond that of a map with the same mean at every lag, and its p-value comes from maps of layers
-that drift without a jump.
+Similarity that decays with distance in depth also yields blocks, which save half of the cost. So a gain
+counts only beyond that of a map with the same mean at every lag, and its p-value comes from simulated maps
+of smooth drift.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from layerscope.jobs.kernels.similarity.drift_steps import UsualSteps, usual_ste
 _SMALLEST = 2
 """Layers of a block: a single layer that differs from all others is no block."""
 FEWEST_LAYERS = 2 * _SMALLEST
-"""Of a map in which blocks can be told."""
+"""Minimum size of a map for blocks."""
 
 _LENGTHS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda similarity: 1 - similarity,

@@ -25,7 +25,7 @@ class UsualSteps:
     mean: float
     deviation: float
     num_seen: int
-    """Steps that told both, three or more."""
+    """Number of steps for the estimates, three or more."""
 
     def cut(self, steps_S: np.ndarray) -> np.ndarray:
         """The steps, those that are too long to be usual as long as the longest that is."""

@@ -1,4 +1,4 @@
-"""Whether a few examples make the similarity of layers.
+"""Whether a few examples dominate the similarity of layers.
 
 Axes: L layers, N examples.
 
@@ -19,16 +19,16 @@ from layerscope.jobs.kernels.similarity.gram_products import square_norms
 
 @dataclass(frozen=True)
 class Leverage:
-    """Parts of the trace of each layer's centred Gram matrix; NaN for a constant layer."""
+    """Shares of the trace of each layer's centred Gram matrix; NaN for a constant layer."""
 
     largest: np.ndarray
-    """(L,) of the row that has most."""
+    """(L,) largest row."""
     top: np.ndarray
-    """(L,) of the rows that have most, as many as the fraction says."""
+    """(L,) sum of the given fraction of largest rows."""
 
 
 def leverage(layers: Sequence[np.ndarray], *, fraction: float = 0.01) -> Leverage:
-    """How much of each layer's spread its most distant examples hold; equal parts would be 1/N each."""
+    """Share of each layer's variance in its most distant examples; equal shares would be 1/N each."""
     shares_LN = np.sort(_shares(layers), axis=1)
     return Leverage(shares_LN[:, -1], shares_LN[:, -_count(shares_LN.shape[1], fraction) :].sum(axis=1))
 
@@ -40,7 +40,7 @@ def cka_without_leverage(
     fraction: float = 0.01,
     debiased: bool = True,
 ) -> np.ndarray:
-    """The linear `cka_map` without the examples that have most leverage, summed over all layers."""
+    """The linear `cka_map` without the examples with the highest leverage, summed over all layers."""
     shares_LN = _shares([*layers_a, *(layers_b or ())])
     ranked_N = np.argsort(np.nansum(shares_LN, axis=0), kind="stable")
     kept = np.sort(ranked_N[: -_count(len(ranked_N), fraction)])
@@ -58,5 +58,5 @@ def _shares(layers: Sequence[np.ndarray]) -> np.ndarray:
 
 def _count(num_examples: int, fraction: float) -> int:
     if not 0 < fraction < 1:
-        raise ValueError(f"fraction lies between 0 and 1, as 0.01; got {fraction}.")
+        raise ValueError(f"fraction must be between 0 and 1, as 0.01; got {fraction}.")
     return math.ceil(fraction * num_examples)

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import expit, logit, stdtrit
 
 Scale = tuple[float, float]
-"""The least and the largest value that there can be; infinite where there is none."""
+"""Minimum and maximum possible value; infinite without bounds."""
 _UNBOUNDED: Scale = (-np.inf, np.inf)
 _ROUNDING = 1e-9
 """A value may lie this far beyond its scale, and counts as the end."""
@@ -36,7 +36,7 @@ def mean_interval(
     own interval where the spread is small beside the distance to the ends. Near an end scores are skewed, and
     Student's own holds their mean too rarely: this one is wider, towards the other end.
 
-    One value has a mean and NaN bounds, and so have equal ones: they do not say how far others may lie.
+    One value, or identical values, have NaN bounds: they do not determine the variance.
     Raises ValueError for none, for values that are not finite (what a failed seed means is for the caller to
     decide), and for values outside the scale.
     """
@@ -92,4 +92,4 @@ def _bounds(mean: float, half: float, scale: Scale) -> tuple[float, float]:
 
 def _check_level(level: float) -> None:
     if not 0 < level < 1:
-        raise ValueError(f"a confidence level lies between 0 and 1, as 0.95; got {level}.")
+        raise ValueError(f"a confidence level must be between 0 and 1, as 0.95; got {level}.")

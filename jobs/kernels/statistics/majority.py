@@ -7,7 +7,7 @@ from scipy import stats
 def beats_majority(
     train_labels: np.ndarray, labels_N: np.ndarray, num_correct: int, *, confidence: float = 0.95
 ) -> bool:
-    """Whether so many right answers are more than those of always saying the training data's majority.
+    """Whether the number of correct predictions significantly beats the majority-class baseline.
 
     One-sided exact binomial test: the lower bound (Clopper and Pearson 1934) of the true accuracy lies above
     the share of the majority among the labels. Of several most frequent labels the first is the majority.

@@ -84,7 +84,7 @@ def _correlation(numbers_N: np.ndarray, predictions_N: np.ndarray, correlation: 
 def _resampled(
     numbers_N: np.ndarray, predictions_N: np.ndarray, counts_RN: np.ndarray, correlation: Correlation
 ) -> Floats:
-    """The correlation in each resample (R,), in which an example stands as often as it is counted."""
+    """The correlation in each resample (R,), with examples weighted by their counts."""
     match correlation:
         case "pearson":
             return _weighted_pearson(numbers_N[None], predictions_N[None], counts_RN)
@@ -99,7 +99,7 @@ def _resampled(
 
 
 def _ranks(values_N: np.ndarray, counts_RN: np.ndarray) -> np.ndarray:
-    """The mean rank of each value among those drawn (R, N); one that is drawn often is tied with itself."""
+    """The mean rank of each value in the resample (R, N); repeated values are tied."""
     order = np.argsort(values_N, kind="stable")
     _, starts, places_N = np.unique(values_N[order], return_index=True, return_inverse=True)
     counts_RU = np.add.reduceat(counts_RN[:, order], starts, axis=1)
@@ -122,7 +122,7 @@ def _weighted_pearson(x: np.ndarray, y: np.ndarray, counts_RN: np.ndarray) -> Fl
 
 
 def _centred(values: np.ndarray, counts_RN: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The values less their mean in each resample, and whether those drawn vary (R,)."""
+    """The values minus their mean in each resample, and whether the resample varies (R,)."""
     drawn = counts_RN > 0
     varies_R = np.where(drawn, values, -np.inf).max(axis=1) > np.where(drawn, values, np.inf).min(axis=1)
     return values - np.sum(counts_RN * values, axis=1, keepdims=True) / counts_RN.shape[1], varies_R

@@ -99,7 +99,7 @@ def average_interval(
     for values_N in differences:
         if values_N.ndim != 1 or len(values_N) < 2 or not np.isfinite(values_N).all():
             raise ValueError(f"a task needs 2 or more finite differences, got shape {values_N.shape}.")
-        # Few values are distinct: how often each is drawn is multinomial, whatever the number of examples.
+        # Few values are distinct, so their bootstrap counts are multinomial, whatever the number of examples.
         distinct, counts = np.unique(values_N, return_counts=True)
         for batch in np.array_split(averages_R, -(-num_resamples * len(distinct) // BATCH_ENTRIES)):
             drawn_RV = rng.multinomial(len(values_N), counts / len(values_N), size=len(batch))
@@ -119,7 +119,7 @@ def _checked(correct: Sequence[bool] | np.ndarray, name: str, *, axes: int) -> n
         expected = "(examples,)" if axes == 1 else "(seeds, examples)"
         raise ValueError(f"{name} must be {expected} and not empty, got shape {values.shape}.")
     if not np.isin(values, (0, 1)).all():
-        raise ValueError(f"{name} must hold 1 for right and 0 for wrong, got other values.")
+        raise ValueError(f"{name} must be 1 for correct and 0 for wrong, got other values.")
     return values
 
 

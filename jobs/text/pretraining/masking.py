@@ -14,30 +14,31 @@ from layerscope.jobs.text.tokenising.batches import pad
 from layerscope.jobs.text.tokenising.word_marks import continuing_tokens
 
 MASKED_SHARE = 0.8
-"""Part of the chosen tokens that become [MASK]."""
+"""Share of the selected tokens that become [MASK]."""
 RANDOM_SHARE_OF_REST = 0.5
-"""Of the other chosen tokens, the part that become any token; what is left stays (Devlin et al. 2019)."""
+"""Share of the other selected tokens that become a random token; the rest is unchanged (Devlin et al.
+2019)."""
 
 
 class Masker:
-    """Chooses tokens to predict and replaces them; special tokens are never chosen.
+    """Selects tokens to predict and replaces them; special tokens are never selected.
 
-    Under `word` the tokens of a word are chosen all or none. Each chosen token is replaced by a draw of its
-    own, also within a word, as in BERT's code for whole words (google-research/bert,
-    `create_masked_lm_predictions` in `create_pretraining_data.py`). Of single tokens the draws are those of
-    `transformers.DataCollatorForLanguageModeling`, which replaces no token of a whole word but by [MASK].
+    For `word`, all tokens of a word are selected or none. Each selected token is replaced independently, also
+    within a word, as in BERT's whole-word masking (google-research/bert,
+    `create_masked_lm_predictions` in `create_pretraining_data.py`). For single tokens the distribution is
+    that of `transformers.DataCollatorForLanguageModeling`, which replaces whole words by [MASK] only.
 
-    Masks follow from the seed and the number of the batch alone: every process sees the same, and a training
-    that goes on from a checkpoint sees those that it would have seen.
+    Masks depend on the seed and the number of the batch only: all processes have the same masks, and a
+    resumed training has the masks of an uninterrupted one.
     """
 
     def __init__(
         self, tokenizer: PreTrainedTokenizerBase, *, masking: Masking, probability: float, seed: int
     ) -> None:
-        """Choose tokens, or words, with a probability.
+        """Select tokens, or words, with a probability.
 
         Raises:
-            ValueError: the tokenizer has no mask token, or none that says where words begin.
+            ValueError: the tokenizer has no mask token, or does not mark the beginning of words.
         """
         if tokenizer.mask_token_id is None:
             raise ValueError("the tokenizer has no mask token, so no token can be masked and predicted")
@@ -66,7 +67,8 @@ class Masker:
     def _choose(
         self, ids_BT: torch.Tensor, is_text_BT: torch.Tensor, random: torch.Generator
     ) -> torch.Tensor:
-        """The tokens whose word's first token was drawn; where no token continues a word, each is a word."""
+        """The tokens of words whose first token was sampled; without continuation tokens, each token is a
+        word."""
         follows_text_BT = torch.nn.functional.pad(is_text_BT[:, :-1], (1, 0))
         is_first_BT = is_text_BT & ~(self._continues_V[ids_BT] & follows_text_BT)
         drawn_BT = torch.bernoulli(self._probability * is_first_BT, generator=random).bool()
@@ -93,7 +95,7 @@ def stream_seed(*parts: int) -> int:
 def pack_blocks(
     sequences: Iterable[list[int]], *, block_length: int, cls_id: int, sep_id: int
 ) -> list[list[int]]:
-    """Lay texts end to end, parted by `sep_id`, and cut the stream into blocks.
+    """Concatenate texts, separated by `sep_id`, and split the stream into blocks.
 
     Args:
         sequences: Token ids of whole texts, each beginning with `cls_id` and ending with `sep_id`.

@@ -1,4 +1,4 @@
-"""What an encoder is trained further on, pass after pass: blocks of running text, or pairs of sentences."""
+"""Examples for continued pretraining, epoch by epoch: blocks of running text, or pairs of sentences."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ class Example:
 
 
 Passes = Callable[[int], list[Example]]
-"""The examples of the pass with this number, in the order in which they are trained on."""
+"""The examples of this epoch, in training order."""
 
 
 def blocks(texts: Sequence[str], tokenizer: Tokenizer, *, block_length: int, seed: int) -> Passes:
-    """The same blocks in each pass, in another order."""
+    """The same blocks in each epoch, in another order."""
     encoded = encode(texts, tokenizer, strategy="whole", max_length=None)
     (cls_id, *_), (*_, sep_id) = frame_of(tokenizer, num_parts=1).special
     packed = pack_blocks(encoded.input_ids, block_length=block_length, cls_id=cls_id, sep_id=sep_id)
@@ -45,7 +45,7 @@ def blocks(texts: Sequence[str], tokenizer: Tokenizer, *, block_length: int, see
 
 
 def sentence_pairs(texts: Sequence[str], tokenizer: Tokenizer, *, block_length: int, seed: int) -> Passes:
-    """Other pairs in each pass.
+    """Other pairs in each epoch.
 
     Raises:
         ValueError: no text has two sentences.
@@ -66,7 +66,7 @@ def sentence_pairs(texts: Sequence[str], tokenizer: Tokenizer, *, block_length: 
 
 
 def batches(passes: Passes, *, batch_size: int, first: int = 0) -> Iterator[list[Example]]:
-    """Passes laid end to end, without end, in batches; from batch `first` on, counted from 0."""
+    """Batches over an endless sequence of epochs; from batch `first` on, counted from 0."""
     stream = islice(chain.from_iterable(map(passes, count())), first * batch_size, None)
     while True:
         yield list(islice(stream, batch_size))

@@ -1,4 +1,4 @@
-"""The texts of a further pretraining: several corpora as one, without what a test set has too."""
+"""The texts of a continued pretraining: several corpora as one, without texts of test sets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from layerscope.jobs.artifacts.examples import read_raw_texts
 from layerscope.jobs.text.pretraining.training_overlap import essences, overlaps
 
 CORPUS, TEST = "corpus/", "test/"
-"""Roles of a further pretraining's parents, each followed by a number."""
+"""Roles of a continued pretraining's parents, each followed by a number."""
 
 
 @dataclass(frozen=True)
 class PretrainingTexts:
-    """Texts as they were written, in the order of the corpora."""
+    """Texts in the order of the corpora."""
 
     train: list[str]
     validation: list[str]
-    """Of all corpora's validation parts, which are never trained on."""
+    """Validation parts of all corpora, which are never trained on."""
     overlap: Mapping[str, Any]
     """`removed`: rows left out of training; `by_test`: those of each test set, by corpus and row id."""
 
@@ -45,9 +45,7 @@ def read_pretraining_texts(inputs: Mapping[str, Path]) -> PretrainingTexts:
                 removed[test].append({"corpus": corpus, "id": row_id})
         validation += [text for texts in read_raw_texts(inputs[corpus], "validation")[1] for text in texts]
     if not train:
-        raise ValueError(
-            f"all {num_removed} training texts stand in a test set too: none is left to train on"
-        )
+        raise ValueError(f"all {num_removed} training texts are also in a test set: none is left to train on")
     return PretrainingTexts(train, validation, {"removed": num_removed, "by_test": removed})
 
 

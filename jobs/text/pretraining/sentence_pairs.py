@@ -23,15 +23,15 @@ class SentencePair:
     first: list[int]
     second: list[int]
     follows: bool
-    """Whether the second stands right after the first; else it stands in another document."""
+    """Whether the second directly follows the first; else it is from another document."""
 
 
 def make_pairs(documents: Sequence[Document], *, room: int, seed: Sequence[int]) -> list[SentencePair]:
-    """One pass over the documents: each is cut into stretches, each stretch gives one pair.
+    """One epoch over the documents: each is split into segments, each segment gives one pair.
 
-    Half of the stretches of two sentences or more, drawn at random, are cut in two at a sentence's end: their
-    second part follows. The first parts of the others, and the documents of one sentence, are followed by a
-    stretch from another document. Where there is only one document every pair is a true one.
+    A random half of the segments of two sentences or more is split in two at the end of a sentence: the
+    second part follows the first. The first parts of the others, and documents of one sentence, are followed
+    by a segment from another document. With only one document every pair is a true one.
 
     Args:
         room: Tokens of a pair at most; the longer part loses first, the first at its head, the second at its
@@ -68,12 +68,12 @@ def make_pairs(documents: Sequence[Document], *, room: int, seed: Sequence[int])
 
 
 def _stretches(document: Document, room: int) -> list[Document]:
-    """Sentences together until they fill the room; two at least, where the document has two."""
+    """Consecutive sentences that fill the room; at least two, if the document has two."""
     stretches: list[Document] = []
     start, length = 0, 0
     for end, sentence in enumerate(document, start=1):
         length += len(sentence)
-        # A last sentence is not left alone: it would have no next one.
+        # The last sentence is not left alone: it would have no next sentence.
         if end == len(document) or (length >= room and end - start > 1 and end + 1 < len(document)):
             stretches.append(document[start:end])
             start, length = end, 0

@@ -1,6 +1,6 @@
 """Texts to sentences, by the marks that end them: for English and its like, and for full-width text.
 
-Rough on purpose: what is needed are stretches of text of which one follows the other.
+Deliberately simple: only consecutive segments of text are needed.
 """
 
 import re

@@ -1,10 +1,10 @@
-"""Training texts that a test set has too: they are found, so that no encoder is trained on them."""
+"""Finds training texts that are also in a test set, so that no encoder is trained on them."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 
 
 def essence(text: str) -> str:
-    """Letters and digits only, case folded: what two copies of one text share."""
+    """Letters and digits only, case folded: equal for copies of a text."""
     return "".join(filter(str.isalnum, text.casefold()))
 
 

@@ -65,14 +65,14 @@ def choice_fault(fields: Mapping[str, Any], columns: Columns, *, has_label: bool
         if reason := unwritable("choice", text) or unwritable("label", name):
             return reason
     if (recurring := twice(names)) is not None:
-        return f"two choices are called {recurring!r}"
+        return f"duplicate choice {recurring!r}"
     if has_label and columns.answers is None and (label := label_of(fields, columns)) not in names:
         return f"label {label!r} is none of the choices {', '.join(names)}"
     return None
 
 
 def check_choices_with_answers(choices_by_place: Mapping[str, Sequence[Choice]]) -> tuple[str, ...]:
-    """The numbers of the choices of the row that has most: rows with answers may have differently many.
+    """Numbers of the choices, up to the maximum of all rows: rows with answers may vary in number.
 
     Raises:
         ValueError: no row has two choices.

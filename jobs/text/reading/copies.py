@@ -1,4 +1,4 @@
-"""Copies of a text: how many there are within a split and between two, and where their labels contradict."""
+"""Duplicate texts within a split and between splits, and conflicting labels."""
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from layerscope.jobs.text.reading.rows import Row
 
 @dataclass(frozen=True)
 class Example:
-    """What an encoder reads of a row or sentence, and what it is to predict of it."""
+    """Input and target of a row or sentence."""
 
     text: Hashable
     """Its texts, without choices."""
     labels: tuple[tuple[Hashable, str], ...]
-    """Of what in it, and the label; nothing where labels are not to be compared."""
+    """Labelled part and label; None if labels are not compared."""
 
 
 def texts_of_rows(rows: Sequence[Row]) -> list[Hashable]:
-    """What rows say; copies have the same."""
+    """Content of rows; equal for copies."""
     return [(row.text, row.text_pair) for row in rows]
 
 
 def texts_of_sentences(sentences: Sequence[AnnotatedSentence]) -> list[Hashable]:
-    """What sentences say; copies have the same."""
+    """Content of sentences; equal for copies."""
     return [(sentence.words, sentence.border) for sentence in sentences]
 
 
@@ -46,12 +46,12 @@ def examples_of_sentences(sentences: Sequence[AnnotatedSentence]) -> list[Exampl
 
 
 def copies_told(examples: Mapping[str, Sequence[Example]], noun: str, *, is_drawn: bool) -> Iterator[str]:
-    """Says how many of train, and of the other splits, are copies.
+    """Notes on copies within train, and between train and the other splits.
 
     Args:
         examples: By split.
         noun: `rows` or `sentences`.
-        is_drawn: Whether the validation split is drawn from train.
+        is_drawn: Whether the validation split is sampled from train.
     """
     train = examples["train"]
     known = _labels_by_text(train)

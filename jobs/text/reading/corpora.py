@@ -1,4 +1,4 @@
-"""Labelled texts of files and of the Hugging Face Hub, every bad row refused with its file and row."""
+"""Labelled texts of files and of the Hugging Face Hub; invalid rows are rejected with file and row."""
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
 MAX_FAULTS = 10
-"""Faults that a message lists; the others are counted."""
+"""Maximum faults listed in a message; the others are counted."""
 Found = TypeVar("Found")
 
 
@@ -20,20 +20,20 @@ class Fault:
 
 @dataclass(frozen=True)
 class Note:
-    """Says of a file what is no fault, but worth knowing."""
+    """A warning about a file."""
 
     reason: str
 
 
 class Noted(NamedTuple, Generic[Found]):
-    """What was read of a file, and what is worth knowing of it."""
+    """Content of a file, and warnings about it."""
 
     found: list[Found]
     notes: tuple[str, ...]
 
 
 def existing(path: Path) -> Path:
-    """The path, or a ValueError that says what there is instead."""
+    """The path; raises a ValueError that lists what exists instead."""
     if path.exists():
         return path
     if "\\" in str(path) and (other := Path(str(path).replace("\\", "/"))).exists():
@@ -52,7 +52,7 @@ def listed(faults: Sequence[str]) -> str:
 
 
 def lacking(column: str, fields: Iterable[str]) -> str:
-    """Says what there is instead of a column; nothing where it is there, but without a value."""
+    """Lists the existing columns if a column is missing; empty if it exists without a value."""
     there = list(fields)
     if column in there:
         return ""

@@ -17,7 +17,7 @@ Record = tuple[int, Mapping[str, Any] | Fault | Note]
 
 
 def layout_of(path: Path, written: Layout) -> Layout:
-    """How a file is laid out: as is written, else by its suffix."""
+    """Format of a file: as configured, else by its suffix."""
     is_tsv = has_suffix(path, ".tsv")
     return Layout(
         delimiter=written.delimiter or ("\t" if is_tsv else ","),
@@ -84,7 +84,7 @@ class _Source:
 
 @dataclass
 class _Oddities:
-    """Rows that look as if the file were laid out otherwise; nothing of it where its task says how it is."""
+    """Rows that suggest another format; empty if the task sets the format."""
 
     layout: Layout
     written: Layout
@@ -139,7 +139,7 @@ def _check_header(header: Sequence[str], columns: Sequence[str], layout: Layout,
     # A blank name is no column's: spreadsheets leave several of them behind the last column.
     if name := twice(name for name in header if name.strip() or name in columns):
         numbers = ", ".join(str(at) for at, other in enumerate(header, start=1) if other == name)
-        raise ValueError(f"{place}: several columns are called {name!r} ({numbers}): rename all but one")
+        raise ValueError(f"{place}: duplicate column {name!r} ({numbers}): rename all but one")
     faults = [f"{place}{lacking(column, header)}" for column in columns if column not in header]
     if faults:
         line = (layout.delimiter or ",").join(header)
@@ -147,7 +147,7 @@ def _check_header(header: Sequence[str], columns: Sequence[str], layout: Layout,
 
 
 def _hint_of_layout(line: str, columns: Sequence[str], layout: Layout) -> str:
-    """What would find the columns in the line of a header."""
+    """Format settings that would find the columns in a header line."""
     if len(line) <= len("sep=,") and line.lower().startswith("sep="):
         return "\n  the first line is one of Excel's (sep=), not the header: take it out"
     for delimiter in DELIMITERS:
@@ -158,7 +158,7 @@ def _hint_of_layout(line: str, columns: Sequence[str], layout: Layout) -> str:
             if set(columns) <= set(found):
                 asked = [f"delimiter: {_written(delimiter)}"] if delimiter != layout.delimiter else []
                 asked += [f"quoting: {quoting}"] if quoting == "standard" and layout.quoting == "none" else []
-                parted = f"its columns are parted by {delimiter!r}: " if delimiter != layout.delimiter else ""
+                parted = f"columns are separated by {delimiter!r}: " if delimiter != layout.delimiter else ""
                 return f"\n  {parted}write `{', '.join(asked)}` under data" if asked else ""
     return ""
 
@@ -171,9 +171,7 @@ def _fields(header: Sequence[str], values: Sequence[str], layout: Layout) -> Map
     if len(values) != len(header):
         reason = f"fields: {len(values)}, but the header has {len(header)}"
         has_quote = layout.quoting == "none" and any(value.startswith(QUOTE) for value in values)
-        hint = (
-            "; if quotes stand around fields here, write `quoting: standard` under data" if has_quote else ""
-        )
+        hint = "; if fields are quoted, write `quoting: standard` under data" if has_quote else ""
         return Fault(reason + hint)
     if list(values) == list(header) and len(header) > 1:
         return Fault("the header again, as where two files were joined: take it out")
@@ -193,5 +191,5 @@ def _in_words(error: csv.Error, layout: Layout) -> str:
         return "a carriage return (\\r) in the midst of a line: end lines in a line feed (\\n)"
     if "field larger" in reason:
         return f"a field of more than {MAX_LINE:,} characters: is a quote never closed?"
-    hint = "; if a quote is a character like any other here, write `quoting: none` under data"
+    hint = "; if quotes are ordinary characters here, write `quoting: none` under data"
     return f"not CSV: {reason}{hint if layout.quoting == 'standard' else ''}"

@@ -1,4 +1,4 @@
-"""Labels that look the same and are not: they would be two classes in silence."""
+"""Labels that look the same but differ: they would silently become two classes."""
 
 import re
 import unicodedata
@@ -30,8 +30,8 @@ def refuse_lookalikes(place_by_label: Mapping[str, str]) -> None:
 
 
 def alike(labels: Iterable[str]) -> Iterator[str]:
-    """Says which labels differ only in case, or are one number written in two ways: they may be meant to be
-    one."""
+    """Notes on labels that differ only in case, or are two spellings of one number: they may be meant to be
+    the same."""
     for how, key in (("differ only in upper and lower case", str.casefold), ("are the same number", _number)):
         groups: dict[object, list[str]] = {}
         for label in labels:
@@ -42,7 +42,7 @@ def alike(labels: Iterable[str]) -> Iterator[str]:
 
 
 def nearest(label: str, known: Iterable[str]) -> str:
-    """What a label that is not known may stand for; nothing where no known one is like it."""
+    """A known label similar to an unknown one; empty if there is none."""
     for key in (_looks, lambda text: _looks(text).casefold(), _number):
         like = [other for other in known if key(other) is not None and key(other) == key(label)]
         if like:

@@ -1,7 +1,7 @@
 """The answers of a row with choices, of which several may be right, and how near each choice comes to them.
 
-An answer is told by its text: in ReCoRD (Zhang et al. 2018) each form in which the entity stands in the
-passage is one. Texts are compared as by its official evaluation, which is SuperGLUE's: without case,
+An answer is identified by its text: in ReCoRD (Zhang et al. 2018) each form of the entity in the passage is
+one. Texts are compared as by its official evaluation, which is SuperGLUE's: without case,
 punctuation and articles, against the answer that suits best.
 """
 

@@ -1,4 +1,4 @@
-"""How each task type stands in rows: what may be wrong there, how it is stored, where copies contradict."""
+"""Reading of each task type from rows: validation, storage, conflicting copies."""
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -24,12 +24,12 @@ from layerscope.jobs.text.reading.rows import Row
 Rows = Mapping[str, Sequence[Row]]
 """By split."""
 Names = Mapping[str, str]
-"""What messages call a split, as the name of its file."""
+"""Name of a split in messages, for example its file."""
 
 
 @dataclass(frozen=True)
 class RowTarget:
-    """How a task type stands in rows."""
+    """Reading of a task type from rows."""
 
     fault: Callable[[Mapping[str, Any], Columns, bool], str | None]
     """What is wrong with what is to be predicted of a row, given its fields and whether labels are read."""
@@ -82,7 +82,7 @@ def check_labels(
     known = ", ".join(labels[:20]) + (f", ... ({len(labels)})" if len(labels) > 20 else "")
     refuse_lookalikes(place_by_label)
     if len(labels) < 2:
-        raise ValueError(f"{train} has one label only ({known}): there is nothing to predict")
+        raise ValueError(f"{train} has only one label ({known}): there is nothing to predict")
     unknown = [
         (names.get(split, split), row)
         for split, rows in rows_by_split.items()
@@ -104,14 +104,14 @@ def check_labels(
         ]
         if faults:
             raise ValueError(
-                f"{listed(faults)}\n  a label needs two rows, as the validation split is drawn from {train}; "
+                f"{listed(faults)}\n  a label needs two rows, for a validation split from {train}; "
                 "add a row, remove this one, or name a validation file"
             )
     return labels
 
 
 def strata(rows: Sequence[Row], target: Target) -> list[str]:
-    """By what rows are drawn: every label keeps its share; other rows are all alike."""
+    """Strata for sampling: every label keeps its share; other targets are sampled uniformly."""
     return [str(row.label) if TARGET_FACTS[target].has_labels else "" for row in rows]
 
 
@@ -190,7 +190,7 @@ def _numbers_of_choices(train: Sequence[Row]) -> Iterator[str]:
     known = _answers(train)
     for noun, counts in (
         ("choices of a row", [len(answers.token_f1) for answers in known]),
-        ("right ones of them", [len(answers.right) for answers in known]),
+        ("correct ones of them", [len(answers.right) for answers in known]),
     ):
         yield f"{noun} in train: {min(counts)} to {max(counts)}, {fmean(counts):.3g} on average"
 

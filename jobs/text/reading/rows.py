@@ -1,4 +1,4 @@
-"""A row of a task's data: its text and what is to be predicted from it."""
+"""A row of a task's data: its text and its target."""
 
 from dataclasses import dataclass
 
@@ -7,18 +7,18 @@ from layerscope.jobs.text.reading.choices import Choice
 
 @dataclass(frozen=True)
 class Row:
-    """A text and what is to be predicted from it."""
+    """A text and its target."""
 
     id: str
-    """Where the row stands: the line on which it begins, or its number where there are no lines; from 1."""
+    """Position of the row: its first line, or its number in formats without lines; from 1."""
     text: str
     label: str | None
-    """None where no label column was asked for, or answers are given."""
+    """None if no label column was requested, or answers are given."""
     text_pair: str | None = None
-    """The second text of a pair; None where no column for it was asked for."""
+    """The second text of a pair; None if no column for it was requested."""
     choices: tuple[Choice, ...] | None = None
-    """Names and texts, one of them the label's; None where no column for them was asked for."""
+    """Names and texts, one of them the label's; None if no column for them was requested."""
     answers: tuple[str, ...] | None = None
-    """Texts of the choices that are right; None where no column for them was asked for."""
+    """Texts of the correct choices; None if no column for them was requested."""
     placeholder: str | None = None
-    """What in the second text stands for a choice."""
+    """Placeholder for a choice in the second text."""

@@ -53,7 +53,7 @@ def span_sentences(numbered: Iterable[Record], place: str, columns: Columns) -> 
     """One sentence a row.
 
     Raises:
-        ValueError: rows are at fault, a span among them that does not stand in its text; or there are none.
+        ValueError: rows are invalid, for example a span that is not in its text; or there are none.
     """
     sentences, faults, notes = [], [], []
     for number, fields in numbered:

@@ -1,4 +1,4 @@
-"""Parts of the data in which every label keeps its share: a sample of a split, and the validation split."""
+"""Stratified parts of the data: a sample of a split, and the validation split."""
 
 from collections.abc import Hashable, Mapping, Sequence
 
@@ -14,7 +14,7 @@ def stratified_split(labels: Sequence[str], *, fraction: float, seed: int) -> tu
     remainders. A label with two rows or more is in both parts, whatever its share; a label with one row stays
     in training.
 
-    The draw rests on raw output of PCG64, which NumPy keeps the same on every platform and in every version.
+    The sample uses raw output of PCG64, which NumPy keeps the same on every platform and in every version.
     """
     label_N = np.asarray(labels, dtype=str)
     key_N = np.random.PCG64(seed).random_raw(len(label_N))
@@ -67,7 +67,7 @@ def split_of_texts(
 def stratified_sample(
     labels: Sequence[str], *, size: int | None, seed: int, split: str = "train"
 ) -> list[int]:
-    """Positions of `size` rows in ascending order, drawn as the validation split is; all without a size.
+    """Positions of `size` rows in ascending order, sampled like the validation split; all without a size.
 
     A label with two rows or more keeps at least one.
 

@@ -71,7 +71,7 @@ def _kind_shown(path: Path) -> str:
     if has_suffix(path, *LIKE_JSON_LINES):
         return "; if each line is a JSON object, name it .jsonl"
     if has_suffix(path, ".tab", ".txt"):
-        return "; if its columns are parted by tabs, name it .tsv"
+        return "; if its columns are separated by tabs, name it .tsv"
     with regular(path).open("rb") as file:
         kind = kind_of(file.read(512))
     return f"; it is {kind}" if kind else ""

@@ -1,6 +1,6 @@
 """What transformers' `AutoTokenizer` makes of a folder, or why it cannot be used here, in words.
 
-Code of a folder is run only where the caller says which, and nobody is asked whether it may be.
+Code of a folder is executed only if the caller names its digest; there is no prompt.
 """
 
 import json

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame:
-    """What stands before, between and after the parts of an example."""
+    """Special tokens before, between and after the parts of an example."""
 
     special: tuple[tuple[int, ...], ...]
     """Ids before the first part, after it, and so on: one more than there are parts."""

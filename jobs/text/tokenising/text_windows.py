@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 LEAST_NEW_TOKENS = 8
-"""Of a pair's second text, in every window that the first text stands in whole."""
+"""Minimum new tokens of a pair's second text in every window; the first text is in every window in full."""
 
 
 def windows_of(length: int, *, budget: int, overlap: int, most: int) -> list[range]:
@@ -31,7 +31,7 @@ def part_windows(
 ) -> tuple[list[tuple[Sequence[int], ...]], int]:
     """The parts of each window, and how many tokens are in none.
 
-    The first text of a pair stands whole in every window, and the windows go over the second.
+    The first text of a pair is in every window in full, and the windows move over the second.
 
     Raises:
         ValueError: as in `windows_of`, or the first text of a pair leaves too little room for the second.

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 WORD_MARKS = ("Ġ", "▁")
-"""What stands before a token that begins a word: byte-level models, SentencePiece."""
+"""Prefix of a token that begins a word: byte-level models, SentencePiece."""
 
 
 def continuing_tokens(tokenizer: "Tokenizer") -> list[bool]:

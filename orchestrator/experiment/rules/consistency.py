@@ -1,4 +1,4 @@
-"""What must hold between the parts of an experiment, each of which is sound by itself."""
+"""Rules between the parts of an experiment, each of which is valid by itself."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from layerscope.orchestrator.experiment.variants import grid_cells, written_valu
 
 
 def consistency_faults(experiment: Experiment) -> Iterator[Fault]:
-    """Everything in an experiment that does not go together."""
+    """All contradictions in an experiment."""
     yield from _name(experiment)
     yield from _encoder(experiment)
     yield from _tasks(experiment)
@@ -54,7 +54,7 @@ def _encoder(experiment: Experiment) -> Iterator[Fault]:
             message = f"must divide the width, which is {built.width}, not {built.heads}"
             yield Fault((*path, "scratch", "heads"), message)
     if MAIN in experiment.encoders:
-        message = f"the name '{MAIN}' stands for the encoder above: choose another"
+        message = f"the name '{MAIN}' is reserved for the experiment's encoder: choose another"
         yield Fault(("encoders", MAIN), message, of_key=True)
     known = (MAIN, *(name for name in experiment.encoders if name != MAIN))
     for path, name in written_values(experiment, "encoder"):
@@ -81,11 +81,13 @@ def _tasks(experiment: Experiment) -> Iterator[Fault]:
                 yield Fault(path, f"is the same column as text, '{task.columns.text}'")
     for index, task in enumerate(experiment.probing):
         if task.task == START:
-            yield Fault(("probing", index, "task"), f"'{START}' stands for the encoder before tuning")
+            yield Fault(("probing", index, "task"), f"'{START}' is reserved for the base model")
         elif task.task == RANDOM:
-            yield Fault(("probing", index, "task"), f"'{RANDOM}' stands for fresh weights")
+            yield Fault(
+                ("probing", index, "task"), f"'{RANDOM}' is reserved for the randomly initialised encoder"
+            )
         elif task.task.startswith(AT):
-            message = f"a name that begins with '{AT}' stands for a checkpoint along the training"
+            message = f"names that begin with '{AT}' are reserved for checkpoints"
             yield Fault(("probing", index, "task"), message)
 
 
@@ -93,19 +95,21 @@ def _measures(experiment: Experiment) -> Iterator[Fault]:
     measures = experiment.measures
     annotated = any(task.has_units for task in (*experiment.tasks, *experiment.probing))
     if measures.control and not measures.probes:
-        message = "there is no probe to control: must be false where probe is"
+        message = "there is no probe to control: must be false if probe is false"
         yield Fault(("measures", "control"), message, rests_on=(("measures", "probe"),))
     elif measures.control and not annotated:
-        message = "labels are drawn for each word: name a task of annotated sentences"
+        message = "control tasks have a random label per word: name a task of annotated sentences"
         yield Fault(("measures", "control"), message, rests_on=(("probing",),))
     if "partial_cka" in measures.similarity:
         for index, task in enumerate(experiment.tasks):
             if task.has_units:
-                message = "its inputs are texts, and this task has units of sentences: leave it out"
+                message = "its inputs are texts, and this task has labelled spans: leave it out"
                 where = ("measures", "similarity", measures.similarity.index("partial_cka"))
                 yield Fault(where, message, rests_on=(("tasks", index),))
     if measures.random_encoder and not (measures.probes or measures.description_length):
-        message = "nothing is measured of fresh weights: must be false without probe and description_length"
+        message = (
+            "nothing is measured on the random encoder: must be false without probe and description_length"
+        )
         yield Fault(("measures", "random_encoder"), message, rests_on=(("measures", "probe"),))
 
 
@@ -113,7 +117,7 @@ def _repeated_names(named: Sequence[tuple[PathTo, str]]) -> Iterator[Fault]:
     first: dict[str, PathTo] = {}
     for path, name in named:
         if name in first:
-            message = f"two tasks are called '{name}'; the other is {dotted(first[name])}"
+            message = f"duplicate task name '{name}'; the other is {dotted(first[name])}"
             yield Fault((*path, "task"), message)
         first.setdefault(name, path)
 
@@ -133,7 +137,7 @@ def _repeated_values(experiment: Experiment) -> Iterator[Fault]:
     for path, values in lists.items():
         for index, value in enumerate(values):
             if value in values[:index]:
-                yield Fault((*path, index), f"{value} stands here twice")
+                yield Fault((*path, index), f"duplicate value {value}")
 
 
 def _multi_task(experiment: Experiment) -> Iterator[Fault]:
@@ -145,13 +149,13 @@ def _multi_task(experiment: Experiment) -> Iterator[Fault]:
             yield Fault(path, message, of_key=True, rests_on=(("pretraining", name),))
         if (joint.epochs is None) == (joint.steps is None):
             given = "neither epochs nor steps is" if joint.steps is None else "epochs and steps are both"
-            yield Fault(path, f"{given} given: say one of them")
+            yield Fault(path, f"{given} given: set one of them")
         for index, task in enumerate(joint.tasks or ()):
             if task not in tasks:
                 message = f"there is no task '{task}'{suggestion(task, tasks)}; known: {', '.join(tasks)}"
                 yield Fault((*path, "tasks", index), message, rests_on=(("tasks",),))
             elif task in (joint.tasks or ())[:index]:
-                yield Fault((*path, "tasks", index), f"{task} stands here twice")
+                yield Fault((*path, "tasks", index), f"duplicate task {task}")
         if joint.head_tokens is not None and joint.head_tokens >= joint.max_length:
             message = f"must be below max_length, which is {joint.max_length}, not {joint.head_tokens}"
             yield Fault((*path, "head_tokens"), message, rests_on=((*path, "max_length"),))
@@ -177,18 +181,18 @@ def _after(experiment: Experiment, name: str) -> Iterator[Fault]:
 
 
 def _between(experiment: Experiment) -> Iterator[Fault]:
-    """Pairs of models that the experiment does not have."""
+    """Requested pairs of models that do not exist."""
     for index, kind in enumerate(experiment.measures.cka_between):
         path = ("measures", "cka_between", index)
         if kind == "seeds" and len(experiment.seeds) < 2:
             yield Fault(path, "there is one seed: give more under seeds", rests_on=(("seeds",),))
         if kind == "conditions" and experiment.search is not None:
-            message = "conditions that a search proposes are not compared: enumerate them under grid"
+            message = "conditions of a search are not compared: enumerate them under grid"
             yield Fault(path, message, rests_on=(("search",),))
         elif kind == "conditions" and len(grid_cells(experiment)) < 2:
             yield Fault(path, "there is one condition: give more under grid", rests_on=(("grid",),))
         if kind == "tasks" and len(experiment.tasks) < 2:
             yield Fault(path, "there is one task: give more under tasks", rests_on=(("tasks",),))
         if kind == "tasks" and not experiment.probing:
-            message = "models of two tasks are compared over the same texts: name such texts under probing"
+            message = "models of two tasks are compared on the same texts: name such texts under probing"
             yield Fault(path, message, rests_on=(("probing",),))

@@ -1,4 +1,4 @@
-"""Values of the recipe's factors that do not go together, wherever they are written."""
+"""Contradictory values of recipe factors, wherever they are set."""
 
 from collections.abc import Callable, Iterator
 from math import inf
@@ -17,7 +17,7 @@ from layerscope.orchestrator.experiment.variants import (
 
 
 def factor_faults(experiment: Experiment) -> Iterator[Fault]:
-    """Factors of which one rules a value of another out."""
+    """Factors of which one excludes a value of another."""
     yield from _heads(experiment)
     yield from _head_tokens(experiment)
     yield from _pooler(experiment)
@@ -27,7 +27,7 @@ def factor_faults(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _heads(experiment: Experiment) -> Iterator[Fault]:
-    """A head with an LSTM stands on frozen features only, and those are of texts that are one sequence."""
+    """LSTM heads need frozen features, and these need texts of one sequence."""
     cells = grid_cells(experiment)
     together = {
         (features, head, truncation)
@@ -38,8 +38,8 @@ def _heads(experiment: Experiment) -> Iterator[Fault]:
     }
     if any(head == "bilstm" and features is None for features, head, _ in together):
         message = (
-            "stands on frozen features, and features has null, which trains the encoder: "
-            "give it layers only, such as last, or exclude null with bilstm"
+            "needs frozen features, and features has null, which trains the encoder: "
+            "use layers only, such as last, or exclude null with bilstm"
         )
         for path, head in written_values(experiment, "head"):
             if head == "bilstm":
@@ -50,7 +50,7 @@ def _heads(experiment: Experiment) -> Iterator[Fault]:
     if what := next((reason for reason, holds in reasons.items() if holds), None):
         for path, features in written_values(experiment, "features"):
             if features is not None:
-                message = f"frozen features are of single texts in one sequence, and {what}: must be null"
+                message = f"frozen features need single texts in one sequence, but {what}: must be null"
                 yield Fault(path, message, rests_on=places_of("truncation"))
 
 
@@ -68,7 +68,7 @@ def _pooler(experiment: Experiment) -> Iterator[Fault]:
     for path, pooling in written_values(experiment, "pooling"):
         if pooling == "pooler" and others:
             message = (
-                "the pooler reads the last layer alone: must be cls, mean or last with layers "
+                "the pooler reads only the last layer: must be cls, mean or last with layers "
                 f"{tidy(others[0])}"
             )
             yield Fault(path, message, rests_on=places_of("layers"))
@@ -107,7 +107,7 @@ def _early_stopping(experiment: Experiment) -> Iterator[Fault]:
 
 def _exclusive(experiment: Experiment) -> Iterator[Fault]:
     """Values of two factors that no variant may have together."""
-    adapters = "adapters (lora_rank) leave the encoder's own weights as they are, so"
+    adapters = "adapters (lora_rank) leave the encoder's weights unchanged, so"
     pairs: list[tuple[str, Callable[[Any], bool], str, Callable[[Any], bool], str]] = [
         ("frozen_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
         ("reinitialised_layers", lambda value: value != 0, "lora_rank", _is_given, f"{adapters} must be 0"),
@@ -116,7 +116,7 @@ def _exclusive(experiment: Experiment) -> Iterator[Fault]:
             lambda value: value != 0,
             "frozen_layers",
             lambda value: value == "all",
-            "with frozen_layers: all they would never be trained: must be 0",
+            "with frozen_layers: all, re-initialised layers would never be trained: must be 0",
         ),
         (
             "schedule",
@@ -134,13 +134,13 @@ def _exclusive(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _adapters(experiment: Experiment) -> Iterator[Fault]:
-    """Settings of adapters where no variant has any; the usual ones stand in every file that is resolved."""
+    """Adapter settings without any variant with adapters; resolved files contain the defaults."""
     if any(map(_is_given, possible_values(experiment, "lora_rank"))):
         return
     for factor in ("lora_alpha", "lora_dropout"):
         for path, value in written_values(experiment, factor):
             if value != Recipe.model_fields[factor].default:
-                message = "changes nothing without adapters: give lora_rank a number, or leave it out"
+                message = "has no effect without adapters: set lora_rank, or leave it out"
                 yield Fault(path, message, rests_on=places_of("lora_rank"))
 
 
@@ -149,5 +149,5 @@ def _is_given(value: Any) -> bool:
 
 
 def _numbers(experiment: Experiment, factor: str) -> list[float]:
-    """Its values without words that stand in place of numbers: these are told where they are written."""
+    """Its values without invalid words in place of numbers, which are reported at their own place."""
     return [value for value in possible_values(experiment, factor) if isinstance(value, int | float)]

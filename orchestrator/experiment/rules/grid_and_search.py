@@ -1,4 +1,4 @@
-"""What is wrong with the cells that a grid leaves out, and with what a search may choose."""
+"""Contradictions in excluded grid cells and in search spaces."""
 
 import json
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from layerscope.orchestrator.experiment.variants import grid_cells, search_space
 
 
 def grid_faults(experiment: Experiment) -> Iterator[Fault]:
-    """Cells that are to be left out of the grid and are not in it, or are all of it."""
+    """Excluded cells that are not in the grid, or are all of it."""
     for index, entry in enumerate(experiment.exclude):
         path = ("exclude", index)
         given = _named(entry)
         if not given:
-            yield Fault(path, "names no factor: the whole grid would be left out")
+            yield Fault(path, "names no factor: it would exclude the whole grid")
         for factor, values in given.items():
             enumerated = getattr(experiment.grid, factor)
             if enumerated is None:
-                message = "is not under grid: there is nothing to leave out"
+                message = "is not under grid: there is nothing to exclude"
                 yield Fault((*path, factor), message, of_key=True, rests_on=(("grid", factor),))
                 continue
             for position, value in enumerate(values):
@@ -30,11 +30,11 @@ def grid_faults(experiment: Experiment) -> Iterator[Fault]:
                     message = f"{tidy(value)} is not under grid.{factor}"
                     yield Fault((*path, factor, position), message, rests_on=(("grid", factor),))
     if all(_named(entry) for entry in experiment.exclude) and not grid_cells(experiment):
-        yield Fault(("exclude",), "leaves nothing of the grid")
+        yield Fault(("exclude",), "excludes the whole grid")
 
 
 def search_faults(experiment: Experiment) -> Iterator[Fault]:
-    """Factors that a search cannot choose as it is told to."""
+    """Invalid factors of a search space."""
     if experiment.search is None:
         return
     space = search_space(experiment)

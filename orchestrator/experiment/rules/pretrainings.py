@@ -1,4 +1,4 @@
-"""Further pretrainings by name: their snapshots, their chains, their corpora, and what is wrong with them."""
+"""Continued pretrainings by name: snapshots, chains, corpora, and their errors."""
 
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +17,7 @@ def name_and_step(start: str) -> tuple[str, int | None]:
 
 
 def chain(experiment: Experiment, name: str) -> list[str]:
-    """Names of pretrainings from the first to this one; ends where a name comes again or is not known."""
+    """Names of pretrainings from the first to this one; ends at a repeated or unknown name."""
     links: list[str] = []
     link: str | None = name
     while link is not None and link not in links and link in experiment.pretraining:
@@ -41,10 +41,10 @@ def corpora_of(experiment: Experiment, pretraining: FurtherPretraining, task: st
 
 
 def pretraining_faults(experiment: Experiment) -> Iterator[Fault]:
-    """Chains, corpora, snapshots and starts of recipes that do not go together."""
+    """Errors in chains, corpora, snapshots and the pretrainings of recipes."""
     values = [(path, str(value)) for path, value in written_values(experiment, "pretraining")]
     if NONE in experiment.pretraining:
-        message = f"the name '{NONE}' stands for no further pretraining: choose another"
+        message = f"the name '{NONE}' is reserved for no continued pretraining: choose another"
         yield Fault(("pretraining", NONE), message, of_key=True)
     for name, pretraining in experiment.pretraining.items():
         yield from _of_chain(experiment, name, pretraining)
@@ -69,7 +69,7 @@ def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Faul
         kept = sorted({*pretraining.snapshots, pretraining.steps})
         if step not in kept:
             message = (
-                f"pretraining '{name}' keeps no encoder of step {step}: it has "
+                f"pretraining '{name}' has no snapshot at step {step}: it has "
                 f"{', '.join(f'{name}@{one}' for one in kept)} (pretraining.{name}.snapshots)"
             )
             yield Fault(path, message, rests_on=(("pretraining", name),))
@@ -85,9 +85,9 @@ def _of_chain(experiment: Experiment, name: str, pretraining: FurtherPretraining
         yield Fault(path, message)
         return
     links = chain(experiment, name)
-    # Every link of a circle sees the circle; the first one written tells it.
+    # Every link of a cycle sees the cycle; the first one reports it.
     if experiment.pretraining[links[0]].after == name == min(links, key=list(experiment.pretraining).index):
-        yield Fault(path, f"goes round in a circle: {' after '.join([*reversed(links), name])}")
+        yield Fault(path, f"is a cycle: {' after '.join([*reversed(links), name])}")
 
 
 def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
@@ -102,7 +102,7 @@ def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretrainin
             )
             yield Fault(path, message, rests_on=(("tasks",), ("corpora",)))
         elif corpus in pretraining.corpus[:index]:
-            yield Fault(path, f"{corpus} stands here twice")
+            yield Fault(path, f"duplicate corpus {corpus}")
 
 
 def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
@@ -112,11 +112,11 @@ def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[Fault]
             message = f"must be at most steps, which is {pretraining.steps}, not {step}"
             yield Fault(path, message, rests_on=(("pretraining", name, "steps"),))
         elif step in pretraining.snapshots[:index]:
-            yield Fault(path, f"{step} stands here twice")
+            yield Fault(path, f"duplicate step {step}")
 
 
 def _of_domains(experiment: Experiment, values: Sequence[tuple[PathTo, str]]) -> Iterator[Fault]:
-    """Every task is trained on from every start that the recipes name."""
+    """Every task is fine-tuned from every pretraining that the recipes name."""
     used = {link for _, start in values for link in chain(experiment, name_and_step(start)[0])}
     without = [task.task for task in experiment.tasks if task.domain is None]
     for name in experiment.pretraining:

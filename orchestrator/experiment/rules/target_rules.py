@@ -1,4 +1,4 @@
-"""What tasks ask of their rows, and what does not go together with it."""
+"""The prediction target of tasks, and contradictions with it."""
 
 from collections.abc import Iterator
 
@@ -26,12 +26,12 @@ def target_faults(experiment: Experiment) -> Iterator[Fault]:
 
 
 def asked_of(task: Task) -> Target:
-    """What is to be predicted of the rows of a task, or of the units of its sentences."""
+    """The prediction target of the rows of a task, or of its labelled spans."""
     return target_of(task.columns, task.predict)
 
 
 def task_faults(path: PathTo, task: Task) -> Iterator[Fault]:
-    """What does not go together in the task that is written at a path."""
+    """Contradictions in the task at a path."""
     target, columns = asked_of(task), task.columns
     facts = TARGET_FACTS[target]
     if not is_own(task.metric) and task.metric not in metrics_of(target):
@@ -41,7 +41,7 @@ def task_faults(path: PathTo, task: Task) -> Iterator[Fault]:
         message = f"{task.metric_name} is the name of a metric of layerscope: rename the file or attribute"
         yield Fault((*path, "metric"), message)
     if task.predict != "label" and columns.choices is not None:
-        message = "where rows have choices it is the right one that is predicted: leave it out"
+        message = "rows with choices always predict the correct one: leave it out"
         yield Fault((*path, "predict"), message)
     if task.data.source not in ("files", "hub"):
         for name in ("choices", "spans"):
@@ -56,14 +56,14 @@ def task_faults(path: PathTo, task: Task) -> Iterator[Fault]:
         message = f"spans have labels, and this task has {facts.noun}: leave it out"
         yield Fault((*path, "columns", "spans"), message)
     if task.sample.validation is not None and getattr(task.data, "validation", None) is None:
-        message = "these data name no validation split, which is drawn from train: leave it out"
+        message = "these data have no validation split, it is sampled from train: leave it out"
         yield Fault((*path, "sample", "validation"), message)
     for name in ("answers", "placeholder"):
         if getattr(columns, name) is not None and columns.choices is None:
             message = "is for rows with choices, and columns names none: leave it out"
             yield Fault((*path, "columns", name), message)
     if columns.placeholder is not None and columns.text_pair is None:
-        message = "stands in the second text, and columns names no text_pair"
+        message = "is a placeholder in the second text, and columns has no text_pair"
         yield Fault((*path, "columns", "placeholder"), message)
     for number, span in enumerate(columns.spans or ()):
         given = {name for name in ("start", "end", "first_word", "words") if getattr(span, name) is not None}
@@ -109,8 +109,8 @@ def _objective(experiment: Experiment) -> Iterator[Fault]:
 
 
 def _no_labelled_texts(task: Task) -> str | None:
-    """What a task has in place of texts with one label each."""
+    """What a task has instead of texts with one label each."""
     if task.has_units:
-        return "units of sentences"
+        return "labelled spans"
     facts = TARGET_FACTS[asked_of(task)]
     return None if facts.has_labels else facts.noun

@@ -82,13 +82,14 @@ class _Reading:
 
     def node(self, node: YamlNode, path: PathTo, key_place: Place | None = None) -> Node:
         if any(node is each for each in self.above):
-            self._fault(node, path, "the alias stands inside what it repeats")
+            self._fault(node, path, "the alias is inside the value that it repeats")
             return Node(None, self.place(node.start_mark), key_place)
         below = replace(self, above=(*self.above, node))
         return Node(below._value(node, path), self._start(node, key_place), key_place)
 
     def _start(self, node: YamlNode, key_place: Place | None) -> Place:
-        """Where a value begins; an empty one stands at its key, as ruamel has it begin with what follows."""
+        """Where a value begins; an empty one is placed at its key, since ruamel places it at the next
+        token."""
         is_empty = isinstance(node, ScalarNode) and node.value == "" and node.style is None
         return key_place if is_empty and key_place else self.place(node.start_mark)
 
@@ -112,7 +113,7 @@ class _Reading:
             elif key.value in entries:
                 first = entries[key.value].key_place
                 assert first is not None
-                self._fault(key, (*path, key.value), f"the key stands here twice, first in line {first.line}")
+                self._fault(key, (*path, key.value), f"duplicate key, first in line {first.line}")
             else:
                 entries[key.value] = self.node(value, (*path, key.value), self.place(key.start_mark))
         return entries

@@ -1,4 +1,4 @@
-"""The tree of what was written: plain values that remember where they stand."""
+"""The parsed tree: plain values with their places."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,7 +39,7 @@ def follow(root: Node, path: PathTo) -> list[Node]:
 
 
 def child_of(node: Node, step: str | int) -> Node | None:
-    """What stands under a key or at an index, if anything does."""
+    """The node under a key or at an index, if any."""
     match node.value, step:
         case dict(entries), str(key):
             child: Node | None = entries.get(key)
@@ -63,7 +63,7 @@ def with_child(node: Node, step: str | int, child: Node | None) -> Node:
 
 
 def without(root: Node, path: PathTo) -> Node:
-    """The tree without what stands at a path."""
+    """The tree without the node at a path."""
     step, *rest = path
     child = child_of(root, step)
     if child is None:
@@ -84,7 +84,7 @@ def with_value(root: Node, path: PathTo, value: Any) -> Node:
 def fault_at(root: Node, path: PathTo, message: str, *, of_key: bool = False) -> PlacedFault:
     """A fault at the last node that exists along the path.
 
-    The path of what stands in a file of its own (a task) is told from that file's root.
+    Paths in a separate file (a task) are relative to that file's root.
     """
     nodes = follow(root, path)
     place = (nodes[-1].key_place if of_key else None) or nodes[-1].place

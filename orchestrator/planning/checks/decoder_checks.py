@@ -1,4 +1,4 @@
-"""What a recipe may not request of a model whose tokens see only those before them."""
+"""Recipes that a model with causal attention does not support."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def decoder_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -
     if any(not task.has_units for task in (*experiment.tasks, *experiment.probing)):
         poolings = {value for cell in cells for value in values_in(experiment, cell, "pooling")}
         for pooling in sorted(poolings & {"cls", "pooler"}):
-            message = f"{why}: the first token sees no other, so must be last or mean, not {pooling}"
+            message = f"{why}: must be last or mean, not {pooling}"
             yield factor_fault("pooling", message)
     starts = {str(value) for cell in cells for value in values_in(experiment, cell, "pretraining")}
     for start in sorted(starts - {"none"}):

@@ -35,8 +35,8 @@ def feature_faults(
         if gigabytes > budget:
             message = (
                 f"task {task} takes up to {gigabytes:.3g} GB at {longest} tokens and {num_layers} x {width} "
-                f"numbers each, over feature_budget_gb {budget:g}: a shorter max_length, fewer layers, a "
-                "higher budget, or training end to end (features: null) would be right"
+                f"numbers each, over feature_budget_gb {budget:g}: use a shorter max_length, fewer layers, a "
+                "higher budget, or training end to end (features: null)"
             )
             faults.append(factor_fault("features", message))
     return faults

@@ -25,5 +25,5 @@ def head_faults(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[Fau
         if highest < facts.num_layers and facts.cut_fault is not None:
             yield factor_fault("layers", f"{encoder.name}: {facts.cut_fault}; use last")
     if "pooler" in possible_values(experiment, "pooling") and not facts.has_pooler:
-        message = f"{encoder.name} has no weights of a pooler; use cls, mean or last"
+        message = f"{encoder.name} has no pooler weights; use cls, mean or last"
         yield factor_fault("pooling", message)

@@ -11,8 +11,7 @@ from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEnco
 
 
 def depth_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> list[Fault]:
-    """What a recipe, grid or search asks of layers that are not there, that are cut off, or that share their
-    weights.
+    """Factors for layers that do not exist, are removed, or share their weights.
 
     Args:
         name: Of the encoder in the experiment.
@@ -27,14 +26,16 @@ def _of_shared_layers(experiment: Experiment, name: str) -> Iterator[Fault]:
     why = f"the layers of {name} share their weights, as ALBERT's do, so"
     decay = min(possible_values(experiment, "layer_decay"))
     if decay < 1:
-        yield factor_fault("layer_decay", f"{why} they have one rate: must be 1, not {decay:g}")
+        yield factor_fault("layer_decay", f"{why} they have one learning rate: must be 1, not {decay:g}")
     if frozen := _most_layers(experiment, "frozen_layers"):
         yield factor_fault("frozen_layers", f"{why} all or none are frozen: must be 0 or all, not {frozen}")
     if anew := _most_layers(experiment, "reinitialised_layers"):
-        yield factor_fault("reinitialised_layers", f"{why} all or none begin anew: must be 0, not {anew}")
+        yield factor_fault(
+            "reinitialised_layers", f"{why} all or none are re-initialised: must be 0, not {anew}"
+        )
     ranks = [rank for rank in possible_values(experiment, "lora_rank") if rank is not None]
     if ranks:
-        message = f"{why} no layer has adapters of its own: must be null, not {max(ranks):g}"
+        message = f"{why} layers cannot have separate adapters: must be null, not {max(ranks):g}"
         yield factor_fault("lora_rank", message)
 
 
@@ -88,7 +89,7 @@ def _more_than(experiment: Experiment, cell: Mapping[str, Any], num_layers: int,
 
 
 def _highest_read(layers: Any, num_layers: int) -> int:
-    """The highest layer that a head reads; that of the encoder where it has no such layers, which is told
+    """The highest layer that a head reads; the encoder's if the layers do not exist, which is reported
     elsewhere."""
     try:
         return layers_read(int(layers) if isinstance(layers, float) else layers, num_layers)[-1]

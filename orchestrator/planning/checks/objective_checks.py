@@ -1,4 +1,4 @@
-"""Whether the encoder can be trained further in the way that the experiment says."""
+"""Whether the encoder supports the continued pretraining of the experiment."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ def _without_head(experiment: Experiment, encoder: LocatedEncoder) -> Iterator[F
     for name, pretraining in experiment.pretraining.items():
         if not facts.has_masked_head and not facts.is_causal:
             message = (
-                f"{is_of} transformers has no model that predicts masked tokens: leave the pretraining out, "
+                f"{is_of} transformers has no masked language model: leave the pretraining out, "
                 "or use another encoder"
             )
             yield Fault(("pretraining", name), message)

@@ -1,4 +1,4 @@
-"""A task against its data: every row read, every fault told, and what there is counted."""
+"""Validates a task's data: reads every row, reports every fault, counts rows and labels."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -34,18 +34,18 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class CheckedTask:
-    """What a task's data have."""
+    """Statistics of a task's data."""
 
     task: str
     num_rows: Mapping[str, int]
-    """Of each split, or its sentences where their units are labelled."""
+    """Rows of each split, or sentences with labelled spans."""
     num_units: Mapping[str, int] | None
     """Labelled words, pairs or spans of each split."""
     num_by_label: Mapping[str, Mapping[str, int]]
-    """Of each split how often each label or choice is right, in the order of the labels; empty of numbers
-    and where several choices may be right."""
+    """For each split, counts of each label or correct choice, in the order of the labels; empty for numbers
+    and for several correct choices."""
     notes: tuple[str, ...]
-    """What is no fault, but worth knowing."""
+    """Warnings."""
 
 
 def check_task(task: Task) -> CheckedTask:
@@ -62,11 +62,11 @@ def check_task(task: Task) -> CheckedTask:
 
 
 def lines_of(checked: CheckedTask) -> Iterator[str]:
-    """What a reader is told."""
+    """The printed summary."""
     units = checked.num_units
     noun = "rows" if units is None else "sentences"
     counts = [
-        f"{number:,} {noun}{'' if units is None else f' with {units[split]:,} units'} in {split}"
+        f"{number:,} {noun}{'' if units is None else f' with {units[split]:,} labelled spans'} in {split}"
         for split, number in checked.num_rows.items()
     ]
     yield f"{checked.task}: {', '.join(counts)}"
@@ -103,7 +103,7 @@ def _with_units(task: Task) -> CheckedTask:
     labels = check_unit_labels(sentences, _names(task))
     counts = {split: Counter(u.label for s in of for u in s.units) for split, of in sentences.items()}
     if len(counts["train"]) < 2:
-        raise ValueError(f"train has one label only ({', '.join(labels)}): there is nothing to predict")
+        raise ValueError(f"train has only one label ({', '.join(labels)}): there is nothing to predict")
     check_metric(task, sorted(counts["train"]))
     return CheckedTask(
         task.task,
@@ -119,13 +119,13 @@ def _unknown_in_train(counts: Mapping[str, Counter[str]]) -> Iterator[str]:
     if unknown:
         number = sum(counts["test"][label] for label in unknown)
         yield (
-            f"{number:,} units of test have a label that train lacks, and can only be got wrong: "
+            f"{number:,} labelled spans of test have a label that is not in train, and will always be wrong: "
             f"{', '.join(unknown)}"
         )
 
 
 def _each(readers: Mapping[str, Callable[[], Found]]) -> dict[str, Found]:
-    """What every split has; the faults of all splits together."""
+    """Reads every split; reports the faults of all splits together."""
     found, faults = {}, []
     for split, read in readers.items():
         try:
@@ -174,7 +174,7 @@ def _row_readers(task: Task, *, has_label: bool) -> dict[str, Callable[[], Noted
             names = _splits(hub) if has_label else {"train": hub.train}
             return {split: partial(read_split, name) for split, name in names.items()}
         case AnnotatedFiles() | SampleAnnotationsData():
-            raise AssertionError("sentences have units")
+            raise AssertionError("sentences have labelled spans")
         case never:
             assert_never(never)
 
@@ -212,7 +212,7 @@ def _sentence_readers(task: Task) -> dict[str, Callable[[], Noted[AnnotatedSente
 
             return {split: partial(read, name) for split, name in _splits(hub).items()}
         case SampleData():
-            raise AssertionError("rows without spans have no units")
+            raise AssertionError("rows without spans have no labelled spans")
         case never:
             assert_never(never)
 

@@ -1,4 +1,4 @@
-"""Whether a tokenizer can be used, reads the tasks' texts as transformers does, and frames them as asked."""
+"""Whether a tokenizer is usable, gives the tokens of transformers, and adds the required special tokens."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ from layerscope.orchestrator.planning.sources.fresh_process import call_apart
 from layerscope.orchestrator.planning.sources.sources import AnnotatedSource, TaskSource
 
 MOST_TOLD = 10
-"""Rows of a task that are named."""
+"""Maximum rows of a task that are listed."""
 MUCH_UNKNOWN = 0.05
-"""Share of unknown tokens from which a plan says so."""
+"""Share of unknown tokens from which the plan warns."""
 LETTERS_SHOWN = 60
 """Of a text."""
 
@@ -29,7 +29,7 @@ def token_faults(
 ) -> dict[str, Fault]:
     """The faults of encoders whose tokenizer cannot be used, or gives some text other tokens, by their name.
 
-    After it, loading the tokenizer of any other encoder needs no transformers. What has passed is remembered.
+    Afterwards, loading the tokenizer of any other encoder does not need transformers. Results are cached.
     """
     samples = [sample_of(sequences) for sequences in map(_sequences_by_split, sources) if sequences] or [[]]
     unknown = {
@@ -61,8 +61,8 @@ def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> 
     if before and after:
         return
     cells = [cell for cell in grid_cells(experiment) if name in values_in(experiment, cell, "encoder")]
-    why = f"the tokenizer of {encoder.name} puts no special token"
-    mend = "or give its tokenizer.json a post-processor that puts them"
+    why = f"the tokenizer of {encoder.name} adds no special token"
+    mend = "or add a post-processor with special tokens to its tokenizer.json"
     if not before and any(not task.has_units for task in (*experiment.tasks, *experiment.probing)):
         pooled = [cell for cell in cells if _pools(experiment, cell)]
         asked = {str(value) for cell in pooled for value in values_in(experiment, cell, "pooling")}
@@ -88,7 +88,7 @@ def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> 
 def tokenless_faults(
     encoder: LocatedEncoder, sources: Mapping[str, TaskSource | AnnotatedSource]
 ) -> Iterator[Fault]:
-    """Rows of which the tokenizer leaves nothing; none where it puts special tokens around texts."""
+    """Rows without any token; none if the tokenizer adds special tokens."""
     tokenizer = encoder.tokenizer
     for name, source in sources.items():
         places = [
@@ -99,8 +99,8 @@ def tokenless_faults(
         rows = list(dict.fromkeys(places))
         for row in rows[:MOST_TOLD]:
             message = (
-                f"task {name}: {row}: the tokenizer of {encoder.name} makes no token of this text, and puts "
-                "none around it: leave it out, or give it words"
+                f"task {name}: {row}: the tokenizer of {encoder.name} gives no token for this text, and adds "
+                "no special tokens: remove the row, or add words"
             )
             yield Fault((), message)
         if len(rows) > MOST_TOLD:
@@ -108,14 +108,14 @@ def tokenless_faults(
 
 
 def unknown_notes(encoders: Iterable[LocatedEncoder], source: TaskSource | AnnotatedSource) -> Iterator[str]:
-    """What of a task's texts the encoders' tokenizers do not know, where it is much."""
+    """Warnings about many unknown tokens in a task's texts."""
     sequences = [texts for of in _sequences_by_split(source).values() for texts in of]
     texts = list(dict.fromkeys(text for sequence in sequences for text in sequence))
     for encoder in {encoder.tokenizer_digest: encoder for encoder in encoders}.values():
         found = unknown_in(encoder.folder, texts, code=encoder.code)
         told = list(_unknown_told(found))
         if told:
-            where = f"with the tokenizer of {encoder.name}, of {found.num_texts:,} texts that were looked at"
+            where = f"with the tokenizer of {encoder.name}, of {found.num_texts:,} checked texts"
             yield f"{where}, {'; '.join(told)}"
 
 
@@ -137,7 +137,7 @@ def _pools(experiment: Experiment, cell: Mapping[str, object]) -> bool:
 
 
 def _sequences_by_split(source: TaskSource | AnnotatedSource) -> dict[str, list[Texts]]:
-    """What an encoder reads of a task; nothing where the planner did not look at its texts."""
+    """Texts of a task as an encoder reads them; empty if the planner did not read its texts."""
     if isinstance(source, AnnotatedSource):
         return {split: [one.texts() for one in of] for split, of in source.sentences.items()}
     rows_by_split = {} if source.texts is None else source.texts.rows_by_split

@@ -1,4 +1,4 @@
-"""Whether texts can be read in windows as the experiment says."""
+"""Whether texts can be read in the windows of the experiment."""
 
 from collections.abc import Iterator, Mapping
 

@@ -1,4 +1,4 @@
-"""What is no fault of a task's data, but worth knowing: copies of texts, labels that may be one."""
+"""Warnings about a task's data: duplicate texts, labels that may be the same."""
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -57,9 +57,9 @@ def _of_single_texts(train: Sequence[Row]) -> Iterator[str]:
     single = [str(label) for label, of in texts.items() if len(of) == 1]
     if single:
         shown = ", ".join(map(repr, single[:MAX_FAULTS])) + (", ..." if len(single) > MAX_FAULTS else "")
-        where = "no label has two texts, so rows validate that are trained on"
+        where = "no label has two distinct texts, so validation rows are also in training"
         yield (
-            f"all rows of a label have the same text, so none of them validates: {shown}"
+            f"all rows of a label have the same text, so none is in the validation split: {shown}"
             if len(single) < len(texts)
             else where
         )

@@ -1,6 +1,6 @@
-"""sha256 of large files, remembered for as long as a file's size and time of change stay the same.
+"""SHA-256 of large files, cached while size and modification time of the file are unchanged.
 
-Reading 400 MB of weights takes one to two seconds, and every plan asks for their digest.
+Reading 400 MB of weights takes one to two seconds, and every plan needs their digest.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from pathlib import Path
 Entry = tuple[int, int, str]
 """Size, time of change in nanoseconds, and digest of a file."""
 SETTLED_SECONDS = 2.0
-"""A file that changed so recently is not remembered: another change might leave the same time behind."""
+"""A file that changed this recently is not cached: another change could have the same time."""
 
 
 def sha256_of(path: Path, *, memory: Path | None = None) -> str:

@@ -1,4 +1,4 @@
-"""What an encoder is: found once by loading it, in a process of its own, and remembered by its digests."""
+"""Facts of an encoder: found once by loading it in a separate process, and cached by its digests."""
 
 import json
 from functools import cache

@@ -1,4 +1,4 @@
-"""Where an encoder's folder is on this machine, offline first, and the digest of what it holds."""
+"""Locates an encoder's folder on this machine, offline first, and computes the digest of its content."""
 
 import hashlib
 import json
@@ -62,7 +62,7 @@ class LocatedEncoder:
 
     @property
     def tokenizer(self) -> "Tokenizer":
-        """Its tokenizer, which neither cuts nor pads.
+        """Its tokenizer, without truncation and padding.
 
         Raises:
             ValueError: it cannot be used; says why.
@@ -71,7 +71,7 @@ class LocatedEncoder:
 
     @property
     def facts(self) -> EncoderFacts:
-        """What it is; found by loading it, where that is not remembered.
+        """Its facts; found by loading it, unless cached.
 
         Raises:
             ValueError: it cannot be used; says why.
@@ -199,7 +199,7 @@ def _from_hub(source: EncoderSource) -> Path:
 
 
 def _commit(name: str, revision: str) -> str:
-    """Asked before downloading: `snapshot_download` waits for ever for a server that does not answer."""
+    """Checked before downloading: `snapshot_download` waits forever for a server that does not answer."""
     from huggingface_hub import HfApi
 
     with _hub_errors_as_absence():
@@ -262,7 +262,7 @@ def _in_package(name: str) -> Path:
 
 def _from_mlflow(uri: str, fetch_mlflow: FetchMlflow | None) -> Path:
     if fetch_mlflow is None:
-        raise _NotHereError("not asked: this command does not speak to MLflow")
+        raise _NotHereError("not tried: this command does not connect to MLflow")
     try:
         root = fetch_mlflow(uri)
     except LayerscopeError as error:
@@ -278,7 +278,7 @@ def _refuse_incomplete(folder: Path, source: EncoderSource) -> None:
         raise ConfigurationError(adapter_fault(folder))
     if inner := _inside_sentence_transformers(folder):
         raise ConfigurationError(
-            f"{folder} is a folder of sentence-transformers whose encoder lies in a folder of its own: name "
+            f"{folder} is a folder of sentence-transformers whose encoder is in a subfolder: name "
             f"{inner} as folder"
         )
     _refuse_pointers(folder)

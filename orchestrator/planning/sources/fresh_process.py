@@ -1,4 +1,4 @@
-"""Calls of `jobs` that need torch or transformers, made in a process of their own.
+"""Calls of `jobs` that need torch or transformers, in a separate process.
 
 The planner must start fast and loads neither. Where torch is loaded already, the call is made here.
 """

@@ -1,4 +1,4 @@
-"""Measures of the user's own: found, named and declared before anything starts."""
+"""Plug-in measures: located, named and declared before anything starts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ def plugins_of(written: Sequence[str], faults: list[Fault]) -> Mapping[str, Meas
         try:
             measure = _plugin(plugin)
             if measure.name in found:
-                raise ValueError(f"another plug-in is called {measure.name} too: rename one")
+                raise ValueError(f"another plug-in is also named {measure.name}: rename one")
         except ValueError as error:
             faults.append(Fault(("measures", "plugins", number), str(error)))
         else:
@@ -58,7 +58,7 @@ def python_file(written: str) -> Source:
     if not path.is_file():
         raise ValueError(f"there is no file {path}")
     if path.suffix != ".py":
-        raise ValueError(f"{path} is no file of Python: its name must end with .py")
+        raise ValueError(f"{path} is not a Python file: its name must end with .py")
     return Source(path)
 
 

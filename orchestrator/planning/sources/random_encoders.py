@@ -1,4 +1,4 @@
-"""Encoders with random weights: built once on this machine, then found like any other folder."""
+"""Randomly initialised encoders: built once on this machine, then located like any other folder."""
 
 import os
 import shutil

@@ -71,7 +71,7 @@ class AnnotatedSource:
 
 @dataclass(frozen=True)
 class Sources:
-    """What an experiment rests on outside itself."""
+    """External inputs of an experiment."""
 
     encoders: Mapping[str, LocatedEncoder]
     """Those that the recipes use, by the name that they have there."""

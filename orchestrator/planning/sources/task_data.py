@@ -1,6 +1,6 @@
 """A task's data read and checked: what its labels, lengths and notes are.
 
-Bad rows are refused here, in the driver, before any process of a cluster starts.
+Invalid rows are rejected here, in the driver, before any process of a cluster starts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -90,7 +90,7 @@ def look_at_corpus(corpus: Corpus) -> TaskSource:
             noted = noted_rows(path, corpus.columns, has_label=False, layout=written.layout)
             texts = texts_of_rows(noted.found)
             if len(set(texts)) < 2:
-                raise ValueError(f"{path.name} has one text only: a corpus needs two, as one is held out")
+                raise ValueError(f"{path.name} has only one text: a corpus needs two, since one is held out")
             return replace(
                 seen(
                     FilesData(train=digest(path), layout=_identity([path], written.layout, is_corpus=True)),
@@ -171,7 +171,7 @@ def _identity(paths: Sequence[Path], written: Layout, *, is_corpus: bool = False
     different = [path for path in others if asked[path] != asked[first]]
     if different:
         raise ValueError(
-            f"{first.name} and {different[0].name} are laid out differently, as their suffixes say: "
+            f"{first.name} and {different[0].name} have different formats according to their suffixes: "
             "give both delimiter and quoting under data"
         )
     is_usual = all(asked[path] == layout_of(path, Layout()) for path in paths)
@@ -196,7 +196,7 @@ def _look_at_spans(task: Task, files: Files) -> AnnotatedSource:
     sentences = {role: noted_span_sentences(path, task.columns, files.layout) for role, path in paths.items()}
     labels = {unit.label for sentence in sentences["train"].found for unit in sentence.units}
     if len(labels) < 2:
-        raise ValueError(f"{paths['train'].name} has one label only: there is nothing to predict")
+        raise ValueError(f"{paths['train'].name} has only one label: there is nothing to predict")
     check_metric(task, sorted(labels))
     data = _digests(paths, files.layout)
     return _annotated(task, data, paths, sentences)
@@ -258,16 +258,13 @@ def _exceeds(rows: Mapping[str, Sequence[Row]]) -> Callable[[LocatedEncoder, int
 
 
 def check_metric(task: Task, labels: Sequence[str]) -> None:
-    """What only the data can tell; the rest is a matter of the experiment file.
+    """Checks that need the data; others are made on the experiment file.
 
     Raises:
         ValueError: the metric is of one of two labels, and there are not two.
     """
     if not is_own(task.metric) and METRICS[task.metric].of_two_labels and len(labels) != 2:
-        raise ValueError(
-            f"metric: {task.metric} is that of one of two labels, and there are {len(labels)}: "
-            "macro_f1 would be right"
-        )
+        raise ValueError(f"metric: {task.metric} needs two labels, and there are {len(labels)}: use macro_f1")
 
 
 def _first_crowded(

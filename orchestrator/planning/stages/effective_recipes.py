@@ -33,7 +33,7 @@ def training_of(
 
 
 def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -> dict[str, Any]:
-    """The factors of the head without what has no effect: what reads the same is written the same.
+    """The factors of the head without those that have no effect, in one canonical form.
 
     Args:
         in_windows: Whether a text is several sequences.
@@ -51,7 +51,7 @@ def read_by_head(recipe: Recipe, encoder: LocatedEncoder, *, in_windows: bool) -
 
 
 def is_plain(training: Training) -> bool:
-    """Whether the head is a linear one on the highest layer that is kept, and a text one sequence."""
+    """Whether the head is linear on the highest kept layer, and a text is one sequence."""
     return training.pooling != "pooler" and training.layer_pooling is None and training.window_pooling is None
 
 

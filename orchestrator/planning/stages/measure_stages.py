@@ -1,4 +1,4 @@
-"""The measures of a variant, and the states of layers that they rest on."""
+"""The measures of a variant, and the hidden states that they need."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,14 +41,14 @@ def measures_of(
     declared: Mapping[str, Measure] = MEASURES,
     snapshot: int | None = None,
 ) -> dict[str, Stage]:
-    """The measures of a variant by role, each on the tuned model, and what they rest on.
+    """The measures of a variant by role, on the fine-tuned model, and the stages that they need.
 
-    Accuracy against depth is left out where the head is not a linear one on the highest layer alone, and
-    where several choices of a row may be right.
+    Layer dropping is left out unless the head is linear on the highest layer only, and at most one choice of
+    a row is correct.
 
     Args:
-        finetune: None where the encoder is frozen: its layers are then measured in place of a tuned model's,
-            and there is nothing to set them against.
+        finetune: None for a frozen encoder: its layers are measured instead of a fine-tuned model's, without
+            a base model to compare with.
     """
     measures = experiment.measures
     begun_from = start.get("encoder")
@@ -146,7 +146,7 @@ def lacking_notes(
     *,
     declared: Mapping[str, Measure] = MEASURES,
 ) -> list[str]:
-    """Says which measures are requested that tasks, or variants, do not have."""
+    """Notes on requested measures that tasks or variants do not have."""
     return [
         note
         for note in (_depth_note(experiment, variants), _labels_note(experiment, variants, declared))
@@ -155,14 +155,14 @@ def lacking_notes(
 
 
 def _depth_note(experiment: Experiment, variants: Sequence[PlannedVariant]) -> str | None:
-    """Says of how many variants accuracy against depth cannot be measured; nothing where it is of all."""
+    """Note on variants without layer dropping; empty if all have it."""
     without = [one for one in variants if not {str(TUNED_HEAD), str(REFITTED_HEAD)} & one.stages.keys()]
     if not (experiment.measures.depth or experiment.measures.refit) or not without:
         return None
     return (
-        f"accuracy against depth is not measured of {len(without)} of {len(variants)} variants: "
+        f"layer dropping (depth) is not measured for {len(without)} of {len(variants)} variants: "
         "it needs a linear head on one layer (no pooler, no several layers, no windows) and at most "
-        "one right choice of a row"
+        "one correct choice per row"
     )
 
 
@@ -173,7 +173,7 @@ def _random_encoder(encoder: LocatedEncoder) -> Stage[RandomEncoderSpec]:
 def _labels_note(
     experiment: Experiment, variants: Sequence[PlannedVariant], declared: Mapping[str, Measure]
 ) -> str | None:
-    """Says which tasks have no labels, where a measure is requested that they do not have."""
+    """Note on tasks without labels, if a requested measure needs labels."""
     data = {variant.task: variant.stages["finetune"].parents["data"] for variant in variants}
     without = {
         task: predicted_of(stage)
@@ -188,7 +188,7 @@ def _labels_note(
             lacking.append(f"no {measure.called}{some}")
     if not lacking:
         return None
-    return f"no labels are predicted in {', '.join(without)}: of their layers there is {', '.join(lacking)}"
+    return f"no labels are predicted in {', '.join(without)}, so there is {', '.join(lacking)}"
 
 
 def _lacks(measure: Measure, settings: Measures, target: Target) -> bool:

@@ -1,4 +1,4 @@
-"""Further pretrainings as stages: which texts, in which order, after what, and which tests they leave out."""
+"""Continued pretrainings as stages: texts in order, chains, and excluded test sets."""
 
 from collections.abc import Iterable
 
@@ -16,7 +16,7 @@ from layerscope.orchestrator.planning.stages.view_stages import whole_texts
 def pretraining_stage(
     experiment: Experiment, sources: Sources, encoder: LocatedEncoder, task: str, name: str
 ) -> Stage[PretrainSpec]:
-    """A further pretraining as a task has it; where the texts are the same it is one stage for many tasks."""
+    """A continued pretraining for a task; tasks with the same texts share one stage."""
     pretraining = experiment.pretraining[name]
     everything = {**sources.tasks, **sources.corpora}
     views = {one: whole_texts(experiment, source, encoder) for one, source in everything.items()}

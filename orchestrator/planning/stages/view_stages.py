@@ -1,4 +1,4 @@
-"""Views: a task's data as one recipe sees them, tokenised and cut; identical ones are one stage."""
+"""Views: a task's data tokenised and truncated for one recipe; identical ones are one stage."""
 
 from functools import partial
 from typing import Any, assert_never
@@ -23,7 +23,7 @@ def tuned_on(
 
 
 def view_of(source: TaskSource, encoder: LocatedEncoder, recipe: Recipe) -> Stage[PrepareSpec]:
-    """The texts as a recipe sees them; `whole` where none is longer than the limit."""
+    """The texts tokenised for a recipe; `whole` if none is longer than the limit."""
     if not source.exceeds(encoder, recipe.max_length):
         return _prepare(source, encoder, truncation="whole", max_length=None)
     cut = partial(_prepare, source, encoder, max_length=recipe.max_length)

@@ -111,7 +111,7 @@ def test_a_weight_that_is_not_finite_is_named(load, folder):
 
 def test_an_adapter_beside_the_weights_is_refused(load, folder):
     (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds an adapter of PEFT .*merge_and_unload"):
+    with pytest.raises(ValueError, match="has a PEFT adapter .*merge_and_unload"):
         load(folder)
 
 

@@ -29,7 +29,7 @@ def test_a_role_is_written_and_read_back(text, role):
 def test_a_curve_that_is_not_declared_is_refused_with_those_there_are():
     geometry = MEASURES["geometry"]
     assert geometry.curve("linear").scale == (0, 1)
-    with pytest.raises(ValueError, match="geometry has no curve that is called min_distance: it has clus"):
+    with pytest.raises(ValueError, match="geometry has no curve min_distance: it has clus"):
         geometry.curve("min_distance")
     with pytest.raises(ValueError, match="blocks has no curve .*: it has no curves"):
         MEASURES["blocks"].curve("clusters")

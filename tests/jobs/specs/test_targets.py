@@ -45,5 +45,5 @@ def test_differences_have_twice_the_width():
 
 
 def test_a_name_without_a_scale_is_refused_with_those_that_have_one():
-    with pytest.raises(ValueError, match="'speed' is no metric with a scale: those are accuracy, macro_f1"):
+    with pytest.raises(ValueError, match="'speed' is not a metric with a scale: use accuracy, macro_f1"):
         metric_named("speed")

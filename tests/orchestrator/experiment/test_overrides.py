@@ -39,7 +39,7 @@ def test_an_override_changes_its_key_and_keeps_the_rest(folder, sound, override,
         ("recipe.learning_rat=1", "unknown key (did you mean 'learning_rate'?)"),
         ("recipe={epoch: 1}", "unknown key (did you mean 'epochs'?)"),
         ("epochs=1", "unknown key (did you mean 'recipe.epochs'?)"),
-        ("+recipe.epochs=1", "'epochs' is written already: leave the + away to change it"),
+        ("+recipe.epochs=1", "'epochs' is already set: remove the + to change it"),
         (
             "~recipe.epoch",
             "there is no 'epoch' to delete (did you mean 'epochs'?): recipe has learning_rate, ",

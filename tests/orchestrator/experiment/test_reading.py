@@ -103,13 +103,13 @@ TASK = f"the name of a file in ../tasks or a mapping with the keys {KEYS}"
             "description: ${HOME}",
             "13:14: description: '${' is read only in paths: a task's train, test",
         ),
-        ("seeds: [3]", "13:1: seeds: the key stands here twice, first in line 12"),
+        ("seeds: [3]", "13:1: seeds: duplicate key, first in line 12"),
         (
             "early_stopping: {grace_period: .inf}",
             "13:32: early_stopping.grace_period: must be a finite number, not .inf",
         ),
         ("? [a]\n: 1", "13:3: a key must be a word, not a list or a mapping"),
-        ("description: &a [*a]", "13:14: description.0: the alias stands inside what it repeats"),
+        ("description: &a [*a]", "13:14: description.0: the alias is inside the value that it repeats"),
         ("description: !!int x", "13:14: description: 'x' is not a value of the type !!int"),
     ],
 )
@@ -152,8 +152,7 @@ def test_a_fault_is_told_in_plain_words_at_its_place(folder, sound, line, fault)
         (
             "2e-5",
             "[1e-5, 2e-5]",
-            "5:18: recipe.learning_rate: must be a number above 0, not a list; several values to compare "
-            "go under grid",
+            "5:18: recipe.learning_rate: must be a number above 0, not a list; put several values under grid",
         ),
         (
             "[1.0, 0.9]",

@@ -115,9 +115,9 @@ def test_what_a_reference_names_must_be_there(known, sound, reference, fault):
         ("values", "valus", "known.yaml:8:48: tables.0.rows.0.valus: unknown key (did you mean 'values'?)"),
         ("5.63", "low", "known.yaml:8:68: tables.0.rows.0.values.questions: must be a number, not the text"),
         ("title: Other", "title: 3", "known.yaml:11:12: tables.1.title: must be text, not 3"),
-        ("table: T2", "table: T1", "known.yaml:10:12: tables.1.table: two tables are called 'T1'"),
-        ("row: few", "row: head", "known.yaml:9:15: tables.0.rows.1.row: two rows are called 'head'"),
-        ("claim: b", "claim: a", "known.yaml:20:12: claims.1.claim: two claims are called 'a'"),
+        ("table: T2", "table: T1", "known.yaml:10:12: tables.1.table: duplicate table 'T1'"),
+        ("row: few", "row: head", "known.yaml:9:15: tables.0.rows.1.row: duplicate row 'head'"),
+        ("claim: b", "claim: a", "known.yaml:20:12: claims.1.claim: duplicate claim 'a'"),
         (
             "tasks: [questions]",
             "tasks: [question]",

@@ -96,11 +96,11 @@ def test_a_train_size_counts_sentences(bench):
 
 
 def test_what_reads_texts_only_is_refused(bench):
-    assert "here are units of sentences: features must be null" in faults(
+    assert "here are labelled spans: features must be null" in faults(
         bench, tasks=[WORDS], recipe={"features": "last"}
     )
     joint = {"joint": {"epochs": 1}}
-    assert "pos has units of sentences, and joint training is of texts with labels" in faults(
+    assert "pos has labelled spans, and joint training is of texts with labels" in faults(
         bench, tasks=[WORDS, TEXTS], multi_task=joint
     )
     named = {"joint": {"epochs": 1, "tasks": ["topic"]}}

@@ -196,7 +196,7 @@ def test_features_over_the_budget_are_refused_with_both_numbers(bench):
     # 30 documents, each cut to 40 tokens of 2 x 8 numbers of two bytes.
     message = refused(bench, **long, feature_budget_gb=3.8e-5)
     assert "features: task topic takes up to 3.84e-05 GB at 40 tokens and 2 x 8 numbers each" in message
-    assert "over feature_budget_gb 3.8e-05: a shorter max_length, fewer layers" in message
+    assert "over feature_budget_gb 3.8e-05: use a shorter max_length, fewer layers" in message
     bench.open(**long, feature_budget_gb=3.85e-5)
 
 

@@ -165,9 +165,9 @@ def test_frozen_encoders_are_compared_where_they_are_two(bench):
                 "measures": {"cka_between": ["conditions"]},
                 "search": {"space": {"epochs": {"low": 1, "high": 3}}, "trials": 2},
             },
-            "conditions that a search proposes are not compared",
+            "conditions of a search are not compared",
         ),
-        ({"measures": {"similarity": ["rbf", "rbf"]}}, r"measures.similarity.1: rbf stands here twice"),
+        ({"measures": {"similarity": ["rbf", "rbf"]}}, r"measures.similarity.1: duplicate value rbf"),
         ({"measures": {"similarity": ["cka_rbf"]}}, "measures.similarity.0: must be one of cka, biased_cka"),
     ],
 )

@@ -88,8 +88,8 @@ def test_where_several_choices_may_be_right_layers_are_only_compared_and_it_is_s
     assert not {"probe", "depth", "depth/refit"} & set(variant.stages)
     assert not variant.stages["cka/within"].parents["states"].spec.choices_apart
     notes = " ".join(workspace.study(schedule).notes)
-    assert "at most one right choice of a row" in notes
-    assert "No labels are predicted in fill: of their layers there is no linear probe." in notes
+    assert "at most one correct choice per row" in notes
+    assert "No labels are predicted in fill, so there is no linear probe." in notes
 
 
 def test_each_choice_has_a_row_of_states(bench):
@@ -152,7 +152,7 @@ def test_the_texts_of_choices_are_trained_further_on_without_them(bench):
         (
             cloze,
             {"columns": {"choices": "entities", "answers": "answers", "placeholder": "@"}},
-            "placeholder: stands in the second text, and columns names no text_pair",
+            "placeholder: is a placeholder in the second text, and columns has no text_pair",
         ),
         (spans, {"predict": "number", "metric": "pearson"}, "spans have labels, and this task has numbers"),
         (spans, {"columns": {"spans": [{"start": "from", "end": "till"}]}}, "till must be a whole number"),
@@ -167,7 +167,7 @@ def test_what_only_labelled_texts_have_is_refused_of_others(bench):
     for make in (choices, cloze):
         assert "truncation must not be windows" in faults(bench, tasks=[make(bench)], recipe=windows)
     nouns = ((numbers, "numbers"), (choices, "choices"), (cloze, "choices with answers"))
-    for make, noun in (*nouns, (spans, "units of sentences")):
+    for make, noun in (*nouns, (spans, "labelled spans")):
         assert f"here are {noun}: features must be null" in faults(
             bench, tasks=[make(bench)], recipe={"features": "last"}
         )
@@ -196,7 +196,7 @@ def test_an_objective_must_be_a_score_of_every_task(bench):
 
 def test_f1_is_of_two_labels(bench):
     rows = [{"text": f"text {number}", "label": "abc"[number % 3]} for number in range(12)]
-    assert "f1 is that of one of two labels, and there are 3" in faults(
+    assert "f1 needs two labels, and there are 3" in faults(
         bench, tasks=[task_of(bench, "three", rows, metric="f1")]
     )
     two = [{"text": f"text {number}", "label": "ab"[number % 2]} for number in range(12)]
@@ -208,7 +208,7 @@ def test_what_is_not_probed_is_said(bench, capsys):
     from layerscope.orchestrator.showing import print_plan
 
     topic = {"task": "topic", "data": SAMPLE}
-    note = "no labels are predicted in score, pick: of their layers there is no geometry, no spread"
+    note = "no labels are predicted in score, pick, so there is no geometry, no spread"
     asked = {"geometry": True, "spread": True}
     workspace = bench.open(tasks=[topic, numbers(bench), choices(bench)], measures=asked)
     schedule = workspace.schedule()

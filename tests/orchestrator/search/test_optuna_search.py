@@ -251,7 +251,7 @@ def test_a_space_without_anything_new_ends_the_search_in_words(bench):
     run = Run(bench, search=search(TWO, trials=6))
     assert sorted(run.finish_all()) == ["layer_decay=0.9", "layer_decay=1"]
     assert len(run.trials()) == 2
-    told = "The search of topic has tried all 2 conditions that its space has; 6 were asked for."
+    told = "The search of topic has tried all 2 conditions that its space has; 6 were requested."
     assert run.said == [told]
     workspace = bench.open(search=search(TWO, trials=6))
     assert workspace.study(workspace.schedule()).notes[0] == told
@@ -315,7 +315,7 @@ def test_cells_that_collapse_are_counted_once_and_named_as_used_up(bench):
     space = {"truncation": {"choices": ["head", "tail"]}, **TWO}
     run = Run(bench, search=search(space, trials=4))
     assert len(run.finish_all()) == 2  # No text is cut, so both truncations are one.
-    assert "has tried all 2 conditions that its space has; 4 were asked for" in run.said[0]
+    assert "has tried all 2 conditions that its space has; 4 were requested" in run.said[0]
 
 
 def test_a_space_in_which_a_choice_lets_another_factor_do_nothing_does_not_end_early(bench):

@@ -74,7 +74,7 @@ def test_the_order_of_questions_and_choices_changes_nothing():
 @pytest.mark.parametrize(
     ("questions", "changes", "fault"),
     [
-        (2, {}, "2 questions are too few to hold one out"),
+        (2, {}, "2 questions are too few for a held-out part"),
         (8, {"num_choices": 3}, "train layer 0 has shape"),
         (8, {"penalties": ()}, "penalties must be one or more positive numbers"),
         (8, {"rights": [4] * 8}, "right choices must lie in 0 to 3"),

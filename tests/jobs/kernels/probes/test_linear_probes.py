@@ -193,12 +193,12 @@ def with_pairs_only(train, labels, test, test_labels):
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (without_layers, "train holds no layers"),
+        (without_layers, "train has no layers"),
         (with_a_short_layer, r"train layer 1 has shape \(149, 16\).*must be \(150, 16\)"),
         (with_fewer_test_layers, "train has 4 layers of width 16 and test has 1"),
         (with_a_label_too_large, "test labels run from 1 to 3.*0 to 2"),
         (with_float_labels, "train labels must be a list of integers, got float64"),
-        (with_nan, "train layer 1 holds values that are not finite"),
+        (with_nan, "train layer 1 has values that are not finite"),
         (with_pairs_only, "no class has the 3 examples"),
     ],
 )

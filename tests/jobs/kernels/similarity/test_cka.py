@@ -231,8 +231,8 @@ def test_the_debiased_estimate_is_refused_below_four_examples(rng):
         ([], "at least one layer"),
         ([np.ones(5)], r"must be \(examples, features\)"),
         ([np.ones((1, 5))], "2 examples or more"),
-        ([np.full((5, 2), np.nan)], r"layers_a\[0\] holds values that are not finite"),
-        ([np.eye(5), np.diag([1, 2, np.inf, 3, 4])], r"layers_a\[1\] holds values that are not finite"),
+        ([np.full((5, 2), np.nan)], r"layers_a\[0\] has values that are not finite"),
+        ([np.eye(5), np.diag([1, 2, np.inf, 3, 4])], r"layers_a\[1\] has values that are not finite"),
     ],
 )
 def test_what_is_no_layer_is_refused(layers, message):

@@ -50,7 +50,7 @@ def test_undefined_layers_are_told_with_their_reason(rng):
     [
         ("abc", "axc", "row 1 is 'b' on one side and 'x' on the other"),
         ("abc", "ab", "row 2, 'c', has no partner"),
-        ("aba", "aba", "'a' stands in rows 0 and 2"),
+        ("aba", "aba", "duplicate example 'a' in rows 0 and 2"),
     ],
 )
 def test_rows_that_are_not_paired_are_refused_by_naming_the_first(ids_a, ids_b, message):

@@ -144,5 +144,5 @@ def test_a_mean_refuses_what_is_no_list_of_values(values):
 
 @pytest.mark.parametrize("level", [0, 1, 95])
 def test_a_level_outside_0_to_1_is_refused(level):
-    with pytest.raises(ValueError, match="lies between 0 and 1"):
+    with pytest.raises(ValueError, match="must be between 0 and 1"):
         mean_interval([1, 2], level=level)

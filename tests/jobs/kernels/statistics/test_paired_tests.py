@@ -121,8 +121,8 @@ def test_different_examples_are_refused_by_naming_both_counts():
 @pytest.mark.parametrize(
     ("correct", "message"),
     [
-        ([0.5, 1.0], "1 for right and 0 for wrong"),
-        ([np.nan, 1.0], "1 for right and 0 for wrong"),
+        ([0.5, 1.0], "1 for correct and 0 for wrong"),
+        ([np.nan, 1.0], "1 for correct and 0 for wrong"),
         ([], r"must be \(examples,\)"),
         ([[1, 0]], r"must be \(examples,\)"),
     ],

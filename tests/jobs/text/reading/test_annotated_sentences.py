@@ -209,9 +209,9 @@ def test_line_ends_of_windows_comments_and_blank_lines_change_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        (parsed("A").replace("1\tw1", "1a\tw1"), "x.conllu:1: '1a' is no number of a word (1), of a range"),
+        (parsed("A").replace("1\tw1", "1a\tw1"), "x.conllu:1: '1a' is not a word number (1), range"),
         (parsed("A").replace("\tw1\t", "\t\t"), "x.conllu:1: word 1 is empty"),
-        (parsed("", "B"), "x.conllu:1: the label of word 1 is empty: _ stands where nothing is said"),
+        (parsed("", "B"), "x.conllu:1: the label of word 1 is empty: use _ for no value"),
         ("# sent_id = a\n# sent_id = b\n" + parsed("A"), "the sentence has 2 names (sent_id): a, b"),
         (
             "# global.columns = ID FORM UPOS LEMMA\n" + parsed("A"),

@@ -221,7 +221,7 @@ def test_a_single_row_of_a_label_is_refused_only_where_validation_is_drawn():
 
 
 def test_a_single_label_is_refused():
-    with pytest.raises(ValueError, match=r"train has one label only \(a\)"):
+    with pytest.raises(ValueError, match=r"train has only one label \(a\)"):
         check_labels({"train": rows_of("a", "a"), "test": []})
 
 

@@ -30,16 +30,20 @@ def refused(folder, name, content, layout=None) -> str:
 @pytest.mark.parametrize(
     ("name", "content", "reason"),
     [
-        ("a.csv", "text,label,text\na,b,c\n", "a.csv:1: several columns are called 'text' (1, 3)"),
-        ("a.tsv", "id\tid\ttext\tlabel\n1\t2\ta\tb\n", "a.tsv:1: several columns are called 'id' (1, 2)"),
-        ("a.csv", "\ntext,label,text\na,b,c\n", "a.csv:2: several columns are called 'text'"),
+        ("a.csv", "text,label,text\na,b,c\n", "a.csv:1: duplicate column 'text' (1, 3)"),
+        ("a.tsv", "id\tid\ttext\tlabel\n1\t2\ta\tb\n", "a.tsv:1: duplicate column 'id' (1, 2)"),
+        ("a.csv", "\ntext,label,text\na,b,c\n", "a.csv:2: duplicate column 'text'"),
         ("a.csv", "Text,label\na,b\n", "there is no column 'text' among Text, label; did you mean 'Text'?"),
         (
             "a.csv",
             "text, label\na,b\n",
             "there is no column 'label' among text,  label; did you mean ' label'?",
         ),
-        ("a.csv", "text;label\na;b\n", "its columns are parted by ';': write `delimiter: \";\"` under data"),
+        (
+            "a.csv",
+            "text;label\na;b\n",
+            "columns are separated by ';': write `delimiter: \";\"` under data",
+        ),
         ("a.csv", "text\tlabel\na\tb\n", 'write `delimiter: "\\t"` under data'),
         ("a.tsv", "text,label\na,b\n", 'write `delimiter: ","` under data'),
         ("a.csv", '"text";"label"\n"a";"b"\n', 'write `delimiter: ";"` under data'),
@@ -48,12 +52,12 @@ def refused(folder, name, content, layout=None) -> str:
         (
             "a.tsv",
             'text\tlabel\n"a\tb"\tx\n',
-            "a.tsv:2: fields: 3, but the header has 2; if quotes stand around",
+            "a.tsv:2: fields: 3, but the header has 2; if fields are quoted",
         ),
         (
             "a.csv",
             'text,label\n"no" they say,0\n',
-            "a.csv:2: not CSV: ',' expected after '\"'; if a quote is",
+            "a.csv:2: not CSV: ',' expected after '\"'; if quotes are ordinary",
         ),
         ("a.csv", "text,label\na,b\ntext,label\nc,d\n", "a.csv:3: the header again, as where two files were"),
         ("a.csv", "text,label\na,b\rc,d\n", "a.csv:2: a carriage return (\\r) in the midst of a line"),

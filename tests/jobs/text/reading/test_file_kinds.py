@@ -81,7 +81,7 @@ def workbook() -> bytes:
         ("a.jsonl", b'[{"text": "a"}]', "one JSON array"),
         ("a.jsonl", b'{\n"text": "a"\n}\n', "JSON lines have a whole object in each line"),
         ("a.json", b"[]", "if each line is a JSON object, name it .jsonl"),
-        ("a.txt", b"text\tlabel\n", "if its columns are parted by tabs, name it .tsv"),
+        ("a.txt", b"text\tlabel\n", "if its columns are separated by tabs, name it .tsv"),
         ("a.csv", b"\0" * 9000, "a.csv:1: a byte of zero at character 1"),
         ("a.csv", b"text,label\na\0b,c\n", "a.csv:2: a byte of zero at character 2"),
         (

@@ -23,25 +23,27 @@ LAYERS = (
         ),
         (
             "measures: {control: true}",
-            "measures.control: labels are drawn for each word: name a task of annotated sentences",
+            "measures.control: control tasks have a random label per word: "
+            "name a task of annotated sentences",
         ),
         (
             "measures: {control: true, probe: false}",
-            "measures.control: there is no probe to control: must be false where probe is",
+            "measures.control: there is no probe to control: must be false if probe is false",
         ),
         (
             "measures: {random_encoder: true, probe: false}",
-            "measures.random_encoder: nothing is measured of fresh weights: must be false without probe and "
+            "measures.random_encoder: nothing is measured on the random encoder: "
+            "must be false without probe and "
             "description_length",
         ),
         (
             "probing: [{task: random, data: {source: sample, target: topic}}]",
-            "probing.0.task: 'random' stands for fresh weights",
+            "probing.0.task: 'random' is reserved for the randomly initialised encoder",
         ),
         ("recipe: {encoder: x}", "recipe.encoder: there is no encoder 'x'; known: main"),
         (
             "encoders: {main: some/other}",
-            "encoders.main: the name 'main' stands for the encoder above: choose another",
+            "encoders.main: the name 'main' is reserved for the experiment's encoder: choose another",
         ),
         (
             "encoders: {other: {revision: abc}}",
@@ -53,15 +55,15 @@ LAYERS = (
         ),
         (
             "grid: {epochs: [1, 2]}\nexclude: [{warmup: [0.1]}]",
-            "exclude.0.warmup: is not under grid: there is nothing to leave out",
+            "exclude.0.warmup: is not under grid: there is nothing to exclude",
         ),
         (
             "recipe: {lora_alpha: 8}",
-            "recipe.lora_alpha: changes nothing without adapters: give lora_rank a number, or leave it out",
+            "recipe.lora_alpha: has no effect without adapters: set lora_rank, or leave it out",
         ),
         (
             "grid: {lora_dropout: [0.1]}",
-            "grid.lora_dropout.0: changes nothing without adapters: give lora_rank a number, or leave it out",
+            "grid.lora_dropout.0: has no effect without adapters: set lora_rank, or leave it out",
         ),
         (
             "recipe: {features: last, pooling: pooler}",
@@ -74,17 +76,17 @@ LAYERS = (
         ),
         (
             "tasks: [{task: a, data: {source: files, train: a, test: b}, sample: {validation: 9}}]",
-            "tasks.0.sample.validation: these data name no validation split, which is drawn from train: "
+            "tasks.0.sample.validation: these data have no validation split, it is sampled from train: "
             "leave it out",
         ),
-        ("exclude: [{}]", "exclude.0: names no factor: the whole grid would be left out"),
-        ("grid: {epochs: [1, 2]}\nexclude: [{epochs: [1, 2]}]", "exclude: leaves nothing of the grid"),
-        ("grid: {epochs: [1, 2, 1]}", "grid.epochs.2: 1 stands here twice"),
-        ("grid: {layer_decay: [1, 1.0]}", "grid.layer_decay.1: 1.0 stands here twice"),
-        ("seeds: [0, 0]", "seeds.1: 0 stands here twice"),
+        ("exclude: [{}]", "exclude.0: names no factor: it would exclude the whole grid"),
+        ("grid: {epochs: [1, 2]}\nexclude: [{epochs: [1, 2]}]", "exclude: excludes the whole grid"),
+        ("grid: {epochs: [1, 2, 1]}", "grid.epochs.2: duplicate value 1"),
+        ("grid: {layer_decay: [1, 1.0]}", "grid.layer_decay.1: duplicate value 1.0"),
+        ("seeds: [0, 0]", "seeds.1: duplicate value 0"),
         (
             "search: {space: {epochs: {choices: [1, 1]}}, trials: 1}",
-            "search.space.epochs.choices.1: 1 stands here twice",
+            "search.space.epochs.choices.1: duplicate value 1",
         ),
         (
             "search: {space: {}, trials: 1}",
@@ -120,7 +122,7 @@ LAYERS = (
         ),
         (
             "tasks: [trec, {task: trec, data: {source: hub, name: a}}]",
-            "tasks.1.task: two tasks are called 'trec'; the other is tasks.0",
+            "tasks.1.task: duplicate task name 'trec'; the other is tasks.0",
         ),
         (
             "recipe: {head_tokens: 128}",
@@ -136,7 +138,7 @@ LAYERS = (
         ),
         (
             "pretraining: {within: {after: a}, a: {after: b}, b: {after: a}}",
-            "pretraining.a.after: goes round in a circle: a after b after a",
+            "pretraining.a.after: is a cycle: a after b after a",
         ),
         (
             "pretraining: {within: {corpus: [trec, trek]}}",
@@ -145,7 +147,7 @@ LAYERS = (
         ),
         (
             "pretraining: {within: {corpus: [trec, trec]}}",
-            "pretraining.within.corpus.1: trec stands here twice",
+            "pretraining.within.corpus.1: duplicate corpus trec",
         ),
         (
             "pretraining: {within: {corpus: in-domain}}\ngrid: {pretraining: [within]}",
@@ -156,10 +158,10 @@ LAYERS = (
             "pretraining: {within: {steps: 9, snapshots: [9, 10]}}",
             "pretraining.within.snapshots.1: must be at most steps, which is 9, not 10",
         ),
-        ("pretraining: {within: {snapshots: [9, 9]}}", "pretraining.within.snapshots.1: 9 stands here twice"),
+        ("pretraining: {within: {snapshots: [9, 9]}}", "pretraining.within.snapshots.1: duplicate step 9"),
         (
             "grid: {pretraining: [within@20, within@10]}\npretraining: {within: {steps: 20, snapshots: [5]}}",
-            "grid.pretraining.1: pretraining 'within' keeps no encoder of step 10: it has within@5, "
+            "grid.pretraining.1: pretraining 'within' has no snapshot at step 10: it has within@5, "
             "within@20 (pretraining.within.snapshots)",
         ),
         (
@@ -169,11 +171,11 @@ LAYERS = (
         ),
         (
             "corpora: [{task: trec, data: {source: files, train: a.jsonl}}]",
-            "corpora.0.task: two tasks are called 'trec'; the other is tasks.0",
+            "corpora.0.task: duplicate task name 'trec'; the other is tasks.0",
         ),
         (
             "pretraining: {none: {steps: 2}}",
-            "pretraining.none: the name 'none' stands for no further pretraining: choose another",
+            "pretraining.none: the name 'none' is reserved for no continued pretraining: choose another",
         ),
         (
             "recipe: {epochs: 2}\nearly_stopping: {grace_period: 2}",
@@ -182,17 +184,18 @@ LAYERS = (
         ),
         (
             "recipe: {frozen_layers: 2}\ngrid: {lora_rank: [null, 8]}",
-            "recipe.frozen_layers: adapters (lora_rank) leave the encoder's own weights as they are, so must "
+            "recipe.frozen_layers: adapters (lora_rank) leave the encoder's weights unchanged, so must "
             "be 0, not 2",
         ),
         (
             "search: {space: {reinitialised_layers: {low: 0, high: 3}}, trials: 1}\nrecipe: {lora_rank: 8}",
-            "search.space.reinitialised_layers.high: adapters (lora_rank) leave the encoder's own weights as "
-            "they are, so must be 0, not 3",
+            "search.space.reinitialised_layers.high: adapters (lora_rank) leave the encoder's weights "
+            "unchanged, so must be 0, not 3",
         ),
         (
             "recipe: {reinitialised_layers: 1}\ngrid: {frozen_layers: [0, all]}",
-            "recipe.reinitialised_layers: with frozen_layers: all they would never be trained: must be 0, "
+            "recipe.reinitialised_layers: with frozen_layers: all, "
+            "re-initialised layers would never be trained: must be 0, "
             "not 1",
         ),
         (
@@ -206,7 +209,7 @@ LAYERS = (
         ),
         (
             "grid: {pooling: [cls, pooler], layers: [last, 3]}",
-            "grid.pooling.1: the pooler reads the last layer alone: must be cls, mean or last with layers 3",
+            "grid.pooling.1: the pooler reads only the last layer: must be cls, mean or last with layers 3",
         ),
         (
             "tasks: [{task: t, data: {source: sample, target: topic}, columns: {text_pair: b}}]",
@@ -220,8 +223,8 @@ LAYERS = (
         ("grid: {layers: [[1, 0]]}", "grid.layers.0.1: must be a whole number of at least 1, not 0"),
         (
             "recipe: {layers: [5, x]}",
-            "recipe.layers.1: must be a whole number of at least 1, not the text 'x'; several values to "
-            "compare go under grid",
+            "recipe.layers.1: must be a whole number of at least 1, not the text 'x'; put several "
+            "values under grid",
         ),
         (
             "recipe: {frozen_layers: -1}",
@@ -314,7 +317,7 @@ def test_a_search_without_anything_is_told_once_for_each_key_it_lacks(folder, so
         ),
         (
             "multi_task: {joint: {tasks: [trec, trec], steps: 2}}",
-            "multi_task.joint.tasks.1: trec stands here twice",
+            "multi_task.joint.tasks.1: duplicate task trec",
         ),
         (
             "multi_task: {within: {steps: 2}}",
@@ -322,11 +325,11 @@ def test_a_search_without_anything_is_told_once_for_each_key_it_lacks(folder, so
         ),
         (
             "multi_task: {joint: {}}",
-            "multi_task.joint: neither epochs nor steps is given: say one of them",
+            "multi_task.joint: neither epochs nor steps is given: set one of them",
         ),
         (
             "multi_task: {joint: {epochs: 1, steps: 2}}",
-            "multi_task.joint: epochs and steps are both given: say one of them",
+            "multi_task.joint: epochs and steps are both given: set one of them",
         ),
         (
             "multi_task: {joint: {steps: 2, after: witin}}",
@@ -348,18 +351,18 @@ def test_a_search_without_anything_is_told_once_for_each_key_it_lacks(folder, so
         ),
         (
             "recipe: {features: last, truncation: windows}",
-            "recipe.features: frozen features are of single texts in one sequence, and windows are read: "
+            "recipe.features: frozen features need single texts in one sequence, but windows are read: "
             "must be null",
         ),
         (
             "recipe: {head: bilstm}",
-            "recipe.head: stands on frozen features, and features has null, which trains the encoder: "
-            "give it layers only, such as last, or exclude null with bilstm",
+            "recipe.head: needs frozen features, and features has null, which trains the encoder: "
+            "use layers only, such as last, or exclude null with bilstm",
         ),
         (
             "grid: {head: [linear, bilstm], features: [null, last]}",
-            "grid.head.1: stands on frozen features, and features has null, which trains the encoder: "
-            "give it layers only, such as last, or exclude null with bilstm",
+            "grid.head.1: needs frozen features, and features has null, which trains the encoder: "
+            "use layers only, such as last, or exclude null with bilstm",
         ),
         (
             "search: {space: {train_size: {low: 0.5, high: 20}}, trials: 1}",

@@ -87,7 +87,7 @@ def test_what_is_not_measured_is_said_in_the_plan_and_the_report(bench, capsys):
 
     workspace = bench.open(grid={"layers": ["last", "all"]})
     schedule = workspace.schedule()
-    note = "accuracy against depth is not measured of 1 of 2 variants"
+    note = "layer dropping (depth) is not measured for 1 of 2 variants"
     print_plan(workspace, schedule, all_stages=False)
     assert note in capsys.readouterr().out
     workspace = bench.open(grid={"layers": ["last", "all"]}, measures={"depth": False})
@@ -132,7 +132,7 @@ def test_lower_layers_of_an_encoder_that_cannot_be_cut_are_refused(bench):
 
 
 def test_a_pooler_without_weights_is_refused(bench):
-    fault = "pooling: encoder has no weights of a pooler; use cls, mean or last"
+    fault = "pooling: encoder has no pooler weights; use cls, mean or last"
     assert faults(bench, recipe={"pooling": "pooler"}) == fault
     bench.encoder(num_hidden_layers=6, facts=POOLER)
     assert bench.plan(recipe={"pooling": "pooler"}).variants

@@ -22,14 +22,17 @@ def faults(bench, **changes) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
-        ({"recipe": {"layer_decay": 0.9}}, f"layer_decay: {SHARED} they have one rate: must be 1, not 0.9"),
+        (
+            {"recipe": {"layer_decay": 0.9}},
+            f"layer_decay: {SHARED} they have one learning rate: must be 1, not 0.9",
+        ),
         (
             {"grid": {"layer_decay": [1, 0.8]}},
-            f"layer_decay: {SHARED} they have one rate: must be 1, not 0.8",
+            f"layer_decay: {SHARED} they have one learning rate: must be 1, not 0.8",
         ),
         (
             {"search": {"trials": 1, "space": {"layer_decay": {"low": 0.5, "high": 1}}}},
-            f"layer_decay: {SHARED} they have one rate: must be 1, not 0.5",
+            f"layer_decay: {SHARED} they have one learning rate: must be 1, not 0.5",
         ),
         (
             {"grid": {"frozen_layers": ["all", 3, 0]}},
@@ -37,11 +40,11 @@ def faults(bench, **changes) -> list[str]:
         ),
         (
             {"recipe": {"reinitialised_layers": 2}},
-            f"reinitialised_layers: {SHARED} all or none begin anew: must be 0, not 2",
+            f"reinitialised_layers: {SHARED} all or none are re-initialised: must be 0, not 2",
         ),
         (
             {"grid": {"lora_rank": [None, 8]}},
-            f"lora_rank: {SHARED} no layer has adapters of its own: must be null, not 8",
+            f"lora_rank: {SHARED} layers cannot have separate adapters: must be null, not 8",
         ),
     ],
 )

@@ -75,12 +75,15 @@ def test_faults_of_the_file_itself_are_told_with_its_line(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "fault"),
     [
-        ({"metric": "f1"}, "metric: f1 is that of one of two labels, and there are 3"),
+        ({"metric": "f1"}, "metric: f1 needs two labels, and there are 3"),
         ({"positive": "d"}, "positive: there is no label 'd' among a, b, c"),
         ({"predict": "number", "metric": "pearson"}, "train.jsonl:1: 'a' is not a finite number"),
         ({"predict": "number"}, "metric: numbers are scored by pearson, spearman, pearson_spearman"),
         ({"columns": {"choices": "choices"}}, "train.jsonl:1: no choices: there is no column 'choices'"),
-        ({"columns": {"choices": "choices"}, "predict": "number"}, "it is the right one that is predicted"),
+        (
+            {"columns": {"choices": "choices"}, "predict": "number"},
+            "rows with choices always predict the correct one",
+        ),
         ({"columns": {"spans": [{"start": "a"}]}}, "give start and end, or first_word and words"),
         (
             {"columns": {"spans": [{"of": "text_pair", "start": "a", "end": "b"}]}},
@@ -111,7 +114,7 @@ def test_choices_with_answers_are_counted(tmp_path):
     assert told(write_task(tmp_path, train, test, **given)).splitlines() == [
         "mine: 3 rows in train, 1 rows in test",
         "  choices of a row in train: 1 to 3, 2 on average",
-        "  right ones of them in train: 1 to 2, 1.33 on average",
+        "  correct ones of them in train: 1 to 2, 1.33 on average",
     ]
     wrong = [*test, test[0] | {"answers": ["Eve"]}, test[0] | {"query": "who left?"}]
     message = refused(write_task(tmp_path, train, wrong, **given))
@@ -129,7 +132,7 @@ def test_spans_out_of_range_are_told(tmp_path):
     sound = [{"text": "a bank", "label": label, "start": 2, "end": 6} for label in "abab"]
     path = write_task(tmp_path, sound, sound, columns=columns)
     assert told(path).splitlines()[0] == (
-        "mine: 4 sentences with 4 units in train, 4 sentences with 4 units in test"
+        "mine: 4 sentences with 4 labelled spans in train, 4 sentences with 4 labelled spans in test"
     )
     path = write_task(tmp_path, sound, [*sound, sound[0] | {"end": 7}], columns=columns)
     assert "test.jsonl:5: start 2 and end 7 are no span of a text of 6 characters" in refused(path)
@@ -140,7 +143,10 @@ def test_units_with_labels_that_train_lacks_are_counted(tmp_path):
     data = {"source": "annotated", "label": "tag"}
     train = [line | {"tag": tag} for tag in "xyxy"]
     told_lines = told(write_task(tmp_path, train, [line | {"tag": "z"}], data=data))
-    assert "1 units of test have a label that train lacks, and can only be got wrong: z" in told_lines
+    assert (
+        "1 labelled spans of test have a label that is not in train, and will always be wrong: z"
+        in told_lines
+    )
     bad = write_task(tmp_path, [*train, line | {"tag": "x", "span": [1, 3]}], train, data=data)
     assert "train.jsonl:5: span must be [first word, word after the last] of 2 words" in refused(bad)
 

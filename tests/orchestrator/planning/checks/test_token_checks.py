@@ -111,7 +111,7 @@ def test_special_tokens_around_texts_let_them_pass(bench):
 def test_a_plan_says_what_of_the_texts_the_tokenizer_does_not_know(bench):
     """The bench's tokenizer knows one word, "a"."""
     workspace = bench.open(tasks=rows(bench))
-    where = "letters: with the tokenizer of encoder, of 4 texts that were looked at"
+    where = "letters: with the tokenizer of encoder, of 4 checked texts"
     told = "2 have no token but [UNK], as 'c d'; 75% of all tokens are [UNK], most in 'c d'"
     assert workspace.sources.notes[-1] == f"{where}, {told}"
 

@@ -57,7 +57,7 @@ def test_a_plan_says_what_is_worth_knowing_of_the_data(bench, capsys):
 def test_labels_of_one_text_are_told(bench):
     train = [{"text": "same", "label": "a"}] * 3 + rows(*"bbb")
     notes = bench.open(tasks=[task_of(bench, train)]).sources.notes
-    assert "mine: all rows of a label have the same text, so none of them validates: 'a'" in notes
+    assert "mine: all rows of a label have the same text, so none is in the validation split: 'a'" in notes
 
 
 def delimited(bench, suffix, content, **data):
@@ -102,7 +102,7 @@ def test_the_same_corpus_as_csv_and_as_tsv_has_two_keys(bench):
 
 def test_a_corpus_of_one_text_again_and_again_is_refused(bench):
     corpus = {"task": "raw", "data": {"source": "files", "train": jsonl(bench, "c.jsonl", rows("a") * 3)}}
-    with pytest.raises(ConfigurationError, match="has one text only: a corpus needs two"):
+    with pytest.raises(ConfigurationError, match="has only one text: a corpus needs two"):
         bench.open(corpora=[corpus])
 
 

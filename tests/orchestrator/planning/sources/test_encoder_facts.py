@@ -77,5 +77,5 @@ def test_an_adapter_is_refused_whatever_is_remembered(tmp_path, tiny_encoder):
     folder = shutil.copytree(tiny_encoder, tmp_path / "with_adapter")
     assert Bench(tmp_path).open(encoder={"folder": str(folder)}).sources.encoders["main"].facts
     (folder / "adapter_config.json").write_text("{}")
-    with pytest.raises(ConfigurationError, match=r"^encoder: .*with_adapter holds an adapter of PEFT"):
+    with pytest.raises(ConfigurationError, match=r"^encoder: .*with_adapter has a PEFT adapter"):
         Bench(tmp_path).open(encoder={"folder": str(folder)})

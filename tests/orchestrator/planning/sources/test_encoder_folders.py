@@ -146,7 +146,7 @@ def test_an_mlflow_model_is_fetched_by_the_caller(tmp_path):
 
     with pytest.raises(PrerequisiteMissing, match="no answer for models:/tiny/1"):
         locate_encoder(source, fetch_mlflow=fail)
-    with pytest.raises(PrerequisiteMissing, match="not asked"):
+    with pytest.raises(PrerequisiteMissing, match="not tried"):
         locate_encoder(source)
     (tmp_path / "empty").mkdir()
     with pytest.raises(PrerequisiteMissing, match="no folder under .* has config.json and weights"):

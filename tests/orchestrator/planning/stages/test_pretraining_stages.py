@@ -107,7 +107,7 @@ def test_a_corpus_of_one_text_is_refused_at_planning(bench):
     corpus = write_corpus(bench)
     path = bench.root / "corpus.jsonl"
     path.write_text(path.read_text().splitlines()[0])
-    with pytest.raises(ConfigurationError, match="a corpus needs two, as one is held out"):
+    with pytest.raises(ConfigurationError, match="a corpus needs two, since one is held out"):
         plan_of(bench, {"own": {}}, corpora=[corpus])
 
 

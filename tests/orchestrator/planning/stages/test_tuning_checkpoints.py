@@ -56,6 +56,6 @@ def test_a_step_that_no_training_reaches_is_refused(bench):
 
 def test_what_is_no_checkpoint_is_refused(bench):
     assert "measures.checkpoints.0" in faults(bench, measures={"checkpoints": [1.5]})
-    assert "stands here twice" in faults(bench, measures={"checkpoints": [0.5, 0.5]})
+    assert "duplicate value 0.5" in faults(bench, measures={"checkpoints": [0.5, 0.5]})
     named = {"task": "at-0.5", "data": SAMPLE}
-    assert "stands for a checkpoint" in faults(bench, probing=[named])
+    assert "are reserved for checkpoints" in faults(bench, probing=[named])
