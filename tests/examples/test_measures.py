@@ -143,7 +143,7 @@ def test_what_cannot_be_found_or_named_is_refused_at_its_line(
     ("returned", "told"),
     [
         ("{'b': [1.0, 2.0]}", "returned ['b'], not a dict with the curves ['a']"),
-        ("{'a': [1.0]}", "a has the shape (1,), not a value for each of the 2 layers"),
+        ("{'a': [1.0]}", "a has the shape (1,) instead of one value for each of the 2 layers"),
         ("None", "returned NoneType, not a dict"),
     ],
 )
