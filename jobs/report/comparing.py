@@ -63,4 +63,4 @@ def _levels_by_factor(conditions: Conditions) -> dict[str, dict[str, str]]:
 
 def spoken(metric: str) -> str:
     """`validation/macro_f1` as "validation macro F1"."""
-    return re.sub(r"\bf1\b", "F1", metric.replace("/", " ").replace("_", " "))
+    return re.sub(r"\b(f1|mlm)\b", lambda found: found[0].upper(), metric.replace("/", " ").replace("_", " "))

@@ -65,7 +65,7 @@ def test_every_stage_is_stored_and_the_start_is_measured_once(opened):
     assert (kinds.count("geometry"), kinds.count("shift"), kinds.count("spread")) == (10, 8, 10)
     # Of each seed, for both tasks.
     assert kinds.count("paths") == 4
-    # And of the fresh weights.
+    # And of the random encoder.
     assert (kinds.count("mlp_probe"), kinds.count("control_probe")) == (12, 12)
     assert kinds.count("random_encoder") == 1
 
@@ -140,6 +140,6 @@ def test_the_report_has_sections_and_tables(study):
     ):
         assert words in html
     assert "MLP probe, accuracy" in html
-    assert "Tuned on one task, probed for another: linear probe, accuracy" in html
+    assert "Fine-tuned on one task, probed for another: linear probe, accuracy" in html
     shown = re.sub(r'data-value="nan"|<script>.*</script>', "", html, flags=re.DOTALL)
     assert not re.search(r"\bnan\b", shown)

@@ -26,7 +26,7 @@ EVERY_LOAD = {
     "recipe": {"learning_rate": 5e-3, "epochs": 1, "batch_size": 8, "max_length": 32, "pooling": "mean"},
     "measures": {"num_train": 40, "num_test": 40, "checkpoints": [0.5], "random_encoder": True},
 }
-"""One further pretraining, one joint training, frozen features, fresh weights and a checkpoint."""
+"""One continued pretraining, one joint training, frozen features, a random encoder and a checkpoint."""
 
 
 class Place:

@@ -236,7 +236,7 @@ def test_auto_that_finds_nothing_says_what_the_best_was(mostly_zero, tmp_path):
     model, data = mostly_zero
     heads = constant_heads(tmp_path / "heads", [1] * (LAYERS + 1))
     told = (
-        r"loses 0.5 % or less .* the whole model has 0.6667, and the best of these heads, on 1 layers, 0.3333"
+        r"loses 0.5 % or less .* the full model has 0.6667, and the best of these heads, on 1 layers, 0.3333"
     )
     with pytest.raises(ValueError, match=told):
         exported(tmp_path / "out", model, data, layers="auto", refitted=heads)

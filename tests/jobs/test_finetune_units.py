@@ -238,7 +238,7 @@ def test_units_of_one_span_and_of_two_cannot_share_a_head(encoder, tmp_path):
         file.write(json.dumps(pair) + "\n")
     data = AnnotatedFilesData(label="tag", **{split: digest(path) for split, path in inputs.items()})
     spec = TokeniseAnnotationsSpec(data=data, tokenizer=tokenizer_digest(encoder), max_length=20)
-    with pytest.raises(ValueError, match="some units have one span and others two"):
+    with pytest.raises(ValueError, match="some labels have one span and others two"):
         tokenise_annotations.run(
             spec, StageContext(inputs=inputs | {"tokenizer": encoder}, out=tmp_path, scratch=tmp_path)
         )

@@ -145,7 +145,7 @@ def test_training_texts_of_a_test_set_are_left_out_counted_and_listed(encoder, t
 
 def test_a_corpus_that_is_all_test_text_is_refused(encoder, tmp_path):
     corpus = write_texts(tmp_path / "corpus", train=["one", "two"], test=["One", "Two"])
-    with pytest.raises(ValueError, match="all 2 training texts stand in a test set too"):
+    with pytest.raises(ValueError, match="all 2 training texts are also in a test set"):
         pretrain.run(pretrain_spec(), context_of(tmp_path, encoder, corpus, test_0=corpus))
 
 
