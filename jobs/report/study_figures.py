@@ -28,13 +28,6 @@ from layerscope.jobs.report.study import Study, VariantResult
 from layerscope.jobs.report.subjects import roles_of
 from layerscope.jobs.specs.measure import Measure
 
-CKA_TITLES = {
-    "cka/within/next_layer": "CKA of neighbouring layers, fine-tuned model",
-    "cka/within/start/next_layer": "CKA of neighbouring layers, base model",
-    "cka/start/same_layer": "CKA of fine-tuned and base model, same layer",
-}
-"""Titles of the curves of CKA."""
-
 
 def study_figures(
     study: Study,
@@ -98,20 +91,10 @@ def _layer_figures(task: str, conditions: Conditions, measures: Mapping[str, Mea
         for metric in dict.fromkeys(metric for of in bands.values() for metric in of):
             curves = {name: of[metric] for name, of in bands.items() if metric in of}
             section, _, rest = metric.partition("/")
-            name, (title, y_label) = f"{section}/{task}/{rest.replace('/', '_')}", _title_and_axis(metric)
-            figures |= compared(name, f"{task}: {title}", measure.axis, y_label, curves, conditions)
+            name, (title, y_label) = f"{section}/{task}/{rest.replace('/', '_')}", measure.caption(metric)
+            title = f"{task}: {spoken(title)}"
+            figures |= compared(name, title, measure.axis, spoken(y_label), curves, conditions)
     return figures
-
-
-def _title_and_axis(metric: str) -> tuple[str, str]:
-    """Title and y label of a curve over layers, as `depth/refit/macro_f1` or `cka/within/next_layer`."""
-    if metric in CKA_TITLES:
-        return CKA_TITLES[metric], "CKA"
-    measure, _, rest = metric.partition("/")
-    if measure != "depth":
-        return spoken(metric), spoken(metric)
-    score = spoken(rest.removeprefix("refit/"))
-    return f"{score} by number of layers kept" + ", refitted head" * rest.startswith("refit/"), score
 
 
 def _factor_figures(study: Study, task: str, metric: str) -> dict[str, Figure]:

@@ -144,6 +144,8 @@ class Measure:
     """Whether curves without description get one figure each; otherwise the folder's report draws them."""
     axis: str = LAYER
     """What the steps of its curves are."""
+    captions: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Title and y label of figures of curves without words, by role and curve, as `cka/within/next_layer`."""
     faults: Callable[[Any, EncoderFacts, str], Iterator[Fault]] = field(default=_no_faults)
     """What an encoder of a name cannot have measured."""
 
@@ -157,6 +159,10 @@ class Measure:
             known = ", ".join(self.curves) or "no curves"
             raise ValueError(f"{self.name} has no curve {name}: it has {known}")
         return self.curves[name]
+
+    def caption(self, curve: str) -> tuple[str, str]:
+        """Title and y label of the figure of a curve, named with its role; that name without a caption."""
+        return self.captions.get(curve, (curve, curve))
 
     @property
     def drawn(self) -> dict[str, str]:

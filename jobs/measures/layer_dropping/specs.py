@@ -69,6 +69,11 @@ DEPTH = Measure(
     words="Test scores with only the bottom layers.",
     axis="layers kept",
     curves={name: Curve(scale=metric.scale) for name, metric in METRICS.items()},
+    captions={
+        f"{role}/{name}": (f"{name} by number of layers kept{head}", name)
+        for role, head in ((TUNED_HEAD, ""), (REFITTED_HEAD, ", refitted head"))
+        for name in METRICS
+    },
     stages=_stages,
     modules={
         "depth": "layerscope.jobs.measures.layer_dropping.tuned_head_stage",

@@ -147,6 +147,11 @@ CKA = Measure(
     title="Layer similarity (CKA)",
     words="Linear centred kernel alignment, debiased: 1 means identical up to rotation and scale.",
     curves={pair: Curve() for pair in _PAIRS},
+    captions={
+        "cka/within/next_layer": ("CKA of neighbouring layers, fine-tuned model", "CKA"),
+        "cka/within/start/next_layer": ("CKA of neighbouring layers, base model", "CKA"),
+        "cka/start/same_layer": ("CKA of fine-tuned and base model, same layer", "CKA"),
+    },
     stages=_cka,
     modules={"cka": "layerscope.jobs.measures.similarity.cka_stage"},
 )
