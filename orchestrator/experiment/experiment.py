@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, create_model
 
 from layerscope.jobs.measures import MeasureSettings
-from layerscope.jobs.specs.faults import PathTo
+from layerscope.jobs.specs.faults import Fault, PathTo
 from layerscope.jobs.specs.features import FeatureHead, FeatureLayers
 from layerscope.jobs.specs.multitask import JointTraining
 from layerscope.jobs.specs.recipe import LayerPooling, Pretraining, Training, Truncation, WindowPooling
@@ -80,6 +80,11 @@ MAIN = "main"
 def path_of_encoder(name: str) -> PathTo:
     """Where an experiment says which encoder has a name."""
     return ("encoder",) if name == MAIN else ("encoders", name)
+
+
+def encoder_fault(name: str, message: str) -> Fault:
+    """A fault of the encoder of a name; that of `main` is told where recipes name it, if they do."""
+    return Fault(path_of_encoder(name), message, of_factor=name == MAIN)
 
 
 class Recipe(Training):

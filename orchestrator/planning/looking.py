@@ -9,7 +9,13 @@ from typing import TypeVar
 from layerscope.jobs.measures import MEASURES
 from layerscope.jobs.specs.faults import Fault, Refused
 from layerscope.orchestrator.errors import ConfigurationError, PrerequisiteMissing
-from layerscope.orchestrator.experiment.experiment import MAIN, EncoderSource, Experiment, path_of_encoder
+from layerscope.orchestrator.experiment.experiment import (
+    MAIN,
+    EncoderSource,
+    Experiment,
+    encoder_fault,
+    path_of_encoder,
+)
 from layerscope.orchestrator.experiment.tasks import Task
 from layerscope.orchestrator.experiment.variants import possible_values
 from layerscope.orchestrator.planning.checks.decoder_checks import decoder_faults
@@ -122,16 +128,15 @@ def _located(
     memory: Path | None,
 ) -> LocatedEncoder:
     """An encoder that has been checked."""
-    path = path_of_encoder(name)
     if message := commit_fault(source):
-        raise ConfigurationError(told(Fault((*path, "revision"), message)))
+        raise ConfigurationError(told(Fault((*path_of_encoder(name), "revision"), message)))
     try:
         located = locate_encoder(source, fetch_mlflow=fetch_mlflow, memory=memory)
         _ = located.facts
     except PrerequisiteMissing as missing:
-        raise PrerequisiteMissing(told(Fault(path, str(missing)))) from missing
+        raise PrerequisiteMissing(told(encoder_fault(name, str(missing)))) from missing
     except (ConfigurationError, ValueError) as error:
-        raise ConfigurationError(told(Fault(path, str(error)))) from error
+        raise ConfigurationError(told(encoder_fault(name, str(error)))) from error
     return located
 
 

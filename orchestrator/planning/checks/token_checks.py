@@ -10,7 +10,7 @@ from layerscope.jobs.text.tokenising.special_tokens import frame_of
 from layerscope.jobs.text.tokenising.token_samples import sample_of, sequences_in
 from layerscope.jobs.text.tokenising.tokenless import tokenless
 from layerscope.jobs.text.tokenising.unknown_tokens import Unknown, unknown_in
-from layerscope.orchestrator.experiment.experiment import Experiment, path_of_encoder
+from layerscope.orchestrator.experiment.experiment import Experiment, encoder_fault
 from layerscope.orchestrator.experiment.variants import grid_cells, values_in
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
 from layerscope.orchestrator.planning.sources.fresh_process import call_apart
@@ -44,11 +44,7 @@ def token_faults(
         samples_by_folder=dict(asked.values()),
         code_by_folder={folder: encoders[name].code for name, (folder, _) in asked.items()},
     )
-    return {
-        name: Fault(path_of_encoder(name), told[folder])
-        for name, (folder, _) in asked.items()
-        if folder in told
-    }
+    return {name: encoder_fault(name, told[folder]) for name, (folder, _) in asked.items() if folder in told}
 
 
 def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[Fault]:

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from layerscope.jobs.specs.faults import Fault, factor_fault
+from layerscope.orchestrator.experiment.experiment import encoder_fault
 from layerscope.orchestrator.experiment.placing import placed
 from layerscope.orchestrator.experiment.reading import read_with_places
 
@@ -63,10 +64,11 @@ def test_a_default_outside_the_recipe_is_told_of_the_file(told):
     assert told(Fault(("measures", "depth"), "no")) == "x.yaml: measures.depth: no"
 
 
-def test_an_encoder_is_told_where_it_is_written_and_not_where_the_grid_names_it(told):
-    lines = "encoders: {other: {hub: other}}\n"
-    overrides = ("+grid.encoder=[main,other]",)
-    assert told(Fault(("encoder",), "not found"), lines, *overrides) == "x.yaml:2:10: encoder: not found"
+def test_an_encoder_is_told_where_the_grid_names_it_as_main(told):
+    lines, named = "encoders: {other: {hub: other}}\n", "+grid.encoder=[main,other]"
+    assert told(encoder_fault("main", "lost"), lines) == "x.yaml:2:10: encoder: lost"
+    assert told(encoder_fault("main", "lost"), lines, named) == f"override '{named}': lost"
+    assert told(Fault(("encoder",), "empty"), lines, named) == "x.yaml:2:10: encoder: empty"
 
 
 def test_a_fault_is_told_at_the_override_from_which_it_follows(told):
