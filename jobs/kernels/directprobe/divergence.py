@@ -16,6 +16,8 @@ from scipy.spatial.distance import cdist
 from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.statistics.intervals import Interval
 
+_LEVEL = 0.95
+"""Of intervals."""
 _FEWEST_LABELS = 6
 """For bounds: of five labels, one resample in ten holds a single pair or none, which has no correlation."""
 
@@ -234,7 +236,7 @@ def _interval(estimate: float, resampled_R: np.ndarray) -> Interval:
     resampled_R = resampled_R[np.isfinite(resampled_R)]
     if not np.isfinite(estimate) or not len(resampled_R):
         return Interval(float(estimate), float("nan"), float("nan"))
-    low, high = np.quantile(resampled_R, [0.025, 0.975])
+    low, high = np.quantile(resampled_R, [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2])
     return Interval(float(estimate), float(low), float(high))
 
 
