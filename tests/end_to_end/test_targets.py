@@ -61,7 +61,7 @@ def test_checkpoints_are_shown_in_report_and_pages(opened):
     study = workspace.study(schedule)
     figures = study_figures(study)
     assert {"probe/pos/accuracy_along", "probe/topic/tags_accuracy_along"} <= set(figures)
-    assert "along the training" in render_report(study, figures=figures)
+    assert "over training" in render_report(study, figures=figures)
     pages = study_pages(study, study_key="study", live=False)
     names = {point.metric for page in pages if page.level == "variant" for point in page.points}
     assert {"probe/at-0.5/accuracy", "probe/topics/at-0.5/accuracy", "test/accuracy"} <= names
