@@ -5,6 +5,8 @@ A file is keyed by its sha256; it is run only as it was when the run was planned
 
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib import import_module
@@ -38,10 +40,17 @@ def load_value(source: Source, attribute: str, *, digest: str | None = None) -> 
     """
     if digest is not None and digest_of(source.path) != digest:
         raise ValueError(f"{source.path} has changed since the run was planned: run it again")
-    try:
+    with naming_lines_of(source.path):
         return _attribute(source, attribute)
+
+
+@contextmanager
+def naming_lines_of(path: Path) -> Iterator[None]:
+    """Whatever the file raises becomes a ValueError that names its last executed line."""
+    try:
+        yield
     except Exception as error:
-        raise ValueError(f"{_place(source.path, error)}: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{_place(path, error)}: {type(error).__name__}: {error}") from error
 
 
 def _attribute(source: Source, attribute: str) -> Any:

@@ -160,7 +160,8 @@ else:
     MetricName = Literal[tuple(METRICS)]
     Objective = Literal[tuple(f"validation/{name}" for name in (*METRICS, LOSS.name))]
 """Types of fields in specs and experiments; type checkers see strings."""
-OwnMetricSource = Annotated[str, Field(pattern=r"^(.*\.py|\w+(\.\w+)*:\w+)$")]
+OWN_METRIC = r"^(.*\.py|\w+(\.\w+)*:\w+)$"
+OwnMetricSource = Annotated[str, Field(pattern=OWN_METRIC)]
 """A Python file that defines `METRIC`, as ./kappa.py, or `module:attribute` of an installed package."""
 
 

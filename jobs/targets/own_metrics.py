@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from layerscope.jobs.specs.targets import TARGET_FACTS, OwnMetric, TaskMetric
-from layerscope.jobs.user_code import Source, load_value
+from layerscope.jobs.user_code import Source, load_value, naming_lines_of
 
 ATTRIBUTE = "METRIC"
 
@@ -26,9 +26,10 @@ class LoadedMetric:
         """The metric of predictions (N).
 
         Raises:
-            ValueError: the function does not return a number within the declared scale.
+            ValueError: the function fails, or does not return a number within the declared scale.
         """
-        found = self.declared.function(np.asarray(targets), np.asarray(predictions))
+        with naming_lines_of(self.path):
+            found = self.declared.function(np.asarray(targets), np.asarray(predictions))
         low, high = self.declared.scale
         try:
             value = float(found)

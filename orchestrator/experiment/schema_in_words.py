@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from layerscope.jobs.specs.faults import PathTo
 from layerscope.jobs.specs.layers import LAYER_WORDS
+from layerscope.jobs.specs.targets import OWN_METRIC
 from layerscope.orchestrator.experiment.faults import suggestion
 from layerscope.orchestrator.experiment.yaml.yaml_tree import Node, child_of
 
@@ -20,6 +21,7 @@ _PATTERNS = {
     r"^last(-[1-9][0-9]*)?$": "last or last-N",
     r"^[0-9a-f]{64}$": "64 hexadecimal digits (0-9, a-f)",
     r"^(auto|[^\s/:]+:\d+)$": "auto or HOST:PORT",
+    OWN_METRIC: "a Python file such as ./kappa.py, or module:attribute",
 }
 _SHORTHANDS = {
     "EncoderSource": "a name on the Hub, a folder (./...) or ",

@@ -146,6 +146,7 @@ def test_what_cannot_be_found_or_named_is_refused_at_its_line(
         ("{'b': [1.0, 2.0]}", "returned ['b'], not a dict with the curves ['a']"),
         ("{'a': [1.0]}", "a has the shape (1,) instead of one value for each of the 2 layers"),
         ("None", "returned NoneType, not a dict"),
+        ("1 / 0", "mine.py:2: ZeroDivisionError: division by zero"),
     ],
 )
 def test_what_is_no_value_for_each_layer_fails_in_words(tmp_path, returned, told):

@@ -132,7 +132,9 @@ def test_a_package_offers_one_by_module_and_attribute(tmp_path, tiny_encoder, mo
     [
         ("./nowhere.py", "there is no file .*nowhere.py"),
         ("no_such_package.scores:METRIC", "there is no installed module no_such_package.scores"),
+        ("sys:METRIC", "the module sys is no Python file"),
         ("./accuracy.py", "accuracy is the name of a metric of layerscope: rename the file"),
+        ("accurate", "or a Python file such as ./kappa.py, or module:attribute"),
         ("acuracy", r"must be one of accuracy.* \(did you mean 'accuracy'\?\)"),
         ("./numbers.py", "numbers is declared for number, and task topic has labels"),
         ("./empty.py", "empty.py: defines no METRIC: end it with METRIC = TaskMetric"),
@@ -175,6 +177,16 @@ def test_what_is_not_within_the_scale_fails_in_words(tmp_path, returned):
     metric = load_metric(own(path), path)
     with pytest.raises(ValueError, match="mine.py: mine returned .*, not a number from 0 to 1"):
         metric.value([0, 1], [0, 1])
+
+
+def test_what_the_function_raises_names_its_line(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from layerscope import TaskMetric\n\n\ndef mine(true, predicted):\n    return 1 / 0\n\n\n"
+        "METRIC = TaskMetric(mine)\n"
+    )
+    with pytest.raises(ValueError, match="mine.py:5: ZeroDivisionError: division by zero"):
+        load_metric(own(path), path).value([0, 1], [0, 1])
 
 
 def test_a_file_that_changed_since_the_plan_is_not_run(tmp_path):

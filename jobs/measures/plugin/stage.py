@@ -6,7 +6,7 @@ from layerscope.jobs.artifacts.layers import read_layers
 from layerscope.jobs.context import StageContext
 from layerscope.jobs.measures.plugin.loading import load
 from layerscope.jobs.measures.plugin.specs import PluginSpec
-from layerscope.jobs.user_code import Source
+from layerscope.jobs.user_code import Source, naming_lines_of
 
 
 def run(spec: PluginSpec, context: StageContext) -> dict[str, float]:
@@ -19,7 +19,8 @@ def run(spec: PluginSpec, context: StageContext) -> dict[str, float]:
     path = context.inputs["source"]
     measure = load(Source(path, spec.entry_point), digest=spec.source)
     test = read_layers(context.inputs["states"], "test")
-    returned = measure.function(list(test.layers), np.asarray(test.labels))
+    with naming_lines_of(path):
+        returned = measure.function(list(test.layers), np.asarray(test.labels))
     if not isinstance(returned, dict) or returned.keys() != measure.curves.keys():
         what = sorted(returned) if isinstance(returned, dict) else type(returned).__name__
         raise ValueError(f"{path}: returned {what}, not a dict with the curves {sorted(measure.curves)}")

@@ -67,8 +67,10 @@ def _in_package(written: str) -> Source:
         found = find_spec(module)
     except ModuleNotFoundError:
         found = None
-    if found is None or found.origin is None:
+    if found is None:
         raise ValueError(f"there is no installed module {module}")
+    if found.origin is None or not Path(found.origin).is_file():
+        raise ValueError(f"the module {module} is no Python file")
     return Source(Path(found.origin), written)
 
 
