@@ -16,17 +16,17 @@ AFTER_LAYERS = "after the layers"
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that share a rate and a weight decay."""
+    """Parameters that share a learning rate and a weight decay."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
     learning_rate: float
     weight_decay: float
     names: tuple[str, ...] = ()
-    """Of the parameters, in their order."""
+    """Names of the parameters, in the same order."""
 
     def described(self) -> ParameterGroup:
-        """What an artifact says of it."""
+        """The group as an artifact records it."""
         return ParameterGroup(
             self.name,
             sum(parameter.numel() for parameter in self.parameters),
@@ -124,7 +124,7 @@ def num_decays_by_depth(training: Training, *, num_layers: int) -> dict[int, int
 
 
 def group_table(groups: Sequence[Group]) -> str:
-    """The groups in columns, one a line: name, parameters, peak rate, weight decay."""
+    """The groups as a text table, one per line: name, parameters, peak learning rate, weight decay."""
     rows = [("parameter group", "parameters", "learning rate", "weight decay")]
     for group in groups:
         rate, decay = f"{group.learning_rate:.4g}", f"{group.weight_decay:g}"
@@ -149,7 +149,7 @@ class _Rate:
 
 
 def _encoder_rates(encoder: PreTrainedModel, training: Training) -> dict[str, _Rate]:
-    """Of each of the encoder's parameters by name."""
+    """Group and learning rate of each encoder parameter, by name."""
     base, decay, num_layers = training.learning_rate, training.layer_decay, encoder.config.num_hidden_layers
     if decay == 1.0:
         return {name: _Rate("encoder", base) for name, _ in encoder.named_parameters()}
