@@ -53,8 +53,8 @@ class Optimisation(Generic[Model]):
         """Create optimiser and schedule from the parameter groups of the model.
 
         Args:
-            max_grad_norm: Bound on the norm of the whole gradient; with `bert-adam`, of each tensor's
-            gradient. schedule: As in `make_schedule`; ignored by `bert-adam`, which has its own.
+            max_grad_norm: Bound on the norm of the whole gradient; with `bert-adam`, of each tensor's.
+            schedule: As in `make_schedule`; ignored by `bert-adam`, which has its own.
             micro_batch_size: Maximum examples of one pass of one process.
         """
         assert context.accelerator is not None
