@@ -1,5 +1,4 @@
-"""Curves of an artifact: one JSON object per line, which a stage appends to its scratch folder while it
-runs."""
+"""Curves of an artifact: one JSON object per line, appended to the scratch folder while a stage runs."""
 
 import json
 import time
