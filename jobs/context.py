@@ -36,7 +36,7 @@ class StageContext:
     """Limits of the stage by name; they determine whether it is computed, never the result."""
 
     curves: frozenset[str] | None = None
-    """Names of the curves that a measure declares; any where it is none."""
+    """Names of the curves that a measure declares; None allows any name."""
 
     def log(self, step: int, **values: float) -> None:
         """Append values at a step to the artifact's curves; layer-wise measures use step = layer.

@@ -17,7 +17,7 @@ BUDGET = "feature_budget_gb"
 
 
 def run(spec: FeaturesSpec, context: StageContext) -> dict[str, float]:
-    """Leave `<split>.safetensors` of each split, and what a head must know of the encoder.
+    """Write `<split>.safetensors` for each split, and what a head needs to know about the encoder.
 
     Raises:
         ValueError: the files would be larger than the budget, or a state does not fit float16.

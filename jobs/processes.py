@@ -27,7 +27,7 @@ class Place:
 
 
 def join(place: Place, *, use_gpu: bool) -> Accelerator:
-    """Meet the other processes of the gang (NCCL on GPUs, gloo otherwise); blocks until all are there."""
+    """Connect to the other processes of the gang (NCCL on GPUs, gloo otherwise); blocks until all join."""
     os.environ |= {
         "RANK": str(place.rank),
         "LOCAL_RANK": "0",
@@ -60,7 +60,7 @@ def alone(*, use_gpu: bool = False) -> Accelerator:
 
 
 def share(rows: Sequence[Row], accelerator: Accelerator) -> Sequence[Row]:
-    """This process's part of the rows that all processes see in the same order; it may be empty."""
+    """This process's part of the rows, which have the same order on all processes; it may be empty."""
     return rows[accelerator.process_index :: accelerator.num_processes]
 
 

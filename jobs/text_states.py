@@ -1,4 +1,4 @@
-"""Pooled hidden states of every layer for a sample of training and test texts, one file a layer."""
+"""Pooled hidden states of every layer for a sample of training and test texts, one file per layer."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""Every format on disk: its names, writer and reader in one module each, below everything else."""
+"""On-disk formats: one module each with file names, writer and reader."""

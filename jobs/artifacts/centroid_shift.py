@@ -1,4 +1,4 @@
-"""How the labels of a task moved in every layer, as the shift stage leaves it.
+"""Centroid shift of a task's labels in every layer, as the shift stage writes it.
 
 Axes: L layers, C labels of the task.
 """
@@ -21,19 +21,19 @@ class LabelShift:
     norm_LC: np.ndarray
     """Distance of each label's centroid before and after fine-tuning."""
     plane_LC2: np.ndarray
-    """The same shifts as vectors less their mean, along the two principal components of the layer."""
+    """The centred shift vectors, along their two principal components in the layer."""
     plane_share_L: np.ndarray
-    """Part of the variance of the shifts that the plane holds; NaN where all labels moved alike."""
+    """Explained variance ratio of the plane; NaN if all labels shift equally."""
     nearest_before_LC: np.ndarray
     nearest_after_LC: np.ndarray
-    """Each label's mean distance to the nearest other one; NaN also where its geometry is not defined."""
+    """Each label's mean distance to the nearest other label; also NaN if the geometry is undefined."""
 
 
 def write_label_shift(folder: Path, shift: LabelShift) -> None:
-    """Write everything into one file."""
+    """Write all fields to one file."""
     write_record(folder / SHIFT, shift)
 
 
 def read_label_shift(folder: Path) -> LabelShift:
-    """What was written."""
+    """Read the written record."""
     return read_record(folder / SHIFT, LabelShift)

@@ -1,6 +1,6 @@
-"""The paths of some labels through a training in every layer, as the paths stage leaves it.
+"""Centroid trajectories of some labels along a training in every layer, as the paths stage writes them.
 
-Axes: L layers, T moments from the start over the checkpoints to the end, C labels that are followed.
+Axes: L layers, T steps (base model, checkpoints, final model), C labels.
 """
 
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ PATHS = "paths.npz"
 
 @dataclass(frozen=True)
 class LabelPaths:
-    """The labels that end up closest to each other in the last layer."""
+    """Trajectories of the labels that are closest to each other in the last layer at the end."""
 
     labels: tuple[str, ...]
     position_LTC2: np.ndarray
-    """Their centroids, along two principal components of these labels' states in the layer at all moments."""
+    """Their centroids, along two principal components of these labels' states in the layer over all steps."""
     share_L: np.ndarray
-    """Part of the variance of these states that the plane holds; NaN where all are the same."""
+    """Explained variance ratio of the plane; NaN if all states are equal."""
 
 
 def write_label_paths(folder: Path, paths: LabelPaths) -> None:
-    """Write everything into one file."""
+    """Write all fields to one file."""
     write_record(folder / PATHS, paths)
 
 
 def read_label_paths(folder: Path) -> LabelPaths:
-    """What was written."""
+    """Read the written record."""
     return read_record(folder / PATHS, LabelPaths)

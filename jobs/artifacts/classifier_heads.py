@@ -1,7 +1,7 @@
-"""Heads of trainings: `head.safetensors` and how it reads the encoder, and those of a joint training.
+"""Heads of trainings, `head.safetensors` and `head.json`, and the heads of a multi-task training.
 
-`head.safetensors` has the linear classifier as `weight` and `bias`, and the other parts by name, as
-`pooler.weight` and `attention.hidden.weight`; `head.json` says how they read the encoder.
+`head.safetensors` has the linear classifier as `weight` and `bias`, and the other parts by name, such as
+`pooler.weight` and `attention.hidden.weight`; `head.json` describes how they read the encoder.
 """
 
 import json
@@ -21,7 +21,7 @@ JOINT_HEADS, ABOUT_JOINT_HEADS = "heads.safetensors", "heads.json"
 def write_head(
     folder: Path, parts: Mapping[str, torch.Tensor], reading: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the parts of a head by name and, where it reads an encoder, how."""
+    """Write the parts of a head by name and, if it reads an encoder, how it does."""
     save_file({name: part.cpu().contiguous() for name, part in parts.items()}, folder / HEAD)
     if reading is not None:
         (folder / READING).write_text(json.dumps(reading, indent=1) + "\n", encoding="utf-8")
@@ -39,10 +39,10 @@ def write_joint_heads(
     pooling: str,
     labels_by_task: Mapping[str, Sequence[str]],
 ) -> None:
-    """Write the heads of a joint training.
+    """Write the heads of a multi-task training.
 
     Args:
-        parts: By `<task>.<part>`.
+        parts: Tensors by `<task>.<part>`.
     """
     save_file({name: part.contiguous() for name, part in parts.items()}, folder / JOINT_HEADS)
     about = {"pooling": pooling, "labels": {task: list(labels) for task, labels in labels_by_task.items()}}

@@ -1,4 +1,4 @@
-"""Curves of an artifact: one JSON object a line, which a stage appends to its scratch folder as it goes."""
+"""Curves of an artifact: one JSON object per line, appended to the scratch folder while a stage runs."""
 
 import json
 import time
@@ -51,5 +51,5 @@ def cut_curves(folder: Path, *, last_step: int) -> None:
 
 
 def forget_curves(folder: Path) -> None:
-    """Remove all points, of a stage that begins anew."""
+    """Remove all points, for a stage that starts from the beginning."""
     (folder / CURVES).unlink(missing_ok=True)

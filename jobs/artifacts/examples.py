@@ -1,4 +1,4 @@
-"""What a fine-tuning learns from and is scored on: the rows of a prepared task, or annotated sentences."""
+"""Examples for fine-tuning and evaluation: the rows of a prepared task, or annotated sentences."""
 
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,8 @@ SplitName = Literal["train", "validation", "test"]
 
 
 def read_examples(folder: Path, name: SplitName) -> Split:
-    """One split of what prepare or tokenise_annotations wrote, without sentences that have no unit."""
+    """One split of the output of prepare or tokenise_annotations, without sentences without labelled
+    spans."""
     return _sentences(folder, name) if are_annotated(folder) else read_split(folder, name)
 
 
@@ -33,12 +34,12 @@ def read_label_names(folder: Path) -> list[str]:
 
 
 def read_target(folder: Path) -> Target:
-    """What is to be predicted of each row, or of each unit of a sentence."""
+    """The prediction target of each row, or of each labelled span of a sentence."""
     return "label" if are_annotated(folder) else read_prepared_target(folder)
 
 
 def read_raw_texts(folder: Path, name: SplitName) -> tuple[list[str], list[list[str]]]:
-    """Ids of a split's rows or sentences, and the texts of each as they were; whole views alone have them."""
+    """Ids of a split's rows or sentences, and their original texts; only whole views store them."""
     return read_sentences(folder, name) if are_annotated(folder) else read_texts(folder, name)
 
 

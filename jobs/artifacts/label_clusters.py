@@ -1,4 +1,4 @@
-"""The clusters of one layer, as DirectProbe found them, and the proofs that they are separable or not."""
+"""DirectProbe clusters of one layer, with proofs that they are separable or must not merge."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ from layerscope.jobs.kernels.directprobe.directprobe import DirectProbe
 
 
 def write_label_clusters(folder: Path, layer: int, probe: DirectProbe) -> None:
-    """The clusters of a layer and what proves them, as in `jobs.kernels.directprobe.directprobe.DirectProbe`.
+    """Write the clusters of a layer and their proofs, as in
+    `jobs.kernels.directprobe.directprobe.DirectProbe`.
 
-    The rows and weights of veto v stand from `veto_<side>_end_V[v - 1]` to `veto_<side>_end_V[v]`.
+    The rows and weights of veto v are the slice from `veto_<side>_end_V[v - 1]` to `veto_<side>_end_V[v]`.
     """
     vetoes = {}
     for side in ("left", "right"):

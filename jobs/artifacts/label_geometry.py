@@ -1,4 +1,4 @@
-"""Distances between the labels of a task in every layer, as the geometry stage leaves them.
+"""Distances between the labels of a task in every layer, as the geometry stage writes them.
 
 Axes: L layers, C labels of the task.
 """
@@ -16,30 +16,30 @@ PARTS = ("train", "test")
 
 @dataclass(frozen=True)
 class LabelDistances:
-    """Lower and upper ends of the distances of one part of the examples.
+    """Lower and upper bounds of the distances in one part of the examples.
 
-    NaN for a label that has no examples there, and in layers where fewer than two labels are left.
+    NaN for a label without examples in the part, and in layers with fewer than two labels left.
     """
 
     least_lower_LCC: Floats
     least_upper_LCC: Floats
-    """Of the nearest two clusters of two labels."""
+    """Distance of the nearest two clusters of two labels."""
     mean_lower_LCC: Floats
     mean_upper_LCC: Floats
-    """Mean over the cluster pairs of two labels, which is what Zhou and Srikumar (2022) report; where all
-    labels are one cluster it is the least too."""
+    """Mean over the cluster pairs of two labels, as Zhou and Srikumar (2022) report; equal to the smallest
+    distance if every label is one cluster."""
     nearest_lower_LC: Floats
     nearest_upper_LC: Floats
-    """Each label's smallest mean distance to another one."""
+    """Each label's smallest mean distance to another label."""
 
     @property
     def mean(self) -> Floats:
-        """The middle of the interval of the mean: (L, C, C)."""
+        """Midpoint of the bounds of the mean distance: (L, C, C)."""
         return (self.mean_lower_LCC + self.mean_upper_LCC) / 2
 
     @property
     def nearest(self) -> Floats:
-        """The middle of the interval of the nearest: (L, C)."""
+        """Midpoint of the bounds of the nearest distance: (L, C)."""
         return (self.nearest_lower_LC + self.nearest_upper_LC) / 2
 
 
@@ -53,7 +53,7 @@ class LabelGeometry:
 
 
 def write_label_geometry(folder: Path, geometry: LabelGeometry) -> None:
-    """Write everything into one file."""
+    """Write all fields to one file."""
     arrays = {
         f"{part}_{field.name}": getattr(getattr(geometry, part), field.name)
         for part in PARTS
@@ -63,7 +63,7 @@ def write_label_geometry(folder: Path, geometry: LabelGeometry) -> None:
 
 
 def read_label_geometry(folder: Path) -> LabelGeometry:
-    """What was written."""
+    """Read the written geometry."""
     with np.load(folder / GEOMETRY) as file:
         parts = [
             LabelDistances(**{field.name: file[f"{part}_{field.name}"] for field in fields(LabelDistances)})

@@ -1,4 +1,4 @@
-"""Blocks of similar layers that were found in the similarity map of one model."""
+"""Blocks of similar layers in the similarity map of one model."""
 
 import json
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ BLOCKS = "blocks.json"
 
 @dataclass(frozen=True)
 class LayerBlocks:
-    """A segmentation of the layers; see `jobs.kernels.similarity.block_structure` for its numbers."""
+    """A segmentation of the layers; `jobs.kernels.similarity.block_structure` explains its numbers."""
 
     layers: tuple[int, ...]
-    """Those of which the map has values."""
+    """Layers with values in the map."""
     starts: tuple[int, ...]
-    """Layers at which a block begins; one where no segmentation is beyond drift."""
+    """First layer of each block; a single one if no segmentation is significant against drift."""
     gain: float
     excess: float
     lag_contrast: float
@@ -32,7 +32,7 @@ NUMBERS = ("gain", "excess", "lag_contrast", "p_value")
 
 
 def ranges_of(layers: Sequence[int], starts: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """First and last layer of the blocks that begin at some layers."""
+    """First and last layer of the blocks with these first layers."""
     places = [layers.index(start) for start in starts]
     ends = [*places[1:], len(layers)]
     return tuple((layers[place], layers[end - 1]) for place, end in zip(places, ends, strict=True))
@@ -50,7 +50,7 @@ def write_no_blocks(folder: Path, layers: Sequence[int], *, reason: str) -> None
 
 
 def read_layer_blocks(folder: Path) -> LayerBlocks | None:
-    """What was written; nothing where there is no segmentation."""
+    """The written segmentation; None if there is none."""
     path = folder / BLOCKS
     if not path.exists():
         return None

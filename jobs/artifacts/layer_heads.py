@@ -1,4 +1,4 @@
-"""Linear heads on the layers of a model, on disk: the tuned one, and one of each layer's own.
+"""Linear heads on the layers of a model, on disk: the fine-tuned head, and one head per layer.
 
 Axes: L layers (0 the embeddings), K labels, D features.
 """
@@ -10,7 +10,7 @@ from safetensors.numpy import load_file, save_file
 
 LAYER_HEADS = "heads.safetensors"
 HEAD = "head.safetensors"
-"""What `jobs.artifacts.classifier_heads` writes of a fine-tuning."""
+"""The file that `jobs.artifacts.classifier_heads` writes for a fine-tuning."""
 
 
 def read_tuned_head(folder: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -27,7 +27,7 @@ def read_pooler(folder: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def write_layer_heads(folder: Path, weight_LKD: np.ndarray, bias_LK: np.ndarray) -> None:
-    """The logits of layer l are states @ weight_LKD[l].T + bias_LK[l]."""
+    """Write the heads; the logits of layer l are states @ weight_LKD[l].T + bias_LK[l]."""
     save_file({"weight": weight_LKD, "bias": bias_LK}, folder / LAYER_HEADS)
 
 

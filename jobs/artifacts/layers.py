@@ -1,4 +1,4 @@
-"""Hidden states on disk: one safetensors file a layer, and the examples their rows belong to.
+"""Hidden states on disk: one safetensors file per layer, and the examples of the rows.
 
 Axes: N examples, D features.
 """
@@ -23,13 +23,13 @@ class Part:
     ids: Sequence[str]
     labels: Sequence[int]
     layers: Sequence[np.ndarray]
-    """(N, D) float32 each, layer 0 the embeddings; rows in the order of the ids."""
+    """(N, D) float32 each, layer 0 is the embeddings; rows in the order of the ids."""
     rows_per_example: int = 1
-    """Rows one after the other that are of one text, as those of its choices; they are not independent."""
+    """Number of consecutive rows of one example, such as its choices; these rows are not independent."""
 
 
 def write_layers(folder: Path, parts: Mapping[str, Part], *, num_labels: int) -> None:
-    """Write every layer of all parts, and which examples the rows are."""
+    """Write every layer of all parts, and the examples of the rows."""
     num_layers = len(next(iter(parts.values())).layers)
     for depth in range(num_layers):
         states = {name: np.ascontiguousarray(part.layers[depth]) for name, part in parts.items()}
@@ -40,10 +40,10 @@ def write_layers(folder: Path, parts: Mapping[str, Part], *, num_labels: int) ->
 
 
 def read_layers(folder: Path, name: str, *, depths: Iterable[int] | None = None) -> Part:
-    """One part with all its layers, or those at some depths alone.
+    """One part with all its layers, or only those at the given depths.
 
-    Layers stay on disk, and rows are read when they are looked at: what takes a few at a time, as `cka_map`
-    does, sees more of them than memory holds. What is written to them does not reach the files.
+    Layer files are memory-mapped: code that reads a few rows at a time, such as `cka_map`, can process more
+    rows than fit into memory. Writes to the arrays do not change the files.
     """
     content = _content(folder)
     layers = []
@@ -56,12 +56,12 @@ def read_layers(folder: Path, name: str, *, depths: Iterable[int] | None = None)
 
 
 def read_num_layers(folder: Path) -> int:
-    """How many layers there are, the embeddings among them."""
+    """Number of layers, including the embeddings."""
     return int(_content(folder)["num_layers"])
 
 
 def read_num_labels(folder: Path) -> int:
-    """How many labels the task has."""
+    """Number of labels of the task."""
     return int(_content(folder)["num_labels"])
 
 

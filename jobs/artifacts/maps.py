@@ -1,4 +1,4 @@
-"""Maps of layers by layers on disk, with what belongs to their values.
+"""Similarity maps of layers on disk, with errors, floors and bounds of their values.
 
 Axes: A and B layers of two sides.
 """
@@ -17,21 +17,21 @@ UNDEFINED = "undefined.json"
 
 @dataclass(frozen=True)
 class LayerMap:
-    """How alike the layers of two sides are; NaN where that is undefined."""
+    """Similarity of the layers of two sides; NaN where undefined."""
 
     similarity_AB: np.ndarray
     errors_AB: np.ndarray | None = None
-    """Standard errors of the values over the choice of examples, where there is a formula."""
+    """Standard errors of the values for the sampling of examples, if there is a formula."""
     floor_AB: np.ndarray | None = None
-    """What they would be on average were the examples of one side shuffled, where there is a formula."""
+    """Expected values under random permutation of one side's examples, if there is a formula."""
     bounds_AB: tuple[np.ndarray, np.ndarray] | None = None
-    """Lower and upper ends of 95 % intervals, where they are known of all cells but no errors are."""
+    """Bounds of 95 % intervals, if all cells have them and there are no errors."""
     undefined: Mapping[str, str] = field(default_factory=dict)
-    """Why a layer has no value, by its side and number, as `layer 0`."""
+    """Why a layer has no value, by its side and number, such as `layer 0`."""
 
 
 def write_map(folder: Path, found: LayerMap) -> None:
-    """Write the values, and a file for whatever else there is."""
+    """Write the values, and a file for each other field that is present."""
     np.save(folder / SIMILARITY, found.similarity_AB)
     low_AB, high_AB = found.bounds_AB or (None, None)
     of_cells = {ERRORS: found.errors_AB, FLOOR: found.floor_AB, LOW: low_AB, HIGH: high_AB}
@@ -43,12 +43,12 @@ def write_map(folder: Path, found: LayerMap) -> None:
 
 
 def read_similarity(folder: Path) -> np.ndarray | None:
-    """The values: float64 (A, B); nothing where there is no map."""
+    """The values: float64 (A, B); None if there is no map."""
     path = folder / SIMILARITY
     return np.load(path) if path.exists() else None
 
 
 def read_undefined(folder: Path) -> dict[str, str]:
-    """Why layers have no values; empty where all have."""
+    """Why layers have no values; empty if all have values."""
     path = folder / UNDEFINED
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}

@@ -1,4 +1,4 @@
-"""Training texts that a continued pretraining left out, since a test set has them too."""
+"""Training texts left out of a continued pretraining because a test set contains them."""
 
 import json
 from collections.abc import Mapping

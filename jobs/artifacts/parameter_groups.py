@@ -10,12 +10,12 @@ PARAMETER_GROUPS = "parameter_groups.json"
 
 @dataclass(frozen=True)
 class ParameterGroup:
-    """Parameters that are trained with one learning rate and one weight decay."""
+    """Parameters with the same learning rate and weight decay."""
 
     name: str
     num_parameters: int
     learning_rate: float
-    """Peak."""
+    """Peak learning rate."""
     weight_decay: float
     parameters: tuple[str, ...] = field(default=(), compare=False, repr=False)
     """Their names, in order."""
@@ -28,7 +28,7 @@ def write_parameter_groups(folder: Path, groups: Sequence[ParameterGroup]) -> No
 
 
 def read_parameter_groups(folder: Path) -> tuple[ParameterGroup, ...]:
-    """What was written; empty where there is no file."""
+    """The written groups; empty if there is no file."""
     path = folder / PARAMETER_GROUPS
     content = json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
     return tuple(ParameterGroup(**group | {"parameters": tuple(group["parameters"])}) for group in content)

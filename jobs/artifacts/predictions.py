@@ -27,6 +27,6 @@ def write_predictions(folder: Path, predictions: Predictions) -> None:
 
 
 def read_predictions(folder: Path) -> Predictions | None:
-    """What was written; nothing where no predictions were."""
+    """The written predictions; None if there are none."""
     path = folder / PREDICTIONS
     return Predictions(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None

@@ -1,4 +1,4 @@
-"""The record of an artifact, written last: with it the artifact is complete."""
+"""The record of an artifact, written last: an artifact with a record is complete."""
 
 import json
 import os
@@ -11,7 +11,7 @@ RECORD = "record.json"
 
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write the record whole: a reader sees all of it or nothing, also after a crash."""
+    """Write the record atomically: a reader sees all of it or nothing, also after a crash."""
     write_whole(folder / RECORD, json.dumps(record, indent=1))
 
 
@@ -27,7 +27,7 @@ def read_metrics(folder: Path) -> dict[str, float]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees all of it or nothing, also after a crash."""
+    """Write a small file atomically: a reader sees all of it or nothing, also after a crash."""
     aside = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     with aside.open("w", encoding="utf-8") as file:
         file.write(text)

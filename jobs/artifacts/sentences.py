@@ -1,4 +1,4 @@
-"""Tokenised annotated sentences: token ids, and the tokens and label of every unit."""
+"""Tokenised annotated sentences: token ids, and the tokens and label of every labelled span."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,10 +13,10 @@ SENTENCES = "sentences.json"
 
 @dataclass(frozen=True)
 class EncodedUnit:
-    """A unit with the tokens of its spans."""
+    """A labelled span (or pair of spans) with its tokens."""
 
     spans: tuple[Span, ...]
-    """First token, and the one after the last, of each; special tokens are counted."""
+    """First token and the one after the last of each span; special tokens are counted."""
     label: str
     words: str
     """The words of the first span, in lower case."""
@@ -24,39 +24,39 @@ class EncodedUnit:
 
 @dataclass(frozen=True)
 class EncodedSentence:
-    """Token ids of a sentence, special tokens included, and its units."""
+    """Token ids of a sentence, including special tokens, and its labelled spans."""
 
     id: str
     texts: tuple[str, ...]
     input_ids: tuple[int, ...]
     units: tuple[EncodedUnit, ...]
     type_ids: tuple[int, ...] | None = None
-    """Token types, where there are two texts."""
+    """Token types, if there are two texts."""
 
 
 @dataclass(frozen=True)
 class LabelledUnit:
-    """A unit of a sentence."""
+    """A labelled span of a sentence."""
 
     id: str
     """Sentence and words, so that labelled spans of the same sentence have different ids."""
     sentence: int
     """Position of its sentence."""
     spans: tuple[Span, ...]
-    """Tokens, special ones counted."""
+    """Token positions; special tokens are counted."""
     label: int
     words: str
 
 
 @dataclass(frozen=True)
 class AnnotatedSplit:
-    """The sentences of one split and all their units."""
+    """The sentences of one split and all their labelled spans."""
 
     ids: Sequence[str]
     input_ids: Sequence[Sequence[int]]
     units: Sequence[LabelledUnit]
     type_ids: Sequence[Sequence[int]] | None = None
-    """Token types, where sentences are pairs of texts."""
+    """Token types, if sentences are pairs of texts."""
 
 
 def write_annotated(
@@ -83,7 +83,7 @@ def write_annotated(
 
 
 def read_annotated(folder: Path, split: Literal["train", "validation", "test"]) -> AnnotatedSplit:
-    """One split; there is one that validates only where the sentences are fine-tuned on."""
+    """One split; a validation split exists only for sentences used in fine-tuning."""
     content = json.loads((folder / SENTENCES).read_text(encoding="utf-8"))
     number = {label: position for position, label in enumerate(content["labels"])}
     sentences = content["splits"][split]

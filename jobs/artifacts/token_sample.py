@@ -1,4 +1,4 @@
-"""Some texts of a prepared task with their tokens, which an export holds its tokenizer to."""
+"""Sample texts of a prepared task with their tokens, to verify the tokenizer of an export."""
 
 import json
 from collections.abc import Sequence
@@ -7,20 +7,20 @@ from typing import NamedTuple
 
 SAMPLE = "sample.json"
 Texts = tuple[str, ...]
-"""Of a sequence."""
+"""The texts of one sequence."""
 
 
 class Tokenised(NamedTuple):
-    """A whole sequence and its tokens, special ones included."""
+    """A whole sequence and its tokens, including special tokens."""
 
     texts: Texts
     input_ids: Sequence[int]
     type_ids: Sequence[int] | None
-    """Token types; none of a single text."""
+    """Token types; None for a single text."""
 
 
 def write_sample(folder: Path, sample: Sequence[Tokenised]) -> None:
-    """Leave the sample in a prepared task."""
+    """Write the sample to a prepared task."""
     (folder / SAMPLE).write_text(json.dumps(sample, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
@@ -28,7 +28,7 @@ def read_sample(folder: Path) -> list[Tokenised]:
     """The sample of a prepared task.
 
     Raises:
-        ValueError: it was prepared before there were samples.
+        ValueError: the task was prepared by a version without samples.
     """
     if not (folder / SAMPLE).is_file():
         raise ValueError(f"{folder} has no {SAMPLE}: an older version prepared it; run its experiment again")

@@ -1,4 +1,4 @@
-"""States of every token on disk: one safetensors file a split, written and read in parts.
+"""States of every token on disk: one safetensors file per split, written and read in parts.
 
 Axes: N texts, T tokens (of all texts in `states`, of the longest text in a batch), B texts of a batch,
 D features.
@@ -20,13 +20,13 @@ ABOUT = "features.json"
 def write_tokens(
     folder: Path, split: str, parts: Iterable[np.ndarray], *, lengths: Sequence[int], width: int
 ) -> None:
-    """Write `states` (all tokens, D) float16 of a split as the parts come, and `offsets` (N + 1).
+    """Write `states` (all tokens, D) float16 of a split part by part, and `offsets` (N + 1).
 
-    The library writes a whole tensor at once; a header that is known beforehand lets the rows follow one
-    part after another (the format: eight bytes with the header's length, the header as JSON, the data).
+    The library only writes whole tensors. The header is known beforehand, so the rows can be appended part by
+    part (the format: eight bytes with the header's length, the header as JSON, the data).
 
     Args:
-        parts: Rows of texts one after another, (tokens, D) each, all texts in their order.
+        parts: Rows of consecutive texts, (tokens, D) each, all texts in order.
     """
     offsets_N = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     border = int(offsets_N[-1]) * width * np.dtype("<f2").itemsize
@@ -50,19 +50,19 @@ def write_tokens(
 
 
 def write_about_tokens(folder: Path, *, layers: Sequence[int], dropout: float) -> None:
-    """Write which layers the states are of, and the dropout of a head on this encoder."""
+    """Write the layers of the states, and the dropout of a head on this encoder."""
     content = {"layers": layers, "dropout": dropout}
     (folder / ABOUT).write_text(json.dumps(content), encoding="utf-8")
 
 
 def read_dropout(folder: Path) -> float:
-    """The dropout of a head on the encoder whose states these are."""
+    """The dropout of a head on the encoder of these states."""
     dropout: float = json.loads((folder / ABOUT).read_text(encoding="utf-8"))["dropout"]
     return dropout
 
 
 class TokenStates:
-    """The states of one split, read where they are needed."""
+    """The states of one split, read on demand."""
 
     def __init__(self, folder: Path, split: str) -> None:
         self._file = safe_open(_path(folder, split), framework="pt")
@@ -70,7 +70,7 @@ class TokenStates:
         self._offsets = self._file.get_tensor(OFFSETS).tolist()
         self.width = self._states.get_shape()[1]
         self.lengths = [end - begin for begin, end in zip(self._offsets, self._offsets[1:], strict=False)]
-        """Tokens of each text."""
+        """Number of tokens of each text."""
 
     def text(self, row: int) -> torch.Tensor:
         """States (T, D) of one text."""
@@ -78,7 +78,7 @@ class TokenStates:
         return states_TD
 
     def padded(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """States (B, T, D) in float32 with zeros after each text, and a mask (B, T), 1 on tokens."""
+        """States (B, T, D) in float32, zero-padded, and a mask (B, T) that is 1 on tokens."""
         states = [self.text(row).float() for row in rows]
         masks = [torch.ones(len(one), dtype=torch.int64) for one in states]
         return pad_sequence(states, batch_first=True), pad_sequence(masks, batch_first=True)

@@ -1,4 +1,4 @@
-"""A tokenised task as the prepare stage leaves it: token ids, labels and ids of each split."""
+"""A tokenised task as the prepare stage writes it: token ids, labels and ids of each split."""
 
 import json
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ LABELS = "labels.json"
 SPLIT = "split.json"
 """The validation rows, and whether they were sampled from the training data."""
 TARGET = "target.json"
-"""What is to be predicted; there where it is not one of the labels."""
+"""The prediction target; the file exists only if the target is not a label."""
 RIGHT, TOKEN_F1 = "right", "token_f1"
 """Columns of rows with answers, as in `Answers`."""
 
 
 Span = tuple[int, int]
-"""First word or token, and the one after the last; from 0."""
+"""First word or token and the one after the last, counted from 0."""
 
 
 class Answers(NamedTuple):
-    """Which choices of a row are right, and how nearly each is."""
+    """Which choices of a row are right, and the token F1 of each choice."""
 
     right: tuple[int, ...]
-    """Places of the choices that are an answer word for word, from 0."""
+    """Positions of the choices that match an answer exactly, from 0."""
     token_f1: tuple[float, ...]
-    """Of every choice the F1 of its words against an answer's, at best; 0 to 1."""
+    """For every choice, the highest F1 of its words with those of an answer; 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,18 @@ class Split:
 
     ids: Sequence[str]
     texts: Sequence[Sequence[int]]
-    """Token ids of each text, special tokens included, cut as the view says; windows one after the other."""
+    """Token ids of each text, including special tokens, truncated by the view; windows are concatenated."""
     labels: Sequence[Any]
-    """Of each row a label's or choice's position, or a number; of a row with units, one of each; where
-    several choices are right, the position of the first."""
+    """For each row the position of a label or choice, or a number; for a row with labelled spans, one label
+    each; if several choices are right, the position of the first."""
     type_ids: Sequence[Sequence[int]] | None = None
-    """Token types of pairs: which of the two texts each token is of, as the encoder wants to know it."""
+    """Token types of pairs: which of the two texts each token belongs to, as the encoder expects it."""
     window_lengths: Sequence[Sequence[int]] | None = None
-    """Tokens of each window of each text; none where a text is one sequence."""
+    """Number of tokens of each window of each text; None if a text is one sequence."""
     spans: Sequence[Sequence[tuple[Span, ...]]] | None = None
-    """The tokens of each unit of each row; none where a text is labelled as a whole."""
+    """The tokens of each labelled span of each row; None if texts are labelled as a whole."""
     answers: Sequence[Answers] | None = None
-    """Which choices of each row are right; none where it is one, or there are no choices."""
+    """Which choices of each row are right; None unless several choices may be right."""
 
     def rows(self, rows: Sequence[int]) -> "Split":
         """Some of the rows, in the requested order."""
@@ -58,13 +58,13 @@ class Split:
         return Split(**{name: [column[row] for row in rows] for name, column in columns.items()})
 
     def targets(self) -> list[Any]:
-        """What is to be predicted, row after row: the label or answers of each, or the label of each unit."""
+        """Prediction targets in row order: the label or answers of each row, or the label of each span."""
         if self.answers is not None:
             return list(self.answers)
         return list(self.labels) if self.spans is None else [label for of in self.labels for label in of]
 
     def target_ids(self) -> list[str]:
-        """Which row, or which unit of which row, each target is of."""
+        """Id of each target: of its row, or of its labelled span in the row."""
         if self.spans is None:
             return list(self.ids)
         numbers = self.num_targets_by_row(range(len(self.ids)))
@@ -73,11 +73,11 @@ class Split:
         ]
 
     def num_targets_by_row(self, rows: Sequence[int]) -> list[int]:
-        """Of each of some rows."""
+        """Number of targets of each of these rows."""
         return [1 if self.spans is None else len(self.spans[row]) for row in rows]
 
     def num_targets(self, rows: Sequence[int]) -> int:
-        """Of some rows together."""
+        """Number of targets of these rows together."""
         return sum(self.num_targets_by_row(rows))
 
 
@@ -93,7 +93,7 @@ def write_tokenised(
     """Write a prepared task.
 
     Args:
-        splits: By name, with the columns `id`, `input_ids` and `label`, and those that are optional.
+        splits: Splits by name, with the columns `id`, `input_ids` and `label`, and optional columns.
         is_drawn: Whether the validation rows were sampled from the training data.
     """
     splits.save_to_disk(folder)
@@ -122,7 +122,7 @@ def read_split(folder: Path, name: Literal["train", "validation", "test"]) -> Sp
 def read_texts(
     folder: Path, name: Literal["train", "validation", "test"]
 ) -> tuple[list[str], list[list[str]]]:
-    """Ids of a split's rows, and the texts of each as they were; whole views alone have them."""
+    """Ids of a split's rows, and their original texts; only whole views store them."""
     from datasets import load_from_disk
 
     rows = load_from_disk(str(folder / name))
@@ -130,13 +130,13 @@ def read_texts(
 
 
 def read_labels(folder: Path) -> list[str]:
-    """Names of the labels or choices; a label's id is its position. Of numbers there are none."""
+    """Names of the labels or choices; a label's id is its position. Empty for numbers."""
     labels: list[str] = json.loads((folder / LABELS).read_text(encoding="utf-8"))
     return labels
 
 
 def read_prepared_target(folder: Path) -> Target:
-    """What is to be predicted of each row."""
+    """The prediction target of each row."""
     path = folder / TARGET
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else "label"
 

@@ -1,4 +1,4 @@
-"""Which part of an encoder a recipe trains: everything, upper layers, re-initialised layers, or adapters."""
+"""Preparation of an encoder for a recipe: frozen layers, re-initialised layers and adapters."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Adaptation:
             seed: Seed of re-initialised layers.
 
         Raises:
-            ValueError: the recipe names more layers than there are, or layers that share their weights.
+            ValueError: the recipe has more layers than the encoder, or needs layers that share their weights.
         """
         if training.reinitialised_layers:
             reinitialise_top(encoder, training.reinitialised_layers, seed=seed)
@@ -40,7 +40,7 @@ class Adaptation:
             )
 
     def plain_weights(self, encoder: PreTrainedModel) -> dict[str, torch.Tensor] | None:
-        """The weights that `merge` would give, without merging; empty without adapters."""
+        """The weights that `merge` would give, without merging; None without adapters."""
         if self._adapters is None:
             return None
         adapted = {
@@ -63,7 +63,7 @@ class Adaptation:
 
 
 def freeze_below(encoder: PreTrainedModel, num_layers: int | Literal["all"]) -> None:
-    """Freeze the embeddings and this many bottom layers; `all`: the whole encoder."""
+    """Freeze the embeddings and this many bottom layers, or the whole encoder for `all`."""
     if num_layers == "all":
         encoder.requires_grad_(False)
         return
@@ -74,12 +74,12 @@ def freeze_below(encoder: PreTrainedModel, num_layers: int | Literal["all"]) -> 
 
 
 def reinitialise_top(encoder: PreTrainedModel, num_layers: int, *, seed: int) -> None:
-    """Re-initialises the top layers with the encoder's own initialisation."""
+    """Re-initialise the top layers with the encoder's own initialisation."""
     _check_depth(encoder, "reinitialised_layers", num_layers)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
         for layer in layers_of(encoder)[-num_layers:]:
-            # transformers marks loaded weights, and does not initialise them again.
+            # transformers marks loaded weights and does not initialise them again.
             for part in [*layer.modules(), *layer.parameters(), *layer.buffers()]:
                 part._is_hf_initialized = False  # type: ignore[attr-defined]  # transformers' own mark
             layer.apply(encoder._init_weights)

@@ -1,6 +1,6 @@
 """The transformers classes that predict whole texts, and their logits for a batch.
 
-Axes: B texts (of choices each with one of them), T tokens, K labels.
+Axes: B texts (for choices, a text with one choice), T tokens, K labels.
 """
 
 from pathlib import Path
@@ -38,12 +38,12 @@ _MAPPINGS = {
 
 
 def has_class(config: PreTrainedConfig, kind: Kind) -> bool:
-    """Whether transformers has such a class of the configuration's type."""
+    """Whether transformers has a class of this kind for the configuration's type."""
     return type(config) in _MAPPINGS[kind]
 
 
 def new_model(config: PreTrainedConfig, kind: Kind) -> PreTrainedModel:
-    """Of this configuration, with random weights."""
+    """A randomly initialised model of this configuration."""
     model: PreTrainedModel = AUTO_CLASSES[kind].from_config(config).eval()
     return model
 
@@ -53,7 +53,7 @@ def load_model(folder: Path, kind: Kind, *, key_mapping: dict[str, str] | None =
 
     Raises:
         ValueError: there is no such class.
-        RuntimeError: a weight of the folder is not of the shape that the class needs.
+        RuntimeError: a weight in the folder does not have the shape that the class needs.
     """
     options = {"key_mapping": key_mapping} if key_mapping else {}
     loading = AUTO_CLASSES[kind].from_pretrained
@@ -64,7 +64,7 @@ def load_model(folder: Path, kind: Kind, *, key_mapping: dict[str, str] | None =
 def text_logits(
     model: PreTrainedModel, kind: Kind, split: Split, *, pooling: TokenPooling, pad_id: int
 ) -> torch.Tensor:
-    """The logits of texts (B, K), as one padded batch; those of tokens are pooled."""
+    """The logits of texts (B, K), as one padded batch; logits of tokens are pooled."""
     ids_BT, mask_BT, types_BT, *_ = inputs_of(split, pad_id)
     inputs = {"input_ids": ids_BT, "attention_mask": mask_BT}
     if types_BT is not None and takes_token_types(encoder_under(model)):

@@ -8,17 +8,17 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from layerscope.jobs.encoders.layout import find_layout_again, layout_of
 
 _LISTS_OF_OTHER_THINGS = ("architectures", "pos_att_type")
-"""Lists of a configuration that have no entry a layer, even where they have as many."""
+"""Lists of a configuration that are not per layer, even if they have as many entries."""
 _DEPTH_FIELDS = ("n_layers", "n_layer", "num_layers", "num_hidden_layers")
-"""What modules call the number of layers over which they loop."""
+"""Names of the attribute that modules use for the number of layers to loop over."""
 
 
 def layers_of(encoder: PreTrainedModel) -> list[nn.Module]:
-    """The encoder's layers from bottom to top; one whose parts lie in lists side by side (XLM) is a list of
-    them.
+    """The encoder's layers from bottom to top; a layer whose parts are in parallel lists (XLM) is a list of
+    its parts.
 
     Raises:
-        ValueError: the encoder shares one layer's weights over its depth.
+        ValueError: layers share their weights.
     """
     layout = layout_of(encoder)
     if not layout.layers:
@@ -33,7 +33,7 @@ def layers_of(encoder: PreTrainedModel) -> list[nn.Module]:
 def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
     """Depth of every parameter by name: 0 for embeddings, 1 to L for the layers, L + 1 for what follows them.
 
-    Parameters of adapters belong to the layer that they adapt.
+    Adapter parameters belong to the layer that they adapt.
     """
     layout, layers = layout_of(encoder), layers_of(encoder)
     depth_by_id = {
@@ -47,10 +47,10 @@ def layer_of_parameter(encoder: PreTrainedModel) -> dict[str, int]:
 def keep_layers(encoder: PreTrainedModel, number: int) -> None:
     """Remove every layer above the bottom `number`, in the encoder and its configuration.
 
-    What follows the top layer (a last normalisation) then follows the highest that is left.
+    What follows the top layer (a final normalisation) then follows the highest remaining layer.
 
     Raises:
-        ValueError: there are not so many layers, or several shared ones (ALBERT with groups).
+        ValueError: there are fewer layers, or several groups of shared layers (ALBERT with groups).
     """
     layout = layout_of(encoder)
     if not 1 <= number <= layout.num_layers:
@@ -79,7 +79,7 @@ def keep_layers(encoder: PreTrainedModel, number: int) -> None:
 
 
 def _shorten(config: PreTrainedConfig, depth: int, number: int) -> None:
-    """The number of layers, and every list with an entry a layer (their kinds, their windows)."""
+    """Shorten the number of layers, and every list with an entry per layer (such as kinds or windows)."""
     for name, value in vars(config).items():
         if name not in _LISTS_OF_OTHER_THINGS and isinstance(value, list | tuple) and len(value) == depth:
             setattr(config, name, value[:number])

@@ -15,21 +15,21 @@ from layerscope.jobs.own_code import allow_code, how_to_allow, own_classes
 from layerscope.jobs.specs.encoders import ADAPTER, adapter_fault
 
 OPTIONS = {"dtype": "float32", "weights_only": True, "trust_remote_code": False}
-"""Of every `from_pretrained` of a model."""
+"""Options of every `from_pretrained` of a model."""
 POOLER = "pooler"
 NAMES_SHOWN = 6
 _CONSTANTS = ("inv_freq", "masked_bias", "position_ids")
-"""Ends of names under which older versions of transformers stored what is no weight."""
+"""Name suffixes of tensors that older versions of transformers stored although they are not weights."""
 
 
 def read_config(folder: Path, *, code: str | None = None) -> PreTrainedConfig:
     """The configuration of a folder whose type transformers knows, or the folder's own code.
 
     Args:
-        code: The digest of the folder's own code where that may be run (`own_code.code_of`).
+        code: The digest of the folder's own code, if it may be run (`own_code.code_of`).
 
     Raises:
-        ValueError: the type is another, as of models whose code lies in their folder and may not be run; or
+        ValueError: the type is unknown, as for models whose code is in their folder and may not be run; or
             the code cannot be run.
     """
     path = folder / "config.json"
@@ -44,7 +44,7 @@ def read_config(folder: Path, *, code: str | None = None) -> PreTrainedConfig:
     runs_code = allow_code(folder, code)
     try:
         config: PreTrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=runs_code)
-    except Exception as error:  # Whatever a configuration's own checks raise.
+    except Exception as error:  # Any error of a configuration's own checks.
         kind, own = written.get("model_type"), own_classes(folder)
         if own and kind not in CONFIG_MAPPING and not runs_code:
             raise ValueError(
@@ -66,22 +66,22 @@ def load_checked(
 ) -> PreTrainedModel:
     """A model with every weight from the folder.
 
-    Weights of the folder for other heads, and poolers, are left out. Weights that no state of a layer
-    depends on may be missing.
+    Weights in the folder for other heads, and poolers, are ignored. Weights that no state of a layer depends
+    on may be missing.
 
     Args:
         kind: The `Auto...` class that loads it.
-        code: As of `read_config`.
-        heads_may_be_new: Whether parts beside the encoder, and a pooler, may have random weights.
+        code: As in `read_config`.
+        heads_may_be_new: Whether heads and a pooler may be randomly initialised.
 
     Raises:
-        ValueError: weights are missing, have another shape, or belong to the encoder and have no place in it.
+        ValueError: weights are missing, have another shape, or belong to the encoder but do not exist in it.
     """
     config = read_config(folder, code=code)
     try:
         with torch.inference_mode(False):
             model, found = load_with_findings(kind, folder, config, code=code, **options)
-    except Exception as error:  # Whatever reading someone's files, or building what they describe, raises.
+    except Exception as error:  # Any error of reading the files or building the model.
         raise ValueError(
             f"the weights in {folder} cannot be read, or its config.json not built: "
             f"{type(error).__name__}: {error}"
@@ -119,10 +119,10 @@ def load_checked(
 def load_with_findings(
     kind: Any, folder: Path, config: PreTrainedConfig, *, code: str | None, **options: Any
 ) -> tuple[PreTrainedModel, dict[str, Any]]:
-    """A model, and which weights were missing, unexpected or of another shape; nothing is refused.
+    """A model, and its missing, unexpected and mismatched weights, without checks.
 
     Args:
-        config: From `read_config`.
+        config: Configuration from `read_config`.
     """
     loading = OPTIONS | {"output_loading_info": True, "ignore_mismatched_sizes": True}
     own = None if code is None else own_class(kind, config, folder)
@@ -136,11 +136,11 @@ def load_with_findings(
 
 
 def freeze_unread(encoder: PreTrainedModel, *, but: tuple[str, ...] = ()) -> None:
-    """Parameters that no state of a layer depends on are not trained; data-parallel training would wait for
-    them.
+    """Freeze parameters that no state of a layer depends on; data-parallel training would wait for their
+    gradients.
 
     Args:
-        but: Parts that something else reads.
+        but: Parts that something else reads, which stay trainable.
     """
     for name in layout_of(encoder).unread:
         if not _is_part(name, but):
@@ -150,7 +150,7 @@ def freeze_unread(encoder: PreTrainedModel, *, but: tuple[str, ...] = ()) -> Non
 def _needed(
     encoder: PreTrainedModel, prefix: str, lacking: Iterable[str], heads_may_be_new: bool
 ) -> list[str]:
-    """Those without which states, or heads that may not be new, would be random."""
+    """Missing weights that states, or heads that must be stored, depend on."""
     names = sorted(lacking)
     if not names:
         return []
@@ -161,7 +161,7 @@ def _needed(
 
 
 def _left_over(encoder: PreTrainedModel, names: Iterable[str], prefix: str) -> list[str]:
-    """Weights of the file in parts that the encoder has; those of heads are in other parts."""
+    """Unexpected weights in parts that the encoder has; weights of heads are in other parts."""
     parts = {name for name, _ in encoder.named_children()}
     constants = {name for name, _ in encoder.named_buffers()}
     own = {name: name.removeprefix(f"{prefix}.") for name in names}
@@ -176,7 +176,7 @@ def _left_over(encoder: PreTrainedModel, names: Iterable[str], prefix: str) -> l
 
 
 def _under(missing: Sequence[str], prefix: str, left_over: Iterable[str]) -> str:
-    """What to say of names that are there, with something before them."""
+    """Hint for the message if the missing names exist with a longer prefix."""
     first = missing[0].removeprefix(prefix) if missing else ""
     longer = next((name for name in left_over if first and name.endswith(f".{first}")), None)
     if longer is None:
@@ -201,7 +201,7 @@ def _named(what: str, names: list[str]) -> Iterator[str]:
 
 
 def pooler_of(encoder: PreTrainedModel, missing: Iterable[str]) -> nn.Linear | None:
-    """The dense layer of an encoder's pooler, where it has one with stored weights."""
+    """The dense layer of an encoder's pooler; None unless it has one with stored weights."""
     pooler = getattr(encoder, POOLER, None)
     dense = getattr(pooler, "dense", pooler)
     is_stored = not any(_is_part(name, (POOLER,)) for name in missing)

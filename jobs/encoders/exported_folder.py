@@ -1,8 +1,8 @@
-"""An exported model on disk, from which no common transformers class gives wrong predictions.
+"""An exported model on disk that no common transformers class loads with wrong predictions.
 
-A class without some weights in a folder initialises them randomly, with a log message only. If one of
-them is present but empty, it raises an error instead. A class that lacks none, as Llama's text classifier,
-finds an empty head: the true head has another name and is loaded only by it.
+A class that misses some weights in a folder initialises them randomly and only logs a message. If one of them
+is present but empty, it raises an error instead. A class that misses none, such as Llama's text classifier,
+finds an empty head: the real head has another name and is loaded only by that name.
 """
 
 import json
@@ -27,11 +27,11 @@ def write_model(
     """Write config, weights and the tokenizer's files.
 
     Args:
-        target: What people load it for.
+        target: What the model predicts.
         start: Folder of the tokenizer.
 
     Returns:
-        With which `key_mapping` the model's class loads the folder; mostly it needs none.
+        The `key_mapping` with which the model's class loads the folder; usually empty.
     """
     others = [
         other for other in TARGET_FACTS[target].loaded_as if other != kind and has_class(model.config, other)
@@ -48,10 +48,10 @@ def write_model(
 
 
 def refuse_wrong_loads(folder: Path, *, target: Target, trial: Trial) -> None:
-    """Load the folder by each class by which people do, which must raise or give the trial's logits.
+    """Load the folder with each commonly used class, which must raise or give the trial's logits.
 
     Raises:
-        ValueError: one gives others.
+        ValueError: a class gives other logits.
     """
     for kind in TARGET_FACTS[target].loaded_as:
         try:
@@ -84,7 +84,7 @@ def _hidden(weights: dict[str, torch.Tensor], *, prefix: str) -> dict[str, torch
 
 
 def _name_no_class(folder: Path) -> None:
-    """A pipeline that cannot load its own class would load the one that is named here."""
+    """Remove the class name: a pipeline that cannot load its own class would load the named class."""
     path = folder / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     del config["architectures"]

@@ -29,12 +29,12 @@ from layerscope.jobs.specs.encoders import EncoderFacts
 from layerscope.jobs.text.tokenising.tokenizer import load_tokenizer
 
 ROUNDING = 1e-4
-"""Most that two ways to the same states may differ by, in parts of the largest."""
+"""Maximum difference of two computations of the same states, relative to the largest."""
 SILENCE = 1e-6
-"""A change below this part of the largest is none: where a token is not seen, sums are the same to the last
-bits."""
+"""A change up to this share of the largest counts as none: if a token is not attended to, sums are equal up
+to the last bits."""
 LONGEST_TRIED = 2048
-"""Tokens; the memory of a pass grows with their square."""
+"""Maximum number of tokens tried; the memory of a pass grows with its square."""
 _LENGTH_FIELDS = (
     "max_position_embeddings",
     "n_positions",
@@ -42,17 +42,17 @@ _LENGTH_FIELDS = (
     "max_sequence_length",
     "seq_length",
 )
-"""What configurations call the longest input."""
+"""Configuration names of the maximum input length."""
 
 
 def encoder_facts(folder: str, code: str | None = None) -> dict[str, Any]:
-    """The fields of `EncoderFacts` of a folder, as JSON has them.
+    """The fields of `EncoderFacts` of a folder, as JSON values.
 
     Args:
-        code: The digest of the folder's own code where that may be run (`own_code.code_of`).
+        code: The digest of the folder's own code, if it may be run (`own_code.code_of`).
 
     Raises:
-        ValueError: layerscope cannot train or measure this encoder rightly; says why and what would do.
+        ValueError: layerscope cannot train or measure this encoder correctly, with reason and alternative.
     """
     try:
         facts = _facts(Path(folder), code)
@@ -136,11 +136,11 @@ def _is_causal(encoder: PreTrainedModel) -> bool:
 
 
 def _cut_to_one_layer(encoder: PreTrainedModel) -> str | None:
-    """Cut off layer after layer: each state must be that of the encoder cut there, also once stored and
-    built anew.
+    """Remove the top layer repeatedly: each state must equal the output of the encoder truncated there, also
+    after rebuilding it from its configuration.
 
     Returns:
-        Why the encoder cannot be cut, where layers that share their weights are in the way.
+        Why the encoder cannot be truncated, if its layers share weights.
     """
     ids, depth = sample_ids(encoder), layout_of(encoder).num_layers
     states = _states(encoder, ids)
@@ -159,7 +159,7 @@ def _cut_to_one_layer(encoder: PreTrainedModel) -> str | None:
 
 
 def _built_anew(encoder: PreTrainedModel) -> PreTrainedModel:
-    """From a copy of the configuration, as loading a stored folder builds it."""
+    """The encoder rebuilt from a copy of its configuration, as when loading a stored folder."""
     config = type(encoder.config).from_dict(encoder.config.to_dict())
     with no_init_weights():
         model: PreTrainedModel = type(encoder)(config)
@@ -174,7 +174,7 @@ def _built_anew(encoder: PreTrainedModel) -> PreTrainedModel:
 
 
 class _EmbeddedIds(TorchFunctionMode):
-    """The ids and the rows of every look-up in a table."""
+    """Records the ids and the number of rows of every embedding look-up."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,8 +189,7 @@ class _EmbeddedIds(TorchFunctionMode):
 
 
 def _position_table(encoder: PreTrainedModel) -> int | None:
-    """Tokens that a table of positions has rows for; none where no look-up has one position after the
-    other."""
+    """Number of tokens that a position table has rows for; None if no look-up has consecutive positions."""
     ids = sample_ids(encoder, 8)
     with _EmbeddedIds() as embedded:
         _states(encoder, ids)
@@ -204,7 +203,7 @@ def _position_table(encoder: PreTrainedModel) -> int | None:
 
 
 def _longest(encoder: PreTrainedModel, table: int | None) -> int | None:
-    """The longest input that runs, up to `LONGEST_TRIED` tokens tried; none where longer ones run too."""
+    """The longest input that runs, of up to `LONGEST_TRIED` tokens; None if longer ones run too."""
     written = [getattr(encoder.config, name, None) for name in _LENGTH_FIELDS]
     claimed = table or max((size for size in written if isinstance(size, int) and size > 0), default=None)
     if claimed is None:
@@ -228,7 +227,8 @@ def _runs(encoder: PreTrainedModel, num_tokens: int) -> bool:
 
 
 def _has_pooler(folder: Path, code: str | None) -> bool:
-    """Whether a pooler is stored, and is what heads build on: tanh of a dense layer on the first token."""
+    """Whether a pooler is stored and has the form that heads need: tanh of a dense layer on the first
+    token."""
     whole, dense = load_with_pooler(folder, code=code)
     if dense is None:
         return False

@@ -1,4 +1,4 @@
-"""Heads that are trained on the token states of a frozen encoder.
+"""Heads for training on the token states of a frozen encoder.
 
 Axes: B texts, T tokens, D features, H states of both directions, K labels.
 """

@@ -1,4 +1,4 @@
-"""A classifier's head in and out of the folder of its encoder."""
+"""Saves and loads a classifier's head in the folder of its encoder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +9,7 @@ from layerscope.jobs.encoders.loading import load_encoder
 
 
 def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None:
-    """Write every part of the head, and how it reads the encoder and what its logits stand for."""
+    """Write every part of the head, how it reads the encoder, and the labels of its logits."""
     parts = {
         name.removeprefix("head."): value
         for name, value in model.state_dict().items()
@@ -29,10 +29,10 @@ def save_head(model: Classifier, folder: Path, *, labels: Sequence[str]) -> None
 
 
 def load_classifier(folder: Path, *, code: str | None = None) -> Classifier:
-    """The encoder and head of a fine-tuning's folder, as they predicted there.
+    """The encoder and head of a fine-tuning's folder, with the same predictions.
 
     Args:
-        code: As of `load_encoder`.
+        code: As in `load_encoder`.
     """
     parts, reading = read_head(folder)
     layers = tuple(reading.pop("layers"))

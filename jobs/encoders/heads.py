@@ -1,7 +1,7 @@
 """Heads on an encoder's layers: pooling and a linear classifier.
 
-Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens, U units of all
-texts, where these are labelled (else U = B), D features of a layer, F features that the classifier reads,
+Axes: B texts, W windows of all texts (W = B without windows), T tokens, U labelled spans (units) of all texts
+(U = B if texts are labelled as a whole), D features of a layer, F features that the classifier reads,
 K labels.
 """
 
@@ -27,7 +27,7 @@ from layerscope.jobs.specs.recipe import LayerPooling, Pooling, TokenPooling, Wi
 
 
 def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling) -> torch.Tensor:
-    """One vector a text (B, D): the first token's, the last one's, or the mean over all.
+    """One vector per text (B, D): that of the first token, of the last token, or the mean over all tokens.
 
     Padding is on the right, and is masked.
     """
@@ -45,10 +45,10 @@ def pool(hidden_BTD: torch.Tensor, mask_BT: torch.Tensor, pooling: TokenPooling)
 
 
 class Classifier(nn.Module):
-    """An encoder without layers above those that are read, with pooling, dropout and a linear head.
+    """An encoder truncated above the layers that are read, with pooling, dropout and a linear head.
 
-    Tokens are pooled in each layer, then the layers, then the windows of a text. Where units of texts are
-    classified, the tokens of a unit's spans are pooled, each span by itself.
+    Tokens are pooled in each layer, then the layers, then the windows of a text. For labelled spans, the
+    tokens of each span are pooled separately.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Classifier(nn.Module):
         num_choices: int | None = None,
         judges_choices: bool = False,
     ) -> None:
-        """Initialises everything but the encoder randomly.
+        """Randomly initialises everything but the encoder.
 
         Args:
-            num_labels: Logits of a text or unit; 1 where a number is predicted, or each choice by itself.
-            num_spans: Of a unit, where units of texts are classified.
-            num_choices: Of a text, whose windows they are; of the one that has most.
-            judges_choices: Whether each choice is right or wrong by itself, not the best of all.
+            num_labels: Logits per text or unit; 1 for a number or the score of a choice.
+            num_spans: Number of spans of a unit, if labelled spans are classified.
+            num_choices: Largest number of choices of a text; its windows are its choices.
+            judges_choices: Whether each choice is classified as right or wrong, instead of choosing the best.
         """
         super().__init__()
         config = encoder.config
@@ -85,7 +85,7 @@ class Classifier(nn.Module):
         std = getattr(config, "initializer_range", 0.02)
         width = config.hidden_size * (num_spans or 1)
         width *= len(self.layers) if self.layer_pooling == "concat" else 1
-        # What is added to the logit of every choice changes nothing where they are set against each other.
+        # A constant added to the logit of every choice does not change the softmax over choices.
         self.head = nn.Linear(width, num_labels, bias=num_choices is None or judges_choices)
         nn.init.normal_(self.head.weight, std=std)
         if self.head.bias is not None:
@@ -94,7 +94,7 @@ class Classifier(nn.Module):
         self.attention = WindowAttention(width) if window_pooling == "attention" else None
 
     def head_parts(self) -> nn.Module:
-        """Everything but the encoder: the linear classifier, and by name what else there is below it."""
+        """Everything but the encoder: the linear classifier, and other parts below it by name."""
         parts = {"pooler": self.pooler, "attention": self.attention}
         below: dict[str, nn.Module] = {name: part for name, part in parts.items() if part is not None}
         return nn.ModuleDict({"classifier": self.head} | below) if below else self.head
@@ -137,14 +137,14 @@ class Classifier(nn.Module):
                 assert_never(never)
 
     def _logits(self, vectors_UF: torch.Tensor) -> torch.Tensor:
-        """(U, K)."""
+        """Logits (U, K)."""
         logits_UK: torch.Tensor = self.head(self.dropout(vectors_UF))
         return logits_UK
 
     def _states(
         self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None
     ) -> list[torch.Tensor]:
-        """The layers that are read (W, T, D)."""
+        """States of the layers that are read (W, T, D)."""
         reads_many = len(self.layers) > 1
         options: dict[str, object] = {"output_hidden_states": True} if reads_many else {}
         if types_WT is not None and self._takes_token_types:
@@ -158,7 +158,7 @@ class Classifier(nn.Module):
     def _vectors(
         self, ids_WT: torch.Tensor, mask_WT: torch.Tensor, types_WT: torch.Tensor | None
     ) -> torch.Tensor:
-        """What of the layers the classifier reads (W, F)."""
+        """Pooled vectors that the classifier reads (W, F)."""
         states = self._states(ids_WT, mask_WT, types_WT)
         if self.pooling == "pooler":
             assert self.pooler is not None, "made where it pools"
@@ -167,7 +167,7 @@ class Classifier(nn.Module):
 
 
 def _pool_layers(layers: list[torch.Tensor], pooling: LayerPooling) -> torch.Tensor:
-    """From one vector a layer (W, D) each to one (W, F)."""
+    """Pool one vector per layer, (W, D) each, to one vector (W, F)."""
     match pooling:
         case "concat":
             return torch.cat(layers, dim=-1)

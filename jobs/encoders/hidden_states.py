@@ -1,7 +1,6 @@
 """Pooled hidden states of every layer, from one forward pass.
 
-Axes: N texts, W windows of all texts of a batch (as many as texts where a text is one sequence), T tokens,
-D features.
+Axes: N texts, W windows of all texts of a batch (one per text without windows), T tokens, D features.
 """
 
 from collections.abc import Sequence
@@ -32,10 +31,10 @@ def pooled_layers(
 ) -> list[np.ndarray]:
     """One (N, D) float32 array for each layer, 0 the embeddings; rows in the order of the texts.
 
-    The windows of a text are pooled one by one, and their mean is the text's.
+    The windows of a text are pooled separately and then averaged.
 
     Args:
-        batch_size: Texts of a batch; of texts in windows, windows.
+        batch_size: Texts per batch, or windows per batch for texts with windows.
         type_ids, window_lengths: As in `Split`.
     """
     encoder = encoder.eval().to(device)

@@ -15,30 +15,30 @@ from torch import nn
 from transformers import PreTrainedModel
 
 NUM_TOKENS = 6
-"""Of the small pass."""
+"""Number of tokens of the small pass."""
 _SPECIAL = ("pad", "bos", "eos", "cls", "sep", "mask", "unk", "decoder_start")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Names of an encoder's modules and parameters, as `named_modules` and `named_parameters` have them."""
+    """Names of an encoder's modules and parameters, as in `named_modules` and `named_parameters`."""
 
     num_layers: int
     layers: tuple[tuple[str, ...], ...]
-    """The modules of each layer from bottom to top: one, or several where an encoder keeps parts of its
-    layers in lists side by side (XLM). Empty where layers share their weights (ALBERT)."""
+    """The modules of each layer from bottom to top: one, or several if an encoder keeps parts of its layers
+    in parallel lists (XLM). Empty if layers share their weights (ALBERT)."""
     above: tuple[str, ...]
-    """Modules that the state of the top layer passes, in order: a normalisation, or none."""
+    """Modules applied to the state of the top layer, in order: a normalisation, or none."""
     depth_outside: Mapping[str, int]
-    """Of the parameters that no layer contains: 0 for embeddings and tables that every layer reads, L + 1
-    for what follows the layers, 1 to L for what belongs to one of them (DeBERTa's convolution). Empty where
-    layers share their weights."""
+    """Depth of the parameters outside the layers: 0 for embeddings and tables that every layer reads, L + 1
+    for what follows the layers, 1 to L for what belongs to one layer (DeBERTa's convolution). Empty if layers
+    share their weights."""
     unread: frozenset[str]
-    """Parameters that the states do not depend on."""
+    """Parameters that no state depends on."""
 
 
 class Output(Protocol):
-    """What a pass with `output_hidden_states` gives."""
+    """Output of a forward pass with `output_hidden_states`."""
 
     last_hidden_state: torch.Tensor
     hidden_states: tuple[torch.Tensor, ...]
@@ -60,29 +60,29 @@ def layout_of(encoder: PreTrainedModel) -> Layout:
 
 
 def find_layout_again(encoder: PreTrainedModel) -> None:
-    """Of an encoder that has been cut."""
+    """Find the layout of an encoder again after layers were removed."""
     _LAYOUTS[encoder] = _found(encoder)
 
 
 def encoder_under(model: PreTrainedModel) -> PreTrainedModel:
-    """What the heads of a model read; the model itself where it has none."""
+    """The encoder under the heads of a model; the model itself if it has no heads."""
     return model.base_model  # type: ignore[return-value]  # transformers calls it any module
 
 
 def layer_states(encoder: PreTrainedModel, output: Output) -> list[torch.Tensor]:
-    """The state of every layer (B, T, D), 0 the embeddings, as the encoder cut off above it would give it.
+    """The state of every layer (B, T, D), 0 the embeddings, as the output of the encoder truncated above it.
 
-    What the state of the top layer passes (a normalisation), every other state passes too.
+    Modules applied to the top layer's state (a normalisation) are applied to every other state too.
 
     Args:
-        output: Of the encoder, with `output_hidden_states`.
+        output: The encoder's output with `output_hidden_states`.
     """
     modules = [encoder.get_submodule(name) for name in layout_of(encoder).above]
     return [*(_passed(modules, state) for state in output.hidden_states[:-1]), output.last_hidden_state]
 
 
 def sample_ids(encoder: PreTrainedModel, num_tokens: int = NUM_TOKENS) -> torch.Tensor:
-    """Token ids (1, T) without special ones, in no order."""
+    """Token ids (1, T) without special tokens, in arbitrary order."""
     config = encoder.config
     special = {getattr(config, f"{name}_token_id", None) for name in _SPECIAL}
     weight_VD = encoder.get_input_embeddings().weight
@@ -95,7 +95,7 @@ def sample_ids(encoder: PreTrainedModel, num_tokens: int = NUM_TOKENS) -> torch.
 
 @contextmanager
 def undisturbed(encoder: PreTrainedModel) -> Iterator[None]:
-    """A pass without dropout, after which random numbers and modes are as before."""
+    """A context without dropout that restores random states and modes."""
     training = [module for module in encoder.modules() if module.training]
     encoder.eval()
     try:
@@ -108,7 +108,7 @@ def undisturbed(encoder: PreTrainedModel) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Call:
-    """One call of a module in the pass, in the order of begins and ends."""
+    """One call of a module in the pass, with the order of its begin and end."""
 
     name: str
     begin: int
@@ -124,7 +124,7 @@ def _found(encoder: PreTrainedModel) -> Layout:
             f"{kind} is an encoder with a decoder, and layerscope reads models that are one stack of layers: "
             "use one that is an encoder alone (BERT, RoBERTa, DeBERTa, ...) or decoder-only"
         )
-    # A caller may be in inference mode, where no graph would say what a state depends on.
+    # A caller may be in inference mode, which records no autograd graph of what a state depends on.
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
@@ -163,7 +163,7 @@ def _pass(encoder: PreTrainedModel) -> tuple[list[_Call], Output, int]:
     try:
         ids_1T = sample_ids(encoder).to(encoder.device)
         return *_recorded(encoder, ids_1T), ids_1T.shape[1]
-    except Exception as error:  # Whatever the code of a family raises for want of other inputs.
+    except Exception as error:  # Any error of a model family that needs other inputs.
         raise ValueError(
             f"{type(encoder).__name__} does not read a text from token ids and their mask alone: "
             f"{type(error).__name__}: {error}"
@@ -219,8 +219,7 @@ def _recorded(encoder: PreTrainedModel, ids_1T: torch.Tensor) -> tuple[list[_Cal
 
 
 def _layers(encoder: PreTrainedModel, calls: Sequence[_Call], num_layers: int) -> tuple[tuple[str, ...], ...]:
-    """The lists with an entry a layer that no other such list contains, if the pass calls their entries in
-    order."""
+    """The outermost lists with one entry per layer whose entries the pass calls in order."""
     called = {call.name for call in calls}
     lists: list[str] = []
     for name, module in encoder.named_modules():
@@ -241,7 +240,7 @@ def _above(
     layers: Sequence[Sequence[str]],
     output: Output,
 ) -> tuple[str, ...]:
-    """What is called after the top layer and gives the last state; of nested modules the outermost."""
+    """Modules called after the top layer that give the last state; of nested modules the outermost."""
     top = layers[-1] if layers else ()
     last = max((call.end for call in calls if _is_inside(call.name, top)), default=None)
     if last is None:
@@ -277,7 +276,7 @@ def _is_inside(name: str, roots: Iterable[str]) -> bool:
 
 
 def _parameters_behind(state: torch.Tensor) -> set[int]:
-    """Ids of all parameters that a state was computed from."""
+    """Ids of all parameters that a state depends on."""
     seen, open_nodes, found = set(), [state.grad_fn], set()
     while open_nodes:
         node = open_nodes.pop()
@@ -321,16 +320,15 @@ def _span(calls: Sequence[_Call], modules: Sequence[str]) -> tuple[int, int]:
 
 
 def _layer_begun(call: _Call, spans: Sequence[tuple[int, int]]) -> int:
-    """The layer after whose begin a module is called; 0 before the first, and for what that layer calls
-    first."""
+    """The last layer that begins before the module is called; 0 before the first layer, and during it."""
     begun = sum(begin < call.begin for begin, _ in spans)
     return 0 if begun == 1 and call.begin < spans[0][1] else begun
 
 
 def _first_changed(name: str, read_by_state: Sequence[set[str]]) -> int:
-    """Of a parameter that is read without a call of its module: the first state that it changes.
+    """Depth of a parameter that is read without a call of its module: the first state that it changes.
 
-    What changes the first layer is a table that all layers read (DeBERTa's relative positions).
+    A parameter that changes the first layer is a table that all layers read (DeBERTa's relative positions).
     """
     first = next(depth for depth, read in enumerate(read_by_state) if name in read)
     return 0 if first == 1 else first + (first == len(read_by_state) - 1)

@@ -67,18 +67,18 @@ def load_pooler(folder: Path, *, code: str | None = None) -> dict[str, torch.Ten
 
 
 def load_with_pooler(folder: Path, *, code: str | None = None) -> tuple[PreTrainedModel, nn.Linear | None]:
-    """The encoder of a folder, and the dense layer of its pooler where that is stored."""
+    """The encoder of a folder, and the dense layer of its pooler, if that is stored."""
     encoder, found = load_with_findings(AutoModel, folder, read_config(folder, code=code), code=code)
     lacking = {*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])}
     return encoder, pooler_of(encoder, lacking)
 
 
 def load_for_pretraining(folder: Path, *, next_sentence: bool, code: str | None = None) -> PreTrainedModel:
-    """The encoder of a folder with its heads for masked tokens and, if requested, next sentences; new ones
-    where none are stored.
+    """The encoder of a folder with its masked-language-modelling head and, if requested, next-sentence head;
+    heads that are not stored are randomly initialised.
 
     Raises:
-        ValueError: as of `load_encoder`.
+        ValueError: as in `load_encoder`.
     """
     kind = AutoModelForPreTraining if next_sentence else AutoModelForMaskedLM
     model = load_checked(kind, folder, code=code, heads_may_be_new=True)
@@ -87,7 +87,7 @@ def load_for_pretraining(folder: Path, *, next_sentence: bool, code: str | None 
 
 
 def snapshot_folder(folder: Path, step: Checkpoint | None) -> Path:
-    """Where a training keeps its encoder of a step, or of a share of its steps; without, its last one."""
+    """Folder of a training's encoder at a step, or at a share of the steps; None means the final encoder."""
     match step:
         case None:
             return folder
@@ -108,12 +108,12 @@ def save_encoder(
 ) -> None:
     """Write config, safetensors weights and the tokenizer's files, so that `AutoModel` loads the folder.
 
-    An encoder of code of its own is followed by all that lies beside its tokenizer, so that the code's digest
-    stays.
+    For an encoder with its own code, all files beside its tokenizer are copied too, so that the code's digest
+    does not change.
 
     Args:
-        tokenizer_from: The folder that the encoder came from.
-        weights: In place of the encoder's own.
+        tokenizer_from: The folder that the encoder was loaded from.
+        weights: Weights to write instead of the encoder's own.
     """
     encoder.save_pretrained(folder, state_dict=weights)
     code = code_files(tokenizer_from) if encoder.is_remote_code() else ()
@@ -124,11 +124,11 @@ def save_encoder(
 def save_pretrained_further(
     model: PreTrainedModel, folder: Path, *, start: Path, code: str | None = None
 ) -> None:
-    """Write encoder, heads and tokenizer, so that `AutoModel` loads the folder and a chain goes on from it.
+    """Write encoder, heads and tokenizer, so that `AutoModel` and further trainings can load the folder.
 
     Args:
-        start: Folder that the training began with; a pooler that is stored there and that the model lacks,
-            since the training did not use it, is written as it was.
+        start: Folder of the base model. A pooler that is stored there and that the model does not have,
+            because the training did not use it, is written unchanged.
     """
     encoder = model.base_model
     lacks_pooler = getattr(encoder, POOLER, False) is None
@@ -142,7 +142,7 @@ def save_pretrained_further(
 
 
 def _stored_pooler(folder: Path, code: str | None) -> nn.Module | None:
-    # Loading draws what is not stored: a training that goes on must not find its random numbers changed.
+    # Loading randomly initialises what is not stored, which must not change the training's random state.
     with torch.random.fork_rng(devices=[]):
         encoder, dense = load_with_pooler(folder, code=code)
     return None if dense is None else encoder.get_submodule(POOLER)

@@ -1,7 +1,7 @@
-"""Classes of models that are code in their own folder.
+"""Model classes whose code is in the model's folder.
 
-`AutoModel` would keep the class that it first loaded for a configuration's class, and load another folder's
-weights into it although that folder has other code.
+`AutoModel` would keep the class that it loaded first for a configuration class, and load another folder's
+weights into it even if that folder has other code.
 """
 
 from pathlib import Path
@@ -12,11 +12,10 @@ from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 
 def own_class(kind: Any, config: PreTrainedConfig, folder: Path) -> type[PreTrainedModel] | None:
-    """The class in the folder's code that an `Auto...` class stands for there; none where it is one of
-    transformers'.
+    """The class in the folder's code for an `Auto...` class; None if the class is part of transformers.
 
     Args:
-        config: As the folder's code read it.
+        config: The configuration, read with the folder's code.
 
     Raises:
         ValueError: neither the folder nor transformers has such a class of this model.
@@ -24,7 +23,7 @@ def own_class(kind: Any, config: PreTrainedConfig, folder: Path) -> type[PreTrai
     named = _auto_map(config).get(kind.__name__)
     if named is not None:
         found: type[PreTrainedModel] = get_class_from_dynamic_module(named, str(folder))
-        found.register_for_auto_class(kind.__name__)  # So that what is saved carries its code.
+        found.register_for_auto_class(kind.__name__)  # So that saved models include their code.
         return found
     if type(config) not in kind._model_mapping:
         raise ValueError(
@@ -34,7 +33,7 @@ def own_class(kind: Any, config: PreTrainedConfig, folder: Path) -> type[PreTrai
 
 
 def has_own_class(kind: Any, encoder: PreTrainedModel) -> bool:
-    """Whether the code that an encoder came from names such a class."""
+    """Whether the encoder's own code has such a class."""
     return encoder.is_remote_code() and kind.__name__ in _auto_map(encoder.config)
 
 

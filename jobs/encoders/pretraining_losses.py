@@ -12,9 +12,9 @@ from transformers import PreTrainedModel
 
 
 class PretrainingLosses(nn.Module):
-    """Cross-entropies of the model's own heads; the vocabulary is scored at the masked positions only.
+    """Cross-entropies of the model's own heads; the vocabulary is scored at masked positions only.
 
-    The head for tokens is given those positions as if they were one text: it looks at one at a time.
+    The token head gets those positions as one text, because it processes each position separately.
     """
 
     def __init__(self, model: PreTrainedModel) -> None:

@@ -23,7 +23,7 @@ _CONFIGS: dict[str, type[PreTrainedConfig]] = {
     "albert": AlbertConfig,
 }
 _ALBERT_EMBEDDINGS = 128
-"""Width of ALBERT's embeddings, whatever that of its layers (Lan et al. 2020)."""
+"""Width of ALBERT's embeddings, independent of the width of its layers (Lan et al. 2020)."""
 
 
 def write_scratch_encoder(
@@ -38,13 +38,13 @@ def write_scratch_encoder(
     seed: int,
     tokenizer: Path,
 ) -> None:
-    """Write config, weights with a head for masked tokens, and the tokenizer's files.
+    """Write config, weights with a masked-language-modelling head, and the tokenizer's files.
 
-    The vocabulary and the special tokens are the tokenizer's. RoBERTa counts positions from behind the
-    number of its padding token, so its table has as many more.
+    The vocabulary and the special tokens are the tokenizer's. RoBERTa counts positions from its padding id +
+    1, so its position table is larger by that number.
 
     Raises:
-        ValueError: the width is no multiple of the heads, or the tokenizer cannot be used.
+        ValueError: the width is not a multiple of the attention heads, or the tokenizer cannot be used.
     """
     if width % heads:
         raise ValueError(f"a width of {width} cannot be shared by {heads} heads: must be a multiple of them")

@@ -37,7 +37,7 @@ class SharedEncoder(nn.Module):
         *,
         task: int,
     ) -> torch.Tensor:
-        """Logits (B, K) of one task; pairs have token types, which an encoder without them does not get."""
+        """Logits (B, K) of one task; token types of pairs are passed only to an encoder that has them."""
         options = {}
         if types_BT is not None and self._takes_token_types:
             options["token_type_ids"] = types_BT
@@ -46,7 +46,8 @@ class SharedEncoder(nn.Module):
         logits_BK: torch.Tensor = self.heads[task](vectors_BD)
         if not self.training:
             return logits_BK
-        # Data-parallel training waits for a gradient of every parameter: the other heads get one of zeros.
+        # Data-parallel training waits for a gradient of every parameter, so the other heads get zero
+        # gradients.
         others = [head for position, head in enumerate(self.heads) if position != task]
         nothing = sum(parameter.sum() for head in others for parameter in head.parameters())
         return logits_BK + 0.0 * nothing

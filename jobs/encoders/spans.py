@@ -1,4 +1,4 @@
-"""States of units: the mean over the tokens of a span, or those of two spans, one after the other.
+"""States of labelled spans (units): the mean over the tokens of a span, concatenated for a pair of spans.
 
 As in Zhou and Srikumar 2022, section 3. Axes: U units, B sentences, T tokens, D features.
 """
@@ -10,25 +10,25 @@ import torch
 from layerscope.jobs.artifacts.tokenised import Span
 
 Unit = tuple[int, tuple[Span, ...]]
-"""Position of its sentence in the batch, and one span of tokens or two."""
+"""Position of the sentence in the batch, and one or two spans of tokens."""
 Slots = list[tuple[torch.Tensor, torch.Tensor]]
-"""Of the units' first spans, and of their second ones: the place of every token among those of the batch, and
-the number of its unit."""
+"""For the units' first spans, and for their second spans: the position of every token in the flattened batch,
+and the index of its unit."""
 
 
 def slots_of(units: Sequence[Unit], *, num_tokens: int, device: torch.device | str) -> Slots:
-    """Where the tokens of the units stand in a batch of so many tokens a sentence; all have as many spans."""
+    """Positions of the units' tokens in a batch padded to `num_tokens`; all units have as many spans."""
     by_slot = zip(*([(sentence, *span) for span in spans] for sentence, spans in units), strict=True)
     return [_tokens(spans, num_tokens, device) for spans in by_slot]
 
 
 def units_of(spans_by_sentence: Sequence[Sequence[tuple[Span, ...]]]) -> list[Unit]:
-    """The units of a batch's sentences, sentence after sentence."""
+    """The units of a batch, in the order of its sentences."""
     return [(row, spans) for row, of in enumerate(spans_by_sentence) for spans in of]
 
 
 def span_means(hidden_BTD: torch.Tensor, slots: Slots) -> torch.Tensor:
-    """The state of each unit: (U, D), or (U, 2 D) where units are pairs."""
+    """The state of each unit: (U, D), or (U, 2 D) for pairs of spans."""
     flat_ND = hidden_BTD.flatten(0, 1)
     return torch.cat([_averages(flat_ND, *tokens) for tokens in slots], dim=1)
 
@@ -36,7 +36,7 @@ def span_means(hidden_BTD: torch.Tensor, slots: Slots) -> torch.Tensor:
 def _tokens(
     spans: Sequence[tuple[int, int, int]], num_tokens: int, device: torch.device | str
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of every token in a span (sentence, first, end): its row in the flat states, and the span's number."""
+    """For every token of a span (sentence, first, end): its row in the flat states, and the span's index."""
     places = [
         (sentence * num_tokens + at, row)
         for row, (sentence, *ends) in enumerate(spans)

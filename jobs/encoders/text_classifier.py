@@ -1,9 +1,9 @@
-"""A linear classifier of pooled states as the class of transformers that people load, where one computes it.
+"""A linear classifier of pooled states as a standard transformers class, if one can compute it.
 
-A class is found by trying: it gets the weights of encoder and head, and counts where it gives the logits
-that were measured on a padded batch. Most classes have two linear maps with a nonlinearity f between them.
-They compute a linear head z all the same, since f(z) - f(-z) is z for ReLU, GELU and SiLU, and 2 z for tanh
-where z is small: so the lower map is [s W; -s W], the upper one [I, -I] over the slope that is measured.
+A class is found by trial: it gets the weights of encoder and head, and is accepted if it gives the logits
+measured on a padded batch. Most classes have two linear maps with a nonlinearity f between them. They can
+still compute a linear head z, because f(z) - f(-z) is z for ReLU, GELU and SiLU, and 2 z for tanh if z is
+small: the lower map is [s W; -s W], the upper one [I, -I] divided by the measured slope.
 
 Axes: B texts, K labels, D features.
 """
@@ -28,36 +28,36 @@ from layerscope.jobs.specs.recipe import TokenPooling
 from layerscope.jobs.specs.targets import TARGET_FACTS, Kind, Target
 
 AGREEING = 3e-5
-"""Most that logits may differ by, in parts of the largest; float32 sums in another order do by a tenth."""
+"""Maximum difference of logits relative to the largest; other float32 summation orders give a tenth of it."""
 EXPONENTS = (0, -5, -8)
-"""Of 2: how large the largest z is in the lower map. ReLU, GELU and SiLU are exact at any size; below a
-normalisation z must be small, but above its rounding; in tanh, smaller. Half precision has room for all."""
+"""Exponents of 2 for the largest z in the lower map. ReLU, GELU and SiLU are exact at any size; below a
+normalisation z must be small, but above its rounding; for tanh, smaller. All fit into half precision."""
 
 READING: dict[str, dict[TokenPooling, tuple[str, ...]]] = {
     "classifier_pooling": {"cls": ("bos", "cls"), "mean": ("mean",), "last": ()},
     "summary_type": {"cls": ("first",), "mean": ("mean",), "last": ("last",)},
 }
-"""Fields of a configuration that say which states a classifier reads, and what they are for each pooling."""
+"""Configuration fields that select the states a classifier reads, with their value for each pooling."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Texts by which a class is found."""
+    """Texts and logits that test a class."""
 
     split: Split
-    """Of different lengths, so that the batch has padding."""
+    """Texts of different lengths, so that the batch has padding."""
     pad_id: int
-    """Of the tokenizer."""
+    """The tokenizer's padding id."""
     pooling: TokenPooling
     promised_BK: np.ndarray
-    """What was measured."""
+    """The measured logits."""
 
     def logits(self, model: PreTrainedModel, kind: Kind) -> np.ndarray:
-        """What the model makes of the texts."""
+        """The model's logits for the texts."""
         return text_logits(model, kind, self.split, pooling=self.pooling, pad_id=self.pad_id).numpy()
 
     def is_passed_by(self, model: PreTrainedModel, kind: Kind) -> bool:
-        """Whether the logits are those that were measured."""
+        """Whether the model's logits agree with the measured ones."""
         found_BK = self.logits(model, kind)
         if found_BK.shape != self.promised_BK.shape:
             return False
@@ -68,23 +68,23 @@ class Trial:
 def text_classifier(
     encoder: PreTrainedModel, config: PreTrainedConfig, head: TextHead, *, target: Target, trial: Trial
 ) -> tuple[PreTrainedModel, Kind] | None:
-    """A model that gives the trial's logits, and of which kind it is; none where no class does.
+    """A model that gives the trial's logits, and its kind; None if no class does.
 
     Args:
-        config: The encoder's, with the labels.
+        config: The encoder's configuration, with the labels.
     """
     for kind in TARGET_FACTS[target].loaded_as:
         for settings in _settings(config, head.pooling, trial.pad_id) if has_class(config, kind) else ():
             model = new_model(_with(config, settings), kind)
             take_encoder(model, encoder)
-            # The model stays as that filling left it which passed.
+            # The model keeps the weights of the filling that passed.
             if any(trial.is_passed_by(model, kind) for _ in _fillings(model, kind, encoder, head, trial)):
                 return model, kind
     return None
 
 
 def _settings(config: PreTrainedConfig, pooling: TokenPooling, pad_id: int) -> Iterator[dict[str, Any]]:
-    """What the configuration says otherwise: which token is padding, and what its classifier reads."""
+    """Changes of the configuration to try: the padding token, and what the classifier reads."""
     always: dict[str, Any] = {}
     if pooling == "last" or config.pad_token_id is None:
         always["pad_token_id"] = pad_id
@@ -107,10 +107,10 @@ def _with(config: PreTrainedConfig, settings: dict[str, Any]) -> PreTrainedConfi
 
 
 def take_encoder(model: PreTrainedModel, encoder: PreTrainedModel) -> None:
-    """Give the model every weight of the encoder for which it has a place.
+    """Copy every encoder weight that the model has.
 
-    What has none (a head on all layers that is not read, as ESM's, in a model with fewer) matters where the
-    model then fails its trial.
+    Weights that it does not have (such as ESM's unread head on all layers, in a model with fewer) matter only
+    if the model then fails its trial.
     """
     places = model.base_model.state_dict()
     weights = {
@@ -128,7 +128,7 @@ def _fillings(
     head: TextHead,
     trial: Trial,
 ) -> Iterator[None]:
-    """Fill the model's own linear maps in one way after the other."""
+    """Fill the model's own linear maps in each possible way."""
     maps = _own_maps(model, encoder)
     upper = [linear for linear in maps if linear.out_features == head.num_labels]
     if len(upper) != 1:
@@ -150,14 +150,14 @@ def _fillings(
 
 
 def _own_maps(model: PreTrainedModel, encoder: PreTrainedModel) -> list[nn.Linear]:
-    """Those that are not the encoder's: its pooler counts as the model's, which may read it."""
+    """The model's linear maps that are not the encoder's. The pooler counts as the model's."""
     names = {name for name in encoder.state_dict() if not name.startswith("pooler.")}
     of_encoder = {id(part) for name, part in model.base_model.named_modules() if f"{name}.weight" in names}
     return [part for part in model.modules() if isinstance(part, nn.Linear) and id(part) not in of_encoder]
 
 
 def _fill(linear: nn.Linear, weight: np.ndarray, bias: np.ndarray) -> None:
-    """In part, where the map is larger; its other weights are 0."""
+    """Set weight and bias; if the map is larger, its other weights are 0."""
     rows, columns = weight.shape
     with torch.no_grad():
         linear.weight.zero_()
@@ -168,8 +168,8 @@ def _fill(linear: nn.Linear, weight: np.ndarray, bias: np.ndarray) -> None:
 
 
 def _one_map(model: PreTrainedModel, upper: nn.Linear, head: TextHead) -> Iterator[None]:
-    """Where the map has no bias, a normalisation above the layers takes it: states that are shifted by d have
-    logits that are larger by weight @ d."""
+    """Fill a single map. If it has no bias, a normalisation above the layers takes it: shifting states by d
+    adds weight @ d to the logits."""
     _fill(upper, head.weight_KD, head.bias_K)
     if upper.bias is not None or not head.bias_K.any():
         yield
@@ -197,10 +197,10 @@ def _two_maps(
     trial: Trial,
     found_BK: Callable[[], np.ndarray],
 ) -> Iterator[None]:
-    """The lower map to z and -z, the upper one to their difference, divided by the slope that is found.
+    """Fill the lower map with z and -z, the upper one with their difference divided by the measured slope.
 
-    The bias is the upper map's, or else part of z. Of the lower map's other rows every second is 1: where a
-    normalisation is above it, they are what it sees.
+    The bias is in the upper map, or else in z. Every second of the lower map's other rows is 1, so that a
+    normalisation above it depends on them.
     """
     num_labels = head.num_labels
     bias_K = head.bias_K if getattr(upper, "bias", None) is None else np.zeros_like(head.bias_K)

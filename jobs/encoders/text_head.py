@@ -1,6 +1,6 @@
-"""A linear classifier of one layer's pooled states, as a fine-tuning or a refit leaves it on disk.
+"""A linear classifier of one layer's pooled states, read from the folder of a fine-tuning or a refit.
 
-Axes: N texts, K labels (1 where a number is predicted or a choice is scored), D features.
+Axes: N texts, K labels (1 for a number or the score of a choice), D features.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from layerscope.jobs.specs.recipe import Pooling, TokenPooling
 
 @dataclass(frozen=True)
 class TextHead:
-    """Logits are linear in the pooled states, or in what the encoder's pooler makes of the first token's."""
+    """Logits are linear in the pooled states, or in the pooler's output for the first token."""
 
     pooling: TokenPooling
     weight_KD: Floats
@@ -26,7 +26,7 @@ class TextHead:
 
     @classmethod
     def tuned(cls, folder: Path, pooling: Pooling) -> Self:
-        """Of a fine-tuning's folder."""
+        """The head in a fine-tuning's folder."""
         weight_KD, bias_K = read_tuned_head(folder)
         if pooling != "pooler":
             return cls(pooling, weight_KD, bias_K)
@@ -34,7 +34,8 @@ class TextHead:
 
     @classmethod
     def refitted(cls, folder: Path, layer: int, pooling: Pooling) -> Self:
-        """Of a refit's folder; where the tuned head has a pooler, those are fitted to what it reads."""
+        """The head of one layer in a refit's folder; with pooling `pooler` it is fitted to first-token
+        states."""
         return cls("cls" if pooling == "pooler" else pooling, *read_layer_head(folder, layer))
 
     @property
@@ -42,7 +43,7 @@ class TextHead:
         return len(self.bias_K)
 
     def logits(self, states_ND: Floats) -> Floats:
-        """(N, K) of states that are pooled as the head reads them."""
+        """Logits (N, K) of states that are pooled as the head expects."""
         if self.pooler is not None:
             weight_DD, bias_D = self.pooler
             states_ND = np.tanh(states_ND @ weight_DD.T + bias_D)

@@ -1,7 +1,7 @@
-"""A linear classifier of pooled states as one of transformers' own models, which classifies every token.
+"""A linear classifier of pooled states as a transformers token classifier.
 
-Its logits at the first token are those of a head on [CLS], those at the last token of a head there. The mean
-of its logits over the tokens is what a head on the mean of their states gives, as both are linear.
+Its logits at the first token are those of a head on [CLS], at the last token those of a head there. The mean
+of its logits over tokens equals the logits of a head on the mean state, because both are linear.
 """
 
 import torch
@@ -14,10 +14,10 @@ from layerscope.jobs.encoders.text_head import TextHead
 
 
 def token_classifier(encoder: PreTrainedModel, config: PreTrainedConfig, head: TextHead) -> PreTrainedModel:
-    """The encoder under the head.
+    """The encoder with the head as a token classifier.
 
     Args:
-        config: The encoder's, with the labels.
+        config: The encoder's configuration, with the labels.
 
     Raises:
         ValueError: the head has a pooler, or the family's token classifier is not a linear layer on the

@@ -1,6 +1,6 @@
-"""States of spans of tokens in every layer, from one forward pass over the sentences that hold them.
+"""States of labelled spans in every layer, from one forward pass over their sentences.
 
-Axes: U units, B sentences of a batch, T tokens, D features.
+Axes: U labelled spans or pairs of spans (units), B sentences of a batch, T tokens, D features.
 """
 
 from collections import defaultdict
@@ -27,12 +27,12 @@ def unit_layers(
     type_ids: Sequence[Sequence[int]] | None = None,
     batch_size: int = 32,
 ) -> list[np.ndarray]:
-    """One (U, D) float32 array a layer, 0 the embeddings, in the order of the units; (U, 2 D) for pairs.
+    """One (U, D) float32 array per layer, 0 the embeddings, in the order of the units; (U, 2 D) for pairs.
 
-    A span is the mean over its tokens. All units have as many spans.
+    The state of a span is the mean over its tokens. All units have the same number of spans.
 
     Args:
-        type_ids: Token types, where sentences are pairs of texts.
+        type_ids: Token types, if sentences are pairs of texts.
     """
     encoder = encoder.eval().to(device)
     units_by_sentence = defaultdict(list)

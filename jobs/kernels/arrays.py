@@ -1,4 +1,4 @@
-"""Types of arrays by what they hold; which axes they have, their names say."""
+"""Array types by element type; variable names give the axes."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -7,18 +7,17 @@ from functools import cache
 import torch
 
 _ROUNDING = 1e-5
-"""Largest error of a product, in parts of its largest entry, that float32 explains: sums of 256 terms were
-seen 1e-6 off. Of factors rounded to bfloat16 it is 5e-4."""
+"""Largest relative error of a product (by its largest entry) that float32 explains: 1e-6 was observed for
+sums of 256 terms. Factors rounded to bfloat16 give 5e-4."""
 
 
 @contextmanager
 def fast_float32_products() -> Iterator[None]:
-    """Inside, torch multiplies float32 matrices on the processor by oneDNN wherever that is still float32.
+    """Context in which torch multiplies float32 matrices on the CPU with oneDNN, if that still is float32.
 
-    By default they go to MKL, which leaves half of the vector width of an AMD processor alone: 105 against
-    245 GFLOP/s on one core of family 26. torch hands them to oneDNN where it is permitted to compute in
-    bfloat16, a permission of which oneDNN makes use on tile units (AMX) only. So it is given where products
-    under it are seen to be right to float32, and nothing changes elsewhere.
+    The default is MKL, which uses half of the vector width of an AMD processor: 105 against 245 GFLOP/s on
+    one core of family 26. torch uses oneDNN if it may compute in bfloat16, a permission that oneDNN uses only
+    on tile units (AMX). So the permission is given only if a test product under it has float32 accuracy.
     """
     settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # set when torch is imported
     before = settings.fp32_precision
@@ -31,7 +30,7 @@ def fast_float32_products() -> Iterator[None]:
 
 @cache
 def permission_leaves_float32() -> bool:
-    """Whether products under the permission are seen to be right to float32; tried once in a process."""
+    """Whether test products under the permission have float32 accuracy; tested once per process."""
     if not torch.backends.mkldnn.is_available():
         return False
     settings = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]  # as above

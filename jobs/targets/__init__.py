@@ -1,1 +1,1 @@
-"""Task types: what each computes of its logits and of its layers, one file a type."""
+"""Task types: loss, predictions, metrics and layer heads of each, one file per type."""

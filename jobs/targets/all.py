@@ -1,4 +1,4 @@
-"""Every task type by its name."""
+"""All task types by name."""
 
 from collections.abc import Mapping
 

@@ -1,6 +1,6 @@
-"""Which of a row's own choices, so many as it has, are right: each is judged by itself.
+"""Multiple-answer tasks: each of a row's own choices, of any number, is classified as right or wrong.
 
-Axes: N rows, K choices of the row that has most; the logits of choices that a row lacks are minus infinity.
+Axes: N rows, K the largest number of choices of a row; logits of missing choices are minus infinity.
 """
 
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from layerscope.jobs.targets.task_type import HeadShape, TaskType
 
 
 def exact_match(answers: Sequence[Answers], chosen: Sequence[int]) -> float:
-    """Part of the rows of which the chosen place is right."""
+    """Share of rows whose chosen position is right."""
     return float(np.mean(_are_right(answers, chosen)))
 
 
 def token_f1(answers: Sequence[Answers], chosen: Sequence[int]) -> float:
-    """Mean over the rows of the F1 of the chosen place's words."""
+    """Mean over rows of the token F1 of the chosen position."""
     return float(np.mean([of.token_f1[place] for of, place in zip(answers, chosen, strict=True)]))
 
 
 def _mean_loss(logits_NK: torch.Tensor, answers: Sequence[Answers]) -> torch.Tensor:
-    """Binary cross entropy in nats, the mean over a row's choices, and then over rows.
+    """Binary cross-entropy in nats, averaged over a row's choices and then over rows.
 
-    So are ReCoRD's in SuperGLUE's baselines (Wang et al. 2019, section 4: "the probability of each candidate
-    independent of other candidates") and in jiant, where each choice weighs the same, and so a row with many
-    of them more.
+    ReCoRD uses binary cross-entropy in SuperGLUE's baselines (Wang et al. 2019, section 4: "the probability
+    of each candidate independent of other candidates") and in jiant, where each choice has the same weight,
+    so that rows with many choices weigh more.
     """
     is_there_NK = ~torch.isneginf(logits_NK)
     is_right_NK = torch.zeros_like(logits_NK)

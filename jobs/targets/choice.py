@@ -1,4 +1,4 @@
-"""Which of a row's own choices is right, of which all rows have equally many."""
+"""Multiple-choice tasks: one of a row's own choices is right; all rows have the same number of choices."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ def _fit_heads(
     seed: int,
     **_: object,
 ) -> RefittedHeads:
-    """By conditional logit."""
+    """Conditional logit."""
     return choice_heads(layers, targets_N, num_choices=num_labels, penalties=penalties, seed=seed)
 
 

@@ -1,4 +1,4 @@
-"""One label of several, of a text or of a unit of it."""
+"""Classification: one of several labels, of a text or of a labelled span."""
 
 from collections.abc import Sequence
 
@@ -12,17 +12,17 @@ from layerscope.jobs.targets.task_type import Export, HeadShape, TaskType
 
 
 def mean_cross_entropy(logits_NK: torch.Tensor, labels: Sequence[int]) -> torch.Tensor:
-    """In nats."""
+    """Mean cross-entropy in nats, with a gradient."""
     return torch.nn.functional.cross_entropy(logits_NK, torch.tensor(labels, device=logits_NK.device))
 
 
 def reported_cross_entropy(labels: Sequence[int], logits_NK: np.ndarray) -> float:
-    """In nats, in float64."""
+    """Mean cross-entropy in nats, in float64."""
     return cross_entropy(np.asarray(labels), logits_NK)
 
 
 def beats_most_frequent(train: Sequence[int], labels: Sequence[int], logits_NK: np.ndarray) -> bool:
-    """Whether it does better than always saying the training data's most frequent label, or place."""
+    """Whether predictions significantly beat the training data's most frequent label or choice position."""
     labels_N = np.asarray(labels)
     return beats_majority(np.asarray(train), labels_N, int(np.sum(labels_N == logits_NK.argmax(axis=1))))
 
@@ -36,7 +36,7 @@ def _fit_heads(
     seed: int,
     device: str,
 ) -> RefittedHeads:
-    """By logistic regression."""
+    """Multinomial logistic regression."""
     return refitted_heads(
         layers, targets_N, penalties=penalties, num_classes=num_labels, seed=seed, device=device
     )

@@ -1,9 +1,9 @@
-"""What is to be predicted, from the states of one layer: linear heads applied to them and fitted to them.
+"""Linear heads on the states of one layer: fitting and scoring them.
 
-Of choices, the rows of states are the choices of the first question, of the second, and so on.
+For choices, the rows of states are the choices of the first question, then of the second, and so on.
 
-Axes: N examples, R rows of states (R = N, or as many for each example as it has choices), D features,
-H logits of a row (one for each label, or 1 where a number is predicted or a choice is scored by itself).
+Axes: N examples, R rows of states (R = N, or N times the number of choices), D features, H logits of a row
+(one per label, or 1 for a number or the score of a choice).
 """
 
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ NO_ANSWERS = "heads on layers read one label, number or right choice, not choice
 def fit_heads(
     train: "Part", target: Target, *, num_labels: int, penalties: Sequence[float], seed: int, device: str
 ) -> RefittedHeads:
-    """A head for each layer.
+    """Fit a head for each layer.
 
     Args:
-        num_labels: Of choices, how many an example has.
+        num_labels: Number of labels, or of choices of an example.
 
     Raises:
-        ValueError: too few examples to choose a penalty on, or several choices may be right.
+        ValueError: too few examples to choose a penalty, or several choices may be right.
     """
     targets_N, fit = targets_of(train, target, num_labels), TARGETS[target].fit_heads
     assert fit is not None, "one label, number or choice has heads"
@@ -52,7 +52,7 @@ def targets_of(part: "Part", target: Target, num_labels: int) -> np.ndarray:
 def layer_scores(
     part: "Part", depth: int, head: tuple[np.ndarray, np.ndarray], target: Target, *, num_labels: int
 ) -> dict[str, float]:
-    """Every metric of the target, where a head reads one layer of a part.
+    """Every metric of the target for a head on one layer of a part.
 
     Args:
         head: Weight (H, D) and bias (H,).
@@ -62,7 +62,7 @@ def layer_scores(
 
 
 def row_scores(part: "Part", logits_RH: np.ndarray, target: Target, *, num_labels: int) -> dict[str, float]:
-    """Every metric of the target, given the logits of the rows of a part."""
+    """Every metric of the target, from the logits of the rows of a part."""
     task = TARGETS[target]
     num_rows = task.rows_per_example(num_labels)
     logits_NK = logits_RH if num_rows == 1 else logits_RH.reshape(-1, num_rows)

@@ -1,4 +1,4 @@
-"""A number."""
+"""Regression: a number."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from layerscope.jobs.targets.task_type import Export, HeadShape, TaskType
 
 
 def _mean_loss(logits_N1: torch.Tensor, numbers: Sequence[float]) -> torch.Tensor:
-    """The mean squared error."""
+    """Mean squared error."""
     numbers_N = torch.tensor(numbers, dtype=logits_N1.dtype, device=logits_N1.device)
     return torch.nn.functional.mse_loss(logits_N1.squeeze(1), numbers_N)
 
@@ -21,7 +21,7 @@ def _mean_loss(logits_N1: torch.Tensor, numbers: Sequence[float]) -> torch.Tenso
 def _fit_heads(
     layers: Sequence[np.ndarray], targets_N: np.ndarray, *, penalties: Sequence[float], **_: object
 ) -> RefittedHeads:
-    """By ridge regression, which draws nothing."""
+    """Ridge regression, which needs no seed."""
     return ridge_heads(layers, targets_N, penalties=penalties)
 
 

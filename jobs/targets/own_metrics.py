@@ -1,4 +1,4 @@
-"""Loads a metric of the user's own: the value `METRIC` of its file, or an attribute of a package."""
+"""Loads a custom metric: the value `METRIC` of its file, or an attribute of a package."""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ ATTRIBUTE = "METRIC"
 
 @dataclass(frozen=True)
 class LoadedMetric:
-    """A metric of the user's own, ready to score predictions."""
+    """A custom metric, ready to score predictions."""
 
     name: str
     path: Path
     declared: TaskMetric
 
     def value(self, targets: Sequence[Any], predictions: Sequence[Any]) -> float:
-        """The metric of predictions (N).
+        """The metric value of predictions (N).
 
         Raises:
             ValueError: the function fails, or does not return a number within the declared scale.
@@ -44,7 +44,7 @@ class LoadedMetric:
 
 
 def load_metric(selected_by: str | OwnMetric | None, path: Path | None) -> LoadedMetric | None:
-    """The metric of the user's own that selects the best weights; None where a built-in one does.
+    """The custom metric that selects the best weights; None if a built-in one does.
 
     Args:
         path: The file that defines it.
@@ -59,7 +59,7 @@ def load_metric(selected_by: str | OwnMetric | None, path: Path | None) -> Loade
 
 
 def declared(name: str, path: str, entry_point: str | None) -> dict[str, Any]:
-    """What the metric declares, as JSON has it; for the planner, which runs no code of others itself."""
+    """What the metric declares, as JSON values; for the planner, which does not run user code itself."""
     metric = _load(name, Source(Path(path), entry_point)).declared
     return {"scale": list(metric.scale), "targets": list(metric.targets)}
 

@@ -1,7 +1,7 @@
-"""A task type as one value: everything that differs between labels, numbers and choices where arrays are met.
+"""A task type as one value: all array computations that differ between labels, numbers and choices.
 
-Axes: N targets, K labels or choices (1 where a number is predicted), R rows of states (R = N, or as many for
-each target as it has choices), H logits of a row (K, or 1 where a choice is scored by itself).
+Axes: N targets, K labels or choices (1 for a number), R rows of states (R = N, or N times the number of
+choices), H logits of a row (K, or 1 for the score of a choice).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from layerscope.jobs.specs.targets import TARGET_FACTS, Metric, Target, TargetFa
 from layerscope.jobs.targets.own_metrics import LoadedMetric
 
 Targets = Sequence[Any] | np.ndarray
-"""Those of `jobs.artifacts.tokenised.Split`: places of labels or choices, numbers, or `Answers`."""
+"""Targets as in `jobs.artifacts.tokenised.Split`: positions of labels or choices, numbers, or `Answers`."""
 
 
 class HeadShape(NamedTuple):
@@ -29,7 +29,7 @@ class HeadShape(NamedTuple):
 
 
 class FitHeads(Protocol):
-    """A linear head for each layer."""
+    """Fits a linear head for each layer."""
 
     def __call__(
         self,
@@ -48,54 +48,54 @@ class Export:
     """How an exported model of the type is described and called."""
 
     title: str
-    """What the card calls such a model."""
+    """Title of the model card."""
     pipeline: Callable[[str, str, str], str]
-    """Lines of Python that give what is predicted by a pipeline `classify`: of what it is given (`given`), of
-    a text with its pair (`pair`) and of the options that cut (`cut`)."""
+    """Python lines that get predictions from a pipeline `classify`, given Python code of its input (`given`),
+    of a text with its pair (`pair`) and of the truncation options (`cut`)."""
     answer: str
-    """The line of Python from `logits` to what is predicted."""
+    """Python line that gets predictions from `logits`."""
     in_words: Callable[[Sequence[str]], str]
-    """What the logits stand for, given the names of the labels."""
+    """Description of the logits, given the names of the labels."""
 
 
 @dataclass(frozen=True)
 class TaskType:
-    """What a task type computes of logits (N, K) and of states of layers."""
+    """What a task type computes from logits (N, K) and from states of layers."""
 
     name: Target
     head: Callable[[int], HeadShape]
-    """Given the number of labels, or of choices of the row that has most."""
+    """The head's shape, given the number of labels, or the largest number of choices of a row."""
     mean_loss: Callable[[torch.Tensor, Sequence[Any]], torch.Tensor]
-    """What a training minimises, as one number with a gradient."""
+    """Training loss: one number with a gradient."""
     reported_loss: Callable[[Sequence[Any], np.ndarray], float]
-    """The same of a whole split, in the precision in which it is reported."""
+    """The same loss for a whole split, in the precision in which it is reported."""
     has_learnt: Callable[[Sequence[Any], Sequence[Any], np.ndarray], bool]
-    """Given training targets, targets and logits: whether predictions do better than the one answer that
-    suits the training data best, or than drawing a choice where rows have differently many; one-sided, 95 %.
-    The best of several evaluations passes a little more easily than a single one."""
+    """Given training targets, targets and logits: whether predictions significantly beat the best constant
+    prediction on the training data, or random choice if rows have different numbers of choices; one-sided,
+    95 %. The best of several evaluations passes slightly more easily than a single one."""
     predict: Callable[[np.ndarray], np.ndarray] = lambda logits_NK: logits_NK.argmax(axis=1)
-    """The number of the most likely label or choice (N); or the predicted number itself."""
+    """Index of the most likely label or choice (N), or the predicted number."""
     written: Callable[[Sequence[Any]], list[Any]] = list
-    """Targets as JSON has them beside predictions."""
+    """Targets as JSON values, as stored with predictions."""
     first_bias: Callable[[Sequence[Any]], float] | None = None
-    """Where the bias of the head begins, given the training targets; at 0 without."""
+    """Initial bias of the head, given the training targets; 0 if None."""
     fit_heads: FitHeads | None = None
-    """None where several choices of a row may be right."""
+    """None if several choices of a row may be right."""
     export: Export | None = None
-    """None where no class of transformers answers so."""
+    """None if transformers has no class for this task type."""
 
     @property
     def facts(self) -> TargetFacts:
-        """What is known of it without arrays."""
+        """The facts about the type that need no arrays."""
         return TARGET_FACTS[self.name]
 
     def predictions(self, logits_NK: np.ndarray) -> list[int] | list[float]:
-        """As JSON has them."""
+        """Predictions as JSON values."""
         predictions: list[int] | list[float] = self.predict(logits_NK).tolist()
         return predictions
 
     def metrics(self, targets: Targets, logits_NK: np.ndarray) -> dict[str, float]:
-        """Every metric by name; those of two labels last, and only where labels are two."""
+        """Every metric by name; binary metrics come last, and only with two labels."""
         predictions = self.predictions(logits_NK)
         found: dict[str, float] = {}
         for metric in sorted(self.facts.metrics, key=lambda metric: metric.of_two_labels):
@@ -111,14 +111,14 @@ class TaskType:
         prefix: str,
         own: LoadedMetric | None = None,
     ) -> dict[str, float]:
-        """Every metric, the user's own one too, and the mean loss, as `<prefix>/accuracy`."""
+        """Every metric, including a custom one, and the mean loss, by names such as `<prefix>/accuracy`."""
         found = self.metrics(targets, logits_NK) | {"loss": self.reported_loss(targets, logits_NK)}
         if own is not None:
             found[own.name] = own.value(self.written(targets), self.predictions(logits_NK))
         return {f"{prefix}/{name}": value for name, value in found.items()}
 
     def rows_per_example(self, num_labels: int) -> int:
-        """Rows of states one after the other that are of one target."""
+        """Number of consecutive rows of states per target."""
         return num_labels if self.facts.choices_apart else 1
 
 

@@ -13,7 +13,7 @@ import torch
 
 
 class BertAdam(torch.optim.Optimizer):
-    """Adam without bias correction, with decoupled weight decay and each tensor's gradient clipped by itself.
+    """Adam without bias correction, with decoupled weight decay and gradient clipping per tensor.
 
     m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;  p <- p - rate (m / (sqrt(v) + eps) + weight_decay p)
 
@@ -42,7 +42,7 @@ class BertAdam(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # takes no closure
-        """Move every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         assert closure is None
         for group in self.param_groups:
             for parameter in group["params"]:
@@ -67,7 +67,8 @@ class BertAdam(torch.optim.Optimizer):
 def original_schedule(
     optimizer: torch.optim.Optimizer, *, num_steps: int, warmup: float
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Rates rise as x / warmup over the first part of the steps and then are 1 - x, x the part that is done.
+    """Learning rates are multiplied by x / warmup while x < warmup, then by 1 - x; x is the share of steps
+    done.
 
     At the end of the warm-up they jump from 1 down to 1 - warmup.
     """

@@ -1,4 +1,4 @@
-"""Checkpoints of a training run in its scratch folder: complete or absent, replaced by the next one."""
+"""Training checkpoints in the scratch folder: complete or absent, replaced by the next one."""
 
 import json
 import shutil
@@ -13,14 +13,14 @@ from torch.optim.lr_scheduler import LambdaLR
 LATEST = "checkpoint"
 PREVIOUS = "checkpoint-previous"
 PROGRESS = "training.json"
-"""Written last; with another format it gets another name, so that an older checkpoint does not count."""
+"""Written last. A change of format needs another name, so that older checkpoints are ignored."""
 TENSORS = "tensors.safetensors"
 
 
 def save_checkpoint(
     accelerator: Accelerator, scratch: Path, *, progress: dict[str, Any], tensors: dict[str, torch.Tensor]
 ) -> None:
-    """Write weights, optimiser, random states, progress and tensors; every process of a gang calls it."""
+    """Write weights, optimiser, random states, progress and tensors; every process of a gang must call it."""
     aside = scratch / "checkpoint-aside"
     if accelerator.is_main_process:
         shutil.rmtree(aside, ignore_errors=True)
@@ -42,7 +42,7 @@ def save_checkpoint(
 def load_checkpoint(
     accelerator: Accelerator, scratch: Path
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor]] | None:
-    """Load the newest checkpoint; returns its progress and tensors, nothing if there is none."""
+    """Load the newest checkpoint; returns its progress and tensors, None if there is none."""
     for folder in (scratch / LATEST, scratch / PREVIOUS):
         if (folder / PROGRESS).exists():
             accelerator.load_state(str(folder))
@@ -52,10 +52,10 @@ def load_checkpoint(
 
 
 def schedule_state(schedule: LambdaLR) -> dict[str, Any]:
-    """What a checkpoint keeps of a schedule, as JSON has it: all but the functions that are its shape."""
+    """The JSON state of a schedule for a checkpoint: everything but its functions."""
     return {key: value for key, value in schedule.state_dict().items() if key != "lr_lambdas"}
 
 
 def restore_schedule(schedule: LambdaLR, state: dict[str, Any]) -> None:
-    """Go on where the schedule of a checkpoint was."""
+    """Restore the schedule of a checkpoint."""
     schedule.load_state_dict(state | {"lr_lambdas": [None] * len(schedule.lr_lambdas)})

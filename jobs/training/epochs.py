@@ -8,12 +8,12 @@ from layerscope.jobs.text.tokenising.batches import length_bucketed_batches
 
 
 class Epochs:
-    """Passes over all examples, laid end to end, in batches of texts of similar length."""
+    """Consecutive passes over all examples, in batches of texts of similar length."""
 
     def __init__(self, lengths: Sequence[int], *, batch_size: int, seed: int) -> None:
-        """Given the tokens of each example."""
+        """`lengths` are the numbers of tokens of each example."""
         self.num_batches = math.ceil(len(lengths) / batch_size)
-        """Of one epoch."""
+        """Number of batches of one epoch."""
 
         @lru_cache(maxsize=1)
         def of_epoch(epoch: int) -> list[list[int]]:
@@ -22,6 +22,6 @@ class Epochs:
         self._of_epoch = of_epoch
 
     def batch(self, number: int) -> list[int]:
-        """Positions of the examples of a batch, counted from 0 over all epochs."""
+        """Indices of the examples of batch `number`, counted from 0 over all epochs."""
         epoch, place = divmod(number, self.num_batches)
         return self._of_epoch(epoch)[place]

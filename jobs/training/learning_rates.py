@@ -16,17 +16,17 @@ AFTER_LAYERS = "after the layers"
 
 @dataclass(frozen=True)
 class Group:
-    """Parameters that share a rate and a weight decay."""
+    """Parameters that share a learning rate and a weight decay."""
 
     name: str
     parameters: tuple[nn.Parameter, ...]
     learning_rate: float
     weight_decay: float
     names: tuple[str, ...] = ()
-    """Of the parameters, in their order."""
+    """Names of the parameters, in the same order."""
 
     def described(self) -> ParameterGroup:
-        """What an artifact says of it."""
+        """The group as an artifact records it."""
         return ParameterGroup(
             self.name,
             sum(parameter.numel() for parameter in self.parameters),
@@ -38,10 +38,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Convention:
-    """How an implementation counts the decays; the head, and what follows the layers, have no decay."""
+    """How an implementation counts decays. The head and what follows the layers have no decay."""
 
     decays_of_top: int
-    """Decays of the top layer; each layer below has one more, and the embeddings one more than the lowest."""
+    """Decays of the top layer. Each layer below has one more; the embeddings one more than the lowest
+    layer."""
     decays_embeddings: bool = True
     head_has_weight_decay: bool = True
 
@@ -86,7 +87,8 @@ def parameter_groups(encoder: PreTrainedModel, head: nn.Module, training: Traini
 def groups_at_one_rate(
     model: nn.Module, *, learning_rate: float, weight_decay: float, name: str = "all"
 ) -> list[Group]:
-    """Every parameter of a model at the same rate; biases and normalisation weights have no weight decay."""
+    """All parameters of a model at one learning rate; biases and normalisation weights have no weight
+    decay."""
     named = dict(model.named_parameters())
     matrices = {key: parameter for key, parameter in named.items() if parameter.ndim > 1}
     vectors = {key: parameter for key, parameter in named.items() if parameter.ndim <= 1}
@@ -97,10 +99,10 @@ def groups_at_one_rate(
 
 
 def check_complete(groups: Iterable[Group], named_parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
-    """Every trained parameter must be in exactly one group.
+    """Check that every trained parameter is in exactly one group.
 
     Raises:
-        ValueError: one is in none, or in several, and would stand still or be trained twice a step.
+        ValueError: a parameter is in no group (it would never be trained), or in several.
     """
     counts = Counter(id(parameter) for group in groups for parameter in group.parameters)
     named = {name: parameter for name, parameter in named_parameters if parameter.requires_grad}
@@ -111,7 +113,7 @@ def check_complete(groups: Iterable[Group], named_parameters: Iterable[tuple[str
 
 
 def num_decays_by_depth(training: Training, *, num_layers: int) -> dict[int, int]:
-    """How often the decay is applied at each depth: 0 the embeddings, 1 to L layers, L + 1 what follows."""
+    """Number of decays at each depth: 0 the embeddings, 1 to L the layers, L + 1 what follows them."""
     convention = CONVENTIONS[training.decay_convention]
     lowest = convention.decays_of_top + num_layers
     decays_embeddings = {
@@ -124,7 +126,7 @@ def num_decays_by_depth(training: Training, *, num_layers: int) -> dict[int, int
 
 
 def group_table(groups: Sequence[Group]) -> str:
-    """The groups in columns, one a line: name, parameters, peak rate, weight decay."""
+    """The groups as a text table, one per line: name, parameters, peak learning rate, weight decay."""
     rows = [("parameter group", "parameters", "learning rate", "weight decay")]
     for group in groups:
         rate, decay = f"{group.learning_rate:.4g}", f"{group.weight_decay:g}"
@@ -149,7 +151,7 @@ class _Rate:
 
 
 def _encoder_rates(encoder: PreTrainedModel, training: Training) -> dict[str, _Rate]:
-    """Of each of the encoder's parameters by name."""
+    """Group and learning rate of each encoder parameter, by name."""
     base, decay, num_layers = training.learning_rate, training.layer_decay, encoder.config.num_hidden_layers
     if decay == 1.0:
         return {name: _Rate("encoder", base) for name, _ in encoder.named_parameters()}

@@ -1,6 +1,6 @@
 """Logits of a split, computed by all processes of a gang together.
 
-Axes: N what is predicted of a split, texts or units of them, B the same of a batch, K labels.
+Axes: N predictions of a split (one per text or labelled span), B predictions of a batch, K labels.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,16 +16,16 @@ from layerscope.jobs.text.tokenising.inputs import groups_of_rows
 from layerscope.jobs.training.micro_batches import in_batches
 
 MOST_WINDOWS = 64
-"""Texts, or windows of texts, that are scored at once."""
+"""Maximum number of texts, or windows of texts, per forward pass."""
 
 
 def logits_of(
     forward: Callable[[Sequence[int]], torch.Tensor], split: Split, accelerator: Accelerator
 ) -> np.ndarray:
-    """Logits (N, K) on every process; where memory runs out fewer are computed at once.
+    """Logits (N, K) on every process; batches are halved when memory runs out.
 
     Args:
-        forward: Logits (B, K) of some rows of the split, by a model that is not training.
+        forward: Returns the logits (B, K) of some rows of the split, with the model in evaluation mode.
     """
     order = sorted(range(len(split.texts)), key=lambda row: len(split.texts[row]))
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The loop under every kind of training: steps, logged losses, evaluations, best weights, save and resume."""
+"""The training loop of every kind of training: steps, logging, evaluation, best weights, save and resume."""
 
 import math
 import time
@@ -16,23 +16,23 @@ from layerscope.jobs.training.optimisation import Batch, Optimisation
 from layerscope.jobs.training.snapshots import forget_snapshots
 
 POINTS_LOGGED = 50
-"""Of the curves of a training that is not evaluated as a variant."""
+"""Number of points of the loss curve of a training without evaluations."""
 
 
 class Evaluation(NamedTuple):
-    """What a model is worth at a point of its training."""
+    """Scores of a model at one point of its training."""
 
     scores: dict[str, float]
-    """`validation/loss` among them: a training whose loss is not finite has diverged."""
+    """Includes `validation/loss`: a training with a loss that is not finite has diverged."""
     score: float
-    """The one by which the best weights are chosen; the higher, the better."""
+    """The score that selects the best weights; higher is better."""
     about: dict[str, float] = {}
-    """What else the summary says of these weights, where they are the best."""
+    """Further values for the summary, if these weights are the best."""
 
 
 @dataclass
 class Progress:
-    """How far a training is; a checkpoint keeps it."""
+    """Progress of a training, saved in checkpoints."""
 
     step: int = 0
     evaluations: int = 0
@@ -44,70 +44,71 @@ class Progress:
     about_best: dict[str, float] = field(default_factory=dict)
     first_losses: dict[str, float] = field(default_factory=dict)
     last_losses: dict[str, float] = field(default_factory=dict)
-    """Those that were logged, as `train/loss`."""
+    """The last logged losses, by names such as `train/loss`."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """What a loop does along the way."""
+    """When the loop evaluates and logs."""
 
     points: Sequence[int]
-    """Steps, in ascending order, up to which it is advanced at once: of evaluations, or of curves. The last
-    one ends the training."""
+    """Steps, ascending, at which `advance` returns: those of evaluations, or of loss curves. The last one
+    ends the training."""
     selects: bool = False
-    """Whether the model is evaluated at every point, and ends with its best weights."""
+    """Whether the model is evaluated at every point and ends with its best weights."""
     loss_names: Sequence[str] = ("loss",)
     losses_per_point: int = 1
-    """How often the mean loss since the last time is logged on the way to a point."""
+    """How many times the mean loss since the previous log is logged per point."""
     logs_learning_rate: bool = False
 
 
 class Learner:
-    """What differs between kinds of training: a model, its batches, and what becomes of it.
+    """What differs between kinds of training: the model, its batches and its results.
 
-    A kind inherits what it has no need to say.
+    Methods with a default are optional to override.
     """
 
     optimisation: Optimisation[Any]
     course: Course
 
     def next_batch(self, step: int) -> Batch:
-        """What step number `step`, counted from 0, learns from."""
+        """The batch of step number `step`, counted from 0."""
         raise NotImplementedError
 
     def finish(self, progress: Progress) -> dict[str, float]:
-        """Score the model as it ended, write the artifact, and return the summary."""
+        """Score the final model, write the artifact, and return the summary."""
         raise NotImplementedError
 
     def evaluate(self) -> Evaluation:
-        """The model as it is; where the course selects."""
+        """Evaluate the current model; called only if the course selects."""
         raise NotImplementedError
 
     def begin(self) -> None:
-        """Before the first step of a training that goes on from no checkpoint."""
+        """Called before the first step of a training that is not resumed."""
 
     def after_step(self, step: int) -> None:
-        """When so many steps were taken."""
+        """Called after step number `step`, counted from 1."""
 
     def refuse_divergence(self, step: int) -> None:
-        """Where a training that diverged by a step has no result: raise the error that says so."""
+        """Raise an error if a training that diverges at this step has no result; by default it has one."""
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps besides, as JSON has it."""
+        """Additional JSON values for a checkpoint."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on as at the checkpoint."""
+        """Restore the values of a checkpoint."""
 
 
 class TrainingLoop:
     """One training that can be advanced point by point, saved, and resumed from its scratch folder.
 
-    One that diverges is over, and back at its best weights: those it began with if none were scored.
+    A training that diverges ends, with its best weights if the course selects: the initial ones if none were
+    scored.
     """
 
     def __init__(self, learner: Learner, context: StageContext) -> None:
-        """Begin, or go on from the checkpoint in the scratch folder."""
+        """Start, or resume from the checkpoint in the scratch folder."""
         self.learner, self._course, self._context = learner, learner.course, context
         self._optimisation = learner.optimisation
         self._best_weights = self._weights() if self._course.selects else {}
@@ -116,26 +117,26 @@ class TrainingLoop:
 
     @property
     def model(self) -> nn.Module:
-        """What is trained, as this process scores and stores it."""
+        """The unwrapped model, for evaluation and saving on this process."""
         module: nn.Module = self._optimisation.module
         return module
 
     @property
     def num_evaluations(self) -> int:
-        """How often the whole training is scored as a variant; at its end alone where no point has scores."""
+        """Number of evaluations of the whole training; 1, at its end, if the course does not select."""
         return len(self._course.points) if self._course.selects else 1
 
     @property
     def is_over(self) -> bool:
-        """Whether every step was taken, or the training diverged."""
+        """Whether all steps are done or the training diverged."""
         return self.progress.diverged or self.progress.step >= self._course.points[-1]
 
     def advance(self) -> dict[str, float]:
-        """Train up to the next point of one that is not over; returns its scores, the best so far, and the
-        progress.
+        """Train to the next point; returns its scores, the best scores so far, and the step. The training
+        must not be over.
 
         Raises:
-            ValueError: the training diverged, and its kind has no use for what it had reached.
+            ValueError: the training diverged, and its kind has no result in this case.
         """
         progress, started = self.progress, time.monotonic()
         if progress.step == 0:
@@ -146,7 +147,7 @@ class TrainingLoop:
         return scores | {"step": progress.step}
 
     def train_to(self, step: int) -> None:
-        """Take steps up to one, with nothing scored; fewer where the training diverges."""
+        """Train up to this step without evaluation; fewer steps if the training diverges."""
         progress, per_point = self.progress, self._course.losses_per_point
         self._optimisation.model.train()
         every = max(1, (step - progress.step) // per_point)
@@ -165,7 +166,7 @@ class TrainingLoop:
             self.learner.after_step(progress.step)
 
     def save(self) -> None:
-        """Write a checkpoint into the scratch folder; every process of a gang calls it."""
+        """Write a checkpoint to the scratch folder; every process of a gang must call it."""
         save_checkpoint(
             self._optimisation.accelerator,
             self._context.scratch,
@@ -199,7 +200,7 @@ class TrainingLoop:
             cut_curves(scratch, last_step=self.progress.step)
 
     def _log(self, losses: Sequence[torch.Tensor]) -> None:
-        """The mean over steps and processes of each loss."""
+        """Log the mean of each loss over steps and processes."""
         mean = self._optimisation.accelerator.reduce(torch.stack(list(losses)).mean(0), reduction="mean")
         names = [f"train/{name}" for name in self._course.loss_names]
         named = dict(zip(names, mean.reshape(-1).tolist(), strict=True))
@@ -227,7 +228,7 @@ class TrainingLoop:
         }
 
     def _weights(self) -> dict[str, torch.Tensor]:
-        """A copy on the CPU, held by every process: all of them score the best weights."""
+        """A copy on the CPU, kept by every process because all evaluate the best weights."""
         return {name: value.detach().cpu().clone() for name, value in self.model.state_dict().items()}
 
     def _return_to_best(self) -> None:
@@ -235,19 +236,19 @@ class TrainingLoop:
 
 
 def points_of_curves(num_steps: int) -> list[int]:
-    """Steps at which a training that is not evaluated on its way logs its loss."""
+    """Steps at which a training without evaluations logs its loss."""
     every = max(1, num_steps // POINTS_LOGGED)
     return sorted({*range(every, num_steps + 1, every), num_steps})
 
 
 def points_of_evaluations(num_steps: int, number: int) -> list[int]:
-    """Steps at which a training is evaluated so often; fewer times where it has fewer steps."""
+    """Steps of `number` evenly spaced evaluations; fewer if the training has fewer steps."""
     number = min(number, num_steps)
     return [round((place + 1) * num_steps / number) for place in range(number)]
 
 
 def train(loop: TrainingLoop) -> dict[str, float]:
-    """Advance to the end; returns the summary."""
+    """Train to the end; returns the summary."""
     while not loop.is_over:
         loop.advance()
     return loop.finish()

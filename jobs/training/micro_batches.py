@@ -1,4 +1,4 @@
-"""Batches in parts that fit into memory; what is learnt from them is what the whole batch teaches."""
+"""Gradient accumulation over micro-batches that fit into memory; the gradient is that of the whole batch."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
@@ -13,7 +13,7 @@ Row = TypeVar("Row")
 Result = TypeVar("Result")
 
 NUMBERS_REDUCED_AT_ONCE = 8_000_000
-"""32 MB of float32: few messages, and little memory beside the gradient."""
+"""32 MB of float32: few messages, and little memory compared with the gradient."""
 RIGHT = (
     "a shorter max_length (in pretraining: block_length), precision: bfloat16, frozen layers or adapters "
     "(lora_rank), or a device with more memory would be right"
@@ -21,25 +21,25 @@ RIGHT = (
 
 
 class MicroBatches:
-    """Forward and backward passes over a worker's share of a batch, so many examples at a time.
+    """Forward and backward passes over a worker's share of a batch, a micro-batch at a time.
 
-    Each process adds up the gradients of its parts before anything is exchanged. So one that runs out of
-    memory can say so, and all halve the parts together and try the same batch again.
+    Each process accumulates the gradients of its micro-batches before any exchange. So a process that runs
+    out of memory can report it, and all halve the micro-batch size together and retry the same batch.
     """
 
     def __init__(
         self, size: int | None, *, accelerator: Accelerator, model: nn.Module, say: Callable[[str], None]
     ) -> None:
-        """With so many examples in one pass of one process; without a size with its whole share."""
+        """`size` is the maximum number of examples of one pass in one process; None means its whole share."""
         self.size = size
         self._accelerator, self._model, self._say = accelerator, model, say
 
     def at_most(self, size: int | None) -> None:
-        """Never take more examples at a time than this, where it is a number."""
+        """Limit the micro-batch size to `size`, unless it is None."""
         self.size = min((one for one in (self.size, size) if one is not None), default=None)
 
     def examples_at_once(self, num_rows: int) -> int:
-        """The most examples of one pass in one process, of a batch of so many over all processes."""
+        """Maximum examples of one pass in one process, for a batch of `num_rows` over all processes."""
         whole: int = -(-num_rows // self._accelerator.num_processes)
         return whole if self.size is None else min(self.size, whole)
 
@@ -50,20 +50,20 @@ class MicroBatches:
         *,
         weigh: Callable[[Sequence[Row]], int | torch.Tensor] = len,
     ) -> torch.Tensor:
-        """Leave the gradient of a batch's mean loss on every process; of several losses, that of their sum.
+        """Compute the gradient of the batch's mean loss on every process; for several losses, of their sum.
 
         A process without a share takes part with weight 0.
 
         Args:
-            rows: The batch, which all processes see in the same order.
-            mean_loss: Of some rows; one number, or several losses (L).
-            weigh: What the mean is over: of how many things these rows consist; for several losses (L).
+            rows: The batch, in the same order on all processes.
+            mean_loss: Mean loss of some rows: one number, or several losses (L).
+            weigh: Number of terms that the mean loss of some rows averages over; (L) for several losses.
 
         Returns:
             This process's part of each loss; its average over processes is the mean over the batch.
 
         Raises:
-            ValueError: there is not even room for one example, or a parameter gets no gradient.
+            ValueError: one example does not fit into memory, or a parameter gets no gradient.
         """
         while (loss := self._sum_up(rows, mean_loss, weigh)) is None:
             self._halve(len(rows))
@@ -76,7 +76,8 @@ class MicroBatches:
         mean_loss: Callable[[Sequence[Row]], torch.Tensor],
         weigh: Callable[[Sequence[Row]], int | torch.Tensor],
     ) -> torch.Tensor | None:
-        """The gradient of this process's rows; none, with no gradient left, where any process had no room."""
+        """Accumulate the gradient of this process's rows and return its part of the loss; None, with
+        gradients cleared, if any process ran out of memory."""
         own, at_once = share(rows, self._accelerator), self.examples_at_once(len(rows))
         each = self._accelerator.num_processes / _counted(weigh(rows)).clamp(min=1)
         parts = [own[first : first + at_once] for first in range(0, len(own), at_once)]
@@ -134,7 +135,11 @@ class MicroBatches:
 def in_batches(
     rows: Sequence[Row], compute: Callable[[Sequence[Row]], Result], *, size: int
 ) -> list[tuple[Sequence[Row], Result]]:
-    """Batches of at most so many rows with what is computed of each; half as many where memory runs out."""
+    """Batches of at most `size` rows with their results; `size` is halved when memory runs out.
+
+    Raises:
+        ValueError: one example does not fit into memory.
+    """
     found: list[tuple[Sequence[Row], Result]] = []
     first = 0
     while first < len(rows):

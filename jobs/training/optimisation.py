@@ -1,4 +1,4 @@
-"""Optimiser, schedule and one step, the same for every kind of training."""
+"""Optimiser, learning-rate schedule and optimiser step of every kind of training."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -25,17 +25,17 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class Batch(NamedTuple):
-    """What one optimiser step learns from; all processes have the same."""
+    """The batch of one optimiser step, identical on all processes."""
 
     rows: Sequence[Any]
     mean_loss: Callable[[Sequence[Any]], torch.Tensor]
-    """Of some of the rows; one number, or several losses (L)."""
+    """Mean loss of some of the rows: one number, or several losses (L)."""
     weigh: Callable[[Sequence[Any]], int | torch.Tensor] = len
-    """What the mean is over: of how many things these rows consist; for several losses (L)."""
+    """Number of terms that the mean loss of these rows averages over; (L) for several losses."""
 
 
 class Optimisation(Generic[Model]):
-    """A model, its optimiser and its schedule on all processes of a training, a step at a time."""
+    """A model with its optimiser and schedule on all processes of a training."""
 
     def __init__(
         self,
@@ -50,12 +50,12 @@ class Optimisation(Generic[Model]):
         schedule: Schedule = "linear",
         micro_batch_size: int | None = None,
     ) -> None:
-        """Make them from the parameter groups of the model.
+        """Create optimiser and schedule from the parameter groups of the model.
 
         Args:
-            max_grad_norm: Bound on the norm of the gradient as a whole; of `bert-adam`, of each tensor's.
-            schedule: As in `make_schedule`; `bert-adam` has its own.
-            micro_batch_size: The most examples of one pass of one process.
+            max_grad_norm: Bound on the norm of the whole gradient; with `bert-adam`, of each tensor's.
+            schedule: As in `make_schedule`; ignored by `bert-adam`, which has its own.
+            micro_batch_size: Maximum examples of one pass of one process.
         """
         assert context.accelerator is not None
         self.accelerator = context.accelerator
@@ -68,20 +68,20 @@ class Optimisation(Generic[Model]):
             shape, self._max_grad_norm = schedule, max_grad_norm
         self.schedule = make_schedule(optimizer, num_steps=num_steps, warmup=warmup, shape=shape)
         self.model, self._optimizer = self.accelerator.prepare(model, optimizer)
-        """The model as it trains: its gradients are those of all processes."""
+        """The model as accelerate wraps it for training."""
         self.micro_batches = MicroBatches(
             micro_batch_size, accelerator=self.accelerator, model=self.model, say=context.say
         )
 
     @property
     def module(self) -> Model:
-        """The model itself, as this process scores and stores it."""
+        """The unwrapped model, for evaluation and saving on this process."""
         module: Model = self.accelerator.unwrap_model(self.model)
         return module
 
     def step(self, batch: Batch) -> tuple[torch.Tensor, bool]:
-        """This process's part of the loss, whose average over processes is the batch's; and whether the
-        gradient was finite: else nothing is changed."""
+        """One optimiser step. Returns this process's part of the loss (its average over processes is the
+        batch's loss) and whether the gradient was finite; otherwise nothing is changed."""
         loss = self.micro_batches.backward(batch.rows, batch.mean_loss, weigh=batch.weigh)
         finite = follow_gradient(
             accelerator=self.accelerator,
@@ -93,22 +93,22 @@ class Optimisation(Generic[Model]):
         return loss, finite
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps besides weights, optimiser and random numbers, as JSON has it."""
+        """The JSON part of a checkpoint, besides weights, optimiser and random states."""
         return {"schedule": schedule_state(self.schedule), "micro_batch_size": self.micro_batches.size}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on as at the checkpoint."""
+        """Restore the state of a checkpoint."""
         restore_schedule(self.schedule, state["schedule"])
         self.micro_batches.at_most(state["micro_batch_size"])
 
 
 def make_optimizer(groups: Iterable[Group]) -> torch.optim.AdamW:
-    """AdamW with a rate and a weight decay for each group."""
+    """AdamW with a learning rate and a weight decay for each group."""
     return torch.optim.AdamW(_with_options(groups), fused=True)
 
 
 def make_bert_adam(groups: Iterable[Group], *, max_grad_norm: float) -> BertAdam:
-    """BertAdam with a rate and a weight decay for each group; it clips each tensor's gradient by itself."""
+    """BertAdam with a learning rate and a weight decay for each group; it clips each tensor's gradient."""
     return BertAdam(_with_options(groups), max_grad_norm=max_grad_norm)
 
 
@@ -119,9 +119,9 @@ def make_schedule(
     warmup: float,
     shape: Schedule | Literal["original"] = "linear",
 ) -> LambdaLR:
-    """Every group's rate rises linearly over the first part of the steps, and then takes its shape.
+    """Linear warm-up over the first `warmup` share of the steps, then the given shape, for every group.
 
-    `linear` and `cosine` end at 0; `original` is that of BERT's first code.
+    `linear` and `cosine` end at 0; `original` is the schedule of BERT's first code.
     """
     num_rising = math.ceil(warmup * num_steps)
     match shape:
@@ -146,7 +146,7 @@ def follow_gradient(
     schedule: LambdaLR,
     max_grad_norm: float,
 ) -> bool:
-    """One optimiser step along the gradient that is there; false, with nothing changed, if it is not finite.
+    """One optimiser step with the current gradient; False, with no weight changed, if it is not finite.
 
     Args:
         max_grad_norm: Bound on the norm of the gradient of all parameters together; infinity does not clip.

@@ -1,4 +1,4 @@
-"""The number format of states and gradients; weights and optimiser stay in float32 whatever it is."""
+"""Precision of activations and gradients; weights and optimiser states always stay in float32."""
 
 import logging
 from functools import cache
@@ -8,18 +8,18 @@ import torch
 from layerscope.jobs.specs.recipe import Precision
 
 CPU_CAPABILITIES = ("avx512_bf16", "amx_bf16", "avx10_2", "bf16", "sve_bf16")
-"""Instructions for bfloat16 as `torch.cpu.get_capabilities` calls them: three of x86, two of ARM."""
+"""Names of bfloat16 instructions in `torch.cpu.get_capabilities`: three for x86, two for ARM."""
 
 logger = logging.getLogger(__name__)
 
 
 def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
-    """A context in which the model computes in a format (mixed precision: sums and norms in float32).
+    """An autocast context for this precision (mixed precision: sums and norms in float32).
 
-    A CPU without instructions for bfloat16 emulates it, which is said once in the log of the process.
+    A CPU without bfloat16 instructions emulates it, with one warning per process.
 
     Raises:
-        ValueError: the device cannot compute in it.
+        ValueError: the device does not support the precision.
     """
     if precision == "bfloat16" and not has_bfloat16(device):
         _tolerate_emulation(device)
@@ -27,7 +27,7 @@ def computing_in(precision: Precision, device: torch.device) -> torch.autocast:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether a device computes in bfloat16 itself, with no emulation."""
+    """Whether a device supports bfloat16 natively, without emulation."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type == "cpu":
@@ -37,7 +37,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def name_of(device: torch.device) -> str:
-    """The device as its maker calls it."""
+    """The product name of a CUDA device, or the type of another device."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else f"the device {device.type}"
 
 
@@ -51,7 +51,7 @@ def _tolerate_emulation(device: torch.device) -> None:
 
 @cache
 def say_that_it_is_emulated() -> None:
-    """Once in a process."""
+    """Log the warning, once per process."""
     logger.warning(
         "precision: this CPU has no instructions for bfloat16 and emulates it: the results are rounded as "
         "asked for, but precision: float32 would be faster here"

@@ -1,6 +1,6 @@
-"""What a training that ends with its best weights leaves beside them, and says of itself.
+"""Summary, predictions and parameter groups of a training that ends with its best weights.
 
-Axes: N what is predicted of a split, K labels.
+Axes: N predictions of a split, K labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from layerscope.jobs.training.loop import Progress
 
 
 def summary(progress: Progress, counts: Mapping[str, float], *, batch_size: int) -> dict[str, float]:
-    """Time and steps; and of how many texts, or units of them, by name."""
+    """Training time, steps and throughput, together with the given counts of texts or labelled spans."""
     pace = progress.step * batch_size / max(progress.seconds, 1e-9)
     return {
         "train/seconds": progress.seconds,
@@ -30,7 +30,7 @@ def summary(progress: Progress, counts: Mapping[str, float], *, batch_size: int)
 def write_results(
     out: Path, task: TaskType, test: Split, logits_NK: np.ndarray, groups: Sequence[Group]
 ) -> None:
-    """Write the predictions on the test split, and the parameter groups."""
+    """Write the test predictions and the parameter groups."""
     table = Predictions(test.target_ids(), task.written(test.targets()), task.predictions(logits_NK))
     write_predictions(out, table)
     write_parameter_groups(out, [group.described() for group in groups])

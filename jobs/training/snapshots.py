@@ -1,4 +1,4 @@
-"""Encoders kept along a fine-tuning: in the scratch folder while it goes on, in its artifact at the end."""
+"""Encoders saved along a fine-tuning: in the scratch folder during training, in the artifact at the end."""
 
 import shutil
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ SNAPSHOTS = "snapshots"
 
 
 def steps_of(checkpoints: Sequence[Checkpoint], num_steps: int) -> dict[Checkpoint, int]:
-    """After which of so many steps each encoder is kept; a share is rounded, and at least one step.
+    """The step after which each checkpoint is saved; a share of the steps is rounded, to at least one step.
 
     Raises:
-        ValueError: a step is not reached.
+        ValueError: a step is greater than `num_steps`.
     """
     steps = {
         checkpoint: checkpoint if isinstance(checkpoint, int) else max(1, round(checkpoint * num_steps))
@@ -40,13 +40,13 @@ def keep_snapshot(
     weights: dict[str, torch.Tensor] | None,
     tokenizer_from: Path,
 ) -> None:
-    """Write the encoder as it is, or with these weights, into the scratch folder."""
+    """Write the encoder with its current weights, or with `weights`, to the scratch folder."""
     folder = snapshot_folder(scratch / SNAPSHOTS, checkpoint)
     save_encoder(encoder, folder, tokenizer_from=tokenizer_from, weights=weights)
 
 
 def forget_snapshots(scratch: Path) -> None:
-    """Of a training that begins anew."""
+    """Delete the snapshots, for a training that starts from the beginning."""
     shutil.rmtree(scratch / SNAPSHOTS, ignore_errors=True)
 
 
@@ -59,9 +59,9 @@ def hand_over_snapshots(
     has_diverged: bool,
     tokenizer_from: Path,
 ) -> None:
-    """Put what was kept into the artifact.
+    """Copy the saved encoders to the artifact.
 
-    What a training that diverged never reached is the encoder that it ended with.
+    If the training diverged, checkpoints that it did not reach are the final encoder.
     """
     for checkpoint in checkpoints:
         kept = snapshot_folder(scratch / SNAPSHOTS, checkpoint)

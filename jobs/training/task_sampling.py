@@ -1,4 +1,4 @@
-"""Which task each step of a joint training belongs to."""
+"""Sampling of the task of each step in a multi-task training."""
 
 from collections.abc import Sequence
 from typing import assert_never
@@ -10,7 +10,7 @@ from layerscope.jobs.specs.multitask import Sampling
 
 
 def task_probabilities(sizes: Sequence[int], sampling: Sampling) -> np.ndarray:
-    """How likely a step is to be each task's, by the numbers of their training texts."""
+    """Sampling probability of each task (K,), from the numbers of training texts."""
     size_K = np.asarray(sizes, dtype=np.float64)
     match sampling:
         case "proportional":
@@ -28,7 +28,7 @@ def task_probabilities(sizes: Sequence[int], sampling: Sampling) -> np.ndarray:
 def task_order(sizes: Sequence[int], *, sampling: Sampling, num_steps: int, seed: int) -> list[int]:
     """Index of the task of each step, sampled independently; the same on every process.
 
-    The draw rests on raw output of PCG64, which NumPy keeps the same on every platform and in every version.
+    Uses the raw output of PCG64, which NumPy keeps the same on every platform and in every version.
     """
     uniform_S = np.random.PCG64(seed).random_raw(num_steps) / 2.0**64
     border_K = np.cumsum(task_probabilities(sizes, sampling))

@@ -22,9 +22,9 @@ class Consistent:
 
 
 def without_contradictions(points_ND: np.ndarray, label_N: np.ndarray, duplicates: Duplicates) -> Consistent:
-    """No hyperplane separates a point from itself. Of several most frequent labels the lowest wins.
+    """Resolve points with several labels, which no hyperplane separates. A tie gives the lowest label.
 
-    Raises ValueError that names some of the rows where duplicates are to be refused.
+    Raises ValueError that lists some of the rows if duplicates are refused.
     """
     group_N = same_points(points_ND)
     labels_C, class_N = np.unique(label_N, return_inverse=True)
@@ -46,12 +46,12 @@ def without_contradictions(points_ND: np.ndarray, label_N: np.ndarray, duplicate
 
 
 def same_points(points_ND: np.ndarray) -> np.ndarray:
-    """A number for each row, the same for identical points; numbered by first row."""
+    """A number for each row, equal for identical points; numbered by first occurrence."""
     number_by_row: dict[bytes, int] = {}
-    # Adding 0 turns -0 into 0. Rows as bytes cost one hash each, where sorting compares column by column.
+    # Adding 0 turns -0 into 0. Hashing each row's bytes is faster than sorting, which compares columns.
     return np.array([number_by_row.setdefault(row.tobytes(), len(number_by_row)) for row in points_ND + 0.0])
 
 
 def listed(values: np.ndarray) -> str:
-    """The first few, for a message."""
+    """The first values, for a message."""
     return ", ".join(str(value) for value in values[:8].tolist()) + (", ..." if len(values) > 8 else "")

@@ -1,4 +1,4 @@
-"""A pool of directions along which clusters of points are known to lie apart.
+"""A pool of directions that are known to separate clusters of points.
 
 Axes: P directions, K clusters, N points, R coordinates; V some of the clusters.
 """
@@ -10,11 +10,11 @@ from layerscope.jobs.kernels.arrays import Booleans
 NONE = -1
 
 ENOUGH = 1280
-"""Directions that are kept whether a pair of clusters needs them or not."""
+"""Number of directions that are kept whether or not a pair of clusters needs them."""
 
 
 class Directions:
-    """The lowest and the highest point of every cluster along every direction, kept up as clusters merge."""
+    """The lowest and highest point of every cluster along every direction, updated as clusters merge."""
 
     def __init__(self, points_NR: np.ndarray, cluster_N: np.ndarray, num_clusters: int, resolution: float):
         self.points_NR = points_NR
@@ -43,7 +43,7 @@ class Directions:
         return self._normals[direction]
 
     def add(self, normals_QR: np.ndarray) -> np.ndarray:
-        """Take up some directions; their numbers."""
+        """Add directions and return their numbers."""
         lengths_Q = np.linalg.norm(normals_QR, axis=1)
         normals_QR = normals_QR[lengths_Q > 0] / lengths_Q[lengths_Q > 0, None]
         first, last = len(self), len(self) + len(normals_QR)
@@ -61,7 +61,7 @@ class Directions:
         self._normals.pop()
 
     def forget_unused(self) -> None:
-        """Where directions are many, keep those that a pair of clusters needs; their numbers change."""
+        """If there are many directions, keep those that a pair of clusters needs; their numbers change."""
         if len(self) <= self._enough:
             return
         if self._is_stale:
@@ -117,7 +117,7 @@ class Directions:
         return np.where(apart_PV.any(axis=0), apart_PV.argmax(axis=0), NONE).astype(np.int32)
 
     def _sort(self) -> None:
-        """Points of one cluster side by side, so that a reduction over slices is one over clusters."""
+        """Sort points by cluster, so that a reduction over slices is a reduction over clusters."""
         self._order_N = np.argsort(self._cluster_N, kind="stable")
         self._present, self._starts = np.unique(self._cluster_N[self._order_N], return_index=True)
         self._is_stale = False

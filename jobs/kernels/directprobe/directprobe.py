@@ -1,8 +1,8 @@
 """DirectProbe: linearly separable clusters that cover labelled points, and the distances between them.
 
 Zhou and Srikumar 2021, "DirectProbe: Studying Representations without Classifiers" (arXiv 2104.05904). The
-clusters are those of the paper; what is new is that nothing is clustered that a plane separates, and that
-every answer comes with its proof.
+clusters are those of the paper. Unlike in the paper, labels that a plane separates are not clustered,
+and every result comes with its proof.
 
 Axes: N points, D coordinates, C labels, K clusters, V vetoes, S planes.
 """
@@ -32,50 +32,51 @@ _DROPPED = -1
 
 @dataclass(frozen=True)
 class Planes:
-    """A hyperplane for every pair of clusters of different labels: the pair's proof of separability."""
+    """One separating hyperplane for each pair of clusters of different labels."""
 
     pair_S2: np.ndarray
-    """Clusters, the lower number first."""
+    """Cluster numbers, the lower one first."""
 
     normal_SD: np.ndarray
     """Unit vector from the second cluster to the first; 0 for a pair closer than the resolution of
     float64."""
 
     offset_S: np.ndarray
-    """points @ normal is above it on the first cluster and below it on the second."""
+    """points @ normal is above the offset for the first cluster and below it for the second."""
 
     margin_S: np.ndarray
-    """From the lowest point of the first to the highest of the second cluster along the normal."""
+    """Along the normal, from the lowest point of the first cluster to the highest of the second."""
 
 
 @dataclass(frozen=True)
 class DirectProbe:
-    """The clusters of labelled points, with proofs, and the distances between them."""
+    """Clusters of labelled points, proofs that they are right, and the distances between them."""
 
     cluster_N: np.ndarray
     """The cluster of each row, -1 for rows that were dropped. Clusters are numbered by label, then by row."""
 
     label_of_cluster_K: np.ndarray
     labels_C: np.ndarray
-    """The labels that occur, ascending."""
+    """Labels that occur, ascending."""
 
     planes: Planes
     veto_KK: np.ndarray
-    """For each pair of clusters of one label its veto, the proof that they must not merge; -1 elsewhere."""
+    """Index into `vetoes` for each pair of clusters of one label: the proof that they must not merge; -1
+    elsewhere."""
 
     vetoes: tuple[Veto, ...]
     distance_lower_KK: np.ndarray
     distance_upper_KK: np.ndarray
-    """The distance of the hulls of two clusters lies between both. Where it was not asked for, the lower end
-    is the margin of the pair's plane (0 inside a label) and the upper end that of two points inside, mostly
-    the centroids."""
+    """The distance between the hulls of two clusters lies between both bounds. If it was not requested, the
+    lower bound is the margin of the pair's plane (0 inside a label) and the upper bound is the distance of
+    two points inside the hulls, mostly the centroids."""
 
     num_points_C: np.ndarray
     rank: int
-    """The dimension of the space that the points span."""
+    """Dimension of the space that the points span."""
 
     changed_rows: np.ndarray
-    """Rows that were dropped or given another label, as another label has the same point."""
+    """Rows that were dropped or relabelled because the same point has another label."""
 
     @property
     def num_clusters(self) -> int:
@@ -83,13 +84,14 @@ class DirectProbe:
 
     @property
     def is_linear(self) -> bool:
-        """Whether every label is one cluster: then a linear classifier makes no error on these points."""
+        """Whether every label is one cluster: a linear classifier then makes no error on these points."""
         return self.num_clusters == len(self.labels_C)
 
     def label_distances(self, over: Literal["least", "mean"]) -> tuple[np.ndarray, np.ndarray]:
-        """Lower and upper ends (C, C) of the least or mean distance over the cluster pairs of two labels.
+        """Lower and upper bounds (C, C) of the smallest or mean distance over the cluster pairs of two
+        labels.
 
-        The mean is what the papers report. A label has distance 0 to itself.
+        The papers report the mean. A label has distance 0 to itself.
         """
         member_CK = self.labels_C[:, None] == self.label_of_cluster_K[None]
         starts = member_CK.argmax(axis=1)
@@ -117,7 +119,7 @@ class DirectProbe:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a reader of the clusters must know."""
+        """Cautions for interpreting the clusters."""
         capacity_P = self.pair_capacity[np.triu_indices(len(self.labels_C), 1)]
         notes = []
         if certain := int((capacity_P <= 1).sum()):
@@ -144,19 +146,20 @@ def direct_probe(
     duplicates: Duplicates = "refuse",
     device: str = "cpu",
 ) -> DirectProbe:
-    """Cluster labelled points as DirectProbe does, and measure the clusters' distances.
+    """Cluster labelled points as DirectProbe does, and measure the distances between clusters.
 
-    Inside each label the two clusters with the nearest centroids merge, the nearest pair of all labels first,
-    unless the hull of the result would meet the hull of a cluster of another label; such a pair stays vetoed.
-    Everything is float64. Equal centroid distances are decided by the order of labels and rows, so with ties
-    (and only then) another order of the rows may give other clusters. Hulls nearer than 1e-9 of the cloud's
-    radius (in whitened coordinates) count as meeting.
+    The two clusters of one label with the nearest centroids merge, the nearest pair over all labels first,
+    unless the hull of the merged cluster would intersect the hull of a cluster of another label; such a pair
+    is vetoed for good. All arithmetic is float64. Ties in centroid distance are broken by the order of labels
+    and rows, so with ties (and only then) another row order may give other clusters. Hulls closer than 1e-9
+    of the point cloud's radius (in whitened coordinates) count as intersecting.
 
-    Distances are closed to `tolerance` for cluster pairs of "different" labels, for "all" pairs, or left
-    "rough". A point that occurs under two labels is refused, or all its rows are dropped, or all are given
-    the label that most of them have (the lowest of several). The products over all points run on `device`.
+    Distances are computed to `tolerance` for cluster pairs of "different" labels, for "all" pairs, or not at
+    all ("rough" bounds). `duplicates` are points with several labels: they raise, or all their rows are
+    dropped, or all their rows get the majority label (the lowest in a tie). Products over all points run on
+    `device`.
 
-    Raises ValueError for shapes that do not fit, values that are not finite, and duplicates.
+    Raises ValueError for shapes that do not match, values that are not finite, and refused duplicates.
     """
     points_ND, labels_N = _checked(points_ND, labels_N)
     consistent = without_contradictions(points_ND, labels_N, duplicates)
@@ -198,10 +201,10 @@ def permuted_num_clusters(
     seed: int,
     device: str = "cpu",
 ) -> np.ndarray:
-    """The numbers of clusters after the labels were permuted: a control for the number without.
+    """The number of clusters under each permutation of the labels: a control for the number with true labels.
 
-    Where they are as few as the labels, separability is a matter of too few points. A point that occurs
-    several times is taken once, with its first label, or permuting would make it contradict itself.
+    If it equals the number of labels, the points are separable only because they are few. A point that occurs
+    several times is used once, with its first label, because a permutation would give it several labels.
     """
     points_ND, labels_N = _checked(points_ND, labels_N)
     first_rows = np.unique(same_points(points_ND), return_index=True)[1]
@@ -239,13 +242,13 @@ class _Clusters:
     veto_KK: np.ndarray
     vetoes: tuple[Veto, ...]
     normal_by_pair: dict[tuple[int, int], np.ndarray]
-    """Directions (whitened) between pairs of clusters whose labels no plane separates."""
+    """Directions (whitened) that separate pairs of clusters of labels that no plane separates."""
 
 
 def _clusters(
     points_ND: np.ndarray, whitened: Whitened, class_N: np.ndarray, planes: LabelPlanes
 ) -> _Clusters:
-    """Numbered by label and then by lowest row. Only labels in conflict are clustered."""
+    """Clusters, numbered by label and then by lowest row. Only labels in conflict are clustered."""
     rows = np.flatnonzero(np.any(planes.conflicts_CC, axis=1)[class_N])
     raw_N = len(class_N) + class_N
     found = None
@@ -289,7 +292,7 @@ def _measured(
     distances: Distances,
     tolerance: float,
 ) -> dict[tuple[int, int], HullDistance]:
-    """The interval of every pair that needs one, lower number first."""
+    """The distance bounds of every pair that needs them, keyed by cluster numbers, the lower first."""
     class_K = clusters.class_K.tolist()
     members_K = [points_ND[clusters.cluster_N == cluster] for cluster in range(len(class_K))]
     map_DR = whitened.map_DR.cpu().numpy()
@@ -318,7 +321,8 @@ def _starts(
     planes: LabelPlanes,
     map_DR: np.ndarray,
 ) -> dict[int, np.ndarray]:
-    """Known directions (D) to the other clusters; one product, as the map is larger than a cache."""
+    """Known separating directions (D) to the other clusters, in one product: the map exceeds the CPU
+    cache."""
     normal_by_right = {}
     for right in rights:
         normal_R = planes.normal_by_pair.get((class_K[left], class_K[right]))

@@ -1,7 +1,7 @@
 """Divergence of two geometries of the same labels: correlation of distances, shift of centroids.
 
-The arithmetic behind the comparisons of Zhou and Srikumar (2022, arXiv 2106.14282): train against test,
-before against after fine-tuning, one step against the next. Where the distances come from is the caller's.
+Computes the comparisons of Zhou and Srikumar (2022, arXiv 2106.14282): train against test, before against
+after fine-tuning, one step against the next. The caller provides the distances.
 
 Axes: K labels, N examples, D features, T steps, P pairs of labels, R resamples.
 """
@@ -17,14 +17,14 @@ from layerscope.jobs.kernels.arrays import Floats
 from layerscope.jobs.kernels.statistics.intervals import Interval
 
 _LEVEL = 0.95
-"""Of intervals."""
+"""Confidence level of intervals."""
 _FEWEST_LABELS = 6
-"""For bounds: of five labels, one resample in ten holds a single pair or none, which has no correlation."""
+"""Minimum for bounds: with five labels, one resample in ten has at most one pair, so no correlation."""
 
 
 @dataclass(frozen=True)
 class DistanceChange:
-    """What became of the labels' nearest distances."""
+    """How the labels' nearest distances changed."""
 
     num_rising: int
     num_falling: int
@@ -41,23 +41,23 @@ class CentroidShift:
 
 @dataclass(frozen=True)
 class CentroidPaths:
-    """The labels' centroids at every step, in one plane for all steps."""
+    """The labels' centroids at every step, in one projection for all steps."""
 
     position_TKC: np.ndarray
     share_C: np.ndarray
-    """Part of the variance of all examples of all steps that each component holds."""
+    """Explained variance ratio of each component, over all examples of all steps."""
 
 
 def compare_distances(
     distances_a_KK: np.ndarray, distances_b_KK: np.ndarray, *, num_resamples: int = 2000, seed: int
 ) -> Interval:
-    """Pearson's correlation over all pairs of labels, with percentile bounds (95 %) of a bootstrap.
+    """Pearson's correlation over all pairs of labels, with percentile bootstrap bounds (95 %).
 
-    The bootstrap draws labels, not pairs: pairs share labels, so one label that moves moves K - 1 pairs, and
-    a bootstrap over pairs would take them for independent news and give bounds far too narrow. A pair of
-    labels counts as often as the products of their draws; a label drawn twice forms no pair with itself.
-    Pairs that are NaN on either side are left out; so are resamples without a correlation. Fewer than 6
-    labels have NaN bounds; with fewer than 3 known pairs, and where a side never varies, all is NaN.
+    The bootstrap resamples labels, not pairs: one label that moves changes K - 1 pairs, so pairs are not
+    independent and resampling them would give bounds far too narrow. The weight of a pair is the product of
+    its labels' counts in the resample; a label sampled twice forms no pair with itself. Pairs that are NaN on
+    either side are left out, and so are resamples without a correlation. With fewer than 6 labels the bounds
+    are NaN; with fewer than 3 known pairs, or if a side is constant, everything is NaN.
 
     Raises ValueError unless both are symmetric matrices of the same labels.
     """
@@ -78,15 +78,15 @@ def compare_distances(
     estimate = _pearson(a_P, b_P, np.ones((1, len(a_P))))[0]
     if num_labels < _FEWEST_LABELS:
         return _interval(estimate, np.array([]))
-    # In float64, as products of matrices of integers are fifty times slower.
+    # float64, because integer matrix products are fifty times slower.
     weights_RP = (draws_RK[:, first_P] * draws_RK[:, second_P]).astype(np.float64)
     return _interval(estimate, _pearson(a_P, b_P, weights_RP))
 
 
 def nearest_distances(distances_KK: np.ndarray) -> np.ndarray:
-    """Each label's smallest distance to another one; leading axes (steps, layers) are kept: (..., K).
+    """Each label's smallest distance to another label; leading axes (steps, layers) are kept: (..., K).
 
-    NaN distances are passed over; a label with no other is NaN.
+    NaN distances are ignored; a label without a known distance is NaN.
     """
     distances = np.asarray(distances_KK, dtype=np.float64)
     if distances.ndim < 2 or distances.shape[-1] != distances.shape[-2]:
@@ -97,9 +97,9 @@ def nearest_distances(distances_KK: np.ndarray) -> np.ndarray:
 
 
 def change_of(before_K: np.ndarray, after_K: np.ndarray) -> DistanceChange:
-    """How many labels rose and fell, and the mean change, over labels that are known before and after.
+    """How many labels' distances rose and fell, and the mean change, over labels known before and after.
 
-    Raises ValueError where there is none.
+    Raises ValueError if no label is known before and after.
     """
     change_K = np.asarray(after_K, dtype=np.float64) - np.asarray(before_K, dtype=np.float64)
     known = change_K[np.isfinite(change_K)]
@@ -111,7 +111,7 @@ def change_of(before_K: np.ndarray, after_K: np.ndarray) -> DistanceChange:
 def shift_centroids(
     before_ND: np.ndarray, after_ND: np.ndarray, labels_N: Sequence[int], *, num_labels: int
 ) -> CentroidShift:
-    """From each label's centroid in one set of states to that in another of the same examples."""
+    """The difference of each label's centroids in two sets of states of the same examples."""
     before_ND, after_ND = np.asarray(before_ND), np.asarray(after_ND)
     if before_ND.shape != after_ND.shape:
         raise ValueError(f"states of one shape are needed, got {before_ND.shape} and {after_ND.shape}.")
@@ -122,13 +122,13 @@ def shift_centroids(
 
 
 def shift_plane(vector_KD: np.ndarray) -> tuple[np.ndarray, float]:
-    """The shifts less their mean, along their two principal components: (K, 2), and the share of variance.
+    """The centred shifts along their two principal components (K, 2), and the explained variance ratio.
 
-    What all labels share says nothing of how they lie to each other. The largest loading of a component is
-    positive, which fixes its sign. A label whose shift is not known is NaN; so is the share where all labels
-    moved alike, up to the rounding of float32 states.
+    A shift that all labels share does not change their relative positions, so the mean is subtracted. The
+    largest loading of a component is positive, which fixes its sign. A label with an unknown shift is NaN;
+    the ratio is NaN if all labels shift equally, up to the rounding of float32 states.
 
-    Raises ValueError where no shift is known.
+    Raises ValueError if no shift is known.
     """
     vector_KD = np.asarray(vector_KD, dtype=np.float64)
     known_K = np.isfinite(vector_KD).all(axis=1)
@@ -149,11 +149,11 @@ def shift_plane(vector_KD: np.ndarray) -> tuple[np.ndarray, float]:
 def follow_centroids(
     states_TND: Sequence[np.ndarray], labels: ArrayLike, *, num_labels: int, num_components: int = 2
 ) -> CentroidPaths:
-    """Paths of the centroids through the principal components of the states of all steps together.
+    """Trajectories of the centroids in the principal components of the states of all steps together.
 
-    One PCA for all steps: in planes fitted step by step even a resting label would seem to move. The largest
-    loading of a component is positive, which fixes its sign. Shares are NaN where all states are the same, up
-    to the rounding of float32.
+    One PCA serves all steps: with one PCA per step, even a constant centroid would appear to move. The
+    largest loading of a component is positive, which fixes its sign. Explained variance ratios are NaN if all
+    states are equal, up to the rounding of float32.
     """
     if not len(states_TND) or len({np.shape(states_ND) for states_ND in states_TND}) > 1:
         raise ValueError("paths need one step or more, with states of one shape at every step.")
@@ -178,16 +178,17 @@ def follow_centroids(
 
 
 def path_lengths(centroid_TKD: np.ndarray) -> np.ndarray:
-    """How far each centroid went from step to step, all in all: (K,)."""
+    """The total length of each centroid's trajectory: (K,)."""
     length_K: np.ndarray = np.linalg.norm(np.diff(centroid_TKD, axis=0), axis=2).sum(axis=0)
     return length_K
 
 
 def closest_labels(centroid_KD: np.ndarray, *, num_closest: int) -> list[int]:
-    """The two labels whose centroids lie closest, and one by one those that lie closest to the ones taken.
+    """Greedily chosen labels with close centroids: the closest pair, then one by one the label closest to
+    them.
 
-    Closest is the smallest sum of distances. All known labels, where they are no more than are wanted; in the
-    order of their numbers.
+    The closest label has the smallest sum of distances to the chosen ones. Returns all known labels if there
+    are at most `num_closest`. Sorted by label number.
     """
     known = np.flatnonzero(np.isfinite(centroid_KD).all(axis=1))
     if len(known) <= num_closest:
@@ -203,7 +204,7 @@ def closest_labels(centroid_KD: np.ndarray, *, num_closest: int) -> list[int]:
 def centroids(states_ND: np.ndarray, labels: ArrayLike, *, num_labels: int) -> np.ndarray:
     """Mean state of each label, float64 (K, D); NaN for a label without examples.
 
-    Raises ValueError unless there is a label in 0..num_labels - 1 for each finite state.
+    Raises ValueError unless all states are finite and each has a label in 0..num_labels - 1.
     """
     states_ND, labels_N = np.asarray(states_ND, dtype=np.float64), np.asarray(labels)
     if states_ND.ndim != 2 or labels_N.shape != (len(states_ND),) or not len(states_ND):
@@ -241,13 +242,14 @@ def _interval(estimate: float, resampled_R: np.ndarray) -> Interval:
 
 
 def _pearson(a_P: np.ndarray, b_P: np.ndarray, weights_RP: np.ndarray) -> np.ndarray:
-    """Weighted correlation of each row; NaN where a side does not vary among what has weight: (R,)."""
+    """Weighted correlation for each row of weights (R,); NaN if a side is constant over the weighted
+    pairs."""
     total_R1 = np.maximum(weights_RP.sum(axis=1, keepdims=True), 1)
     centred_a, centred_b = (
         values - (weights_RP * values).sum(axis=1, keepdims=True) / total_R1 for values in (a_P, b_P)
     )
     squares_a, squares_b = ((weights_RP * c**2).sum(axis=1) for c in (centred_a, centred_b))
-    # Rounding of the mean leaves a constant side a variance of some eps of its squares.
+    # Because the mean is rounded, a constant side has a small nonzero variance (some eps of its squares).
     varies_R = (squares_a > _rounding(a_P, weights_RP)) & (squares_b > _rounding(b_P, weights_RP))
     norms_R = np.sqrt(squares_a * squares_b)
     products_R = (weights_RP * centred_a * centred_b).sum(axis=1)

@@ -12,41 +12,41 @@ from layerscope.jobs.kernels.directprobe.interior_point import nearest_combinati
 from layerscope.jobs.kernels.directprobe.nearest_faces import nearest_faces
 
 _FIRST_POINTS = 48
-"""Points of each side that open the working set: those that lie nearest along the first direction. At
-most as many join at once, or half of those that are there."""
+"""Initial points of the working set per side: the nearest along the first direction. At most this many are
+added per side at once, or half the size of the working set if that is more."""
 
 _ROUNDS = 60
-"""Most growths of the working set; 2 to 6 were seen."""
+"""Maximum rounds of growing the working set; 2 to 6 were observed."""
 
 _MEETING = 1e-10
-"""Combinations nearer than this part of the radius count as the same point: no gap is sought any more."""
+"""Convex combinations closer than this share of the radius count as the same point, and the search ends."""
 
 _LOOSE = 1e-2
-"""The tolerance as long as the working set grows much."""
+"""Tolerance while the working set still grows much."""
 
 _FEW = 0.25
-"""The working set is nearly whole when it grows by less than this part of itself."""
+"""The working set counts as nearly complete once it grows by at most this share of its size."""
 
 _MAY_CARRY = 1e-3
-"""Points that stay in a nearly whole working set have more than this part of the largest weight; one that was
-dismissed in error comes back."""
+"""A nearly complete working set keeps points with more than this share of the largest weight; a point that
+was removed in error is added again."""
 
 _INNER = 0.3
-"""Part of the tolerance that the working set's solution may use up."""
+"""Share of the tolerance that is available to the working set's solution."""
 
 
 @dataclass(frozen=True)
 class HullDistance:
-    """The distance lies in [lower, upper]; each end has its proof."""
+    """The distance lies in [lower, upper]; each bound has its proof."""
 
     lower: float
-    """The gap between both sets along `normal_D`; 0 where no direction with a gap was found."""
+    """The gap between both sets along `normal_D`; 0 if no direction with a gap was found."""
 
     upper: float
     """The distance of the two convex combinations."""
 
     normal_D: np.ndarray
-    """Of length 1, from right to left; 0 where there is no gap."""
+    """Unit vector from right to left; 0 if there is no gap."""
 
     offset: float
     """The middle of the gap along the normal."""
@@ -62,15 +62,15 @@ def hull_distance(
     tolerance: float = 1e-6,
     start_D: np.ndarray | None = None,
 ) -> HullDistance:
-    """How far the convex hulls of two sets are apart, closed to `tolerance` of the upper end where possible.
+    """Distance of the convex hulls of two sets, bounded within `tolerance` of the upper bound if possible.
 
-    A direction to start from, of either sign, may save the work where it already separates.
+    `start_D` is an initial direction, of either sign; one that separates the sets may save work.
 
-    It is the margin of the support vector machine without slack. The nearest points are found by an
-    interior-point method on a working set and, where rounding stops that before the interval is closed, by
-    `nearest_faces` on all points; both ends are measured on all points. So gaps down to some 1e-8 of the
-    radius close to 1e-6 in any order of summation. An interval that did not close is returned as it is:
-    that of sets that meet is [0, something small].
+    The distance is the margin of a hard-margin support vector machine. An interior-point method on a working
+    set finds the nearest points. If rounding stops it before the interval is closed, `nearest_faces`
+    continues on all points. Both bounds are measured on all points, so gaps down to about 1e-8 of the radius
+    close to 1e-6 in any order of summation. An interval that does not close is returned as it is:
+    intersecting hulls give [0, a small number].
     """
     search = _Search(np.asarray(left_PD, np.float64), np.asarray(right_QD, np.float64), tolerance)
     return search.run(start_D)
@@ -79,8 +79,8 @@ def hull_distance(
 def rough_distance(
     left_PD: np.ndarray, right_QD: np.ndarray, *, start_D: np.ndarray | None = None
 ) -> HullDistance:
-    """An interval from the gap along the direction, of either sign, to the distance of the means: where the
-    direction does not separate, the interval of the first one that does."""
+    """The interval from the gap along `start_D`, of either sign, to the distance of the means. If the
+    direction does not separate the sets, the interval of the first direction that does."""
     if start_D is None or not start_D.any():
         return hull_distance(left_PD, right_QD, tolerance=1.0)
     normal_D = start_D / np.linalg.norm(start_D)
@@ -145,7 +145,7 @@ class _Search:
         return self._result()
 
     def _add(self, points_N: np.ndarray) -> None:
-        """Points join the working set."""
+        """Add points to the working set."""
         signed_ND = self.rows_MD[points_N] * self.sign_M[points_N, None]
         cross_WN = self.signed_WD @ signed_ND.T
         self.gram_WW = np.block([[self.gram_WW, cross_WN], [cross_WN.T, signed_ND @ signed_ND.T]])
@@ -153,12 +153,13 @@ class _Search:
         self.points_W = np.concatenate([self.points_W, points_N])
 
     def _keep(self, is_kept_W: np.ndarray) -> None:
-        """Only these points stay in the working set."""
+        """Keep only these points in the working set."""
         self.points_W, self.signed_WD = self.points_W[is_kept_W], self.signed_WD[is_kept_W]
         self.gram_WW = self.gram_WW[np.ix_(is_kept_W, is_kept_W)]
 
     def _solve(self, tolerance: float) -> np.ndarray:
-        """Offer the nearest points of the working set's hulls; the heights of all points along their line."""
+        """Find the nearest points of the working set's hulls, update both bounds, and return the heights of
+        all points along the line through them."""
         weights_W = nearest_combinations(
             self.signed_WD,
             self.gram_WW,
@@ -171,14 +172,15 @@ class _Search:
         return self._offer_normal(weights_W @ self.signed_WD)
 
     def _is_closed_on_working_set(self, height_M: np.ndarray) -> bool:
-        """Whether the last solution is one of the working set: in narrow gaps rounding stops it before."""
+        """Whether the last solution solves the working set; in narrow gaps rounding stops the solver
+        early."""
         height_W, is_left_W = height_M[self.points_W], self.sign_M[self.points_W] > 0
         gap = height_W[is_left_W].min() - height_W[~is_left_W].max()
         distance = np.linalg.norm(self.weights_W @ self.signed_WD)
         return bool(distance - gap <= self.tolerance * distance)
 
     def _cross_over(self) -> None:
-        """Offer the ends that the nearest faces give, from weights that come close to them."""
+        """Update both bounds with the nearest faces, starting from the best weights so far."""
         faces = nearest_faces(
             self.rows_MD * self.sign_M[:, None],
             self.sign_M > 0,
@@ -204,7 +206,7 @@ class _Search:
             self.upper, self.weights_M = upper, weights_M
 
     def _offer_normal(self, direction_D: np.ndarray) -> np.ndarray:
-        """The heights of all points along the direction; its gap is kept if it is the widest."""
+        """The heights of all points along the direction; its gap is kept if it is the widest so far."""
         length = np.linalg.norm(direction_D)
         if not length:
             return np.zeros(len(self.sign_M))
@@ -221,7 +223,7 @@ class _Search:
         return self.lower > 0 and self.upper - self.lower <= self.tolerance * self.upper
 
     def _violators(self, height_M: np.ndarray) -> np.ndarray:
-        """Points outside the working set that lie nearer than all within it, the nearest first."""
+        """Points that are nearer than every point of the working set, the nearest first."""
         is_left_M = self.sign_M > 0
         low = height_M[self.points_W][is_left_M[self.points_W]].min()
         high = height_M[self.points_W][~is_left_M[self.points_W]].max()

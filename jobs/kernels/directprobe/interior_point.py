@@ -7,10 +7,10 @@ import numpy as np
 from scipy.linalg import lapack
 
 _STEPS = 80
-"""Most steps; 15 to 40 were seen."""
+"""Maximum steps; 15 to 40 were observed."""
 
 _TO_THE_EDGE = 0.99
-"""Part of the way to the nearest edge of the feasible region that one step goes."""
+"""Share of the way to the boundary of the feasible region that one step goes."""
 
 
 def nearest_combinations(
@@ -21,12 +21,12 @@ def nearest_combinations(
     tolerance: float,
     smallest: float,
 ) -> np.ndarray:
-    """Weights (W), each side's with sum 1, that make |weights @ signed| least: points of the right side come
-    with their sign turned. The Gram matrix is that of the signed points.
+    """Weights (W) that minimise |weights @ signed|; the weights of each side sum to 1. Points of the right
+    side are negated. The Gram matrix is that of the signed points.
 
-    Mehrotra's predictor and corrector (Nocedal and Wright 2006, algorithm 16.4) from strictly feasible points
-    of both the problem and its dual, so that weights @ slack is the gap between them. It ends when that gap
-    is below `tolerance` of the squared distance, the distance below `smallest`, or rounding stops the steps.
+    Mehrotra's predictor-corrector method (Nocedal and Wright 2006, algorithm 16.4) from strictly feasible
+    points of the primal and the dual, so weights @ slack is the duality gap. It ends when the gap is at most
+    `tolerance` of the squared distance, the distance at most `smallest`, or rounding prevents a step.
     """
     side_W2 = np.stack([is_left_W, ~is_left_W], axis=1).astype(np.float64)
     weights_W: np.ndarray = side_W2 @ (1 / side_W2.sum(axis=0))
@@ -45,7 +45,7 @@ def nearest_combinations(
         length = _TO_THE_EDGE * _reach(weights_W, step_W, slack_W, slack_step_W)
         weights_W = weights_W + length * step_W
         slack_W = slack_W + length * slack_step_W
-        # The sums stay 1 whatever the rounding.
+        # Normalised again, because rounding changes the sums.
         weights_W = weights_W / (side_W2 @ (weights_W @ side_W2))
         distance = float(np.linalg.norm(weights_W @ signed_WD))
         if distance < best:
@@ -60,18 +60,18 @@ def _lowest(height_W: np.ndarray, is_left_W: np.ndarray) -> np.ndarray:
 def _step(
     gram_WW: np.ndarray, side_W2: np.ndarray, weights_W: np.ndarray, slack_W: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The step of the weights and of the slacks, or None where the system is singular in float64."""
+    """The step of the weights and of the slacks, or None if the system is singular in float64."""
     system_WW = gram_WW.copy()
     system_WW[np.diag_indices_from(system_WW)] += slack_W / weights_W
-    # LAPACK itself: for systems of a hundred rows scipy.linalg.cho_factor and cho_solve take longer to check
-    # their arguments than to solve.
+    # LAPACK directly: for a hundred rows scipy.linalg.cho_factor and cho_solve spend more time on checking
+    # their arguments than on solving.
     factor_WW, failed = lapack.dpotrf(system_WW)
     if failed:
         return None
     sides_W2, _ = lapack.dpotrs(factor_WW, side_W2)
 
     def solved(product_W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Towards weights * slack = current product + product_W."""
+        """The step towards weights * slack = current product + product_W."""
         free_W, _ = lapack.dpotrs(factor_WW, product_W / weights_W)
         price_2 = np.linalg.solve(side_W2.T @ sides_W2, -side_W2.T @ free_W)
         step_W = free_W + sides_W2 @ price_2
@@ -89,7 +89,7 @@ def _step(
 
 
 def _reach(weights_W: np.ndarray, step_W: np.ndarray, slack_W: np.ndarray, slack_step_W: np.ndarray) -> float:
-    """How far, at most 1, both stay at or above zero."""
+    """The largest step length, at most 1, at which all weights and slacks are at least 0."""
     values = np.concatenate([weights_W, slack_W])
     steps = np.concatenate([step_W, slack_step_W])
     falls = steps < 0

@@ -1,4 +1,4 @@
-"""Which pairs of labels does a hyperplane separate? Only the others need any clustering.
+"""Pairs of labels that a hyperplane separates; only the others need clustering.
 
 Axes: N points, R whitened coordinates, C labels.
 """
@@ -12,21 +12,21 @@ from layerscope.jobs.kernels.directprobe.separability import RESOLUTION, Separat
 from layerscope.jobs.kernels.directprobe.whitening import Whitened
 
 _SHRINKAGE = 1e-2
-"""Part of the total covariance that is added to the one within labels, which is singular where the points
+"""Share of the total covariance that is added to the within-label covariance, which is singular if the points
 are few."""
 
 
 @dataclass(frozen=True)
 class LabelPlanes:
     conflicts_CC: np.ndarray
-    """Pairs of labels whose hulls meet."""
+    """Pairs of labels whose hulls intersect."""
 
     normal_by_pair: dict[tuple[int, int], np.ndarray]
-    """A direction (R) in which the lower label lies wholly above the higher one, for all other pairs."""
+    """For all other pairs, a direction (R) along which the lower label is entirely above the higher one."""
 
 
 def label_planes(whitened: Whitened, class_N: np.ndarray) -> LabelPlanes:
-    """Fisher's discriminants of all pairs first, which cost one product; the rest one by one."""
+    """Try Fisher's discriminants of all pairs in one product, then solve the remaining pairs one by one."""
     points_NR = whitened.points_NR
     num_classes = int(class_N.max()) + 1
     gap_CC, discriminant_CR = _discriminant_gaps(points_NR, class_N, num_classes)
@@ -51,13 +51,14 @@ def label_planes(whitened: Whitened, class_N: np.ndarray) -> LabelPlanes:
 def _discriminant_gaps(
     points_NR: torch.Tensor, class_N: np.ndarray, num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """How far each pair's labels are apart along the difference of their discriminants (unscaled, C x C)."""
+    """The gap (C, C) between two labels along the difference of their discriminants, and the discriminants
+    (C, R). A gap is not divided by the length of that difference."""
     class_index_N = torch.from_numpy(class_N).to(points_NR.device)
     means_CR = points_NR.new_zeros(num_classes, points_NR.shape[1]).index_add_(0, class_index_N, points_NR)
     counts_C = class_index_N.bincount(minlength=num_classes)
     means_CR /= counts_C[:, None]
     share_C = counts_C / len(points_NR)
-    # Whitened points have covariance I, so within labels it is I minus that of the means.
+    # Whitened points have covariance I, so the within-label covariance is I minus that of the means.
     within_RR = torch.eye(points_NR.shape[1], dtype=points_NR.dtype, device=points_NR.device) * (
         1 + _SHRINKAGE
     )

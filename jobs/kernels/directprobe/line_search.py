@@ -9,10 +9,10 @@ import numpy as np
 def minimise_along(
     deficit_M: np.ndarray, change_M: np.ndarray, *, slope: float = 0.0, curvature: float = 0.0
 ) -> float:
-    """The s >= 0 with the least slope s + curvature s^2 / 2 + sum(max(0, deficit - s change)^2) / 2.
+    """The s >= 0 that minimises slope s + curvature s^2 / 2 + sum(max(0, deficit - s change)^2) / 2.
 
-    Between two places where a hinge opens or closes the derivative is linear; it is followed from place to
-    place until it changes its sign. Infinite where the function falls for ever.
+    The derivative is linear between two breakpoints, where a hinge opens or closes; it is followed from
+    breakpoint to breakpoint until its sign changes. Infinite if the function decreases without bound.
     """
     is_open_M = (deficit_M > 0) | ((deficit_M == 0) & (change_M < 0))
     open_change_M = change_M[is_open_M]

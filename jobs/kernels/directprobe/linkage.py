@@ -12,34 +12,34 @@ from scipy.spatial.distance import cdist, pdist
 
 @dataclass(frozen=True)
 class FreeLinkage:
-    """All merges without any veto, in the order in which they happen."""
+    """All merges without any veto, in order."""
 
     merges_T2: np.ndarray
-    """The two rows that stand for the clusters that merge (the lowest row of each)."""
+    """The two merging clusters, each given by its lowest row."""
 
     num_points: int
 
     def clusters_after(self, num_merges: int) -> np.ndarray:
-        """The cluster of each point, numbered by the lowest row."""
+        """The cluster of each point (N). Clusters are numbered by their lowest row."""
         parent_N = np.arange(self.num_points)
         for left, right in self.merges_T2[:num_merges].tolist():
             parent_N[max(left, right)] = min(left, right)
-        # A parent has a lower number, so two halvings a round reach the lowest row in a few rounds.
+        # Path doubling: each round doubles the number of steps towards the lowest row.
         while (parent_N[parent_N] != parent_N).any():
             parent_N = parent_N[parent_N]
         return np.unique(parent_N, return_inverse=True)[1]
 
 
 def free_linkage(points_ND: np.ndarray, label_N: np.ndarray) -> FreeLinkage:
-    """The two nearest centroids of one label merge, over and over, until every label is one cluster.
+    """Repeatedly merge the two nearest centroids of one label until every label is one cluster.
 
-    Of equal distances the lower label comes first, and inside a label scipy's order decides.
+    In a tie between labels the lower label comes first; inside a label scipy's order decides.
     """
     heights, merges = [], []
     for label in np.unique(label_N):
         rows = np.flatnonzero(label_N == label)
         if len(rows) > 1:
-            # Distances, not points: given points, scipy warns where they look like a matrix of distances.
+            # Distances, not points: scipy warns if points look like a distance matrix.
             tree = hierarchy.linkage(pdist(points_ND[rows]), method="centroid")
             heights.append(tree[:, 2])
             merges.append(_lowest_rows(tree, rows))
@@ -54,8 +54,8 @@ def _lowest_rows(tree_T4: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _interleaved(heights: list[np.ndarray], merges: list[np.ndarray]) -> np.ndarray:
-    """Always the label whose next merge is the nearest. A later merge may be nearer than an earlier one of
-    its label (centroid linkage inverts), so it waits with it: its place is the running maximum."""
+    """Merges of all labels, ordered by distance. Centroid linkage has inversions (a later merge of a label
+    can be nearer than an earlier one), so merges are ordered by the running maximum of the distance."""
     if not merges:
         return np.zeros((0, 2), dtype=np.intp)
     places = np.concatenate([np.maximum.accumulate(height) for height in heights])
@@ -64,10 +64,10 @@ def _interleaved(heights: list[np.ndarray], merges: list[np.ndarray]) -> np.ndar
 
 
 class VetoedLinkage:
-    """Greedy centroid linkage from given clusters on, one pair at a time, which the caller merges or vetoes.
+    """Greedy centroid linkage of given clusters, one pair at a time, which the caller merges or vetoes.
 
-    A vetoed pair stays vetoed, and so does everything that contains it. Of equal distances the pair with the
-    lowest numbers comes first. Pairs of one label alone are kept in memory.
+    A vetoed pair stays vetoed, and so does every pair of clusters that contain it. In a tie the pair with the
+    lowest numbers comes first. Only pairs of the same label are kept in memory.
     """
 
     def __init__(self, centroids_KD: np.ndarray, sizes_K: np.ndarray, label_K: np.ndarray):
@@ -80,7 +80,7 @@ class VetoedLinkage:
             self._place_K[members] = np.arange(len(members))
 
     def next_pair(self) -> tuple[int, int] | None:
-        """The nearest pair without a veto, lower number first; None at the end."""
+        """The nearest pair without a veto, lower number first; None if there is none."""
         pairs = []
         for members, linkage in zip(self._members, self._linkages, strict=True):
             if (nearest := linkage.next_pair()) is not None:
@@ -93,12 +93,12 @@ class VetoedLinkage:
         self._linkages[self._label_K[left]].veto(self._place_K[left], self._place_K[right], veto)
 
     def merge(self, kept: int, gone: int) -> None:
-        """The cluster `gone` becomes part of `kept`, of the same label."""
+        """Merge cluster `gone` into `kept`, of the same label."""
         self.is_active_K[gone] = False
         self._linkages[self._label_K[kept]].merge(self._place_K[kept], self._place_K[gone])
 
     def vetoes_between(self, clusters_Q: np.ndarray) -> np.ndarray:
-        """The number of the veto of each pair of some clusters, or -1: int32 (Q, Q)."""
+        """The veto number of each pair of the given clusters, or -1: int32 (Q, Q)."""
         veto_QQ = np.full((len(clusters_Q), len(clusters_Q)), -1, dtype=np.int32)
         for label, linkage in enumerate(self._linkages):
             own = np.flatnonzero(self._label_K[clusters_Q] == label)
@@ -108,7 +108,7 @@ class VetoedLinkage:
 
 
 class _LabelLinkage:
-    """The same for the clusters of one label."""
+    """Vetoed linkage of the clusters of one label."""
 
     def __init__(self, centroids_KD: np.ndarray, sizes_K: np.ndarray):
         self.veto_KK = np.full((len(sizes_K), len(sizes_K)), -1, dtype=np.int32)
@@ -120,7 +120,7 @@ class _LabelLinkage:
         self._nearest_square_K = self._square_KK.min(axis=1)
 
     def next_pair(self) -> tuple[float, int, int] | None:
-        """Its squared distance and the two clusters, lower number first."""
+        """The nearest pair's squared distance and its two clusters, lower number first."""
         left = int(self._nearest_square_K.argmin())
         square = float(self._nearest_square_K[left])
         if np.isinf(square):
@@ -134,7 +134,7 @@ class _LabelLinkage:
         self._look_again(np.array([left, right]))
 
     def merge(self, kept: int, gone: int) -> None:
-        """Distances by Lance and Williams; infinity, which is what a veto is, stays infinity in them."""
+        """Update distances by the Lance-Williams formula; a vetoed pair is infinitely far and stays so."""
         size, size_gone = self._sizes_K[kept], self._sizes_K[gone]
         total = size + size_gone
         between = self._square_KK[kept, gone]
@@ -149,7 +149,8 @@ class _LabelLinkage:
         square_K[gone] = np.inf
         self._square_KK[kept] = self._square_KK[:, kept] = square_K
         self._nearest_square_K[gone] = np.inf
-        # A vetoed pair is infinitely far and was nearest to nobody.
+        # Only rows whose nearest cluster changed: a vetoed pair is infinitely far, so it is never the
+        # nearest.
         stale_K = (self._nearest_K == kept) | (self._nearest_K == gone)
         stale_K[kept] = True
         self._look_again(np.flatnonzero(stale_K & self._is_active_K))
@@ -165,6 +166,6 @@ class _LabelLinkage:
 
 
 def _squared_distances(points_KD: np.ndarray) -> np.ndarray:
-    """All squared Euclidean distances, from differences and not products: near ties stay as they are."""
+    """All squared Euclidean distances, from differences, not products: products would round near ties."""
     square_KK: np.ndarray = cdist(points_KD, points_KD, "sqeuclidean")
     return square_KK

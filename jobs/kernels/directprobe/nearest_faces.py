@@ -1,7 +1,7 @@
 """The nearest faces of two convex hulls by an active set, for sets that nearly touch.
 
-An interior-point method sees the points through their products, which have lost half of the digits. Here
-every direction is computed from the points themselves, so its heights are exact up to their own rounding.
+An interior-point method works on products of the points, which lose half of the digits. Here every direction
+is computed from the points themselves, so heights along it are exact up to their own rounding.
 
 Axes: W points of both sets, D coordinates; F points of the two faces, K differences along them.
 """
@@ -14,39 +14,40 @@ from scipy import linalg
 from layerscope.jobs.kernels.arrays import Booleans, Floats
 
 _CARRIES = 1e-6
-"""A point with less than this part of the largest weight is not one of the first faces."""
+"""The initial faces hold the points with more than this share of the largest weight."""
 
 _FLAT = 0.1
-"""Part of the tolerance by which a point may leave the space of a face's other points and count as within."""
+"""Share of the tolerance by which a point may leave the span of a face's other points and count as inside."""
 
 _JOIN = 16
-"""As many points join the faces first; later twice as many if one of them stayed, a quarter if none did."""
+"""Initial number of points added to the faces; then twice as many if one of them stayed, a quarter if
+none."""
 
 _STEPS = 200
-"""Most steps; 1 to 70 were seen."""
+"""Maximum steps; 1 to 70 were observed."""
 
 
 @dataclass(frozen=True)
 class NearestFaces:
-    """The best of each end; the two need not belong to the same faces."""
+    """The best of each bound; the two may come from different faces."""
 
     normal_D: np.ndarray
-    """Of length 1, from right to left; 0 where no direction was found."""
+    """Unit vector from right to left; 0 if no direction was found."""
 
     weights_W: np.ndarray
-    """Each side's have sum 1."""
+    """The weights of each side sum to 1."""
 
 
 def nearest_faces(
     signed_WD: np.ndarray, is_left_W: np.ndarray, weights_W: np.ndarray, *, tolerance: float
 ) -> NearestFaces:
-    """The direction between the nearest faces, and weights of their points, improved from weights that come
-    close. Points of the right side come with their sign turned; each side's weights have sum 1.
+    """The direction between the nearest faces and the weights of their points, improved from `weights_W`.
+    Points of the right side are negated; the weights of each side sum to 1.
 
     The method is Wolfe's (1976, "Finding the nearest point in a polytope") on two hulls, with several points
-    at once: a QR decomposition of the points gives the nearest points of the two affine spaces through the
-    faces; points whose weights are negative there leave the faces, and points before the faces join them. It
-    ends when both ends, measured on these points, are closed to `tolerance`, or no point that joins stays.
+    at once. A QR decomposition gives the nearest points of the two affine spaces through the faces; points
+    with negative weights there leave the faces, and points in front of the faces join them. It ends when the
+    bounds, measured on these points, are within `tolerance`, or when no joining point stays.
     """
     search = _Search(signed_WD, is_left_W, weights_W, tolerance)
     search.run()
@@ -92,8 +93,8 @@ class _Search:
         return weights_F / total_F
 
     def _nearest_in_affine_spaces(self) -> tuple[np.ndarray, np.ndarray]:
-        """The difference of the nearest points, and the weights of the faces' points there; a point that lies
-        in the space of the others has none."""
+        """The difference of the nearest points, and the weights of the faces' points there; a point in the
+        span of the others has weight 0."""
         is_left_F = self.is_left_W[self.faces_F]
         places = (np.flatnonzero(is_left_F), np.flatnonzero(~is_left_F))
         first = [side[np.argmax(self.weights_F[side])] for side in places]
@@ -111,8 +112,8 @@ class _Search:
         return apart_D, affine_F
 
     def _move_towards(self, affine_F: np.ndarray) -> None:
-        """To these weights without the negative ones where that is no farther, otherwise as far as all stay
-        positive. Points whose weight ends at 0 leave the faces."""
+        """Move to these weights, negative ones clipped, if the distance does not grow; otherwise towards them
+        as far as all weights stay positive. Points whose weight reaches 0 leave the faces."""
         clipped_F = self._scaled(np.maximum(affine_F, 0))
         if self._distance(clipped_F) <= self._distance(self.weights_F) * (1 + _FLAT * self.tolerance):
             weights_F, stays_F = clipped_F, affine_F > 0
@@ -144,7 +145,7 @@ class _Search:
             self.best_W, self.upper = weights_W, upper
 
     def _before_faces(self, height_W: np.ndarray, count: int) -> np.ndarray:
-        """The points that lie farthest before the face of their side, at most so many."""
+        """The points farthest in front of the face of their side, at most `count`."""
         height_F, is_left_F = height_W[self.faces_F], self.is_left_W[self.faces_F]
         face_W = np.where(self.is_left_W, height_F[is_left_F].min(), height_F[~is_left_F].min())
         before_W = face_W - height_W
@@ -154,8 +155,8 @@ class _Search:
 
 
 def _shortened(apart_D: np.ndarray, along_KD: np.ndarray, flat: float) -> tuple[np.ndarray, np.ndarray]:
-    """The vector less its part along the others, and by how much of each of them it became that; vectors
-    that leave the space of the others by no more than `flat` have no share."""
+    """The component of `apart_D` orthogonal to `along_KD`, and the coefficients of `along_KD` that added to
+    `apart_D` give it. Vectors that leave the span of the others by at most `flat` have coefficient 0."""
     share_K = np.zeros(len(along_KD))
     if not len(along_KD):
         return apart_D, share_K
@@ -164,7 +165,7 @@ def _shortened(apart_D: np.ndarray, along_KD: np.ndarray, flat: float) -> tuple[
     basis = basis[:, :rank]
     part = basis.T @ apart_D
     share_K[order_K[:rank]] = linalg.solve_triangular(triangle[:rank, :rank], -part, check_finite=False)
-    # Twice: what one projection leaves of the basis by rounding, the second takes away.
+    # Twice, because rounding leaves a part along the basis after one projection.
     for _ in range(2):
         apart_D = apart_D - basis @ (basis.T @ apart_D)
     return apart_D, share_K

@@ -1,4 +1,4 @@
-"""Can a hyperplane separate two point sets? Either answer comes with its proof.
+"""Linear separability of two point sets; either answer comes with its proof.
 
 Axes: P left points, Q right points, M all of them, R coordinates; A hinges that are open.
 """
@@ -19,29 +19,30 @@ _NEWTON_STEPS = 60
 """Maximum steps before the exact distance of the hulls is computed; 5 to 25 were observed."""
 
 _RIDGE = 1e-12
-"""Part of the mean diagonal that is added to it, so that degenerate points leave a solvable system."""
+"""Share of the mean diagonal that is added to the diagonal, so that degenerate points give a solvable
+system."""
 
 
 @dataclass(frozen=True)
 class Separation:
-    """The left set lies strictly above the offset along the normal, the right one strictly below."""
+    """The left set is strictly above the offset along the normal, the right one strictly below."""
 
     normal_R: np.ndarray
-    """Of length 1."""
+    """Unit vector."""
 
     offset: float
     margin: float
-    """From the lowest left to the highest right point along the normal: a lower bound of the distance."""
+    """Along the normal, from the lowest left to the highest right point: a lower bound of the distance."""
 
 
 @dataclass(frozen=True)
 class Meeting:
-    """Convex combinations of both sets that are the same point, up to `RESOLUTION` of the radius."""
+    """Convex combinations of both sets that are the same point, up to the resolution."""
 
     left_weights_P: np.ndarray
     right_weights_Q: np.ndarray
     normal_R: np.ndarray
-    """The direction that came closest to a separation, of length 1 or 0; it may separate parts."""
+    """The last direction tried, of length 1 or 0; it may separate parts of the sets."""
 
 
 def separate(
@@ -51,13 +52,14 @@ def separate(
     resolution: float | None = None,
     start_R: np.ndarray | None = None,
 ) -> Separation | Meeting:
-    """Strict linear separability of two sets of points, decided with a certificate.
+    """Strict linear separability of two point sets, with a certificate.
 
-    Minimises the squared hinge loss |(1 - Z w)+|^2 without any penalty by finite Newton steps with an exact
-    line search (Mangasarian 2002, "A finite Newton method for classification"). Along the way any threshold
-    is tried; at a minimum above zero the open hinges, as weights, are the proof (Farkas) that the hulls meet.
-    Whitened coordinates make it fast, none are needed for it to be right. Sets nearer than the resolution (by
-    default `RESOLUTION` of their radius) count as meeting.
+    Minimises the squared hinge loss |(1 - Z w)+|^2 without regularisation by finite Newton steps with an
+    exact line search (Mangasarian 2002, "A finite Newton method for classification"). Every step tests
+    whether some threshold along w separates the sets. At a minimum above zero the positive hinges, as
+    weights, prove (Farkas) that the hulls intersect. Whitened coordinates make it faster but are not needed
+    for correctness. Sets closer than the resolution (by default `RESOLUTION` of their radius) count as
+    intersecting.
     """
     rows_MR = np.concatenate([left_PR, right_QR])
     centre_R = rows_MR.mean(axis=0)
@@ -80,10 +82,10 @@ class _Search:
         self.resolution = RESOLUTION * self.radius if resolution is None else resolution
 
     def run(self, start_R: np.ndarray | None) -> Separation | Meeting | None:
-        """The proof of either answer, or None where the steps did not suffice."""
+        """The proof of either answer, or None if the steps did not suffice."""
         if self.radius == 0:
             return self._meeting(np.ones(len(self.rows_MR)), np.zeros(self.rows_MR.shape[1]))
-        # The constant column is as long as the rows: the system is then of one scale.
+        # The constant column has the scale of the rows, which keeps the system well scaled.
         signed = (
             np.hstack([self.rows_MR, np.full((len(self.rows_MR), 1), self.radius)]) * self.sign_M[:, None]
         )
@@ -99,7 +101,7 @@ class _Search:
             if not np.isfinite(length):
                 length = 1.0
             weights = weights + length * step
-            # Not updated by the step: the rounding of many steps would be kept.
+            # Recomputed, not updated: an update would accumulate the rounding of many steps.
             margin_M = signed @ weights
         return None
 
@@ -140,7 +142,7 @@ class _Search:
 
 
 def _newton_step(signed_AR: Floats, deficit_A: Floats) -> Floats:
-    """The shortest step that minimises |deficit - signed step|, in the smaller of both spaces."""
+    """The shortest step that minimises |deficit - signed step|, solved in the smaller of both spaces."""
     num_open, width = signed_AR.shape
     if num_open < width:
         return signed_AR.T @ _solve(signed_AR @ signed_AR.T, deficit_A)
@@ -163,7 +165,10 @@ def _solve(gram: Floats, right_hand: Floats) -> Floats:
 
 
 def _decided_by_distance(rows_MR: np.ndarray, num_left: int, resolution: float) -> Separation | Meeting:
-    """The answer from the interval of the hulls' distance."""
+    """The answer from the bounds of the hulls' distance.
+
+    Raises ArithmeticError if the resolution lies between the bounds.
+    """
     distance = hull_distance(rows_MR[:num_left], rows_MR[num_left:])
     if distance.lower > resolution:
         return Separation(distance.normal_D, distance.offset, distance.lower)

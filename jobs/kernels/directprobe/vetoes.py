@@ -1,4 +1,4 @@
-"""Clusters that grow inside their labels until a merge would make them meet a cluster of another label.
+"""Clusters grown inside each label until a merge would make them intersect a cluster of another label.
 
 Axes: N points, D original coordinates, R whitened ones, C labels, K clusters, V other clusters.
 """
@@ -12,23 +12,24 @@ from layerscope.jobs.kernels.directprobe.linkage import FreeLinkage, VetoedLinka
 from layerscope.jobs.kernels.directprobe.separability import RESOLUTION, Meeting, Separation, separate
 
 _CLOSE_ENOUGH = 24
-"""Merges that are left to single steps when the first veto is sought by bisection."""
+"""The bisection for the first veto stops within this many merges; the rest are done one by one."""
 
 CENTROIDS_TRIED = 1024
-"""Clusters, the largest, whose own directions are known from the start; each is kept for all clusters."""
+"""Number of clusters, the largest, whose centroid directions are tried first; each is kept for all
+clusters."""
 
 _KEPT_DIRECTIONS = 256
-"""Solved directions that one state of the search hands to the next."""
+"""Number of solved directions that one state of the search passes to the next."""
 
 
 @dataclass(frozen=True)
 class Veto:
-    """Why two clusters of one label must not merge: points of both meet points of one other cluster."""
+    """Why two clusters of one label must not merge: their joint hull intersects that of another cluster."""
 
     left_rows: np.ndarray
     left_weights: np.ndarray
     right_rows: np.ndarray
-    """In one cluster of another label, the culprit."""
+    """All in one cluster of another label, the culprit."""
 
     right_weights: np.ndarray
 
@@ -39,20 +40,19 @@ class VetoedClusters:
     """Numbered by the lowest row."""
 
     veto_KK: np.ndarray
-    """For each pair of clusters of one label the number of its veto; -1 elsewhere."""
+    """Veto number of each pair of clusters of one label; -1 elsewhere."""
 
     vetoes: tuple[Veto, ...]
     normal_by_pair: dict[tuple[int, int], np.ndarray]
-    """A direction (R), of either sign, for pairs that are separated along one."""
+    """A separating direction (R), of either sign, for pairs that have one."""
 
 
 def vetoed_clusters(
     points_ND: np.ndarray, whitened_NR: np.ndarray, label_N: np.ndarray, conflicts_CC: np.ndarray
 ) -> VetoedClusters:
-    """Greedy centroid linkage; a merge is vetoed if its hull would meet that of another label's cluster.
+    """Greedy centroid linkage; a merge is vetoed if its hull would intersect that of another label's cluster.
 
-    Labels without a conflict between them are known to be separable as a whole. No two points of different
-    labels may be the same.
+    Labels without a conflict are known to be separable as a whole. No point may have two labels.
     """
     free = free_linkage(points_ND, label_N)
     clean, directions = _last_clean_state(free, whitened_NR, label_N, conflicts_CC)
@@ -82,10 +82,10 @@ def vetoed_clusters(
 def _last_clean_state(
     free: FreeLinkage, whitened_NR: np.ndarray, label_N: np.ndarray, conflicts_CC: np.ndarray
 ) -> tuple[int, np.ndarray]:
-    """A number of free merges after which no clusters meet, near the largest; and directions worth keeping.
+    """A number of free merges, near the largest, after which no clusters intersect; and reusable directions.
 
-    Clusters that meet go on meeting as they grow, so the first meeting can be sought from the end in doubling
-    steps, and then by bisection.
+    Clusters that intersect still do after they grow, so the first intersection is found from the end in
+    doubling steps, and then by bisection.
     """
     directions = np.zeros((0, whitened_NR.shape[1]))
 
@@ -108,7 +108,7 @@ def _last_clean_state(
 
 
 class _State:
-    """Clusters of whitened points, and which pairs are known to be separated."""
+    """Clusters of whitened points, and the pairs known to be separated."""
 
     def __init__(
         self,
@@ -129,10 +129,10 @@ class _State:
         self.is_active_K = np.ones(num_clusters, dtype=bool)
         radius = float(np.sqrt(np.einsum("nr,nr->n", whitened_NR, whitened_NR).max()))
         self.resolution = RESOLUTION * radius
-        # Half: a pair that was separated once must be separated again, whatever the rounding.
+        # Half, so that a pair found separated once is separated again despite rounding.
         self.directions = Directions(whitened_NR, cluster_N, num_clusters, self.resolution / 2)
         self.suspect_C = np.full(len(conflicts_CC), -1)
-        """The cluster that vetoed last, for each label: it is tested first."""
+        """For each label the cluster that vetoed last; it is tested first."""
 
         self._solved: list[np.ndarray] = list(directions_QR)
         if len(directions_QR):
@@ -140,7 +140,8 @@ class _State:
         self._try_centroids(num_clusters)
 
     def _try_centroids(self, num_clusters: int) -> None:
-        """A cluster's own direction from the middle of all: it tells small clusters from all others."""
+        """Try the direction from the mean to each cluster's centroid: it separates small clusters from
+        others."""
         centroids_KR = np.zeros((num_clusters, self.points_NR.shape[1]))
         np.add.at(centroids_KR, self.cluster_N, self.points_NR)
         centroids_KR /= self.sizes_K[:, None]
@@ -155,7 +156,7 @@ class _State:
             known_KK[cluster, apart_K] = known_KK[apart_K, cluster] = own
 
     def is_clean(self) -> bool:
-        """No two clusters of different labels meet. Single points cannot, as no two are the same."""
+        """Whether no clusters of different labels intersect. Two single points never do: none are equal."""
         clusters = np.flatnonzero(self.sizes_K > 1)
         largest_first = clusters[np.argsort(-self.sizes_K[clusters], kind="stable")]
         return all(self.veto_against(cluster, cluster) is None for cluster in largest_first.tolist())
@@ -204,7 +205,8 @@ class _State:
     def _ask(
         self, together: np.ndarray, left: int, targets: np.ndarray
     ) -> tuple[Separation | Meeting, np.ndarray]:
-        """Are these points apart from all target clusters together? The answer and the targets' rows."""
+        """Test these points against all target clusters together; returns the outcome and the targets'
+        rows."""
         is_target_K = np.zeros(len(self.label_K), dtype=bool)
         is_target_K[targets] = True
         rows = np.flatnonzero(is_target_K[self.cluster_N])
@@ -214,12 +216,13 @@ class _State:
         return separate(left_PR, right_QR, resolution=self.resolution, start_R=start_R), rows
 
     def _heaviest(self, meeting: Meeting, rows: np.ndarray) -> tuple[int, bool]:
-        """The cluster with most of the weight on the right side, and whether it has all of it."""
+        """The cluster with the most weight on the right side, and whether it has all of it."""
         weight_K = np.bincount(self.cluster_N[rows], meeting.right_weights_Q)
         return int(weight_K.argmax()), np.count_nonzero(weight_K) == 1
 
     def _along(self, normal_R: np.ndarray, left: int, right: int, others_V: np.ndarray) -> np.ndarray:
-        """For each other cluster the new direction if it separates, or NONE; useless ones are forgotten."""
+        """For each other cluster the new direction if it separates, or NONE; one that separates none is
+        dropped."""
         direction_V = np.full(len(others_V), NONE, dtype=np.int32)
         if normal_R.any():
             (added,) = self.directions.add(normal_R[None])

@@ -1,4 +1,4 @@
-"""Points in coordinates of equal spread, and the way back.
+"""Whitening of points, and the map that does it.
 
 Axes: N points, D coordinates, R whitened coordinates.
 """
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import torch
 
 _NO_SPREAD = 1e-13
-"""A direction in which points spread by less than this part of the widest is rounding of float64."""
+"""Directions with at most this share of the widest spread are float64 rounding, and are dropped."""
 
 _WELL_CONDITIONED = 1e-5
-"""Least part of the greatest entry on the diagonal of a triangular factor for it to be used as it is."""
+"""A triangular factor is used if its smallest diagonal entry exceeds this share of the largest."""
 
 _LEAST_SPREAD = 1e-9
-"""Directions with a spread below this part of the widest are kept, but not stretched to the full."""
+"""Directions with a spread below this share of the widest are kept, but not scaled to unit variance."""
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Whitened:
 
 
 def whiten(points_ND: torch.Tensor) -> Whitened:
-    """Coordinates with the unit matrix as their covariance, or nearly so.
+    """Coordinates whose covariance is the identity, or nearly so.
 
-    A triangular factor of the covariance gives them where it is well conditioned; else the principal
-    directions do, each stretched to a mean square of 1 as far as float64 knows it.
-    Every direction in which the points spread at all is kept, so two sets are separable afterwards if and
-    only if they were before. Of identical points R is 0.
+    They come from a Cholesky factor of the covariance if it is well conditioned, otherwise from the principal
+    directions, each scaled to mean square 1 as far as float64 allows. Every direction in which the points
+    spread is kept, so two sets are separable afterwards if and only if they were before. Identical points
+    give R = 0.
     """
     mean_D = points_ND.mean(dim=0)
     centred_ND = points_ND - mean_D
@@ -41,7 +41,7 @@ def whiten(points_ND: torch.Tensor) -> Whitened:
         return Whitened(centred_ND @ map_DD, map_DD, mean_D)
     basis_DR = _principal_basis(centred_ND)
     rotated_NR = centred_ND @ basis_DR
-    # Measured on the points: an eigenvalue knows the square of a spread, and so half of its digits.
+    # Measured on the points: an eigenvalue is a squared spread and has only half of the digits.
     spread_R = rotated_NR.square().mean(dim=0).sqrt()
     widest = spread_R.max() if len(spread_R) else spread_R.sum()
     kept_R = spread_R > _NO_SPREAD * widest

@@ -1,6 +1,6 @@
-"""A linear head for each layer that scores choices: the right one of a question should score highest.
+"""A linear head for each layer that scores choices: the right choice of a question should score highest.
 
-Axes: L layers, Q questions, C choices, N = Q * C choices of all questions one after the other, D features.
+Axes: L layers, Q questions, C choices, N = Q * C choices of all questions in order, D features.
 """
 
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from layerscope.jobs.kernels.probes.labelled_layers import check_layers, check_p
 from layerscope.jobs.kernels.probes.refitted_heads import RefittedHeads
 
 _HELD_OUT = 0.2
-"""Part of the questions that a penalty is chosen on."""
+"""Share of the questions that is held out to choose the penalty."""
 _GAP = 1e-5
-"""A fit is done once its objective is known to lie within this part of itself above the minimum."""
+"""A fit ends once its objective is provably at most this share of itself above the minimum."""
 _NEWTON_STEPS = 50
 _HALVINGS = 30
 _SUFFICIENT_DECREASE = 1e-4
-"""Armijo's constant: the part of the decrease promised by the gradient that a step must bring."""
+"""Armijo's constant: the share of the decrease predicted by the gradient that a step must achieve."""
 
 
 def choice_heads(
@@ -31,20 +31,20 @@ def choice_heads(
     penalties: Sequence[float],
     seed: int,
 ) -> RefittedHeads:
-    """Conditional logit (McFadden 1974) on each layer: the chance of a choice is the softmax, over the
-    choices of its question, of one linear score. It has no intercept, which would change no chance.
+    """Conditional logit (McFadden 1974) on each layer: the probability of a choice is the softmax of a linear
+    score over the choices of its question. There is no intercept, which would not change any probability.
 
     The objective is the mean cross-entropy of questions + penalty / 2 * (sum of squared weights), solved to
-    1e-5 of itself by Newton's method. Features are standardised to be fitted, and the heads are in the units
-    of the states. The penalty is the one with the least cross-entropy on a fifth of the questions, drawn by
-    the seed; of equal ones the strongest. The fit is then to all of them.
+    1e-5 of itself by Newton's method. Features are standardised for fitting; the returned heads apply to the
+    raw states. The penalty with the lowest cross-entropy on a held-out fifth of the questions, sampled with
+    the seed, is chosen; a tie gives the strongest. The final fit uses all questions.
 
     Args:
-        train_LND: The choices of the first question, of the second, ..., a row each.
-        rights: For each question, which of its choices is right, from 0.
+        train_LND: One row per choice: all choices of the first question, then of the second, and so on.
+        rights: Index of the right choice of each question, from 0.
 
-    Raises ValueError unless layers are finite and have the choices of so many questions, and where no
-    question can be held out.
+    Raises ValueError unless layers are finite and have `num_choices` rows per question, and if no question
+    can be held out.
     """
     right_Q = np.asarray(rights)
     check_layers(train_LND, len(right_Q) * num_choices, "train")
@@ -89,7 +89,7 @@ def _chosen(
 
 
 def _entropy(features_QCD: np.ndarray, right_Q: np.ndarray, weight_D: np.ndarray) -> float:
-    """Mean over questions, in nats."""
+    """Mean cross-entropy over questions, in nats."""
     log_chance_QC = log_softmax(features_QCD @ weight_D, axis=1)
     return float(-log_chance_QC[np.arange(len(right_Q)), right_Q].mean())
 
@@ -108,7 +108,8 @@ def _fit(
     for _ in range(_NEWTON_STEPS):
         chance_QC = softmax(features_QCD @ weight_D, axis=1)
         gradient_D = (chance_QC - right_QC).ravel() @ features_ND / num_questions + penalty * weight_D
-        # With the penalty as the constant of strong convexity, this bounds what is above the minimum.
+        # The objective is strongly convex with the penalty as constant, so this bounds the gap to the
+        # minimum.
         if gradient_D @ gradient_D / (2 * penalty) <= _GAP * objective(weight_D):
             return weight_D
         expected_QD = np.einsum("qc,qcd->qd", chance_QC, features_QCD)

@@ -1,8 +1,8 @@
 """Minimum description length of labels given a layer, by online code (Voita and Titov 2020, section 3.2).
 
-The code length of the labels for a receiver who has the representations. The first block of examples is sent
-in the uniform code, each further block in the code of a linear probe fitted on all previous blocks. Unlike
-accuracy, it also measures how many examples the probe needed.
+The code length of the labels for a receiver who has the representations. The first block of examples is
+encoded with the uniform code, each further block with the code of a linear probe fitted on all previous
+blocks. Unlike accuracy, it also measures how many examples the probe needs.
 
 Axes: L layers, N examples, D features, C classes, S blocks, G penalties.
 """
@@ -19,7 +19,7 @@ from layerscope.jobs.kernels.probes.labelled_layers import check_labelled, stand
 from layerscope.jobs.kernels.probes.logistic import fit_logistic
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
-"""Where the blocks end, as parts of all examples; the paper's."""
+"""Block boundaries as fractions of all examples, from the paper."""
 
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 
@@ -32,7 +32,8 @@ class DescriptionLength:
     uniform_bits: float
     """N log2 C, the length without representations."""
     compression_L: np.ndarray
-    """uniform_bits / bits: about 1 where the layer tells nothing, and larger where it tells more."""
+    """uniform_bits / bits: about 1 if the layer has no information about the labels, larger if it has
+    more."""
 
 
 def online_code(
@@ -48,12 +49,12 @@ def online_code(
     """The online code length of the labels under each layer.
 
     The order of examples is sampled with `seed`. The probe is multinomial logistic regression on features
-    that are standardised by the examples sent so far. Two properties make this a code that a receiver can
-    decode:
+    that are standardised by the examples encoded so far. Two properties make this code decodable:
 
-    - After n examples a class has the chance (n p + 1) / (n + C) with p the probe's, so a class not yet seen
-      has one too, and no example costs more than log2(n + C) bits.
-    - No penalty is chosen with labels that are still to be sent: the code is the equal mixture of the codes
+    - After n examples a class has the probability (n p + 1) / (n + C), where p is the probe's probability. So
+    a
+      class not yet seen has positive probability, and no example costs more than log2(n + C) bits.
+    - No penalty is chosen with labels that are not yet encoded: the code is the uniform mixture of the codes
       of all penalties, which is at most log2 G bits longer than the best of them.
 
     Raises ValueError for labels outside 0..num_classes - 1, values that are not finite, fewer than 2 classes,
@@ -118,7 +119,7 @@ def _chances(
     num_classes: int,
     device: str,
 ) -> np.ndarray:
-    """The probe's chance of each class for the next examples, 0 for classes not yet shown: (G, B, C)."""
+    """The probe's probabilities of all classes for the next examples, 0 for unseen classes: (G, B, C)."""
     known, coming = (torch.from_numpy(part)[None].to(device) for part in standardised(known_ND, next_BD))
     shown, positions = np.unique(known_labels_N, return_inverse=True)
     penalty_1G = torch.tensor([list(penalties)], dtype=torch.float64, device=device)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _HELD_OUT = 0.2
-"""Part of the train examples of each class that settings are chosen on."""
+"""Share of each class's training examples that is held out to choose settings."""
 
 
 def check_train_and_test(
@@ -29,7 +29,7 @@ def check_train_and_test(
 
 
 def check_labelled(layers_LND: Sequence[np.ndarray], labels: np.ndarray, part: str, num_classes: int) -> None:
-    """Raises ValueError unless layers are finite, of one shape, with a label in 0..num_classes-1 a row."""
+    """Raises ValueError unless layers are finite, of one shape, with a label in 0..num_classes-1 per row."""
     if labels.ndim != 1 or not np.issubdtype(labels.dtype, np.integer) or not len(labels):
         raise ValueError(
             f"{part} labels must be a list of integers, got {labels.dtype} of shape {labels.shape}."
@@ -43,7 +43,7 @@ def check_labelled(layers_LND: Sequence[np.ndarray], labels: np.ndarray, part: s
 
 
 def check_layers(layers_LND: Sequence[np.ndarray], num_rows: int, part: str) -> None:
-    """Raises ValueError unless there are layers, all finite, of one width and with so many rows."""
+    """Raises ValueError unless there are layers, all finite, of one width and with `num_rows` rows."""
     if not len(layers_LND):
         raise ValueError(f"{part} has no layers.")
     expected = (num_rows, layers_LND[0].shape[-1])
@@ -58,7 +58,7 @@ def check_layers(layers_LND: Sequence[np.ndarray], num_rows: int, part: str) -> 
 
 
 def check_penalties(penalties: Sequence[float]) -> np.ndarray:
-    """As float64; raises ValueError unless there are some, all positive."""
+    """The penalties as float64; raises ValueError if there are none or one is not positive."""
     if not len(penalties) or min(penalties) <= 0:
         raise ValueError(f"penalties must be one or more positive numbers, got {tuple(penalties)}.")
     return np.asarray(penalties, dtype=np.float64)
@@ -67,7 +67,7 @@ def check_penalties(penalties: Sequence[float]) -> np.ndarray:
 def hold_out(labels: np.ndarray, *, seed: int) -> np.ndarray:
     """True for a fifth of each class, rounded; a class of one or two keeps all its examples.
 
-    Raises ValueError where that is nobody.
+    Raises ValueError if no example is held out.
     """
     rng = np.random.default_rng(seed)
     chosen_N = np.zeros(len(labels), dtype=bool)
@@ -83,16 +83,16 @@ def hold_out(labels: np.ndarray, *, seed: int) -> np.ndarray:
 
 
 def standardised(train_ND: np.ndarray, *others_ND: np.ndarray) -> list[np.ndarray]:
-    """Train and the others, standardised by train's means and deviations, in float64."""
+    """Train and the others, standardised by train's means and standard deviations, in float64."""
     mean_D, scale_D = mean_and_scale(train_ND)
     return [(part_ND - mean_D) * scale_D for part_ND in (train_ND, *others_ND)]
 
 
 def mean_and_scale(train_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Means, and what deviations from them are multiplied by: 0 where a column does not vary."""
+    """Means, and inverse standard deviations: 0 for a column that does not vary."""
     mean_D = train_ND.mean(axis=0, dtype=np.float64)
     deviation_D = train_ND.std(axis=0, dtype=np.float64)
-    # Activations are float32 at best: a deviation within its rounding of the mean is no signal, and dividing
-    # by it would make one. Such a column is 0 in all parts.
+    # Activations are float32 at best: a deviation within the rounding of the mean is noise, and dividing by
+    # it would amplify the noise. Such a column is 0 in all parts.
     varies_D = deviation_D > np.finfo(np.float32).eps * np.abs(mean_D)
     return mean_D, np.divide(1, deviation_D, out=np.zeros_like(deviation_D), where=varies_D)

@@ -1,4 +1,4 @@
-"""Linear probes: how well the labels can be read off each layer, all layers and penalties trained together.
+"""Linear probes of each layer, with all layers and penalties trained together.
 
 Axes: L layers, N examples, D features, G penalties.
 """
@@ -35,16 +35,17 @@ def linear_probes(
 ) -> ProbeResult:
     """Multinomial logistic regression on each layer, with an L2 penalty chosen per layer.
 
-    The penalty is chosen on a fifth of each class, drawn by `seed` from train; of equally accurate ones the
-    strongest. The probe is then fitted on all of train. Features are standardised per layer by the mean and
-    deviation of the examples fitted on. The objective is the mean cross-entropy plus penalty / 2 times the
-    sum of squared weights, intercepts left free, solved to 1e-5 of itself: with two labels as with more,
-    scikit-learn's C is 1 / (penalty * number of examples). It has one minimum, so there is one fit for a
-    layer, and its result does not depend on which other layers are fitted in the same call. A class that
-    train does not show is never predicted; a layer that is the same for all examples predicts the majority.
+    The penalty is chosen by accuracy on a held-out fifth of each class, sampled from train with `seed`; a tie
+    gives the strongest. The probe is then fitted on all of train. Features are standardised per layer by the
+    mean and standard deviation of the examples fitted on. The objective is the mean cross-entropy plus
+    penalty / 2 times the sum of squared weights, without a penalty on intercepts, solved to 1e-5 of itself.
+    With two labels as with more, scikit-learn's C is 1 / (penalty * number of examples). The minimum is
+    unique, so each layer has one fit, which does not depend on the other layers of the call. A class that
+    does not occur in train is never predicted; a layer that is the same for all examples predicts the
+    majority.
 
     Labels are integers in 0..num_classes - 1, layers are (examples, features) of one width. Raises ValueError
-    for anything else, for values that are not finite, and where nothing can be held out to choose a penalty.
+    for anything else, for values that are not finite, and if no example can be held out to choose a penalty.
     """
     train_labels_N, test_labels_N = np.asarray(train_labels), np.asarray(test_labels)
     check_train_and_test(train_LND, train_labels_N, test_LND, test_labels_N, num_classes)

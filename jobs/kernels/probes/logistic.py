@@ -1,8 +1,8 @@
 """Multinomial logistic regression of many feature sets and penalties at once, by Newton's method.
 
 Axes: L feature sets (layers), N examples, D features, C classes, G penalties; R are the rotated features and
-a constant last one for the intercept. One of the L x G fits is a problem; problems share work but not their
-course: each has its own steps, and stops when it is solved.
+a constant last one for the intercept. Each of the L x G fits is a problem. Problems share computation, but
+each has its own step lengths.
 """
 
 from dataclasses import dataclass
@@ -10,20 +10,21 @@ from dataclasses import dataclass
 import torch
 
 _GAP = 1e-5
-"""A problem is solved once its objective is known to lie within this part of itself above the minimum."""
+"""A problem is solved once its objective is provably at most this share of itself above the minimum."""
 
 _NEWTON_STEPS = 100
-"""Most steps of Newton's method; penalties down to 1e-12 were seen to need fewer."""
+"""Maximum Newton steps; penalties down to 1e-12 were observed to need fewer."""
 
 _GRADIENT_STEPS = 200
-"""Most steps of conjugate gradients inside one step of Newton's method."""
+"""Maximum conjugate gradient steps inside one Newton step."""
 
 _INEXACTNESS = 0.5
-"""Part of the gradient that a step of Newton's method may leave; 0.1 took twice as many products in all."""
+"""Share of the gradient norm that may be left as residual of a Newton step; 0.1 took twice as many
+products."""
 
 _HALVINGS = 30
 _SUFFICIENT_DECREASE = 1e-4
-"""Armijo's constant: the part of the decrease promised by the gradient that a step must bring."""
+"""Armijo's constant: the share of the decrease predicted by the gradient that a step must achieve."""
 
 
 @dataclass(frozen=True)
@@ -39,16 +40,16 @@ def fit_logistic(
 ) -> LogisticFits:
     """Minimise mean cross-entropy + penalty / 2 * (sum of squared weights) for each feature set and penalty.
 
-    The penalty is 1 / (C N), with C that of scikit-learn's `LogisticRegression`, whatever the number of
-    classes: of two there is one logit, the difference, and the squared weights are those of it alone.
+    The penalty is 1 / (C N), with C of scikit-learn's `LogisticRegression`, for any number of classes: two
+    classes have one logit, the difference, and only its weights are penalised.
 
     Features are float64 with columns of mean 0; labels are 0..C-1, all of which occur; penalties are
-    positive. The intercepts are free. The objective is convex, and in the weights strongly so with the
-    penalty (of two classes twice the penalty) as its constant, which bounds its distance to the minimum by
-    |gradient|^2 / (2 constant): a problem is solved when that is below 1e-5 of the objective.
+    positive. Intercepts are not penalised. The objective is convex, and strongly convex in the weights with
+    the penalty as constant (twice the penalty for two classes). This bounds the distance to the minimum by
+    |gradient|^2 / (2 constant): a problem is solved when that is at most 1e-5 of the objective.
 
     The method is Newton's with conjugate gradients and backtracking (Nocedal and Wright 2006, algorithm 7.1).
-    Raises ValueError where a penalty is too small for float64 to come that close.
+    Raises ValueError if a problem is not solved, because its penalty is too small for float64.
     """
     basis_LDR = _principal_basis(features_LND)
     problems = _Problems.of((features_LND @ basis_LDR).mT, labels_N, _on_class_weights(penalty_LG, labels_N))
@@ -62,16 +63,17 @@ def predict_classes(fits: LogisticFits, features_LND: torch.Tensor) -> torch.Ten
 
 
 def _on_class_weights(penalty_LG: torch.Tensor, labels_N: torch.Tensor) -> torch.Tensor:
-    """The penalty where every class has weights: two have opposite ones, w / 2 and -w / 2, whose squares sum
-    to half of that of the one logit's w."""
+    """The penalty if every class has weights: two classes have opposite ones, w / 2 and -w / 2, whose squared
+    norms sum to half of that of the single logit's w."""
     return 2 * penalty_LG if labels_N.max() == 1 else penalty_LG
 
 
 def _principal_basis(features_LND: torch.Tensor) -> torch.Tensor:
     """Orthonormal principal directions of the rows, at most N of them: (L, D, R).
 
-    The penalty does not see a rotation, and weights outside the span of the rows are zero, so nothing is
-    lost. The Hessian comes close to a diagonal, by which the conjugate gradients are preconditioned.
+    The penalty is invariant to rotation, and weights outside the span of the rows are zero, so the minimum
+    does not change. The Hessian is then nearly diagonal, and its diagonal preconditions the conjugate
+    gradients.
     """
     num_examples, width = features_LND.shape[1:]
     if num_examples >= width:
@@ -126,7 +128,7 @@ class _Problems:
     def curvature_diagonal(self, chances_LCGN: torch.Tensor) -> torch.Tensor:
         spread_LCGN = chances_LCGN * (1 - chances_LCGN)
         mean_LCGR = _times(spread_LCGN, self.features_LNR.square()) / spread_LCGN.shape[-1]
-        # An intercept has no penalty: where all examples are certain, nothing else keeps it from zero.
+        # An intercept has no penalty: if all predictions are certain, its curvature would be 0.
         return (mean_LCGR + self.decay_L1GR).clamp(min=1e-12)
 
     def _mean_over_examples(self, values_LCGN: torch.Tensor) -> torch.Tensor:
@@ -134,7 +136,7 @@ class _Problems:
 
 
 def _minimise(problems: _Problems, asked_LG: torch.Tensor) -> torch.Tensor:
-    """The weights of all problems; errors name the requested penalties."""
+    """The weights of all problems; error messages give the requested penalties."""
     weights_LCGR = problems.start()
     for _ in range(_NEWTON_STEPS):
         chances_LCGN = problems.chances(weights_LCGR)
@@ -157,7 +159,7 @@ def _minimise(problems: _Problems, asked_LG: torch.Tensor) -> torch.Tensor:
 def _newton_step(
     problems: _Problems, chances_LCGN: torch.Tensor, gradient_LCGR: torch.Tensor, open_LG: torch.Tensor
 ) -> torch.Tensor:
-    """About minus the inverse Hessian times the gradient, by conjugate gradients; 0 where solved."""
+    """Approximately minus the inverse Hessian times the gradient, by conjugate gradients; 0 if solved."""
     diagonal_LCGR = problems.curvature_diagonal(chances_LCGN)
     allowed_LG = _INEXACTNESS * _dot(gradient_LCGR, gradient_LCGR).sqrt()
     step_LCGR = torch.zeros_like(gradient_LCGR)
@@ -182,7 +184,7 @@ def _newton_step(
 def _backtrack(
     problems: _Problems, weights_LCGR: torch.Tensor, step_LCGR: torch.Tensor, slope_LG: torch.Tensor
 ) -> torch.Tensor:
-    """The weights after the step, which is halved until it lowers the objective as the slope promises."""
+    """The weights after the step, which is halved until it satisfies Armijo's condition."""
     objective_LG = problems.objective(weights_LCGR)
     length_LG = torch.ones_like(objective_LG)
     for _ in range(_HALVINGS):

@@ -1,7 +1,7 @@
 """The best of many networks on one layer, found by successive halving (Jamieson and Talwalkar 2016).
 
-All train for a few epochs; the better quarter goes on, is cut again, and trains until it gains no more. What
-is best in the end is seldom among the worse in the beginning, so these need not be trained.
+All train for a few epochs; the best quarter continues, is reduced again, and trains until it stops improving.
+The final best network is rarely among the worst after a few epochs.
 
 Axes: L layers, N examples, C classes, M networks (members).
 """
@@ -25,18 +25,19 @@ from layerscope.jobs.kernels.probes.mlp_training import (
 )
 
 _LEAST_GAIN = 1e-4
-"""What the validation accuracy must gain for an epoch to count as better, scikit-learn's `tol`."""
+"""Minimum gain of validation accuracy for an epoch to reset patience, scikit-learn's `tol`."""
 
 _KEPT = 4
-"""One in so many goes on after a rung."""
+"""Reduction factor: one of this many members continues after a rung."""
 
 _LEAST_BATCHES = 4
-"""Of an epoch, for a rung to count it whole: after a few steps of Adam all networks are alike."""
+"""Minimum batches of an epoch for a rung to count it whole: after a few Adam steps all networks are
+similar."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Examples that are not fitted: float32 features, and labels as those of the fitted ones."""
+    """Held-out examples: float32 features, and labels as in `Examples`."""
 
     layers_LND: torch.Tensor
     labels_N: torch.Tensor
@@ -44,19 +45,19 @@ class Validation:
 
 @dataclass(frozen=True)
 class Choice:
-    """The best member, and when it was best."""
+    """The best member and its best epoch."""
 
     member: Member
     epochs: int
-    """After which it had its best accuracy on the validation examples first."""
+    """Number of epochs after which it first had its best validation accuracy."""
 
 
 @dataclass(frozen=True)
 class _Progress:
-    """How far each member has come; changed in place."""
+    """Progress of each member; changed in place."""
 
     accuracy_M: torch.Tensor
-    """The best one so far."""
+    """Best validation accuracy so far."""
     epochs_M: torch.Tensor
     """Number of the epoch of the best accuracy."""
     waited_M: torch.Tensor
@@ -66,11 +67,11 @@ class _Progress:
 def choose_member(
     examples: Examples, validation: Validation, members: Sequence[Member], *, schedule: Schedule, seed: int
 ) -> Choice:
-    """The member with the best validation accuracy, of equally accurate ones the first.
+    """The member with the best validation accuracy; a tie gives the first.
 
-    Members train until patience ends, but after each rung of the schedule only the better quarter goes on, by
-    the best accuracy that each has had so far. An epoch of fewer than 4 batches counts for a rung as a part
-    of one.
+    Members train until patience ends, but after each rung of the schedule only the best quarter continues, by
+    each member's best accuracy so far. For rungs, an epoch of fewer than 4 batches counts as a fraction of an
+    epoch.
     """
     device = examples.labels_N.device
     progress = _Progress(
@@ -93,7 +94,7 @@ def choose_member(
 
 
 def _ends(schedule: Schedule, num_examples: int) -> list[int]:
-    """Epochs at which the better ones are selected; the last is the end of training."""
+    """Epochs at which the best members are selected; the last is the end of training."""
     batches = min(_LEAST_BATCHES, num_batches(num_examples, schedule.batch_size))
     rungs = [-(-rung * _LEAST_BATCHES // batches) for rung in schedule.rungs]
     return [rung for rung in rungs if rung < schedule.max_epochs] + [schedule.max_epochs]
@@ -112,7 +113,7 @@ def _advance(
     schedule: Schedule,
     seed: int,
 ) -> Cohort:
-    """Those of the cohort that still gain after these epochs."""
+    """Train the cohort for these epochs and return the members whose patience has not ended."""
     for epoch in epochs:
         if not len(cohort):
             break
@@ -124,7 +125,7 @@ def _advance(
 def _note(
     cohort: Cohort, validation: Validation, progress: _Progress, epoch: int, schedule: Schedule
 ) -> torch.Tensor:
-    """Write down what the cohort has reached, and tell which of its members still gain."""
+    """Update `progress`, and return which members still have patience (M,)."""
     index_M, labels_N = cohort.index_M, validation.labels_N
     predicted_MN = predicted(logits(cohort, validation.layers_LND, schedule))
     accuracy_M = (predicted_MN == labels_N).double().mean(dim=1).float()

@@ -1,4 +1,4 @@
-"""Probes of two hidden layers (Zhou and Srikumar 2022): of a grid of networks the best on each layer.
+"""Probes with two hidden layers (Zhou and Srikumar 2022): the best network of a grid on each layer.
 
 Axes: L layers, N examples, D features, R initialisations, G grid points.
 """
@@ -35,19 +35,19 @@ def mlp_probes(
 ) -> ProbeResult:
     """The best network of each layer, fitted `num_starts` times with different initialisations.
 
-    A fifth of each class, drawn by `seed` from train, is the validation part. On it sizes and L2 weight are
-    chosen by successive halving (see `mlp_choice.choose_member`); of equally accurate grid points the one
-    with the fewest weights, then with the strongest decay. The chosen one is fitted anew to all of train, the
-    validation part included, from other initialisations, for as many epochs as it took to its best
-    validation accuracy: so each example is seen as often as the best fit saw those it had.
+    A fifth of each class, sampled from train with `seed`, is the validation set. Sizes and L2 weight are
+    chosen on it by successive halving (see `mlp_choice.choose_member`); a tie gives the grid point with the
+    fewest weights, then with the strongest decay. The chosen network is refitted on all of train, including
+    the validation set, from other initialisations, for the number of epochs to its best validation accuracy.
+    So each example is seen as often as in the best fit.
 
     `decays` are scikit-learn's `alpha` (see `mlp_training.train_members`), and become the result's
-    `penalty_L`. Features are standardised per layer by the mean and deviation of the examples fitted on. A
-    layer's result does not depend on which other layers are fitted in the same call, up to the rounding of
-    float32. A class that train does not show is never predicted.
+    `penalty_L`. Features are standardised per layer by the mean and standard deviation of the examples fitted
+    on. A layer's result does not depend on the other layers of the call, up to the rounding of float32. A
+    class that does not occur in train is never predicted.
 
     Labels are integers in 0..num_classes - 1, layers are (examples, features) of one width. Raises ValueError
-    for anything else, for values that are not finite, and where nothing can be held out.
+    for anything else, for values that are not finite, and if no example can be held out.
     """
     train_labels_N, test_labels_N = np.asarray(train_labels), np.asarray(test_labels)
     check_train_and_test(train_LND, train_labels_N, test_LND, test_labels_N, num_classes)
@@ -110,7 +110,7 @@ def _choose(
     device: str,
 ) -> list[Choice]:
     """The best grid point of each layer."""
-    # A class is held out only where more of it is fitted, so every label is among those of the fitted part.
+    # At most part of a class is held out, so every label occurs in the fitted part.
     held_out_N = hold_out(labels_N, seed=seed)
     fitted_LND = [train_ND[~held_out_N] for train_ND in train_LND]
     held_out_LND = [train_ND[held_out_N] for train_ND in train_LND]

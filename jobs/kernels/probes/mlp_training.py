@@ -1,12 +1,12 @@
-"""Many small ReLU networks of two hidden layers trained side by side, each as if it were alone.
+"""Batched training of many small ReLU networks with two hidden layers, each as if it were alone.
 
 Axes: L layers of an encoder, N examples, B examples of a batch, D features, C classes, M networks (members),
 H units of a hidden layer, I inputs and O outputs of a matrix.
 
-A member is settled by its own settings: where it starts depends on seed, start and sizes, the order of
-the examples on the seed. Members of the same sizes share products as batches of matrices, so nothing is
-padded; the first matrices of those that read the same layer are one matrix to it. What a member gets is still
-its own. Behind the features examples stand in columns, so that all this is done without a copy.
+A member's training depends only on its own settings: the initialisation on seed, start and sizes, the order
+of examples on the seed. Members of the same sizes share batched matrix products, so nothing is padded; the
+first matrices of members that read the same layer are concatenated to one matrix. Activations have examples
+in columns, so that this needs no copy.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,10 +21,10 @@ from torch.optim.adam import adam
 from layerscope.jobs.kernels.float32_products import fast_float32_products
 
 BYTES_AT_ONCE = {"cpu": 40 << 20, "cuda": 4 << 30}
-"""Most bytes that the members that train at once may take: on a processor they should stay in its cache."""
+"""Maximum bytes of the members that train at once: on a CPU they should fit into its cache."""
 
 Features = list[tuple[slice, torch.Tensor]]
-"""Members one after the other, and what they all read, (examples, D)."""
+"""Slices of consecutive members, and the features (examples, D) that they read."""
 
 
 @dataclass(frozen=True)
@@ -39,31 +39,32 @@ class Member:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How all members train; batches and rate are scikit-learn's for Adam."""
+    """Training settings of all members; batch size and learning rate are scikit-learn's for Adam."""
 
     batch_size: int = 200
-    """Nearly: an epoch is cut into batches of equal size."""
+    """Approximate: an epoch is split into batches of equal size."""
     learning_rate: float = 1e-3
     max_epochs: int = 1000
     patience: int = 30
-    """Epochs without a better validation accuracy that are borne; the next one ends the training.
+    """Epochs without a better validation accuracy that are allowed; the next one ends the training.
 
-    scikit-learn bears 10. But much is learnt in long trainings, where the accuracy on some 200 validation
-    examples gains seldom; and few networks come so far.
+    scikit-learn allows 10. But long trainings still learn much while the accuracy on some 200 validation
+    examples rarely increases, and few networks train so long.
     """
     rungs: tuple[int, ...] = (3, 8, 20)
-    """Epochs after which the better quarter of those that came so far goes on; none: all train to their end.
+    """Epochs after which only the best quarter of the remaining members continues. Without rungs all members
+    train to the end.
 
-    Of 128 networks 2 train beyond 20 epochs. What they give was as accurate as what the full grid gives, in
-    `benchmarks/probes.py`.
+    Of 128 networks 2 train beyond 20 epochs. In `benchmarks/probes.py` the result was as accurate as that of
+    the full grid.
     """
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the factors of products and the values of units; weights, moments and losses stay float32."""
+    """Precision of matrix products and activations; weights, moments and losses stay float32."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """What is fitted: float32 features and int64 labels from 0 to num_classes - 1, on one device."""
+    """Training examples: float32 features and int64 labels from 0 to num_classes - 1, on one device."""
 
     layers_LND: torch.Tensor
     labels_N: torch.Tensor
@@ -72,9 +73,9 @@ class Examples:
 
 @dataclass(frozen=True)
 class Cohort:
-    """Members of the same sizes that train at once, in the middle of their training.
+    """The training state of members of the same sizes that train at once.
 
-    Of matrices and biases there is one tensor (M, O, I) for all members; weights and moments are changed in
+    Each matrix and each bias is one tensor (M, O, I) for all members; weights and moments are changed in
     place.
     """
 
@@ -90,7 +91,7 @@ class Cohort:
         return len(self.index_M)
 
     def only(self, chosen_M: torch.Tensor) -> "Cohort":
-        """Those chosen; itself where that is all."""
+        """The chosen members; returns itself if all are chosen."""
         if chosen_M.all():
             return self
         weights, means, squares = (
@@ -113,10 +114,10 @@ def train_members(
 ) -> np.ndarray:
     """Train each member for its number of epochs, 1 or more, and predict the test examples.
 
-    Given are classes, (M, N) int64, members in the order in which they came.
+    Returns classes, (M, N) int64, in the order of `members`.
 
-    Minimised is the mean cross-entropy of a batch plus decay / (2 B) times the sum of squared weights, biases
-    left free: scikit-learn's `alpha` has this meaning.
+    The objective is the mean cross-entropy of a batch plus decay / (2 B) times the sum of squared weights,
+    without biases: scikit-learn's `alpha` has this meaning.
     """
     predictions_MN = np.zeros((len(members), asked_LND.shape[1]), dtype=np.int64)
     epochs_M = torch.as_tensor(epochs, device=asked_LND.device)
@@ -137,13 +138,13 @@ def train_members(
 def begin_cohorts(
     examples: Examples, members: Sequence[Member], *, schedule: Schedule, seed: int
 ) -> Iterator[Cohort]:
-    """All members before their first epoch, as many at once as the memory for them allows."""
+    """Cohorts of all members before their first epoch, each as large as memory allows."""
     for indices in _indices_of_cohorts(examples, members, schedule):
         yield _begin(examples, indices, [members[index] for index in indices], seed)
 
 
 def train_epoch(examples: Examples, cohort: Cohort, epoch: int, *, schedule: Schedule, seed: int) -> None:
-    """The cohort's epoch of this number, from 1; its order is that of all members with this seed."""
+    """Train epoch number `epoch`, from 1, whose order of examples is the same for all members of a seed."""
     batches = equal_batches(_order(examples, seed, epoch), schedule.batch_size)
     steps = [torch.full((), float((epoch - 1) * len(batches)), device=part.device) for part in cohort.weights]
     gradients = [torch.empty_like(part) for part in cohort.weights]
@@ -172,15 +173,15 @@ def train_epoch(examples: Examples, cohort: Cohort, epoch: int, *, schedule: Sch
 
 
 def num_batches(num_examples: int, batch_size: int) -> int:
-    """Of an epoch: as many as come closest to the batch size."""
+    """Number of batches of an epoch whose size is closest to the batch size."""
     return max(1, round(num_examples / batch_size))
 
 
 def equal_batches(order_N: torch.Tensor, batch_size: int) -> tuple[torch.Tensor, ...]:
-    """Their sizes are at most one apart.
+    """Batches whose sizes differ by at most one.
 
-    A remnant of an example or two would have a gradient so large that Adam's second moments, and with them
-    all other steps, suffer: of 801 examples, 1 alone in a batch cost 0.1 of accuracy, averaged over a grid.
+    A last batch of one or two examples has so large a gradient that it distorts Adam's second moments and all
+    other steps: with 801 examples, a batch of 1 cost 0.1 of accuracy, averaged over a grid.
     """
     return order_N.tensor_split(num_batches(len(order_N), batch_size))
 
@@ -194,15 +195,15 @@ def logits(cohort: Cohort, asked_LND: torch.Tensor, schedule: Schedule) -> torch
 
 
 def predicted(logits_MCN: torch.Tensor) -> torch.Tensor:
-    """The class of each example. Not by `argmax`, which takes 15 times as long on a processor."""
+    """The class of each example. Not by `argmax`, which takes 15 times as long on a CPU."""
     return logits_MCN.max(dim=1).indices
 
 
 def _indices_of_cohorts(examples: Examples, members: Sequence[Member], schedule: Schedule) -> list[list[int]]:
-    """Indices of members of the same sizes, ordered by layer, as many as train at once.
+    """Indices of the members of each cohort: members of the same sizes, ordered by layer.
 
-    A member takes weights, two moments and gradients, and for each example of a batch its
-    units, their errors and the signs of these.
+    A member needs memory for weights, two moments and gradients, and for each example of a batch its
+    activations, their errors and the signs of the activations.
     """
     indices_by_sizes: dict[tuple[int, int], list[int]] = {}
     for index in sorted(range(len(members)), key=lambda index: members[index].layer):
@@ -218,7 +219,7 @@ def _indices_of_cohorts(examples: Examples, members: Sequence[Member], schedule:
 
 
 def _shapes(examples: Examples, sizes: tuple[int, int]) -> list[tuple[int, int]]:
-    """(O, I) of each matrix, followed by that of its bias."""
+    """(O, I) of each matrix, each followed by (O, 1) of its bias."""
     widths = (examples.layers_LND.shape[2], *sizes, examples.num_classes)
     pairs = zip(widths[:-1], widths[1:], strict=True)
     return [shape for below, above in pairs for shape in ((above, below), (above, 1))]
@@ -243,7 +244,7 @@ def _begin(examples: Examples, indices: list[int], members: list[Member], seed: 
 
 
 def _initial_weights(shapes: list[tuple[int, int]], seed: int, start: int) -> list[torch.Tensor]:
-    """Uniform within sqrt(6 / (O + I)) (Glorot and Bengio 2010, equation 16), biases too."""
+    """Uniform within +-sqrt(6 / (O + I)) (Glorot and Bengio 2010, equation 16), biases too."""
     rng = np.random.default_rng([seed, start, *(outputs for outputs, _ in shapes[::2])])
     inputs_of_matrix = [inputs for _, inputs in shapes[::2] for _ in range(2)]
     return [
@@ -262,14 +263,14 @@ def _order(examples: Examples, seed: int, epoch: int) -> torch.Tensor:
 
 
 def _groups(layer_M: torch.Tensor) -> list[tuple[int, slice]]:
-    """Each layer and which members, one after the other, read it."""
+    """Each layer and the slice of consecutive members that read it."""
     layers, counts = (part.tolist() for part in layer_M.unique_consecutive(return_counts=True))
     ends = np.cumsum(counts).tolist()
     return [(layer, slice(end - count, end)) for layer, count, end in zip(layers, counts, ends, strict=True)]
 
 
 def _forward(weights: Sequence[torch.Tensor], features: Features) -> list[torch.Tensor]:
-    """Both hidden layers and the logits, (M, O, examples) each; weights and features are of one type."""
+    """Both hidden layers and the logits, (M, O, examples) each; weights and features have the same dtype."""
     first, first_bias, second, second_bias, last, last_bias = weights
     first_MHN = first.new_empty(*first.shape[:2], len(features[0][1]))
     for group, features_ND in features:
@@ -290,9 +291,9 @@ def _write_gradient(
     decay_M11: torch.Tensor,
     gradients: Sequence[torch.Tensor],
 ) -> None:
-    """Backpropagation by hand: autograd would hold copies and pass over the weights more often.
+    """Manual backpropagation: autograd would keep copies and read the weights more often.
 
-    Products are of the features' type.
+    Products have the dtype of the features.
     """
     dtype = features[0][1].dtype
     factors = [part.to(dtype) for part in weights]

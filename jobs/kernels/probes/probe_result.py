@@ -13,20 +13,20 @@ from layerscope.jobs.kernels.statistics.scores import accuracy, macro_f1
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Scores, and what was chosen for each layer."""
+    """Scores and chosen settings of each layer."""
 
     accuracy_L: Floats
     """Mean over the fits."""
     accuracy_deviation_L: Floats
-    """Sample deviation over the fits; 0 for one fit, as of a probe whose objective has one minimum."""
+    """Sample standard deviation over the fits; 0 for one fit, as for a probe with a unique minimum."""
     macro_f1_L: Floats
     """Mean F1 over the classes that occur in the test labels or in the predictions, and over the fits."""
     penalty_L: Floats
-    """The L2 penalty chosen for each layer, in the terms of the probe."""
+    """The L2 penalty chosen for each layer, as the probe defines it."""
     sizes_L: tuple[tuple[int, ...], ...]
     """The chosen sizes of the hidden layers; () for a linear probe."""
     majority_accuracy: float
-    """What always answering the most frequent train label scores on test."""
+    """Test accuracy of the majority-class baseline: the most frequent train label."""
     predictions_LRN: np.ndarray
     """Predicted class of each test example, int64."""
 
@@ -39,7 +39,7 @@ def score_probes(
     penalty_L: np.ndarray,
     sizes_L: tuple[tuple[int, ...], ...],
 ) -> ProbeResult:
-    """The predictions scored, beside those of the majority."""
+    """Score the predictions and the majority-class baseline."""
     accuracy_LR, macro_f1_LR = (
         np.array([[score(test_labels, fit_N) for fit_N in layer_RN] for layer_RN in predictions_LRN])
         for score in (accuracy, macro_f1)

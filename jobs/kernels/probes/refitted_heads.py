@@ -1,6 +1,6 @@
-"""A linear head for each layer in the units of its states, as a model that ends there would have it.
+"""A linear head for each layer that applies to its raw states, as in a model truncated at that layer.
 
-Axes: L layers, N examples, D features, K labels (1 where a number or a choice is scored).
+Axes: L layers, N examples, D features, K labels (1 for heads that score a number or a choice).
 """
 
 from collections.abc import Sequence
@@ -25,10 +25,10 @@ class RefittedHeads:
     weight_LKD: np.ndarray
     bias_LK: np.ndarray
     penalty_L: np.ndarray
-    """What was chosen for each layer."""
+    """The chosen L2 penalty of each layer."""
 
     def logits(self, layers_LND: Sequence[np.ndarray]) -> np.ndarray:
-        """Of each example under each layer: float32 (L, N, K)."""
+        """Logits of each example under each layer: float32 (L, N, K)."""
         parts = zip(layers_LND, self.weight_LKD, self.bias_LK, strict=True)
         return np.stack([states_ND @ weight_KD.T + bias_K for states_ND, weight_KD, bias_K in parts])
 
@@ -42,8 +42,8 @@ def refitted_heads(
     seed: int,
     device: str = "cpu",
 ) -> RefittedHeads:
-    """Multinomial logistic regression on each layer, fitted and chosen as by `linear_probes`, for states as
-    they are instead of standardised ones. A label that train does not show is never predicted.
+    """Multinomial logistic regression on each layer, fitted and chosen as by `linear_probes`, with weights
+    for raw instead of standardised states. A label that does not occur in train is never predicted.
 
     Raises ValueError as `linear_probes` does.
     """

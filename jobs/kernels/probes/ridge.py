@@ -1,4 +1,4 @@
-"""A linear head for each layer that predicts a number: ridge regression, its penalty chosen without a split.
+"""A linear head for each layer that predicts a number: ridge regression with a leave-one-out penalty.
 
 Axes: L layers, N examples, D features, R singular directions, G penalties.
 """
@@ -17,12 +17,11 @@ def ridge_heads(
 ) -> RefittedHeads:
     """Minimise half the mean squared error + penalty / 2 * (sum of squared weights) on each layer.
 
-    Features are standardised to be fitted, and the heads are in the units of the states. The intercept is
-    free. The penalty is the one with the least squared error when each example is predicted by the fit to
-    all others (leave-one-out, in closed form: the residual over one less the leverage); of equal ones the
-    strongest. A layer that does not vary predicts the mean.
+    Features are standardised for fitting; the returned heads apply to the raw states. The intercept is not
+    penalised. The penalty has the lowest leave-one-out squared error (in closed form: the residual divided by
+    one minus the leverage); a tie gives the strongest. A layer that does not vary predicts the mean.
 
-    Raises ValueError unless layers and numbers are finite, of one shape, and three examples or more.
+    Raises ValueError unless layers and numbers are finite, of matching shapes, with three or more examples.
     """
     numbers_N = np.asarray(numbers, dtype=np.float64)
     check_layers(train_LND, len(numbers_N), "train")

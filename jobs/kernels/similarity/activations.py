@@ -1,10 +1,10 @@
-"""Layers of activations as kernels read them: checked, paired by row, and centred a few rows at a time.
+"""Layers of activations for kernels: checked, paired by row, and centred a few rows at a time.
 
 Axes: N examples, D features.
 
-Columns are centred in float64 before anything is multiplied. The [CLS] vectors of an encoder can differ by as
-little as a millionth of their mean, which products of uncentred float32 values lose, and the similarity with
-it. A layer is never copied whole: its rows are centred when they are read.
+Columns are centred in float64 before multiplication. The [CLS] vectors of an encoder can differ by as little
+as a millionth of their mean, which products of uncentred float32 values lose. A layer is never copied whole:
+its rows are centred when they are read.
 """
 
 from collections.abc import Sequence
@@ -13,21 +13,21 @@ from dataclasses import dataclass
 import numpy as np
 
 _ROWS = 512
-"""Rows that are in float64 at once."""
+"""Rows held in float64 at once."""
 
 
 @dataclass(frozen=True)
 class CentredLayer:
     """A layer with columns of mean 0 and Frobenius norm 1, or all 0 if it is constant.
 
-    Similarities do not see the scale; the products see it, and would overflow or vanish.
+    Similarities do not depend on the scale, but without scaling the products could overflow or underflow.
     """
 
     values_ND: np.ndarray
-    """As they were passed in."""
+    """The values as passed in, not centred."""
     mean_D: np.ndarray
     scale: float
-    """0 for a layer that is the same for all examples."""
+    """Factor that scales the centred layer to norm 1; 0 for a layer that is the same for all examples."""
 
     @property
     def num_examples(self) -> int:
@@ -49,7 +49,7 @@ class CentredLayer:
         return rows_ND
 
     def read_into(self, rows_ND: np.ndarray, start: int) -> None:
-        """Fill an array with centred rows from `start` on."""
+        """Fill an array with centred and scaled rows from `start` on."""
         for at in range(0, len(rows_ND), _ROWS):
             part = rows_ND[at : at + _ROWS]
             centred = np.subtract(
@@ -69,9 +69,10 @@ class CentredLayer:
 def centred_pair(
     layers_a: Sequence[np.ndarray], layers_b: Sequence[np.ndarray] | None
 ) -> tuple[list[CentredLayer], list[CentredLayer]]:
-    """Both sides ready for products; the second *is* the first where one model is compared with itself.
+    """Both sides, centred; the second *is* the first object if `layers_b` is None.
 
-    Raises ValueError for no layers, other shapes than (N, D), different N, and values that are not finite.
+    Raises ValueError for no layers, shapes other than (N, D), N < 2, different N, and values that are not
+    finite.
     """
     named = [(f"layers_a[{index}]", np.asarray(layer)) for index, layer in enumerate(layers_a)]
     if layers_b is not None:
@@ -96,15 +97,15 @@ def centred_pair(
 
 
 def check_layer(name: str, layer: np.ndarray) -> None:
-    """Refuse what has not the shape of a layer."""
+    """Raises ValueError unless the shape is (examples, features) and not empty."""
     if layer.ndim != 2 or not all(layer.shape):
         raise ValueError(f"{name} must be (examples, features), got {layer.shape}.")
 
 
 def check_paired(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
-    """Refuse two sides whose rows are not the same examples, naming the first difference.
+    """Check that the rows of two sides are the same examples in the same order.
 
-    Raises ValueError also for a duplicate id on one side: rows could then be paired in two ways.
+    Raises ValueError that names the first difference, or a duplicate id: rows could be paired in two ways.
     """
     what = "the rows of the two sides are not the same examples in the same order"
     for row, (id_a, id_b) in enumerate(zip(ids_a, ids_b, strict=False)):
@@ -123,10 +124,10 @@ def check_paired(ids_a: Sequence[str], ids_b: Sequence[str]) -> None:
 
 
 def is_rounding(spread: float, mean_norm: float, num_examples: int, dtype: np.dtype) -> bool:
-    """Whether a spread (the Frobenius norm of centred rows) may be nothing but the rounding of a constant.
+    """Whether a spread (the Frobenius norm of centred rows) may be only the rounding of a constant.
 
-    A stored value is known to eps / 2 of its size, so a spread up to eps times the mean tells nothing.
-    Activations come from float32 arithmetic at best, whatever type holds them now.
+    A stored value has a relative error up to eps / 2, so a spread up to eps times the mean is not
+    significant. Activations have at most float32 precision, whatever their type.
     """
     precision = float(np.finfo(np.float32).eps)
     if np.issubdtype(dtype, np.floating):

@@ -2,9 +2,9 @@
 
 Axes: L layers, R maps (the first is the given map, the others are simulated), K blocks.
 
-Similarity that decays with distance in depth also yields blocks, which save half of the cost. So a gain
-counts only beyond that of a map with the same mean at every lag, and its p-value comes from simulated maps
-of smooth drift.
+If similarity only decays with distance in depth, the best blocks still save half of the cost. So the gain is
+compared with that of a map with the same mean at every lag, and its p-value comes from simulated maps of
+smooth drift.
 """
 
 from collections.abc import Callable
@@ -16,9 +16,9 @@ from scipy.optimize import isotonic_regression
 from layerscope.jobs.kernels.similarity.drift_steps import UsualSteps, usual_steps
 
 _SMALLEST = 2
-"""Layers of a block: a single layer that differs from all others is no block."""
+"""Minimum number of layers of a block: a single layer that differs from all others is no block."""
 FEWEST_LAYERS = 2 * _SMALLEST
-"""Minimum size of a map for blocks."""
+"""Minimum number of layers of a map for blocks."""
 
 _LENGTHS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda similarity: 1 - similarity,
@@ -26,26 +26,27 @@ _LENGTHS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
     lambda similarity: -np.log(similarity),
     lambda similarity: np.sqrt(-np.log(similarity)),
 )
-"""How far a similarity is from 1, in units of which one may add up along the layers: every step goes in a
-direction of its own, or all in one. The unit that fits best is taken."""
+"""Candidate distances of a similarity from 1 that add up along the layers: if steps have independent
+directions, or all the same one. The one that fits best is used."""
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """The best segmentation of a map into contiguous blocks of layers, and what speaks for it."""
+    """The best segmentation of a map into contiguous blocks of layers, and its evidence."""
 
     num_blocks: int
-    """1 where no segmentation is beyond drift at the chosen level."""
+    """1 if no segmentation is significant against drift at the chosen level."""
     starts: tuple[int, ...]
-    """The layer at which each block begins, the first being 0."""
+    """The first layer of each block; the first block starts at 0."""
     gain: float
-    """Part of the cost of one block that the best segmentation saves, 0..1. Drift has much of it, too."""
+    """Share of the cost of one block that the segmentation saves, 0..1. Under drift it is large, too."""
     excess: float
     """Gain beyond that of the Toeplitz map with the same mean at every lag."""
     lag_contrast: float
-    """Similarity inside blocks less that across, among pairs at the same distance in depth; NaN if none."""
+    """Similarity inside blocks minus similarity across blocks, for pairs at the same lag; NaN if none."""
     p_value: float
-    """How often drift has as much excess. At least 1 / (num_draws + 1)."""
+    """Share of maps (the given one and simulated drift) with at least this excess; at least
+    1 / (num_draws + 1)."""
 
 
 def find_blocks(
@@ -59,18 +60,19 @@ def find_blocks(
     """Segment a map of one model's layers, and test the segmentation against drift.
 
     A CKA map is a positive semi-definite kernel over layers, so a segment costs sum S_ii - sum S_ij / length,
-    the spread of its layers around their mean, and the cheapest cuts are found exactly. The number of blocks
-    is that of the largest excess. `gain`, `excess`, `lag_contrast` describe it even where it is not accepted,
-    `num_blocks` and `starts` only once `p_value` <= `level`.
+    the scatter of its layers around their mean, and the cheapest cuts are found exactly. The number of blocks
+    is the one with the largest excess. `gain`, `excess` and `lag_contrast` describe this segmentation even if
+    it is rejected; `num_blocks` and `starts` only if `p_value` <= `level`.
 
-    In simulations of 7, 9 and 13 layers, clean and with noise of 0.01, drift is called blocks at level 0.05
-    in 0 to 4 % of maps where steps are equal, uneven (gamma, with half their mean as deviation) or longest
-    midway, and in at most 7 % where they are lognormal. A step ten times as long as the others is found in
-    87, 96 and 99 % of noisy maps; where it is divided between two steps, in 0, 47 and 82 %.
+    In simulations of 7, 9 and 13 layers, without noise and with noise of 0.01, the false positive rate at
+    level 0.05 is 0 to 4 % for drift with equal steps, uneven steps (gamma, deviation half of the mean) or
+    steps longest midway, and at most 7 % for lognormal steps. A step ten times as long as the others is found
+    in 87, 96 and 99 % of noisy maps; if it is divided between two steps, in 0, 47 and 82 %.
 
     Sources: Harchaoui and Cappe 2007 and Arlot, Celisse, Harchaoui 2019 (JMLR 20) for the segmentation.
 
-    Raises ValueError for a map that is not symmetric and finite, or has fewer than four layers.
+    Raises ValueError for a map that is not symmetric and finite or has fewer than four layers, and for
+    `max_blocks` below 2.
     """
     similarity_LL = np.asarray(similarity_LL, dtype=np.float64)
     _check_map(similarity_LL)
@@ -97,7 +99,7 @@ def find_blocks(
 
 
 def segment_starts(similarity_LL: np.ndarray, num_blocks: int) -> tuple[int, ...]:
-    """Where the blocks of the cheapest segmentation begin."""
+    """The first layers of the blocks of the cheapest segmentation."""
     _, cuts = _cheapest(np.asarray(similarity_LL)[None], num_blocks)
     starts, stop = [], len(similarity_LL)
     for blocks in range(num_blocks, 0, -1):
@@ -116,7 +118,7 @@ def gains(maps_RLL: np.ndarray, max_blocks: int) -> np.ndarray:
 
 
 def lag_contrast(similarity_LL: np.ndarray, starts: tuple[int, ...]) -> float:
-    """Mean over lags of similarity inside blocks less that across them; NaN where no lag has both."""
+    """Weighted mean over lags of similarity inside blocks minus across blocks; NaN if no lag has both."""
     num_layers = len(similarity_LL)
     block_L = np.searchsorted(starts, np.arange(num_layers), side="right")
     differences, weights = [], []
@@ -141,7 +143,7 @@ def _check_map(similarity_LL: np.ndarray) -> None:
 
 
 def _cheapest(maps_RLL: np.ndarray, max_blocks: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """For 1..max_blocks: the least cost of all layers (R,), and the start of the block that ends at each."""
+    """For 1..max_blocks: the lowest cost of all layers (R,), and the start of the last block by its end."""
     segment = _segment_costs(maps_RLL)
     best_RL = segment[:, 0, :]
     costs, cuts = [best_RL[:, -1]], [np.zeros(best_RL.shape, dtype=int)]
@@ -154,7 +156,7 @@ def _cheapest(maps_RLL: np.ndarray, max_blocks: int) -> tuple[list[np.ndarray], 
 
 
 def _segment_costs(maps_RLL: np.ndarray) -> np.ndarray:
-    """Of layers start..stop: (R, L + 1, L + 1), infinite for segments that are too short."""
+    """Costs of segments start..stop: (R, L + 1, L + 1), infinite for segments that are too short."""
     num_layers = maps_RLL.shape[1]
     sums = np.zeros((len(maps_RLL), num_layers + 1, num_layers + 1))
     sums[:, 1:, 1:] = maps_RLL.cumsum(axis=1).cumsum(axis=2)
@@ -179,10 +181,10 @@ def _toeplitz(maps_RLL: np.ndarray) -> np.ndarray:
 
 
 def _drift_maps(similarity_LL: np.ndarray, num_draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Maps of layers on a line: similarity falls with the distance as it does in the map at hand.
+    """Simulated maps of layers on a line: similarity falls with the distance as in the given map.
 
-    Steps between neighbours are drawn anew, as the usual ones are spread: a jump is what is tested, so it is
-    no part of the null. Residuals are permuted with their layers, rows and columns together.
+    Steps between neighbours are sampled from the distribution of usual steps: the test is for jumps, so the
+    null has none. Residuals are permuted by layer, rows and columns together.
     """
     num_layers = len(similarity_LL)
     fits = [_line_fit(similarity_LL, length(similarity_LL.clip(1e-3, 1))) for length in _LENGTHS]
@@ -201,7 +203,8 @@ def _drift_maps(similarity_LL: np.ndarray, num_draws: int, rng: np.random.Genera
 def _line_fit(
     similarity_LL: np.ndarray, length_LL: np.ndarray
 ) -> tuple[UsualSteps, np.ndarray, np.ndarray, np.ndarray]:
-    """Steps between neighbours, and the similarity at the distances they add up to, which never rises."""
+    """Usual steps, clipped steps between neighbours, and distances with the isotonic (non-increasing) fit of
+    similarity at them."""
     steps = np.diagonal(length_LL, 1)
     usual = usual_steps(steps)
     steps = usual.cut(steps)

@@ -30,31 +30,31 @@ def cka_map(
     kernel: str = "linear",
     bandwidth: float = 1.0,
 ) -> np.ndarray:
-    """Similarity of each layer of a model with each of another, or of its own: float64 (len(a), len(b)).
+    """CKA of each layer of a model with each layer of another or the same model: float64 (len(a), len(b)).
 
-    A layer is (examples, features), row i of every layer belonging to the same example; widths may differ.
-    Biased values lie in 0..1 and grow with features / examples even for unrelated layers (see `cka_floor`).
-    Debiased values are at most 1, near 0 for unrelated layers, and may fall below 0. A layer that is the same
-    for all examples has no similarity to anything: its row and column are NaN (`undefined_layers` says why).
+    A layer is (examples, features). Row i of every layer is the same example; widths may differ. Biased
+    values are in 0..1 and grow with features / examples even for unrelated layers (see `cka_floor`). Debiased
+    values are at most 1, near 0 for unrelated layers, and can be negative. CKA is undefined for a layer that
+    is the same for all examples: its row and column are NaN (`undefined_layers` gives the reasons).
 
-    `bandwidth` is that of the Gaussian kernel "rbf" in medians of the distance between two examples.
+    `bandwidth` is the width of the Gaussian kernel "rbf", in medians of the distance between two examples.
 
     Sources: CKA, Kornblith et al. 2019 (arXiv 1905.00414), section 3; the debiased estimate replaces HSIC by
     the U-statistic HSIC_1 of Song et al. 2012 (JMLR 13), equation 5, and needs four examples.
 
     Raises ValueError for an unknown kernel, a bandwidth that is not positive, too few examples, different
-    examples, values that are not finite.
+    numbers of examples, and values that are not finite.
     """
     a, b = centred_pair(layers_a, layers_b)
     hsic = _hsic(a, b, debiased=debiased, kernel=kernel, bandwidth=bandwidth)
     similarity = hsic.cross / np.outer(hsic.norms_a, hsic.norms_b)
-    return (similarity + similarity.T) / 2 if a is b else similarity  # a product with itself may round askew
+    return (similarity + similarity.T) / 2 if a is b else similarity  # rounding may break symmetry
 
 
 def undefined_layers(
     layers: Sequence[np.ndarray], *, debiased: bool = True, kernel: str = "linear", bandwidth: float = 1.0
 ) -> dict[int, str]:
-    """Why `cka_map` has NaN for a layer, by its index; empty where all are defined."""
+    """Why `cka_map` has NaN for a layer, by layer index; empty if all layers are defined."""
     a, _ = centred_pair(layers, None)
     reasons = {}
     for index, layer in enumerate(a):
@@ -71,7 +71,7 @@ def undefined_layers(
 
 
 def cka_floor(layers_a: Sequence[np.ndarray], layers_b: Sequence[np.ndarray] | None = None) -> np.ndarray:
-    """The mean of the biased linear `cka_map` were the examples of one side shuffled.
+    """The expected biased linear `cka_map` under random permutation of one side's examples.
 
     float64 (len(a), len(b)). The mean of tr(KL) over permutations is tr(K) tr(L) / (n - 1) (Kazi-Aoual et al.
     1995); divided by the norms it is sqrt(PR_a PR_b) / (n - 1), with PR = tr(C)^2 / ||C||_F^2 of a layer's
@@ -88,10 +88,10 @@ def partial_cka_map(
     confounder: np.ndarray,
     debiased: bool = True,
 ) -> np.ndarray:
-    """The linear `cka_map` after the similarity of the inputs was regressed out of both Gram matrices.
+    """The linear `cka_map` after the similarity of the inputs is regressed out of both Gram matrices.
 
-    The confounder is a layer of the same examples: their embeddings, or counts of their words. Two layers
-    that are alike only because both still resemble the inputs come out near 0. NaN where nothing is left.
+    The confounder is a layer of the same examples, such as their embeddings or word counts. Two layers that
+    are similar only because both resemble the inputs get a value near 0. NaN if no residual is left.
 
     Source: Cui et al. 2022 (arXiv 2202.00095), dCKA, on centred matrices. With HSIC as the inner product a
     residual is K - <K,Z>/<Z,Z> Z, which makes this the partial correlation of CKA values.
@@ -135,7 +135,7 @@ def _linear_hsic(a: list[CentredLayer], b: list[CentredLayer], *, debiased: bool
 
 
 def _rbf_hsic(a: list[CentredLayer], b: list[CentredLayer], *, debiased: bool, bandwidth: float) -> _Hsic:
-    # The tiles hold K - 1, whose diagonal is 0: the matrices with and without it are the same.
+    # The tiles hold K - 1, whose diagonal is 0, so sums with and without the diagonal are equal.
     tiles = RbfTiles(a if a is b else [*a, *b], bandwidth=bandwidth)
     products, sums_a, sums_b = kernel_products(a, b, tiles)
     return _from_sums(products, sums_a, sums_b, products, debiased=debiased)
@@ -156,7 +156,7 @@ def _from_sums(
 
 
 def _add(products: GramProducts, diagonals_a: np.ndarray, diagonals_b: np.ndarray) -> GramProducts:
-    """The sums with the diagonals."""
+    """The sums including the diagonals."""
     return GramProducts(
         products.cross + diagonals_a @ diagonals_b.T,
         products.own_a + np.square(diagonals_a).sum(axis=1),

@@ -1,4 +1,4 @@
-"""Mini-batch CKA: an estimate in a single cheap pass, and how far batches disagree about it.
+"""Mini-batch CKA: an estimate in a single cheap pass, with bounds from the variation between batches.
 
 Axes: A and B layers of two sides, M layers of both, T batches.
 """
@@ -16,7 +16,7 @@ from layerscope.jobs.kernels.similarity.hsic import debiased_hsic
 
 @dataclass(frozen=True)
 class MinibatchCka:
-    """An estimate of debiased CKA with its bounds over the choice of examples: (A, B) each."""
+    """An estimate of debiased CKA with bounds for the sampling of examples: (A, B) each."""
 
     similarity: np.ndarray
     low: np.ndarray
@@ -33,18 +33,18 @@ def minibatch_cka(
     seed: int = 0,
     level: float = 0.95,
 ) -> MinibatchCka:
-    """The mean of HSIC_1 over batches, before the division: unbiased in HSIC, nearly so in CKA.
+    """CKA from HSIC_1 averaged over batches before the division: unbiased in HSIC, nearly so in CKA.
 
-    Examples are dealt to batches at random, so that their order on disk tells nothing; the last batch takes
-    what is left, up to three more than the others. Batches are independent of each other, so their influence
-    on the quotient, with Student's quantile for so many batches, gives its bounds.
+    Examples are assigned to batches at random, so their order on disk does not matter. A remainder of fewer
+    than four examples is added to the last batch. Batches are independent, so bounds come from each batch's
+    influence on the quotient and Student's quantile for the number of batches.
 
-    In simulations with batches of 64, of 200 examples with 32 and 128 features and 1000 with 32, bounds of
-    95 % hold the mean value in 93 to 95 % of 300.
+    In simulations with batches of 64 (200 examples with 32 and 128 features, 1000 with 32), bounds of 95 %
+    cover the mean value in 93 to 95 % of 300.
 
     Source: Nguyen, Raghu, Kornblith 2021 (arXiv 2010.15327).
 
-    Raises ValueError as `cka_map` does, and for batches of fewer than four.
+    Raises ValueError as `cka_map` does, and for batches of fewer than four examples.
     """
     if batch_size < 4:
         raise ValueError(f"batch_size must be at least 4, got {batch_size}.")
@@ -66,7 +66,7 @@ def minibatch_cka(
 
 
 def _batch_hsic(layers: Sequence[CentredLayer], batch: np.ndarray) -> np.ndarray:
-    """HSIC_1 of all pairs on some rows, which are centred on their own means."""
+    """HSIC_1 of all pairs of layers on the batch, centred on the batch mean."""
     rows = [_picked(layer, batch) for layer in layers]
     products_MM, _ = tiled_products(rows)
     diagonals_MN = square_norms(rows)
@@ -77,13 +77,13 @@ def _batch_hsic(layers: Sequence[CentredLayer], batch: np.ndarray) -> np.ndarray
 
 
 def _picked(layer: CentredLayer, batch: np.ndarray) -> CentredLayer:
-    """Some rows on the scale of the whole layer, so that batches can be averaged."""
+    """The batch's rows on the scale of the whole layer, so that batches can be averaged."""
     values_ND = layer.values_ND[batch]
     return CentredLayer(values_ND, values_ND.mean(axis=0, dtype=np.float64), layer.scale)
 
 
 def _quotient(hsic_TMM: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The sums over batches divided by the norms, and the standard errors: NaN for one batch."""
+    """CKA from the sums over batches, and its standard errors (NaN for one batch): (M, M) each."""
     count = len(hsic_TMM)
     own_TM = np.einsum("tmm->tm", hsic_TMM)
     own_M = own_TM.sum(axis=0)

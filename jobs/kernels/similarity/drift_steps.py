@@ -1,10 +1,10 @@
-"""How long the steps from layer to layer usually are, jumps left out.
+"""Distribution of the usual step length from layer to layer, without jumps.
 
 Axes: S steps.
 
-The cube roots of steps are taken as normal, as those of gamma variables nearly are (Wilson and Hilferty
-1931). Their mean and deviation are those of the line through their normal quantiles, without the longest
-quarter: what is to be told apart as a jump may not say how long a usual step is.
+The cube roots of steps are modelled as normal, as those of gamma variables nearly are (Wilson and Hilferty
+1931). Their mean and standard deviation come from a line through the normal quantile plot without the longest
+quarter, so that jumps do not affect the estimates.
 """
 
 from dataclasses import dataclass
@@ -13,22 +13,23 @@ import numpy as np
 from scipy import stats
 
 _LEAST = 1e-6
-"""A step that noise made negative has this length."""
+"""Minimum step length; noise can make a step negative."""
 _USUAL = 0.99
-"""Part of all lines of layers in which no usual step is longer than the longest that counts as usual."""
+"""Probability that no usual step of a whole stack of layers exceeds the longest length that counts as
+usual."""
 
 
 @dataclass(frozen=True)
 class UsualSteps:
-    """What the cube roots of usual steps are like."""
+    """Normal distribution of the cube roots of usual steps."""
 
     mean: float
     deviation: float
     num_seen: int
-    """Number of steps for the estimates, three or more."""
+    """Number of steps that the estimates use, three or more."""
 
     def cut(self, steps_S: np.ndarray) -> np.ndarray:
-        """The steps, those that are too long to be usual as long as the longest that is."""
+        """The steps, clipped to the longest usual length."""
         tail = (1 - _USUAL) / len(steps_S)
         spread = self.deviation * np.sqrt(1 + 1 / self.num_seen)
         longest = self.mean + spread * stats.t.isf(tail, self.num_seen - 2)
@@ -36,7 +37,8 @@ class UsualSteps:
         return cut_S
 
     def draw(self, num_steps: int, rng: np.random.Generator) -> np.ndarray:
-        """Usual steps. Few were seen, so each draw has a mean and a deviation that fit them as well."""
+        """Sample usual steps. The estimates use few steps, so each call also samples the mean and
+        deviation."""
         freedom = self.num_seen - 2
         deviation = self.deviation * np.sqrt(freedom / rng.chisquare(freedom))
         mean = self.mean + deviation / np.sqrt(self.num_seen) * rng.standard_normal()
@@ -46,7 +48,7 @@ class UsualSteps:
 
 
 def usual_steps(steps_S: np.ndarray) -> UsualSteps:
-    """From three steps or more in any order and unit."""
+    """Fit the distribution to three or more steps, in any order and unit."""
     count = len(steps_S)
     roots_S = np.sort(np.cbrt(np.maximum(steps_S, _LEAST)))
     quantiles_S = stats.norm.ppf((np.arange(1, count + 1) - 3 / 8) / (count + 1 / 4))  # Blom 1958

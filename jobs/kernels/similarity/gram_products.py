@@ -1,9 +1,9 @@
-"""Inner products of the Gram matrices of all pairs of layers, together and without holding the matrices.
+"""Inner products of the Gram matrices of all pairs of layers, in one pass and without storing the matrices.
 
 Axes: M layers, N examples, D features, F features of some layers side by side, I and J rows of a tile.
 
-Products are float32, their sums float64. For the linear kernel there are two ways to the same numbers, and
-the cheaper is taken: tiles of the Gram matrices (N, N), or cross-products (D, D), whose squared norm is the
+Products are float32, their sums float64. For the linear kernel there are two equivalent computations, and the
+cheaper one is used: tiles of the Gram matrices (N, N), or cross-products (D, D), whose squared norm is the
 sum over all entries.
 """
 
@@ -18,15 +18,15 @@ from layerscope.jobs.kernels.float32_products import fast_float32_products
 from layerscope.jobs.kernels.similarity.activations import CentredLayer
 
 TILE = 256
-"""Rows and columns of a tile: those of 26 layers fill 20 MB."""
+"""Rows and columns of a tile: the tiles of 26 layers take 20 MB in all."""
 BAND = 2048
-"""Rows that stay centred while the tiles to their right pass by."""
+"""Rows kept centred while the tiles to their right are computed."""
 _WIDE_ENTRIES = 64_000_000
-"""Float32 entries of the layers that stay centred while their partners pass by (256 MB)."""
+"""Float32 entries of the layers kept centred while they are multiplied with the others (256 MB)."""
 _CHUNK = 4096
-"""Rows of one float32 product. Longer sums lose digits, shorter ones spend time on adding."""
+"""Rows of one float32 product. Longer sums lose digits, shorter ones take more time for adding."""
 _TILE_OVERHEAD = 50
-"""What casting and squaring an entry of a Gram matrix costs, in multiply-adds (measured)."""
+"""Cost of casting and squaring an entry of a Gram matrix, in multiply-adds (measured)."""
 
 TileKernel = Callable[[np.ndarray, slice, slice], None]
 """Turns the linear Gram tiles (M, I, J) of some rows and columns into those of another kernel, in place."""
@@ -39,12 +39,12 @@ class GramProducts:
     cross: np.ndarray
     """(layers of a, layers of b)"""
     own_a: np.ndarray
-    """Of each layer with itself."""
+    """(layers of a,) each layer with itself."""
     own_b: np.ndarray
 
 
 def linear_products(a: Sequence[CentredLayer], b: Sequence[CentredLayer]) -> GramProducts:
-    """Of all pairs, for the linear kernel. Half the work where `a is b`."""
+    """Products of all pairs for the linear kernel. Costs half if `a is b`."""
     if _takes_tiles(a, b):
         layers = a if a is b else [*a, *b]
         products_MM, _ = tiled_products(layers)
@@ -61,7 +61,7 @@ def linear_products(a: Sequence[CentredLayer], b: Sequence[CentredLayer]) -> Gra
 def kernel_products(
     a: Sequence[CentredLayer], b: Sequence[CentredLayer], kernel: TileKernel
 ) -> tuple[GramProducts, np.ndarray, np.ndarray]:
-    """Of all pairs for any kernel, and the row sums without the diagonal of a (M, N) and of b."""
+    """Products of all pairs for any kernel, and the row sums without the diagonal of a (M, N) and of b."""
     layers = a if a is b else [*a, *b]
     products_MM, sums_MN = tiled_products(layers, kernel)
     sums_a = sums_MN[: len(a)]
@@ -69,7 +69,7 @@ def kernel_products(
 
 
 def own_products(layers: Sequence[CentredLayer]) -> np.ndarray:
-    """Of each layer with itself, for the linear kernel: float64 (M,)."""
+    """Product of each layer with itself for the linear kernel: float64 (M,)."""
     return np.array([linear_products(alone, alone).cross.item() for alone in ([layer] for layer in layers)])
 
 
@@ -81,7 +81,10 @@ def square_norms(layers: Sequence[CentredLayer]) -> np.ndarray:
 def tiled_products(
     layers: Sequence[CentredLayer], kernel: TileKernel | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Products of all pairs (M, M), and the row sums of each Gram matrix without its diagonal (M, N)."""
+    """Products of all pairs (M, M), and the row sums of each Gram matrix without its diagonal (M, N).
+
+    Without a `kernel` the row sums are not computed and are 0.
+    """
     products_MM = np.zeros((len(layers), len(layers)))
     sums_MN = np.zeros((len(layers), layers[0].num_examples))
     space = np.empty(len(layers) * TILE**2)
@@ -111,7 +114,7 @@ def _split(products_MM: np.ndarray, num_a: int, *, within: bool) -> GramProducts
 
 
 def _gram_tiles(layers: Sequence[CentredLayer]) -> Iterator[tuple[slice, slice, np.ndarray]]:
-    """Tiles on and above the diagonal, of all layers at once; the array is overwritten by the next."""
+    """Tiles on and above the diagonal, of all layers at once; the next tile overwrites the array."""
     num_examples = layers[0].num_examples
     space = np.empty(len(layers) * TILE**2, dtype=np.float32)
     for band_start in range(0, num_examples, BAND):
@@ -169,7 +172,7 @@ def _from_features(
 
 
 def _groups(layers: Sequence[CentredLayer]) -> Iterator[slice]:
-    """Neighbouring layers that may be centred at the same time."""
+    """Groups of consecutive layers that are centred at the same time."""
     start, entries = 0, 0
     for index, layer in enumerate(layers):
         size = layer.num_examples * layer.width
@@ -181,7 +184,7 @@ def _groups(layers: Sequence[CentredLayer]) -> Iterator[slice]:
 
 
 def _side_by_side(layers: Sequence[CentredLayer]) -> tuple[np.ndarray, np.ndarray]:
-    """Centred layers next to one another (N, F), and the column at which each starts."""
+    """Centred layers side by side (N, F), and the first column of each."""
     stops = np.cumsum([layer.width for layer in layers])
     starts = stops - [layer.width for layer in layers]
     wide_NF = np.empty((layers[0].num_examples, stops[-1]), dtype=np.float32)
@@ -191,7 +194,7 @@ def _side_by_side(layers: Sequence[CentredLayer]) -> tuple[np.ndarray, np.ndarra
 
 
 def _norms_within(wide_NF: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """||X'Y||_F^2 of all pairs of layers that stand side by side; each pair is multiplied once."""
+    """||X'Y||_F^2 of all pairs of layers that are side by side; each pair is multiplied once."""
     norms = np.empty((len(starts), len(starts)))
     for j, (start, stop) in enumerate(zip(starts, [*starts[1:], wide_NF.shape[1]], strict=True)):
         product = _cross_product(wide_NF[:, :stop], partial(_rows, wide_NF[:, start:stop]))
@@ -204,7 +207,7 @@ def _rows(values_ND: np.ndarray, start: int, stop: int) -> np.ndarray:
 
 
 def _cross_product(wide_NF: np.ndarray, partner: Callable[[int, int], np.ndarray]) -> np.ndarray:
-    """W'Y in float64, where `partner` gives the rows of Y from one number to another, centred."""
+    """W'Y in float64; `partner(start, stop)` returns centred rows of Y."""
     total = np.zeros((wide_NF.shape[1], partner(0, 1).shape[1]))
     for start in range(0, len(wide_NF), _CHUNK):
         stop = start + _CHUNK

@@ -22,9 +22,9 @@ class Leverage:
     """Shares of the trace of each layer's centred Gram matrix; NaN for a constant layer."""
 
     largest: np.ndarray
-    """(L,) largest row."""
+    """(L,) share of the largest row."""
     top: np.ndarray
-    """(L,) sum of the given fraction of largest rows."""
+    """(L,) total share of the given fraction of largest rows."""
 
 
 def leverage(layers: Sequence[np.ndarray], *, fraction: float = 0.01) -> Leverage:

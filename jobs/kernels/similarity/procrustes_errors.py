@@ -1,6 +1,6 @@
-"""Standard errors of Procrustes similarity over the choice of examples, from the influence of each.
+"""Standard errors of Procrustes similarity for the sampling of examples, from the influence of each example.
 
-Axes: A and B layers of two sides, N examples (Q where rows belong together), D and E features,
+Axes: A and B layers of two sides, N rows, Q examples (by default of one row each), D and E features,
 K singular values.
 """
 
@@ -17,18 +17,19 @@ def procrustes_errors(
     *,
     rows_per_example: int = 1,
 ) -> np.ndarray:
-    """Of each cell of `similarity_map` by Procrustes: float64 (A, B), NaN for constant layers.
+    """Standard error of each cell of the Procrustes `similarity_map`: float64 (A, B), NaN for constant
+    layers.
 
     An example's influence is the derivative of the value by its weight (infinitesimal jackknife, Efron 1982);
-    how the rotation turns with it adds nothing to first order, as it is the best one. The estimand is the
-    mean value at this number of examples, not at infinitely many: the measure grows as there are fewer.
-    Examples must be independent of each other. A layer has error 0 with itself.
+    the change of the rotation adds nothing to first order, because the rotation is optimal. The estimand is
+    the mean value at this number of examples, not at infinitely many: the measure grows with fewer examples.
+    Examples must be independent. The error of a layer with itself is 0.
 
-    In simulations of 200 and 1000 examples with 32 and 128 features, 1.96 errors on either side hold it in
-    94 to 96 % of 300.
+    In simulations of 200 and 1000 examples with 32 and 128 features, +-1.96 errors cover the estimand in 94
+    to 96 % of 300.
 
     Args:
-        rows_per_example: As of `cka_standard_errors`.
+        rows_per_example: As in `cka_standard_errors`.
     """
     a, b = centred_pair(layers_a, layers_b)
     errors = np.full((len(a), len(b)), np.nan)
@@ -44,7 +45,7 @@ def procrustes_errors(
 
 
 def _error(one: CentredLayer, other: CentredLayer, rows_per_example: int) -> float:
-    """Of ||A'B||_* / (||A|| ||B||), whose gradient by A'B is the best rotation."""
+    """The error of ||A'B||_* / (||A|| ||B||), whose gradient by A'B is the best rotation."""
     a_ND, b_NE = (layer.rows().astype(np.float64) for layer in (one, other))
     left_DK, values_K, right_KE = np.linalg.svd(a_ND.T @ b_NE, full_matrices=False)
     influence_N = np.einsum("nk,nk->n", a_ND @ left_DK, b_NE @ right_KE.T)

@@ -1,4 +1,4 @@
-"""The Gaussian kernel on tiles of Gram matrices, its width in medians of the distance.
+"""The Gaussian kernel on tiles of Gram matrices, with its width in medians of the distance.
 
 Axes: M layers, N examples, I and J rows of a tile.
 """
@@ -11,14 +11,14 @@ from layerscope.jobs.kernels.similarity.activations import CentredLayer
 from layerscope.jobs.kernels.similarity.gram_products import square_norms
 
 _MEDIAN_ROWS = 1000
-"""Evenly spaced rows whose half a million distances give the median."""
+"""Number of evenly spaced rows whose half a million distances give the median."""
 
 
 class RbfTiles:
-    """Turns linear tiles into those of K - 1, K = exp(-|x - y|^2 / 2 s^2), s = bandwidth x median |x - y|.
+    """Turns linear tiles into tiles of K - 1, K = exp(-|x - y|^2 / 2 s^2), s = bandwidth x median |x - y|.
 
-    One is subtracted because HSIC does not see a constant, and float32 keeps more digits of what is near 0:
-    with a wide kernel all similarities are near 1. A median of 0 makes K constant.
+    HSIC does not change if a constant is subtracted, and float32 has more precision near 0: with a wide
+    kernel all values of K are near 1. A median of 0 makes K constant.
 
     Source: Kornblith et al. 2019 (arXiv 1905.00414), section 3, for the width in medians.
     """
@@ -40,7 +40,7 @@ class RbfTiles:
 
 
 def median_square_distance(layer: CentredLayer) -> float:
-    """Median over pairs of examples of their squared distance, of a layer that has Frobenius norm 1."""
+    """Median squared distance over pairs of examples, for the layer scaled to Frobenius norm 1."""
     count = min(layer.num_examples, _MEDIAN_ROWS)
     picked = np.linspace(0, layer.num_examples - 1, count).astype(int)
     rows = np.concatenate([layer.rows(row, row + 1) for row in picked]).astype(np.float64)

@@ -1,9 +1,9 @@
-"""Measures of similarity between layers besides CKA, behind one door.
+"""Similarity measures between layers: CKA and others, in one function.
 
 Axes: N examples, D features, P pairs of examples, K neighbours.
 
-All are 1 for a layer with itself and do not change with rotation, shift or scale of either layer. They differ
-in what else they ignore and in what they give to unrelated layers:
+All are 1 for a layer with itself and invariant to rotation, translation and scaling of either layer. They
+differ in other invariances and in the value for unrelated layers:
 
 | measure | range | also invariant to | unrelated layers |
 |---|---|---|---|
@@ -30,7 +30,7 @@ Prepared = TypeVar("Prepared")
 
 _KEPT_VARIANCE = 0.99
 _RANK = 1e-6
-"""Singular values below this part of the largest are float32 rounding."""
+"""Singular values up to this share of the largest are float32 rounding."""
 _NEIGHBOURS = 10
 
 
@@ -41,10 +41,10 @@ def similarity_map(
 ) -> np.ndarray:
     """Similarity of each layer with each other: float64 (len(a), len(b)), NaN for constant layers.
 
-    "rsa" and "mutual_knn" look at all pairs of examples: 8 N^2 bytes for rsa and each layer.
+    "rsa" and "mutual_knn" use all pairs of examples; rsa needs 8 N^2 bytes for each layer.
 
-    Raises ValueError for an unknown measure, what `cka_map` refuses, and for svcca and pwcca of layers that
-    together have as many directions as examples: some then correlate perfectly whatever they hold.
+    Raises ValueError for an unknown measure, as `cka_map` does, and for svcca and pwcca of layers that
+    together have at least as many directions as examples: some then correlate perfectly, whatever the data.
     """
     if measure not in get_args(Measure):
         raise ValueError(f"measure {measure!r} does not exist: there is {', '.join(get_args(Measure))}.")
@@ -71,7 +71,7 @@ def _same(layer_ND: np.ndarray) -> np.ndarray:
 
 
 def _procrustes(a_ND: np.ndarray, b_ND: np.ndarray) -> float:
-    """||A'B||_* of layers of norm 1: 1 less half the squared distance after the best rotation.
+    """||A'B||_* of layers of norm 1: 1 minus half the squared distance after the best rotation.
 
     Source: Schoenemann 1966; Ding, Denain, Steinhardt 2021 (arXiv 2108.01661).
     """
@@ -79,14 +79,14 @@ def _procrustes(a_ND: np.ndarray, b_ND: np.ndarray) -> float:
 
 
 def _basis(layer_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """An orthonormal basis of the columns of a layer (N, rank), and its singular values."""
+    """An orthonormal basis of a layer's column space (N, rank), and its singular values."""
     left, values, _ = np.linalg.svd(layer_ND, full_matrices=False)
     kept = values > _RANK * values[0]
     return left[:, kept], values[kept]
 
 
 def _kept_basis(layer_ND: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """That of the first directions that hold 99 % of the variance."""
+    """The same for the first principal directions, which hold 99 % of the variance."""
     left, values = _basis(layer_ND)
     shares = np.cumsum(np.square(values)) / np.square(values).sum()
     count = int(np.searchsorted(shares, _KEPT_VARIANCE - 1e-12)) + 1
@@ -110,10 +110,10 @@ def _svcca(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -
 
 
 def _pwcca(a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray]) -> float:
-    """Canonical correlations weighted by how much of the first layer lies along each of its variates.
+    """Canonical correlations weighted by how much of the first layer each of its variates accounts for.
 
     Source: Morcos, Raghu, Bengio 2018 (arXiv 1806.05759), whose weights are sums over columns x_j of
-    |<h_i, x_j>|. Here the columns are the principal ones, as those sums change when features are rotated.
+    |<h_i, x_j>|. Here the columns are principal components, because those sums depend on the rotation.
     """
     (basis_a, values_a), (basis_b, _) = a, b
     _refuse_few_examples(basis_a, basis_b)
@@ -137,7 +137,8 @@ def _rsa(a_P: np.ndarray, b_P: np.ndarray) -> float:
 
 
 def _neighbours(layer_ND: np.ndarray) -> np.ndarray:
-    """Which examples are among the nearest of each: boolean (N, N). Ties go to the earlier example."""
+    """Whether example j is one of the nearest neighbours of i: boolean (N, N). Ties go to the earlier
+    example."""
     distances = _square_distances(layer_ND)
     np.fill_diagonal(distances, np.inf)
     count = min(_NEIGHBOURS, len(layer_ND) - 1)
@@ -148,7 +149,7 @@ def _neighbours(layer_ND: np.ndarray) -> np.ndarray:
 
 
 def _mutual_knn(a_NN: np.ndarray, b_NN: np.ndarray) -> float:
-    """Part of the nearest neighbours that are shared. Source: Huh et al. 2024 (arXiv 2405.07987)."""
+    """Share of the nearest neighbours that both have. Source: Huh et al. 2024 (arXiv 2405.07987)."""
     return float(np.count_nonzero(a_NN & b_NN) / np.count_nonzero(a_NN))
 
 

@@ -10,9 +10,9 @@ Scale = tuple[float, float]
 """Minimum and maximum possible value; infinite without bounds."""
 _UNBOUNDED: Scale = (-np.inf, np.inf)
 _ROUNDING = 1e-9
-"""A value may lie this far beyond its scale, and counts as the end."""
+"""A value may exceed its scale by this much, and is then clipped."""
 _EQUAL = 1e-12
-"""Values are equal that are no farther apart than this part of their scale: differences of equal scores are
+"""Values count as equal if they differ by at most this share of their scale: differences of equal scores are
 not always equal in float64."""
 
 
@@ -22,23 +22,24 @@ class Interval:
 
     mean: float
     low: float
-    """NaN where the data cannot tell."""
+    """NaN if the data do not determine it."""
     high: float
 
 
 def mean_interval(
     values: Sequence[float] | np.ndarray, *, scale: Scale = _UNBOUNDED, level: float = 0.95
 ) -> Interval:
-    """Student's t interval of the mean of independent values, as the scores of several seeds, in the scale.
+    """Student's t interval of the mean of independent values (such as scores of several seeds), inside the
+    scale.
 
     It is symmetric about the mean on the logit of the scale, or on the logarithm of the distance to its only
-    end; the standard error there is that of the mean times the slope (the delta method). So it is Student's
-    own interval where the spread is small beside the distance to the ends. Near an end scores are skewed, and
-    Student's own holds their mean too rarely: this one is wider, towards the other end.
+    end; the standard error there is that of the mean times the slope (delta method). So it is nearly
+    Student's interval if the spread is small against the distance to the ends. Near an end scores are skewed
+    and Student's interval covers their mean too rarely: this one is wider towards the other end.
 
     One value, or identical values, have NaN bounds: they do not determine the variance.
-    Raises ValueError for none, for values that are not finite (what a failed seed means is for the caller to
-    decide), and for values outside the scale.
+    Raises ValueError for no values, for values that are not finite (the caller decides what a failed seed
+    means), and for values outside the scale.
     """
     _check_level(level)
     values = np.asarray(values, dtype=np.float64)
@@ -72,9 +73,9 @@ def _size(values: np.ndarray, scale: Scale) -> float:
 
 
 def _bounds(mean: float, half: float, scale: Scale) -> tuple[float, float]:
-    """`half` to either side of a mean strictly inside the scale, or as far as the scale lets it."""
+    """Bounds `half` below and above a mean strictly inside the scale, on the transformed axis."""
     low, high = scale
-    # A spread beside which the distance to an end vanishes in float64 reaches that end, or infinity.
+    # If the spread is very large against the distance to an end, the bound overflows to that end or infinity.
     with np.errstate(over="ignore"):
         if np.isfinite(low) and np.isfinite(high):
             share = (mean - low) / (high - low)
@@ -86,7 +87,7 @@ def _bounds(mean: float, half: float, scale: Scale) -> tuple[float, float]:
             ends = high - (high - mean) * np.exp(np.array([half, -half]) / (high - mean))
         else:
             ends = np.array([mean - half, mean + half])
-    # The rounding of a narrow interval may put it beside its mean.
+    # Rounding of a narrow interval may exclude its mean.
     return float(min(ends[0], mean)), float(max(ends[1], mean))
 
 

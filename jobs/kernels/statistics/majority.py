@@ -1,4 +1,4 @@
-"""Whether a model does better than one that always gives the same answer."""
+"""Tests whether a model beats a constant or random baseline."""
 
 import numpy as np
 from scipy import stats
@@ -9,8 +9,9 @@ def beats_majority(
 ) -> bool:
     """Whether the number of correct predictions significantly beats the majority-class baseline.
 
-    One-sided exact binomial test: the lower bound (Clopper and Pearson 1934) of the true accuracy lies above
-    the share of the majority among the labels. Of several most frequent labels the first is the majority.
+    One-sided exact binomial test: the lower bound (Clopper and Pearson 1934) of the true accuracy is above
+    the share of the majority class among `labels_N`. The majority class is the most frequent of
+    `train_labels`, the first in a tie.
     """
     majority = np.bincount(np.asarray(train_labels)).argmax()
     share = float(np.mean(np.asarray(labels_N) == majority))
@@ -19,13 +20,13 @@ def beats_majority(
 
 
 def beats_chance(shares_N: np.ndarray, num_correct: int, *, confidence: float = 0.95) -> bool:
-    """Whether so many right answers are more than those of drawing one at random.
+    """Whether the number of correct answers significantly beats random choice.
 
-    One-sided exact binomial test against the mean of the shares. Where these differ, the number of right
-    draws varies less than the binomial (Hoeffding 1956), and the test is a little stricter than it says.
+    One-sided exact binomial test against the mean of the shares. If the shares differ, the number of correct
+    random choices varies less than the binomial (Hoeffding 1956), and the test is slightly conservative.
 
     Args:
-        shares_N: Of each example, how large a part of what may be drawn is right.
+        shares_N: For each example, the share of its choices that is right.
     """
     share = float(np.mean(shares_N))
     result = stats.binomtest(num_correct, len(shares_N), share, alternative="greater")
@@ -33,9 +34,9 @@ def beats_chance(shares_N: np.ndarray, num_correct: int, *, confidence: float = 
 
 
 def beats_constant(numbers_N: np.ndarray, predictions_N: np.ndarray, *, confidence: float = 0.95) -> bool:
-    """Whether predicted numbers rise with the true ones: one-sided t test of Pearson's correlation.
+    """Whether predicted numbers correlate positively with the true ones: one-sided test of Pearson's r.
 
-    Three numbers at least are needed, and some variation of both.
+    False for fewer than three numbers, and if either side is constant.
     """
     if len(numbers_N) < 3 or np.ptp(numbers_N) == 0 or np.ptp(predictions_N) == 0:
         return False

@@ -1,4 +1,4 @@
-"""Do two models predict numbers differently well? A paired bootstrap of their correlations over the examples.
+"""Paired bootstrap test over examples for the difference of two models' correlations with true numbers.
 
 Axes: S seeds, N examples, R resamples, U distinct values.
 """
@@ -15,7 +15,7 @@ Correlation = Literal["pearson", "spearman", "pearson_spearman"]
 
 LEAST_EXAMPLES = 3
 _BATCH_ENTRIES = 1_000_000
-"""Resampled examples held at once, of which there are some ten arrays."""
+"""Resampled examples held at once, in about ten arrays."""
 
 
 def correlation_difference(
@@ -28,12 +28,12 @@ def correlation_difference(
     num_resamples: int = 2000,
     seed: int,
 ) -> tuple[Interval, float]:
-    """Correlation of a with the true numbers less that of b, and a two-sided p of its being zero.
+    """Correlation of a with the true numbers minus that of b, and a two-sided p-value for zero difference.
 
-    Correlations are averaged over the seeds of a model, of which a and b may have different numbers. In each
-    resample the same examples are drawn for both. Bounds are percentiles; the p-value counts the resamples on
-    the far side of zero, so it is at least 2 / (num_resamples + 1), and 1 where both predict alike. They say
-    how the difference varies with the choice of test examples for these seeds, not with that of seeds.
+    Correlations are averaged over the seeds of a model; a and b may have different numbers of seeds. Each
+    resample uses the same examples for both. Bounds are percentiles; the p-value counts the resamples on the
+    far side of zero, so it is at least 2 / (num_resamples + 1), and 1 if both have equal predictions. Both
+    measure the variation over test examples for these seeds, not over seeds.
 
     Raises ValueError unless all are finite and of the same three or more examples.
     """
@@ -52,7 +52,7 @@ def correlation_difference(
         differences.append(a_R - b_R)
     difference_R = np.concatenate(differences)
     a, b = (np.mean([_correlation(numbers_N, one, correlation) for one in side]) for side in sides)
-    # Without the tolerance, resamples whose difference is zero but for rounding would count on one side only.
+    # Without the tolerance, resamples with a zero difference up to rounding would count on one side only.
     rounding = 1e-12
     far = min(int((difference_R <= rounding).sum()), int((difference_R >= -rounding).sum()))
     low, high = np.quantile(difference_R, [(1 - level) / 2, (1 + level) / 2])
@@ -110,7 +110,7 @@ def _ranks(values_N: np.ndarray, counts_RN: np.ndarray) -> np.ndarray:
 
 
 def _weighted_pearson(x: np.ndarray, y: np.ndarray, counts_RN: np.ndarray) -> Floats:
-    """Of values (1 or R, N); 0 where one of them does not vary, as in `scores.pearson`."""
+    """Weighted correlation (R,) of values (1 or R, N); 0 if one side is constant, as in `scores.pearson`."""
     x, x_varies_R = _centred(x, counts_RN)
     y, y_varies_R = _centred(y, counts_RN)
     cross_R = np.sum(counts_RN * x * y, axis=1)

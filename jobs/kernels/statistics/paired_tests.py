@@ -1,6 +1,6 @@
-"""Are two models different on the same examples? Tests and intervals that use the pairing.
+"""Paired tests and intervals for the difference of two models on the same examples.
 
-Axes: S seeds, N examples. `correct` holds 1 (or True) where a model is right and 0 where it is wrong.
+Axes: S seeds, N examples. `correct` is 1 (or True) for a correct prediction and 0 for a wrong one.
 """
 
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ BATCH_ENTRIES = 4_000_000
 
 
 def mcnemar(correct_a: Sequence[bool] | np.ndarray, correct_b: Sequence[bool] | np.ndarray) -> float:
-    """Exact two-sided p of McNemar's test: are a and b equally often right where only one of them is?
+    """Exact two-sided p-value of McNemar's test that a alone and b alone are equally often correct.
 
-    1.0 where they never differ. Raises ValueError unless both hold 0 or 1 for the same examples.
+    1.0 if they never differ. Raises ValueError unless both have 0 or 1 for the same examples.
     """
     a, b = _checked(correct_a, "correct_a", axes=1), _checked(correct_b, "correct_b", axes=1)
     _check_same_examples(a, b)
@@ -26,7 +26,7 @@ def mcnemar(correct_a: Sequence[bool] | np.ndarray, correct_b: Sequence[bool] | 
 
 
 def holm(p_values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """P-values adjusted for being many, in the given order (Holm 1979): keeps the family-wise error.
+    """P-values adjusted for multiple tests, in the given order (Holm 1979): controls the family-wise error.
 
     Raises ValueError for values outside 0..1.
     """
@@ -48,13 +48,12 @@ def difference_interval(
     num_resamples: int = 10_000,
     seed: int,
 ) -> Interval:
-    """Mean of a minus mean of b, with percentile bounds of a bootstrap over the examples both were tested on.
+    """Mean of a minus mean of b, with percentile bounds of a paired bootstrap over the test examples.
 
-    Each model's answers are first averaged over its seeds, of which a and b may have different numbers. The
-    bounds say how the difference varies with the choice of test examples for these seeds, not with the choice
-    of seeds.
+    Each model's values are first averaged over its seeds; a and b may have different numbers of seeds. The
+    bounds measure the variation over test examples for these seeds, not over seeds.
 
-    Raises ValueError unless both hold 0 or 1 as (seeds, examples) with the same two or more examples.
+    Raises ValueError unless both have 0 or 1 as (seeds, examples) with the same two or more examples.
     """
     a, b = _checked(correct_a_SN, "correct_a_SN", axes=2), _checked(correct_b_SN, "correct_b_SN", axes=2)
     _check_same_examples(a, b)
@@ -80,16 +79,17 @@ def average_interval(
     num_resamples: int = 10_000,
     seed: int,
 ) -> tuple[Interval, float]:
-    """The average over tasks of each task's mean difference, and a two-sided p of its being zero.
+    """The average over tasks of each task's mean difference, and a two-sided p-value for zero difference.
 
-    A bootstrap stratified by task: examples are drawn anew within each task, and every task counts alike,
-    however many examples it has. The p-value counts the resamples on the far side of zero, so it is at least
-    2 / (num_resamples + 1), and 1 where no example differs.
+    The bootstrap is stratified by task: examples are resampled within each task, and all tasks have the same
+    weight. The p-value counts the resamples on the far side of zero, so it is at least
+    2 / (num_resamples + 1), and 1 if no example differs.
 
     Args:
-        differences: For each task one number an example (N,), as its mean over seeds of a less that of b.
+        differences: For each task one number per example (N,), such as its mean over seeds of a minus b.
 
-    Raises ValueError without a task, and for a task that has fewer than two examples or a value not finite.
+    Raises ValueError without a task, and for a task with fewer than two examples or a value that is not
+    finite.
     """
     rng = np.random.default_rng(seed)
     differences = [np.asarray(values, dtype=np.float64) for values in differences]
@@ -99,13 +99,13 @@ def average_interval(
     for values_N in differences:
         if values_N.ndim != 1 or len(values_N) < 2 or not np.isfinite(values_N).all():
             raise ValueError(f"a task needs 2 or more finite differences, got shape {values_N.shape}.")
-        # Few values are distinct, so their bootstrap counts are multinomial, whatever the number of examples.
+        # Few values are distinct, so it is cheaper to sample their counts, which are multinomial.
         distinct, counts = np.unique(values_N, return_counts=True)
         for batch in np.array_split(averages_R, -(-num_resamples * len(distinct) // BATCH_ENTRIES)):
             drawn_RV = rng.multinomial(len(values_N), counts / len(values_N), size=len(batch))
             batch += drawn_RV @ distinct / len(values_N) / len(differences)
     mean = float(np.mean([values_N.mean() for values_N in differences]))
-    # Without the tolerance, resamples whose sum is zero but for rounding would count on one side only.
+    # Without the tolerance, resamples with a zero average up to rounding would count on one side only.
     rounding = 1e-12
     far = min(int((averages_R <= rounding).sum()), int((averages_R >= -rounding).sum()))
     p_value = min(1.0, 2 * (far + 1) / (num_resamples + 1))

@@ -5,15 +5,15 @@ from scipy.stats import rankdata
 
 
 def accuracy(labels_N: np.ndarray, predictions_N: np.ndarray) -> float:
-    """Part of the predictions that are right."""
+    """Share of correct predictions."""
     return float(np.mean(np.asarray(labels_N) == np.asarray(predictions_N)))
 
 
 def macro_f1(labels_N: np.ndarray, predictions_N: np.ndarray) -> float:
     """Mean over labels of the harmonic mean of precision and recall.
 
-    Labels that occur neither among the true nor among the predicted ones are left out; a label that is
-    never right scores 0.
+    Labels that occur neither in the true nor in the predicted labels are left out; a label without a correct
+    prediction scores 0.
     """
     labels_N, predictions_N = np.asarray(labels_N), np.asarray(predictions_N)
     scores = []
@@ -32,15 +32,15 @@ def cross_entropy(labels_N: np.ndarray, logits_NK: np.ndarray) -> float:
 
 
 def f1(labels_N: np.ndarray, predictions_N: np.ndarray, *, label: int = 1) -> float:
-    """Harmonic mean of precision and recall of one label, of two the last; 0 where it does not occur."""
+    """Harmonic mean of precision and recall of one label, by default 1; 0 if the label does not occur."""
     truly_N, predicted_N = np.asarray(labels_N) == label, np.asarray(predictions_N) == label
     found = np.sum(truly_N) + np.sum(predicted_N)
     return float(2 * np.sum(truly_N & predicted_N) / found) if found else 0.0
 
 
 def matthews(labels_N: np.ndarray, predictions_N: np.ndarray) -> float:
-    """Correlation of labels and predictions, -1 to 1 (Matthews 1975; of many labels Gorodkin 2004, eq. 8); 0
-    where one of them does not vary."""
+    """Correlation of labels and predictions, -1 to 1 (Matthews 1975; multiclass: Gorodkin 2004, eq. 8); 0 if
+    one of them is constant."""
     labels_N, predictions_N = np.asarray(labels_N), np.asarray(predictions_N)
     names = np.union1d(labels_N, predictions_N)
     truly_NK, predicted_NK = labels_N[:, None] == names, predictions_N[:, None] == names
@@ -50,14 +50,14 @@ def matthews(labels_N: np.ndarray, predictions_N: np.ndarray) -> float:
 
 
 def pearson(numbers_N: np.ndarray, predictions_N: np.ndarray) -> float:
-    """Linear correlation, -1 to 1; 0 where one of them does not vary."""
+    """Linear correlation, -1 to 1; 0 if one of them is constant."""
     centred = [np.asarray(one, np.float64) - np.mean(one) for one in (numbers_N, predictions_N)]
     norms = [np.linalg.norm(one) for one in centred]
     return float(centred[0] @ centred[1] / (norms[0] * norms[1])) if all(norms) else 0.0
 
 
 def spearman(numbers_N: np.ndarray, predictions_N: np.ndarray) -> float:
-    """Linear correlation of the ranks; equal numbers share the mean of theirs."""
+    """Linear correlation of ranks; tied numbers get their mean rank."""
     return pearson(rankdata(numbers_N), rankdata(predictions_N))
 
 

@@ -1,7 +1,7 @@
 """The sample corpus: seeded English-like documents whose topic, sentiment and grammar are known.
 
-A long document carries its evidence at its head, its tail or both, and everyday filler elsewhere, so that
-what a truncation strategy can reach is known. The texts are artificial: they do not stand for a language.
+A long document has its evidence at its head, its tail or both, and everyday filler elsewhere, so that it is
+known what a truncation strategy keeps. The texts are artificial and do not represent a language.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ from layerscope.jobs.text.sample_corpus.sample_phrases import Sentence
 from layerscope.jobs.text.sample_corpus.sample_sentences import plain_sentence, rated_sentence, reaction
 
 VERSION = 1
-"""Raised by hand when the texts of a seed change."""
+"""Increased by hand when the texts of a seed change."""
 
 TOPICS: tuple[str, ...] = tuple(DOMAIN_BY_TOPIC)
 SENTIMENTS: tuple[str, ...] = tuple(MOOD_BY_SENTIMENT)
@@ -23,7 +23,7 @@ Length = Literal["short", "long"]
 Evidence = Literal["head", "tail", "both", "mixed"]
 
 EVIDENCE_WORDS = 14
-"""All evidence of a short document, and of each end of a long one, stands within this many words."""
+"""All evidence of a short document, and of each end of a long one, is within this many words."""
 _FILLER_WORDS = 16
 _LONG_WORDS = (70, 110)
 
@@ -38,7 +38,7 @@ class Document:
     topic: str
     sentiment: str
     evidence: str
-    """Where topic and sentiment show: `head`, `tail`, `both`, or `all` for a short document."""
+    """Where topic and sentiment are expressed: `head`, `tail`, `both`, or `all` for a short document."""
 
 
 class SampleRow(TypedDict):
@@ -134,7 +134,7 @@ def _sentences(rng: Random, topic: str, sentiment: str, where: str) -> tuple[Sen
 
 
 def _evidence(rng: Random, topic: str, sentiment: str) -> tuple[Sentence, ...]:
-    """One or two sentences that together tell topic and sentiment."""
+    """One or two sentences that together express topic and sentiment."""
     domain, mood = DOMAIN_BY_TOPIC[topic], MOOD_BY_SENTIMENT[sentiment]
     while True:
         match rng.choice(("rated", "plain, reaction", "rated, reaction")):

@@ -1,1 +1,1 @@
-"""Texts to token ids."""
+"""Tokenisation: texts to token ids."""

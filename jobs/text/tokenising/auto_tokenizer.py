@@ -1,4 +1,4 @@
-"""What transformers' `AutoTokenizer` makes of a folder, or why it cannot be used here, in words.
+"""The tokenizer that transformers' `AutoTokenizer` loads from a folder, or the reason why it cannot be used.
 
 Code of a folder is executed only if the caller names its digest; there is no prompt.
 """
@@ -18,9 +18,9 @@ from transformers.models.auto.tokenization_auto import TOKENIZER_MAPPING_NAMES, 
 from layerscope.jobs.own_code import TOKENIZER_CONFIG, allow_code, how_to_allow, own_classes
 
 WHOLE = "tokenizer.*json"
-"""Files that hold a whole tokenizer: tokenizer.json, and those for a version of transformers."""
+"""Files with a whole tokenizer: tokenizer.json, and those for one version of transformers."""
 MODELS_OF_ANY_CLASS = ("tokenizer.model", "tiktoken.model", "tekken.json")
-"""Vocabularies that transformers looks for whatever files a class names."""
+"""Vocabulary files that transformers looks for in addition to the files that a class names."""
 UNUSUAL = "a ꙮ 𐍈 ☃ 猫"
 """A text with characters that few vocabularies have."""
 WORD_MARKS = ("▁", "Ġ")
@@ -48,11 +48,11 @@ def auto_tokenizer(folder: Path, *, code: str | None = None) -> PreTrainedTokeni
     """The fast tokenizer that `AutoTokenizer.from_pretrained(folder)` gives.
 
     Args:
-        code: As of `load_tokenizer`.
+        code: As in `load_tokenizer`.
 
     Raises:
-        ValueError: it is code that may not be run, there is no fast one, files are missing or wrong, or its
-            tokens are random.
+        ValueError: it is code that may not be run, there is no fast tokenizer, files are missing or wrong, or
+            its tokens are random.
     """
     is_code = bool(own_classes(folder, TOKENIZER_CONFIG))
     if is_code and code is None:
@@ -71,7 +71,7 @@ def auto_tokenizer(folder: Path, *, code: str | None = None) -> PreTrainedTokeni
             tokenizer = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=runs_code, local_files_only=True
             )
-    except Exception as error:  # Whatever a reader of files that someone else wrote may stumble over.
+    except Exception as error:  # Any error of reading the files.
         _refuse_missing_files(folder, None if declared is None else tokenizer_class_from_name(declared))
         told = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ValueError(
@@ -137,7 +137,7 @@ def _with_type_0(part: Any) -> Any:
 
 
 def name_class(folder: Path, name: str) -> None:
-    """Write into tokenizer_config.json which class of transformers reads the folder's tokenizer."""
+    """Write the transformers class of the folder's tokenizer to tokenizer_config.json."""
     path = folder / "tokenizer_config.json"
     settings = _json(path) | {"tokenizer_class": name}
     path.write_text(json.dumps(settings, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
@@ -161,7 +161,7 @@ def _declared_class(folder: Path) -> str | None:
 
 
 def _is_fast(name: str) -> bool:
-    """Whether a class makes fast tokenizers; names that transformers does not know are its to judge."""
+    """Whether a class makes fast tokenizers; True for names that transformers does not know."""
     found: object = tokenizer_class_from_name(name)  # A function of transformers has a name too.
     return found is None or not isinstance(found, type) or issubclass(found, PreTrainedTokenizerFast)
 
@@ -177,7 +177,7 @@ def _not_fast(folder: Path, name: str) -> str:
 
 
 def _refuse_missing_files(folder: Path, kind: type[PreTrainedTokenizerBase] | None) -> None:
-    """Without its vocabulary a class invents one of its special tokens alone, and says nothing."""
+    """Reject missing vocabulary files: a class would silently use a vocabulary of only special tokens."""
     if kind is None or any(folder.glob(WHOLE)):
         return
     names = kind.vocab_files_names
@@ -230,8 +230,7 @@ def _refuse_unknown(folder: Path, read: PreTrainedTokenizerBase, tokenizer: Toke
 
 @contextmanager
 def _without_tiktokens_cache() -> Iterator[None]:
-    """The tiktoken library keeps a copy of what it reads by the path alone, so it would not see a changed
-    file."""
+    """Disable the cache of the tiktoken library, whose key is only the path: it would miss a changed file."""
     before = os.environ.get("TIKTOKEN_CACHE_DIR")
     os.environ["TIKTOKEN_CACHE_DIR"] = ""
     try:

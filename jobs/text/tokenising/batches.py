@@ -12,17 +12,16 @@ if TYPE_CHECKING:
     import torch
 
 BATCHES_IN_WINDOW = 16
-"""Texts are sorted by length only within so many batches, so that epochs still differ."""
+"""Texts are sorted by length only within this many batches, so that epochs still differ."""
 
 
 def length_bucketed_batches(
     lengths: Sequence[int], *, batch_size: int, seed: int, epoch: int
 ) -> list[list[int]]:
-    """Positions of every example, once, in shuffled batches over all processes together.
+    """Shuffled batches of all example positions, each once, over all processes together.
 
-    The same arguments give the same batches on every rank: rank r of n takes `batch[r::n]`. A batch is in
-    order of length, so the ranks' parts are alike in length. What is left over where the numbers do not
-    divide is one shorter batch.
+    The same arguments give the same batches on every rank: rank r of n takes `batch[r::n]`. A batch is sorted
+    by length, so the ranks' parts have similar lengths. A remainder is one shorter batch.
     """
     length_N = np.asarray(lengths)
     example_key, batch_key = np.random.SeedSequence((seed, epoch)).spawn(2)
@@ -39,7 +38,7 @@ def length_bucketed_batches(
 
 
 def pad(sequences: Sequence[Sequence[int]], pad_id: int) -> tuple["torch.Tensor", "torch.Tensor"]:
-    """`input_ids_BT`, filled up with `pad_id` on the right, and `attention_mask_BT`, 1 on tokens; int64."""
+    """`input_ids_BT`, padded with `pad_id` on the right, and `attention_mask_BT`, 1 on tokens; int64."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 

@@ -1,6 +1,6 @@
-"""What an encoder is given of some texts: one padded batch of their windows.
+"""Inputs of an encoder: one padded batch of the windows of some texts.
 
-Axes: B texts, W windows of all texts together (W = B where a text is one sequence), T tokens.
+Axes: B texts, W windows of all texts (W = B without windows), T tokens.
 """
 
 from collections.abc import Iterator, Sequence
@@ -23,12 +23,12 @@ class Inputs(NamedTuple):
     types_WT: "torch.Tensor | None" = None
     """Token types of pairs."""
     num_windows_B: tuple[int, ...] | None = None
-    """How many windows, one after the other, each text has; none where a text is one sequence."""
+    """Number of consecutive windows of each text; None if a text is one sequence."""
     spans_B: tuple[tuple[tuple[Span, ...], ...], ...] | None = None
-    """The tokens of each unit of each text; none where a text is labelled as a whole."""
+    """The tokens of each labelled span of each text; None if texts are labelled as a whole."""
 
     def to(self, device: "torch.device | str") -> "Inputs":
-        """The tensors on a device."""
+        """Move the tensors to a device."""
         types_WT = None if self.types_WT is None else self.types_WT.to(device)
         return self._replace(
             ids_WT=self.ids_WT.to(device), mask_WT=self.mask_WT.to(device), types_WT=types_WT
@@ -45,7 +45,8 @@ def inputs_of(split: Split, pad_id: int) -> Inputs:
 
 
 def groups_of_rows(split: Split, rows: Sequence[int], *, most_windows: int) -> Iterator[list[int]]:
-    """The rows in their order, in groups of so many windows together; a text with more is alone."""
+    """The rows in order, in groups of at most `most_windows` windows; a text with more is a group of its
+    own."""
     group: list[int] = []
     total = 0
     for row in rows:

@@ -1,6 +1,6 @@
-"""Whether the product's token ids are those of `AutoTokenizer`, held on real texts of a task.
+"""Checks on real texts of a task that layerscope's token ids are those of `AutoTokenizer`.
 
-What a user of an exported model gets of a text is what the encoder was trained on, or the texts are refused.
+So an exported model gets the same tokens from `AutoTokenizer` as in training, or the check fails.
 """
 
 import hashlib
@@ -18,14 +18,15 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 TOKENS_SHOWN = 8
-"""On either side of the first that differs."""
+"""Number of tokens shown before and after the first difference."""
 PREPARED_OTHERWISE = (
     "the tokenizer's files, or the version of transformers, are others than when the texts were prepared"
 )
 
 
 def is_known(folder: Path, sample: Sequence[Texts], *, code: str | None = None) -> bool:
-    """Whether `check_sample` has passed these texts before, and the tokenizer needs no transformers."""
+    """Whether these texts passed `check_sample` before, and the tokenizer can be loaded without
+    transformers."""
     return is_kept(folder, code=code) and _mark(folder, sample, code).is_file()
 
 
@@ -33,10 +34,10 @@ def faults_of(
     samples_by_folder: Mapping[str, Sequence[Sequence[Sequence[str]]]],
     code_by_folder: Mapping[str, str | None],
 ) -> dict[str, str]:
-    """Of the folders whose tokenizer does not pass `check_sample` on all of its samples, why.
+    """The error of each folder whose tokenizer does not pass `check_sample` on all of its samples.
 
     Args:
-        code_by_folder: As `code` of `load_tokenizer`.
+        code_by_folder: As `code` in `load_tokenizer`.
     """
     told = {}
     for folder, samples in samples_by_folder.items():
@@ -49,11 +50,11 @@ def faults_of(
 
 
 def check_sample(folder: str, sample: Sequence[Sequence[str]], *, code: str | None = None) -> None:
-    """Hold the folder's tokenizer, as stages use it, to transformers' on some sequences; remembered once it
-    passed.
+    """Compare the folder's tokenizer, as stages use it, with transformers' on some sequences; a pass is
+    cached.
 
     Args:
-        code: As of `load_tokenizer`.
+        code: As in `load_tokenizer`.
 
     Raises:
         ValueError: the tokenizer cannot be used, as in `load_tokenizer`, or a sequence has other tokens.
@@ -71,15 +72,15 @@ def check_sample(folder: str, sample: Sequence[Sequence[str]], *, code: str | No
 def check_same_tokens(
     folder: Path, known: Sequence[Tokenised], *, cause: str | None = None, code: str | None = None
 ) -> None:
-    """Hold what is known of some sequences to what `AutoTokenizer.from_pretrained(folder)` gives for them.
+    """Compare the given tokens of some sequences with those of `AutoTokenizer.from_pretrained(folder)`.
 
     Args:
-        code: As of `load_tokenizer`.
-        cause: Why they may differ; where it is not given, that the class does more than its tokenizer.json.
+        code: As in `load_tokenizer`.
+        cause: Why they may differ; by default, that the class does more than its tokenizer.json.
 
     Raises:
-        ValueError: a sequence has other tokens there, or other token types that the encoder would read; both
-            are named.
+        ValueError: a sequence has other tokens there, or other token types that the encoder reads; the
+            message shows both.
     """
     from layerscope.jobs.text.tokenising.auto_tokenizer import auto_tokenizer
 
@@ -112,14 +113,14 @@ def check_same_tokens(
 
 
 def _mark(folder: Path, sample: Sequence[Texts], code: str | None) -> Path:
-    """The file that says that a sample has passed; whether token types matter depends on the encoder."""
+    """The file that marks a sample as passed; whether token types matter depends on the encoder."""
     texts = json.dumps([list(texts) for texts in sample])
     types = _config(folder).get("type_vocab_size")
     return tokenizer_memory(folder, str(types), hashlib.sha256(texts.encode()).hexdigest(), code=code)
 
 
 def _num_types(folder: Path) -> int:
-    """Token types that the encoder tells apart; 0 where it reads none, or there is no encoder."""
+    """Number of token types of the encoder; 0 if it reads none, or there is no encoder."""
     from transformers import CONFIG_MAPPING
 
     config = _config(folder)
@@ -146,7 +147,7 @@ def _called(tokenizer: "PreTrainedTokenizerBase", one: Tokenised, folder: Path) 
 
 
 def _around(tokenizer: "PreTrainedTokenizerBase", *sides: list[int]) -> Iterator[str]:
-    """The tokens of each side around the first that differs."""
+    """The tokens of each side around the first difference."""
     first = next(
         (place for place, (a, b) in enumerate(zip(*sides, strict=False)) if a != b), min(map(len, sides))
     )

@@ -1,6 +1,6 @@
-"""The special tokens around a text or a pair of texts, as the tokenizer's own template puts them.
+"""The special tokens around a text or a pair of texts, from the tokenizer's own template.
 
-An example's parts are the token ids of its texts: one, or two where it is a pair.
+An example's parts are the token ids of its texts: one, or two for a pair.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,8 @@ class Frame:
 
     @property
     def num_special(self) -> int:
-        """3 for a pair of BERT's, 4 for one of RoBERTa's, 2 for a single text of either."""
+        """Number of special tokens: for a pair 3 with BERT and 4 with RoBERTa, for a single text 2 with
+        both."""
         return sum(map(len, self.special))
 
     def ids(self, parts: Sequence[Sequence[int]]) -> list[int]:
@@ -42,7 +43,7 @@ def frame_of(tokenizer: "Tokenizer", *, num_parts: int) -> Frame:
     """The frame of single texts or of pairs.
 
     Raises:
-        ValueError: the tokenizer makes no token of any text.
+        ValueError: the tokenizer has no tokens for any text.
     """
     text = _some_text(tokenizer)
     encoding = tokenizer.encode(text, text if num_parts == 2 else None)
@@ -60,7 +61,7 @@ def frame_of(tokenizer: "Tokenizer", *, num_parts: int) -> Frame:
 
 
 def _some_text(tokenizer: "Tokenizer") -> str:
-    """A text that becomes tokens: "a", or, where the vocabulary has no Latin letters, one of its own."""
+    """A text that has tokens: "a", or an entry of the vocabulary if "a" has none."""
 
     def becomes_tokens(text: str) -> bool:
         return bool(tokenizer.encode(text, add_special_tokens=False).ids)

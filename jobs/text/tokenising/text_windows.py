@@ -1,4 +1,4 @@
-"""A long text as windows that cover it from its head (Sun et al. 2019, 5.3.1, "hierarchical methods")."""
+"""Windows over a long text, from its beginning (Sun et al. 2019, 5.3.1, "hierarchical methods")."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,10 +12,10 @@ def windows_of(length: int, *, budget: int, overlap: int, most: int) -> list[ran
     Args:
         budget: Positions of one window; the last window may be shorter.
         overlap: Positions that a window shares with the one before it.
-        most: The first so many windows are kept.
+        most: Maximum number of windows; the first ones are kept.
 
     Raises:
-        ValueError: the overlap leaves nothing new in a window.
+        ValueError: the overlap leaves no new positions in a window.
     """
     if overlap >= budget:
         raise ValueError(
@@ -29,7 +29,7 @@ def windows_of(length: int, *, budget: int, overlap: int, most: int) -> list[ran
 def part_windows(
     parts: Sequence[Sequence[int]], *, budget: int, overlap: int, most: int
 ) -> tuple[list[tuple[Sequence[int], ...]], int]:
-    """The parts of each window, and how many tokens are in none.
+    """The parts of each window, and the number of tokens in no window.
 
     The first text of a pair is in every window in full, and the windows move over the second.
 
@@ -56,7 +56,7 @@ def is_crowded(room: int, *, overlap: int) -> bool:
 
 
 def split_windows(ids: Sequence[int], lengths: Sequence[int]) -> Iterator[Sequence[int]]:
-    """The windows of a text that are stored end to end."""
+    """Split the concatenated windows of a text."""
     start = 0
     for length in lengths:
         yield ids[start : start + length]

@@ -1,6 +1,6 @@
-"""Some texts of a task on which two tokenizers would differ if they differ anywhere, and their tokens.
+"""Sample texts of a task that are likely to reveal differences between two tokenizers, and their tokens.
 
-A sequence is what an encoder reads at once: one text, or the two of a pair.
+A sequence is one input of an encoder: one text, or the two of a pair.
 """
 
 import re
@@ -19,12 +19,11 @@ if TYPE_CHECKING:
 FIRST = 16
 LONGEST = 4
 UNUSUAL = 48
-"""Sequences of a split, at most: the first, the longest, and those with a character or mark that none before
-has."""
+"""Maximum sequences per split: the first, the longest, and those with a new character or mark."""
 MOST_CHARACTERS = 10_000
-"""Of a text; what comes behind is cut off."""
+"""Maximum characters of a text; the rest is cut off."""
 MARK = re.compile(r"\[[A-Za-z_]{2,12}\]|<[^<>\s]{1,20}>")
-"""What looks like a special token."""
+"""Strings that look like special tokens."""
 
 
 def sequences_in(rows: Sequence[Row]) -> list[Texts]:
@@ -34,7 +33,7 @@ def sequences_in(rows: Sequence[Row]) -> list[Texts]:
 
 
 def sample_of(sequences_by_split: Mapping[str, Iterable[Texts]]) -> list[Texts]:
-    """Some sequences of each split, the same ones whenever the data are the same."""
+    """Some sequences of each split, chosen deterministically from the data."""
     found = [
         tuple(text[:MOST_CHARACTERS] for text in texts)
         for split in sorted(sequences_by_split)
@@ -44,7 +43,7 @@ def sample_of(sequences_by_split: Mapping[str, Iterable[Texts]]) -> list[Texts]:
 
 
 def tokenised(sample: Sequence[Texts], tokenizer: "Tokenizer") -> list[Tokenised]:
-    """The sequences as stages encode them, uncut."""
+    """The sequences as stages encode them, without truncation."""
     return [_tokenised(texts, tokenizer) for texts in sample]
 
 

@@ -1,7 +1,7 @@
 """A folder's tokenizer as transformers reads it: files, digest, and loading it without transformers.
 
-There is one reading of a folder, that of `AutoTokenizer`. Importing transformers takes seconds, so the
-reading is made once and kept (`jobs.user_cache`); the `tokenizers` library (0.05 s) loads it.
+A folder is read by `AutoTokenizer` only. Importing transformers takes seconds, so the result is cached
+(`jobs.user_cache`); the `tokenizers` library (0.05 s) loads it.
 """
 
 import hashlib
@@ -37,18 +37,18 @@ TOKENIZER_FILES = (
 )
 """Every file, as a pattern, that a tokenizer may consist of; a folder has some of them."""
 LIBRARIES = ("transformers", "tokenizers")
-"""What reads a folder: another version may read it in another way."""
+"""Libraries that read a folder: another version may read it differently."""
 VERSION = 1
-"""Raised by hand when what is remembered, or how it is made, changes."""
+"""Increased by hand when the cached content, or how it is made, changes."""
 DECIDING_FIELDS = ("model_type", "model_name", "tokenizer_class")
-"""Of config.json, what says which class of transformers reads the files."""
+"""Fields of config.json that decide which transformers class reads the files."""
 
 
 def tokenizer_files(folder: Path) -> tuple[Path, ...]:
-    """The files that decide what the tokenizer does, but for config.json, in the order of their names.
+    """The files that define the tokenizer, without config.json, sorted by name.
 
     Raises:
-        ValueError: there is none, or one is a pointer of Git LFS.
+        ValueError: there is none, or one is a Git LFS pointer.
     """
     found = {path for pattern in TOKENIZER_FILES for path in folder.glob(pattern) if path.is_file()}
     if not found:
@@ -61,30 +61,30 @@ def tokenizer_files(folder: Path) -> tuple[Path, ...]:
 
 
 def tokenizer_digest(folder: Path, *, runs_code: bool = False) -> str:
-    """16 hexadecimal digits of a sha256 over what decides, of which versions of libraries are no part.
+    """16 hexadecimal digits of a SHA-256 over what defines the tokenizer, without versions of libraries.
 
-    It is that of the files, not of what they are read as: the keys of stored results stay when a library
-    writes the same tokenizer in another way.
+    It is the digest of the files, not of the loaded tokenizer: keys of stored results do not change when a
+    library writes the same tokenizer differently.
 
     Args:
-        runs_code: Whether the folder's own code may be run; where the tokenizer is such code, the digest ends
+        runs_code: Whether the folder's own code may be run; if the tokenizer is such code, the digest ends
             with that of the code.
 
     Raises:
-        ValueError: as `tokenizer_files` and `code_digest`.
+        ValueError: as in `tokenizer_files` and `code_digest`.
     """
     code = code_digest(folder) if runs_code and own_classes(folder, TOKENIZER_CONFIG) else None
     return with_code(_digest_of_files(folder), code)
 
 
 def load_tokenizer(folder: Path, *, code: str | None = None) -> "Tokenizer":
-    """What gives the ids that `AutoTokenizer.from_pretrained(folder)` gives; it neither cuts nor pads.
+    """A tokenizer with the ids of `AutoTokenizer.from_pretrained(folder)`; it neither truncates nor pads.
 
     Args:
-        code: The digest of the folder's own code where that may be run (`own_code.code_of`).
+        code: The digest of the folder's own code, if it may be run (`own_code.code_of`).
 
     Raises:
-        ValueError: transformers makes no fast tokenizer of the folder, in words.
+        ValueError: transformers cannot load a fast tokenizer from the folder, with the reason.
     """
     path = tokenizer_memory(folder, code=code)
     written = kept(path)
@@ -102,7 +102,7 @@ def is_kept(folder: Path, *, code: str | None = None) -> bool:
 
 
 def tokenizer_memory(folder: Path, *parts: str, code: str | None = None) -> Path:
-    """Where something about a folder's tokenizer is remembered; without parts its reading."""
+    """Cache path for facts about a folder's tokenizer; without parts, of the tokenizer itself."""
     digest = tokenizer_digest(folder, runs_code=code is not None)
     return path_of("tokenizers", str(VERSION), digest, *parts, libraries=LIBRARIES)
 
@@ -116,7 +116,7 @@ def _digest_of_files(folder: Path) -> str:
 
 
 def _read(written: str) -> "Tokenizer":
-    """A tokenizer from a line of what its own format does not hold, and that format."""
+    """A tokenizer from a line of settings that tokenizer.json does not have, and a tokenizer.json."""
     from tokenizers import Tokenizer
 
     settings, _, content = written.partition("\n")

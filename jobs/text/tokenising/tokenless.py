@@ -1,4 +1,4 @@
-"""Texts of which a tokenizer leaves nothing, where it puts no special token around them either."""
+"""Texts without any token, for tokenizers that add no special tokens."""
 
 from collections.abc import Iterator, Sequence
 from functools import cache
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def tokenless(sequences: Sequence[tuple[str, ...]], tokenizer: "Tokenizer") -> Iterator[int]:
-    """Places of the sequences, each of one text or two, that an encoder could not be given.
+    """Positions of the sequences, each of one or two texts, that have no tokens for an encoder.
 
     Quick: a text with a character that is a token by itself is not tokenized. A rule of the tokenizer's that
     takes such characters away together with others is seen by `prepare`, which tokenizes every text.

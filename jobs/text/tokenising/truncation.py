@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 TEXTS_AT_ONCE = 64
-"""Encodings held in memory together; a long text's costs far more than its ids."""
+"""Encodings held in memory together; that of a long text is far larger than its ids."""
 
 
 Parts = tuple[Sequence[int], ...]
@@ -24,10 +24,10 @@ Parts = tuple[Sequence[int], ...]
 
 @dataclass(frozen=True)
 class EncodedTexts:
-    """Token ids of texts in their order, special tokens included, and what cutting took away."""
+    """Token ids of texts in order, including special tokens, and how many texts were truncated."""
 
     input_ids: list[list[int]]
-    """Of windows, one after the other."""
+    """Token ids of each text; windows are concatenated."""
     num_cut: int
     """Texts that lost tokens."""
     tokens_lost: int
@@ -54,9 +54,9 @@ def encode(
     window_overlap: int = 0,
     max_windows: int = 1,
 ) -> EncodedTexts:
-    """Encode each text whole, cut its body to fit, and put the special tokens around what is left.
+    """Encode each text whole, truncate its body to fit, and add the special tokens.
 
-    Of a pair that is too long, the longer text is cut until both are equally long, then both.
+    In a pair that is too long, the longer text is truncated until both are equally long, then both.
 
     Args:
         tokenizer: From `load_tokenizer`, so that it does not cut or pad by itself.
@@ -198,7 +198,7 @@ def cut(
 
 
 def middle_head(budget: int) -> int:
-    """What `middle` keeps from the head: `head+tail` with so many `head_tokens` is the same cut."""
+    """Tokens that `middle` keeps from the head: `head+tail` with this number of `head_tokens` is the same."""
     return -(-budget // 2)
 
 
@@ -228,9 +228,9 @@ def bodies_of(texts: Sequence[str], tokenizer: "Tokenizer") -> Iterator[list[int
 
 
 def count_tokens(texts: Sequence[str], tokenizer: "Tokenizer", limit: int, *, enough: int) -> int:
-    """Tokens of all texts when each is cut to `limit`, special ones included.
+    """Number of tokens of all texts, each truncated to `limit`, including special tokens.
 
-    Quick where a bound is no more than `enough`: then it is the bound that is returned.
+    Fast if an upper bound is at most `enough`: then the bound is returned.
     """
     num_special = frame_of(tokenizer, num_parts=1).num_special
     most = sum(min(limit, _most_tokens(text) + num_special) for text in texts)

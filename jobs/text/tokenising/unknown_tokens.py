@@ -1,4 +1,4 @@
-"""How much of some texts a tokenizer has no tokens for, so that all of it reads as one unknown token."""
+"""Share of unknown tokens in some texts."""
 
 import hashlib
 import json
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
 
 MOST_TEXTS = 500
 MOST_CHARACTERS = 2_000
-"""Of a text; what comes behind is not looked at."""
+"""Maximum characters of a text that are checked; the rest is ignored."""
 
 
 @dataclass(frozen=True)
 class Unknown:
-    """What of the texts that were looked at is unknown."""
+    """Unknown tokens of the checked texts."""
 
     num_texts: int
-    """That were looked at."""
+    """Number of checked texts."""
     num_lost: int
-    """Texts all of whose tokens are unknown, or special ones that stand around any text."""
+    """Number of texts without any known token."""
     lost: str | None
     """The first of them."""
     share: float
-    """Of the tokens of all texts, those that are unknown, 0..1."""
+    """Share of unknown tokens over all texts, 0..1."""
     most: str | None
-    """The text with the largest share of them, where there are any."""
+    """The text with the largest share of unknown tokens; None if there are none."""
     token: str | None
-    """The unknown token, where the tokenizer has one."""
+    """The unknown token; None if the tokenizer has none."""
 
 
 def unknown_in(folder: Path, texts: Sequence[str], *, code: str | None = None) -> Unknown:
-    """Of at most `MOST_TEXTS` of the texts, evenly spread; remembered.
+    """Unknown tokens of at most `MOST_TEXTS` evenly spaced texts; the result is cached.
 
     Args:
-        code: As of `load_tokenizer`.
+        code: As in `load_tokenizer`.
     """
     step = -(-len(texts) // MOST_TEXTS) or 1
     some = [text[:MOST_CHARACTERS] for text in texts[::step]]
@@ -56,7 +56,7 @@ def unknown_in(folder: Path, texts: Sequence[str], *, code: str | None = None) -
 
 
 def count_unknown(texts: Sequence[str], tokenizer: "Tokenizer") -> Unknown:
-    """Of all of the texts."""
+    """Unknown tokens of all the texts."""
     unknown = _unknown_id(tokenizer)
     encoded = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
     counts = [
@@ -76,11 +76,11 @@ def count_unknown(texts: Sequence[str], tokenizer: "Tokenizer") -> Unknown:
 
 
 def _unknown_id(tokenizer: "Tokenizer") -> int | None:
-    """None where every character has tokens, as in byte-level vocabularies."""
+    """The id of the unknown token; None if every character has tokens, as in byte-level vocabularies."""
     token = getattr(tokenizer.model, "unk_token", None)
     if token is not None:
         return tokenizer.token_to_id(token)
     if type(tokenizer.model).__name__ != "Unigram":
         return None
-    found = re.search(r'"unk_id":\s*(\d+)', tokenizer.to_str())  # The library tells it in no other way.
+    found = re.search(r'"unk_id":\s*(\d+)', tokenizer.to_str())  # The library has no other access to it.
     return int(found[1]) if found else None

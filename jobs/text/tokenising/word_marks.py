@@ -1,4 +1,4 @@
-"""Which tokens of a vocabulary go on with a word, and which begin one."""
+"""Which tokens of a vocabulary continue a word, and which begin one."""
 
 import json
 from typing import TYPE_CHECKING
@@ -11,12 +11,12 @@ WORD_MARKS = ("Ġ", "▁")
 
 
 def continuing_tokens(tokenizer: "Tokenizer") -> list[bool]:
-    """Whether each token, by its id, goes on with the word of the token before it.
+    """Whether each token, by its id, continues the word of the previous token.
 
     WordPiece marks tokens that do (`##ing`), other models those that begin a word (`Ġthe`, `▁the`).
 
     Raises:
-        ValueError: no token of the vocabulary says where words begin.
+        ValueError: no token of the vocabulary marks where words begin.
     """
     model = json.loads(tokenizer.to_str())["model"]
     token_by_id = {number: token for token, number in tokenizer.get_vocab().items()}

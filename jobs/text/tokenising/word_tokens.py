@@ -1,4 +1,4 @@
-"""Words to sub-word tokens, and which tokens a span of words became."""
+"""Words to sub-word tokens, and the tokens of each span of words."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 
 
 def encode_words(sentences: Sequence[AnnotatedSentence], tokenizer: "Tokenizer") -> list[EncodedSentence]:
-    """Encode each sentence as the text of its words, or as a pair of texts, which any tokenizer can take.
+    """Encode each sentence as the text of its words, or as a pair of texts, which works with any tokenizer.
 
-    A unit with a word of which no token is left is left out.
+    A labelled span with a word that has no token is left out.
     """
     texts = [sentence.texts() for sentence in sentences]
     encodings = tokenizer.encode_batch([of if len(of) == 2 else of[0] for of in texts])

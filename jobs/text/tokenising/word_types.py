@@ -1,4 +1,4 @@
-"""Which units of annotated sentences are the same word."""
+"""Word types: which labelled spans of annotated sentences are the same word."""
 
 import hashlib
 from collections.abc import Sequence
@@ -8,13 +8,13 @@ import numpy as np
 from layerscope.jobs.artifacts.sentences import AnnotatedSplit
 
 _BYTES = 7
-"""Of a digest, so that it fits int64."""
+"""Bytes of a digest, so that it fits into int64."""
 
 
 def word_types(split: AnnotatedSplit, ids: Sequence[str]) -> np.ndarray:
-    """A number for the words of each unit: int64 (units,), the same for the same words in any split.
+    """An id for the words of each labelled span: int64 (spans,), the same for the same words in any split.
 
-    Of a pair they are those of its first span.
+    For a pair of spans it is that of the first span.
     """
     words_by_id = {unit.id: unit.words for unit in split.units}
     return np.array([_number(words_by_id[one]) for one in ids], dtype=np.int64)
