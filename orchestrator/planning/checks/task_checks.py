@@ -66,7 +66,7 @@ def lines_of(checked: CheckedTask) -> Iterator[str]:
     units = checked.num_units
     noun = "rows" if units is None else "sentences"
     counts = [
-        f"{number:,} {noun}{'' if units is None else f' with {units[split]:,} labelled spans'} in {split}"
+        f"{number:,} {noun}{'' if units is None else f' with {units[split]:,} units'} in {split}"
         for split, number in checked.num_rows.items()
     ]
     yield f"{checked.task}: {', '.join(counts)}"
@@ -119,7 +119,7 @@ def _unknown_in_train(counts: Mapping[str, Counter[str]]) -> Iterator[str]:
     if unknown:
         number = sum(counts["test"][label] for label in unknown)
         yield (
-            f"{number:,} labelled spans of test have a label that is not in train, and will always be wrong: "
+            f"{number:,} units of test have a label that is not in train, and will always be wrong: "
             f"{', '.join(unknown)}"
         )
 

@@ -132,7 +132,7 @@ def test_spans_out_of_range_are_told(tmp_path):
     sound = [{"text": "a bank", "label": label, "start": 2, "end": 6} for label in "abab"]
     path = write_task(tmp_path, sound, sound, columns=columns)
     assert told(path).splitlines()[0] == (
-        "mine: 4 sentences with 4 labelled spans in train, 4 sentences with 4 labelled spans in test"
+        "mine: 4 sentences with 4 units in train, 4 sentences with 4 units in test"
     )
     path = write_task(tmp_path, sound, [*sound, sound[0] | {"end": 7}], columns=columns)
     assert "test.jsonl:5: start 2 and end 7 are no span of a text of 6 characters" in refused(path)
@@ -144,7 +144,7 @@ def test_units_with_labels_that_train_lacks_are_counted(tmp_path):
     train = [line | {"tag": tag} for tag in "xyxy"]
     told_lines = told(write_task(tmp_path, train, [line | {"tag": "z"}], data=data))
     assert (
-        "1 labelled spans of test have a label that is not in train, and will always be wrong: z"
+        "1 units of test have a label that is not in train, and will always be wrong: z"
         in told_lines
     )
     bad = write_task(tmp_path, [*train, line | {"tag": "x", "span": [1, 3]}], train, data=data)
