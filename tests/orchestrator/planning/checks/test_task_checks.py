@@ -143,10 +143,7 @@ def test_units_with_labels_that_train_lacks_are_counted(tmp_path):
     data = {"source": "annotated", "label": "tag"}
     train = [line | {"tag": tag} for tag in "xyxy"]
     told_lines = told(write_task(tmp_path, train, [line | {"tag": "z"}], data=data))
-    assert (
-        "1 units of test have a label that is not in train, and will always be wrong: z"
-        in told_lines
-    )
+    assert "1 units of test have a label that is not in train, and will always be wrong: z" in told_lines
     bad = write_task(tmp_path, [*train, line | {"tag": "x", "span": [1, 3]}], train, data=data)
     assert "train.jsonl:5: span must be [first word, word after the last] of 2 words" in refused(bad)
 
