@@ -15,7 +15,7 @@ from layerscope.orchestrator.experiment.placing import placed
 from layerscope.orchestrator.experiment.reading import read_with_places
 from layerscope.orchestrator.experiment.variants import Variant, grid_variants
 from layerscope.orchestrator.planning.fingerprint import fingerprint
-from layerscope.orchestrator.planning.looking import look_at
+from layerscope.orchestrator.planning.locating import look_at
 from layerscope.orchestrator.planning.plan import Plan
 from layerscope.orchestrator.planning.planner import make_plan
 from layerscope.orchestrator.planning.sources.encoder_folders import FetchMlflow

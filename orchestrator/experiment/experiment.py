@@ -23,7 +23,7 @@ CorpusChoice = (
 )
 
 
-class FurtherPretraining(Pretraining):
+class PretrainingSettings(Pretraining):
     """Continued pretraining of the encoder on raw text."""
 
     corpus: CorpusChoice = "within-task"
@@ -83,7 +83,7 @@ def path_of_encoder(name: str) -> PathTo:
 
 
 def encoder_fault(name: str, message: str) -> Fault:
-    """A fault of the encoder of a name; that of `main` is told where recipes name it, if they do."""
+    """A fault of a named encoder; a fault of `main` is placed where recipes name it, if they do."""
     return Fault(path_of_encoder(name), message, of_factor=name == MAIN)
 
 
@@ -237,7 +237,7 @@ class Experiment(Strict):
     corpora: tuple[Corpus, ...] = ()
     """Texts for continued pretraining, besides those of the tasks."""
     recipe: Recipe = Recipe()
-    pretraining: dict[Name, FurtherPretraining] = {}
+    pretraining: dict[Name, PretrainingSettings] = {}
     multi_task: dict[Name, MultiTask] = {}
     grid: Grid = Grid()
     exclude: tuple[Grid, ...] = ()

@@ -78,7 +78,7 @@ def test_a_plan_ends_in_two_seconds(tmp_path):
         "layerscope.orchestrator.cli",
         "layerscope.orchestrator.workspace",
         "layerscope.orchestrator.showing",
-        "layerscope.orchestrator.planning.looking",
+        "layerscope.orchestrator.planning.locating",
         "layerscope.orchestrator.store.cleaning",
         "layerscope.orchestrator.tracking.study_builder",
         "layerscope.jobs.specs.stages",

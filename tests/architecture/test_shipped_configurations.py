@@ -17,7 +17,7 @@ from layerscope.orchestrator.experiment.tasks import Files
 from layerscope.orchestrator.experiment.variants import Variant, grid_cells, grid_variants, make_recipe
 from layerscope.orchestrator.planning.checks.task_checks import check_task
 from layerscope.orchestrator.planning.fingerprint import fingerprint
-from layerscope.orchestrator.planning.looking import look_at
+from layerscope.orchestrator.planning.locating import look_at
 from layerscope.orchestrator.planning.planner import make_plan
 from tests.tiny import read_experiment
 

@@ -12,6 +12,7 @@ from layerscope.jobs.measures.plugin.loading import declared, load
 from layerscope.jobs.measures.plugin.specs import PluginSpec
 from layerscope.jobs.report.subjects import roles_of
 from layerscope.jobs.report.tidy_table import tidy_rows
+from layerscope.jobs.specs.faults import Fault
 from layerscope.jobs.study_report import render_report, study_figures
 from layerscope.jobs.user_code import Source, digest_of
 from layerscope.orchestrator.errors import ConfigurationError
@@ -168,6 +169,22 @@ def test_a_file_that_changed_since_the_plan_is_not_run(tmp_path):
         stage.run(PluginSpec(name="mine", source="0" * 64), context)
 
 
+def test_an_entry_point_of_a_module_without_a_file_is_refused(tmp_path, monkeypatch):
+    about = tmp_path / "odd-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: odd\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(
+        "[layerscope.measures]\nbuilt_in = sys:MEASURE\nlost = no_such_module:MEASURE\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    faults: list[Fault] = []
+    assert plugins.plugins_of(["built_in", "lost"], faults) == {}
+    assert [fault.message for fault in faults] == [
+        "the entry point 'built_in': the module sys is no Python file",
+        "the entry point 'lost': there is no installed module no_such_module",
+    ]
+
+
 def test_an_entry_point_of_an_installed_package_is_a_plug_in(tmp_path, monkeypatch):
     (tmp_path / "their_package").mkdir()
     (tmp_path / "their_package" / "__init__.py").write_text("")
@@ -177,7 +194,7 @@ def test_an_entry_point_of_an_installed_package_is_a_plug_in(tmp_path, monkeypat
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: their-package\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[layerscope.measures]\ntheirs = their_package.rank:MEASURE\n")
     monkeypatch.syspath_prepend(str(tmp_path))
-    faults: list[str] = []
+    faults: list[Fault] = []
     found = plugins.plugins_of(["theirs"], faults)
     assert faults == [] and found["theirs"].title == "RankMe"
     assert found["theirs"].drawn == {"rankme": "RankMe of the hidden states"}

@@ -11,7 +11,7 @@ from tokenizers import BertWordPieceTokenizer
 
 from layerscope.jobs.artifacts.curves import CURVES
 from layerscope.jobs.specs.encoders import EncoderFacts
-from layerscope.orchestrator.planning.looking import look_at
+from layerscope.orchestrator.planning.locating import look_at
 from layerscope.orchestrator.planning.plan import Plan, PlannedVariant, Stage, labels_of
 from layerscope.orchestrator.store.artifacts import Store
 from layerscope.orchestrator.store.provenance import provenance

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from layerscope.jobs.specs.faults import Fault, PathTo
-from layerscope.orchestrator.experiment.experiment import Experiment, FurtherPretraining
+from layerscope.orchestrator.experiment.experiment import Experiment, PretrainingSettings
 from layerscope.orchestrator.experiment.faults import suggestion
 from layerscope.orchestrator.experiment.variants import written_values
 
@@ -26,7 +26,7 @@ def chain(experiment: Experiment, name: str) -> list[str]:
     return links
 
 
-def corpora_of(experiment: Experiment, pretraining: FurtherPretraining, task: str) -> list[str]:
+def corpora_of(experiment: Experiment, pretraining: PretrainingSettings, task: str) -> list[str]:
     """Names of the tasks and corpora whose training texts are read for a task, without order."""
     domains = {one.task: one.domain for one in (*experiment.tasks, *experiment.corpora)}
     match pretraining.corpus:
@@ -75,7 +75,7 @@ def _of_start(experiment: Experiment, path: PathTo, start: str) -> Iterator[Faul
             yield Fault(path, message, rests_on=(("pretraining", name),))
 
 
-def _of_chain(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
+def _of_chain(experiment: Experiment, name: str, pretraining: PretrainingSettings) -> Iterator[Fault]:
     path, after = ("pretraining", name, "after"), pretraining.after
     if after is None:
         return
@@ -90,7 +90,7 @@ def _of_chain(experiment: Experiment, name: str, pretraining: FurtherPretraining
         yield Fault(path, f"is a cycle: {' after '.join([*reversed(links), name])}")
 
 
-def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
+def _of_corpus(experiment: Experiment, name: str, pretraining: PretrainingSettings) -> Iterator[Fault]:
     if isinstance(pretraining.corpus, str):
         return
     known = [one.task for one in (*experiment.tasks, *experiment.corpora)]
@@ -105,7 +105,7 @@ def _of_corpus(experiment: Experiment, name: str, pretraining: FurtherPretrainin
             yield Fault(path, f"duplicate corpus {corpus}")
 
 
-def _of_snapshots(name: str, pretraining: FurtherPretraining) -> Iterator[Fault]:
+def _of_snapshots(name: str, pretraining: PretrainingSettings) -> Iterator[Fault]:
     for index, step in enumerate(pretraining.snapshots):
         path = ("pretraining", name, "snapshots", index)
         if step > pretraining.steps:

@@ -48,7 +48,7 @@ def token_faults(
 
 
 def frame_faults(experiment: Experiment, encoder: LocatedEncoder, name: str) -> Iterator[Fault]:
-    """What is asked of the special tokens around a text, where the tokenizer does not put them.
+    """Factors that need special tokens that the tokenizer does not add.
 
     Args:
         name: Of the encoder in the experiment.

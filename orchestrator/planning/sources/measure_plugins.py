@@ -3,7 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
-from importlib.util import find_spec
 from pathlib import Path
 
 from layerscope.jobs.measures import MEASURES
@@ -14,6 +13,7 @@ from layerscope.jobs.specs.measure import Measure
 from layerscope.jobs.specs.roles import NOT_MEASURES, RANDOM, START
 from layerscope.jobs.user_code import Source, digest_of
 from layerscope.orchestrator.planning.sources.fresh_process import call_apart
+from layerscope.orchestrator.planning.sources.plugin_files import installed_module, python_file
 
 GROUP = "layerscope.measures"
 RESERVED = (*MEASURES, *NOT_MEASURES, START, RANDOM, "factors", "learning", "maps", "pretraining")
@@ -53,15 +53,6 @@ def _plugin(written: str) -> Measure:
     return plugin_measure(spec, str(source.path), declared)
 
 
-def python_file(written: str) -> Source:
-    path = Path(written).expanduser().absolute()
-    if not path.is_file():
-        raise ValueError(f"there is no file {path}")
-    if path.suffix != ".py":
-        raise ValueError(f"{path} is not a Python file: its name must end with .py")
-    return Source(path)
-
-
 def _installed(name: str) -> Source:
     points = entry_points(group=GROUP)
     if name not in points.names:
@@ -70,8 +61,7 @@ def _installed(name: str) -> Source:
             f"no installed package has a measure {name!r} (entry points of {GROUP}: {known}); a file is "
             f"written as ./{name}.py"
         )
-    point = points[name]
-    specification = find_spec(point.module)
-    if specification is None or specification.origin is None:
-        raise ValueError(f"the entry point {name!r} names the module {point.module}, which is not installed")
-    return Source(Path(specification.origin), f"{point.module}:{point.attr or ATTRIBUTE}")
+    try:
+        return installed_module(points[name].module, points[name].attr or ATTRIBUTE)
+    except ValueError as error:
+        raise ValueError(f"the entry point {name!r}: {error}") from error

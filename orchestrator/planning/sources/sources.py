@@ -1,4 +1,4 @@
-"""What an experiment rests on outside itself: encoders, and the data of tasks as the planner sees them."""
+"""External inputs of an experiment: encoders, and the data of tasks as the planner uses them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from layerscope.orchestrator.experiment.tasks import Task
 from layerscope.orchestrator.planning.sources.encoder_folders import (
     LocatedEncoder,
 )
-from layerscope.orchestrator.planning.sources.own_metrics import OwnMetricSource
+from layerscope.orchestrator.planning.sources.own_metrics import LocatedMetric
 from layerscope.orchestrator.planning.sources.task_texts import (
     TaskTexts,
 )
@@ -32,7 +32,7 @@ class TaskSource:
     """Whether any text has more tokens of an encoder than a limit; true where the texts were not looked at
     (Hub data)."""
     crowded: Callable[[LocatedEncoder, int, int], str | None] = lambda encoder, limit, overlap: None
-    """The place of a pair whose first text leaves too little of windows of so many tokens for the second."""
+    """The place of the first pair whose first text leaves too few tokens of a window for the second."""
     text_only: bool = False
     """Whether only its training texts are read: a corpus."""
     texts: TaskTexts | None = None
@@ -79,7 +79,7 @@ class Sources:
     probing: Mapping[str, TaskSource | AnnotatedSource]
     corpora: Mapping[str, TaskSource]
     measures: Mapping[str, Measure] = field(default_factory=lambda: MEASURES)
-    own_metrics: Mapping[str, OwnMetricSource] = field(default_factory=dict)
+    own_metrics: Mapping[str, LocatedMetric] = field(default_factory=dict)
     """Of the user's own, by task."""
     """Of layers, those of the user's own among them, by name."""
 

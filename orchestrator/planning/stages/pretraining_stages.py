@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from layerscope.jobs.specs.recipe import Pretraining
 from layerscope.jobs.specs.stages import PretrainSpec
 from layerscope.jobs.text.pretraining.pretraining_texts import CORPUS, TEST
-from layerscope.orchestrator.experiment.experiment import Experiment, FurtherPretraining
+from layerscope.orchestrator.experiment.experiment import Experiment, PretrainingSettings
 from layerscope.orchestrator.experiment.rules.pretrainings import corpora_of, name_and_step
 from layerscope.orchestrator.planning.plan import Stage, make_stage
 from layerscope.orchestrator.planning.sources.encoder_folders import LocatedEncoder
@@ -40,7 +40,7 @@ def _numbered(prefix: str, stages: Iterable[Stage]) -> dict[str, Stage]:
     return {f"{prefix}{number}": by_key[key] for number, key in enumerate(sorted(by_key))}
 
 
-def _training(pretraining: FurtherPretraining) -> Pretraining:
+def _training(pretraining: PretrainingSettings) -> Pretraining:
     fields = {name: getattr(pretraining, name) for name in Pretraining.model_fields}
     kept = sorted(set(pretraining.snapshots) - {pretraining.steps})
     return Pretraining(**fields | {"snapshots": tuple(kept)})

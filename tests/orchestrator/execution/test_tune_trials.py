@@ -48,7 +48,7 @@ class CountingGang:
 
 @dataclass
 class Gangs:
-    """Those that were started, the next one ready before it is asked for."""
+    """The started gangs; the next one is prepared in advance."""
 
     next_one: CountingGang = field(default_factory=CountingGang)
     started: list[CountingGang] = field(default_factory=list)

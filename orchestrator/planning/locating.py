@@ -1,4 +1,4 @@
-"""What an experiment rests on outside itself, looked at once: encoders, data, labels and lengths."""
+"""Locates and validates the external inputs of an experiment once: encoders, data, labels and lengths."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -54,16 +54,16 @@ def look_at(
     fetch_mlflow: FetchMlflow | None = None,
     told: Callable[[Fault], str] = str,
 ) -> Sources:
-    """Find the encoders, read and check the data of every task.
+    """Locate the encoders, and read and validate the data of every task.
 
     Args:
         memory: JSON file in which digests of large files are remembered.
-        told: What a message says of a fault.
+        told: The message of a fault.
 
     Raises:
-        ConfigurationError: data that is missing or has bad rows, or lengths and layers that an encoder does
-            not have; the faults of all tasks at once.
-        PrerequisiteMissing: an encoder is nowhere to be found.
+        ConfigurationError: data are missing or invalid, or an encoder lacks requested lengths or layers; the
+            faults of all tasks at once.
+        PrerequisiteMissing: an encoder is not found.
     """
     given = {MAIN: experiment.encoder} | experiment.encoders
     encoders = {
@@ -112,7 +112,7 @@ def look_at(
 
 
 def _with_unknown(sources: Mapping[str, Source], encoders: Iterable[LocatedEncoder]) -> dict[str, Source]:
-    """The sources with what the encoders' tokenizers do not know of their texts among their notes."""
+    """The sources with notes on texts that the encoders' tokenizers do not know."""
     return {
         name: replace(source, notes=(*source.notes, *unknown_notes(encoders, source)))
         for name, source in sources.items()
@@ -127,7 +127,7 @@ def _located(
     fetch_mlflow: FetchMlflow | None,
     memory: Path | None,
 ) -> LocatedEncoder:
-    """An encoder that has been checked."""
+    """A located and validated encoder."""
     if message := commit_fault(source):
         raise ConfigurationError(told(Fault((*path_of_encoder(name), "revision"), message)))
     try:
@@ -143,7 +143,7 @@ def _located(
 def _looked_at(
     kind: str, part: str, look: Callable[[Written], Source], tasks: Iterable[Written], faults: list[Fault]
 ) -> dict[str, Source]:
-    """What is found of each task; faults of others are at a path, or name the task."""
+    """The source of each valid task; other tasks add a fault, at a path or with their name."""
     found = {}
     for index, task in enumerate(tasks):
         try:
